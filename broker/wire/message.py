@@ -1,0 +1,117 @@
+"""The one record that every room passes on: a run of messages.
+
+Decides how messages travel inside a node: never alone, always as a *run* of messages that came one behind the other
+over one channel with the same `basic.publish` method and the same traits. It must not know what a queue does with
+them. A run's contents are the publisher's own bytes (content header frame and body frames, AMQP 0-9-1 section 2.3.5),
+ready to go out again; nobody changes them in place.
+"""
+
+from functools import lru_cache
+
+
+class Traits:
+    """What a queue may have to know of a message's properties (AMQP 0-9-1 section 1.8.1, class basic).
+
+    Shared by all messages with equal property bytes, never changed after it was made.
+    """
+
+    __slots__ = ("expiration_ms", "has_headers", "persistent", "priority", "user_id")
+
+    def __init__(
+        self,
+        *,
+        persistent: bool = False,
+        priority: int = 0,
+        expiration_ms: int | None = None,
+        has_headers: bool = False,
+        user_id: str | None = None,
+    ) -> None:
+        self.persistent = persistent
+        self.priority = priority
+        self.expiration_ms = expiration_ms
+        self.has_headers = has_headers
+        self.user_id = user_id
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Traits):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash((self.persistent, self.priority, self.expiration_ms, self.has_headers, self.user_id))
+
+    def __repr__(self) -> str:
+        return "Traits(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__) + ")"
+
+
+class Run:
+    """Consecutive messages of one queue's log: message i stands at position `first + i`.
+
+    `address` is the exchange and the routing key as two AMQP short strings, as they stood in the publish method, and
+    goes into the deliver method as it is. `stamp_ms` is wall time in milliseconds at which the master took the run;
+    expiry counts from it. `origin` and `sequence` name the publisher's node and the dense number of the first message
+    there (None and 0 for messages of channels without confirms).
+    """
+
+    __slots__ = ("address", "contents", "first", "origin", "redelivered", "sequence", "stamp_ms", "traits")
+
+    def __init__(
+        self,
+        contents: list[bytes],
+        address: bytes,
+        traits: Traits,
+        *,
+        first: int = 0,
+        stamp_ms: int = 0,
+        redelivered: bool = False,
+        origin: str | None = None,
+        sequence: int = 0,
+    ) -> None:
+        self.contents = contents
+        self.address = address
+        self.traits = traits
+        self.first = first
+        self.stamp_ms = stamp_ms
+        self.redelivered = redelivered
+        self.origin = origin
+        self.sequence = sequence
+
+    @property
+    def last(self) -> int:
+        """The position of the last message."""
+        return self.first + len(self.contents) - 1
+
+    def cut(self, start: int, stop: int) -> "Run":
+        """The messages with index start up to, not including, stop, as a run of their own."""
+        return Run(
+            self.contents[start:stop],
+            self.address,
+            self.traits,
+            first=self.first + start,
+            stamp_ms=self.stamp_ms,
+            redelivered=self.redelivered,
+            origin=self.origin,
+            sequence=self.sequence + start if self.origin is not None else 0,
+        )
+
+    def copy(self, *, first: int) -> "Run":
+        """The same messages for another queue: the contents are shared, the position is not."""
+        return Run(self.contents, self.address, self.traits, first=first, stamp_ms=self.stamp_ms)
+
+    def __repr__(self) -> str:
+        flag = " redelivered" if self.redelivered else ""
+        return f"<Run {self.first}..{self.last} {split_address(self.address)}{flag}>"
+
+
+def make_address(exchange: str, routing_key: str) -> bytes:
+    """Exchange and routing key as two AMQP short strings (each at most 255 bytes of UTF-8)."""
+    name, key = exchange.encode(), routing_key.encode()
+    return bytes((len(name),)) + name + bytes((len(key),)) + key
+
+
+@lru_cache(maxsize=4096)
+def split_address(address: bytes) -> tuple[str, str]:
+    """Exchange and routing key of an address; bytes that are not UTF-8 survive as surrogates."""
+    end = 1 + address[0]
+    exchange, routing_key = address[1:end], address[end + 1 : end + 1 + address[end]]
+    return exchange.decode("utf-8", "surrogateescape"), routing_key.decode("utf-8", "surrogateescape")
