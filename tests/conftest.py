@@ -1,12 +1,13 @@
 """What holds for every test: where the house is found, which tests run by default, and that a skip can be a failure.
 
 `pytest` leaves out what is marked slow; `pytest --slow` runs everything, `pytest -m slow` only that.
+`--rewrite-stories` writes the golden texts anew.
 With WARREN_NO_SKIPS=1 (as .ci/run sets it) a skipped test is a failed one: a check that did not run proves nothing.
 """
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,9 @@ NO_SKIPS = os.environ.get("WARREN_NO_SKIPS", "") not in {"", "0"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the slow tests, too")
+    parser.addoption(
+        "--rewrite-stories", action="store_true", help="write the golden stories anew instead of comparing"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +40,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """golden(path, actual): the file holds exactly this text; with --rewrite-stories it is made to, and git shows the diff."""
+    rewrite = request.config.getoption("rewrite_stories")
+
+    def compare(path: Path, actual: str) -> None:
+        if rewrite:
+            path.write_text(actual, encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == actual, f"{path.name} tells another story (--rewrite-stories)"
+
+    return compare
 
 
 @pytest.hookimpl(wrapper=True)
