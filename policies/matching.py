@@ -1,0 +1,41 @@
+"""Finds the one policy that holds for a name.
+
+Decides who wins among policies of one virtual host. It must not know what the definition says: policies are never
+merged with each other, only (in `effective`) with the one operator policy that matched. Source: RabbitMQ 3.10,
+`rabbit_policy`.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+
+class Rule(Protocol):
+    """What matching looks at; `models.Policy` is one, a record of the shared tree may be another."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pattern(self) -> str: ...
+    @property
+    def apply_to(self) -> str: ...
+    @property
+    def priority(self) -> float: ...
+
+
+R = TypeVar("R", bound=Rule)
+
+
+def match(policies: Iterable[R], kind: str, name: str) -> R | None:
+    """The policy in force for the queue or exchange `name`; None if there is none.
+
+    `kind` is keys.QUEUES or keys.EXCHANGES. The pattern is searched anywhere in the name, so an empty one matches all.
+    Highest priority wins; equal ones, which RabbitMQ leaves to chance, go to the name that sorts first.
+    """
+    best: R | None = None
+    for policy in policies:
+        if policy.apply_to not in ("all", kind) or re.search(policy.pattern, name) is None:
+            continue
+        if best is None or (-policy.priority, policy.name) < (-best.priority, best.name):
+            best = policy
+    return best
