@@ -1,0 +1,14 @@
+"""The one refusal of the ground floor: bytes that are not what AMQP 0-9-1 says they should be.
+
+Decides only how such bytes are named. It must not know what a connection does about it: the amqp room turns it into
+a connection exception with the same code and words.
+"""
+
+
+class Malformed(ValueError):
+    """Bytes that break the format; `code` is the AMQP reply code, `why` the explanation RabbitMQ would give."""
+
+    def __init__(self, code: int, why: str) -> None:
+        super().__init__(code, why)
+        self.code = code
+        self.why = why

@@ -1,0 +1,177 @@
+"""The properties of a message (AMQP 0-9-1 section 1.8.1), decoded only when someone asks.
+
+Decides how the property bytes of a content header look and which of them a queue must know (`Traits`). It must not
+know what anybody does with them. A content is the header frame and the body frames as they stood on the wire.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from broker.wire.fields import Table, Timestamp, decode_table, encode_table
+from broker.wire.malformed import Malformed
+from broker.wire.message import Traits
+
+PROPERTIES_AT = 19
+"""Offset of the property flags within a content."""
+
+EXPIRATION_INVALID = -1
+"""`Traits.expiration_ms` of a message whose expiration is no number of milliseconds from 0 to 2^32 - 1."""
+
+_SIZE = struct.Struct(">I")
+_HEADERS, _DELIVERY_MODE, _PRIORITY, _EXPIRATION, _USER_ID = 0x2000, 0x1000, 0x0800, 0x0100, 0x0010
+_KNOWN = 0xFFFC
+_QUEUE_CARES = _HEADERS | _DELIVERY_MODE | _PRIORITY | _EXPIRATION | _USER_ID
+_MEMO_MAX = 1024
+_MEMO_KEY_BYTES_MAX = 512
+
+
+@dataclass(slots=True)
+class Properties:
+    """All fourteen; None where the publisher gave none. `timestamp` is in seconds since 1970."""
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    headers: Table | None = None
+    delivery_mode: int | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: int | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+    cluster_id: str | None = None
+
+    def encode(self) -> bytes:
+        """Flags and values, as they stand in a content header."""
+        flags, parts = 0, []
+        for flag, name, kind in _FIELDS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            flags |= flag
+            if kind == "text":
+                raw = value.encode("utf-8", "surrogateescape")
+                parts.append(bytes((len(raw),)) + raw)
+            elif kind == "octet":
+                parts.append(bytes((value,)))
+            else:
+                parts.append(encode_table(value) if kind == "table" else struct.pack(">Q", value))
+        return flags.to_bytes(2, "big") + b"".join(parts)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Properties":
+        """The properties whose flags and values are the whole of `data`. Raises Malformed (502)."""
+        return cls(**_decode(data, _KNOWN))
+
+    @classmethod
+    def of(cls, content: bytes) -> "Properties":
+        """The properties of a content. Raises Malformed (502)."""
+        return cls.decode(property_bytes(content))
+
+
+_FIELDS = (
+    (0x8000, "content_type", "text"),
+    (0x4000, "content_encoding", "text"),
+    (_HEADERS, "headers", "table"),
+    (_DELIVERY_MODE, "delivery_mode", "octet"),
+    (_PRIORITY, "priority", "octet"),
+    (0x0400, "correlation_id", "text"),
+    (0x0200, "reply_to", "text"),
+    (_EXPIRATION, "expiration", "text"),
+    (0x0080, "message_id", "text"),
+    (0x0040, "timestamp", "time"),
+    (0x0020, "type", "text"),
+    (_USER_ID, "user_id", "text"),
+    (0x0008, "app_id", "text"),
+    (0x0004, "cluster_id", "text"),
+)
+
+
+def property_bytes(content: bytes) -> bytes:
+    """Flags and values of a content's properties, undecoded."""
+    return content[PROPERTIES_AT : 7 + _SIZE.unpack_from(content, 3)[0]]
+
+
+def headers_of(content: bytes) -> Table:
+    """The headers table of a content, {} if it has none. Raises Malformed (502)."""
+    headers: Table = _decode(property_bytes(content), _HEADERS).get("headers", {})
+    return headers
+
+
+_memo: dict[bytes, Traits] = {}
+
+
+def traits_of(content: bytes) -> Traits:
+    """What a queue must know of a content's properties; the same object for the same property bytes, mostly.
+
+    Raises Malformed (502).
+    """
+    return traits_of_properties(property_bytes(content))
+
+
+def traits_of_properties(data: bytes) -> Traits:
+    """The traits of undecoded properties. Raises Malformed (502)."""
+    traits = _memo.get(data)
+    if traits is None:
+        traits = _traits(data)
+        if len(data) <= _MEMO_KEY_BYTES_MAX:
+            if len(_memo) >= _MEMO_MAX:
+                _memo.clear()
+            _memo[data] = traits
+    return traits
+
+
+def _traits(data: bytes) -> Traits:
+    found = _decode(data, _QUEUE_CARES & ~_HEADERS)
+    expiration = found.get("expiration")
+    return Traits(
+        persistent=found.get("delivery_mode") == 2,
+        priority=found.get("priority", 0),
+        expiration_ms=None if expiration is None else _milliseconds(expiration),
+        has_headers=bool(data[0] & _HEADERS >> 8),
+        user_id=found.get("user_id"),
+    )
+
+
+def _milliseconds(expiration: str) -> int:
+    digits = expiration.removeprefix("+")
+    if digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) < 2**32:
+        return int(digits)
+    return EXPIRATION_INVALID
+
+
+def _decode(data: bytes, wanted: int) -> dict[str, Any]:
+    """The wanted fields of the properties by name; all others are stepped over, but must be there."""
+    found: dict[str, Any] = {}
+    try:
+        flags = data[0] << 8 | data[1]
+        if flags & ~_KNOWN:
+            raise Malformed(502, f"unknown property flags {flags:#06x}")
+        offset = 2
+        for flag, name, kind in _FIELDS:
+            if flags & flag:
+                value, offset = _field(data, offset, kind, flag & wanted)
+                if flag & wanted:
+                    found[name] = value
+    except (struct.error, IndexError) as error:
+        raise Malformed(502, "properties end too early") from error
+    if offset != len(data):
+        raise Malformed(502, "properties do not end where the content header does")
+    return found
+
+
+def _field(data: bytes, offset: int, kind: str, wanted: int) -> tuple[Any, int]:
+    if kind == "text":
+        end = offset + 1 + data[offset]
+        return data[offset + 1 : end].decode("utf-8", "surrogateescape") if wanted else None, end
+    if kind == "octet":
+        return data[offset], offset + 1
+    if kind == "time":
+        return Timestamp(struct.unpack_from(">Q", data, offset)[0]), offset + 8
+    if wanted:
+        return decode_table(data, offset)
+    return None, offset + 4 + _SIZE.unpack_from(data, offset)[0]
