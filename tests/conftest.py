@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
-    """golden(path, actual): the file holds exactly this text; with --rewrite-stories it is made to, and git shows the diff."""
+    """golden(path, actual): the file holds exactly this text; with --rewrite-stories it is made to, and git tells."""
     rewrite = request.config.getoption("rewrite_stories")
 
     def compare(path: Path, actual: str) -> None:
