@@ -96,9 +96,9 @@ def _mirroring_problems(definition: dict[str, Any]) -> list[Problem]:
         for name, value in definition.items()
         if name.startswith("ha-") and name != "ha-params" and not KEYS[name].accepts(value)
     ]
-    text = _params_problem(definition["ha-mode"], definition.get("ha-params"), "ha-params" in definition)
-    if text is not None:
-        found.append(Problem("ha-params" if "ha-params" in definition else "ha-mode", text))
+    params = _params_problem(definition["ha-mode"], definition.get("ha-params"), "ha-params" in definition)
+    if params is not None:
+        found.append(Problem("ha-params" if "ha-params" in definition else "ha-mode", params))
     return found
 
 
