@@ -1,0 +1,153 @@
+"""What a member of the cluster writes down: log entries, snapshots, and the orders to its disk.
+
+Decides the records that the consensus machine and the disk under it exchange, and what must be true of them at start
+(ZAB, invariants at start-up). It must not know bytes on disk, files or fsync. A zxid is `epoch << 32 | counter`; the
+first entry of each epoch is its marker (counter 0), so the epoch of the last marker in a log is that log's epoch.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+MARKER = 1
+"""First entry of an epoch; its payload is a `Roll`. Who holds it has the leader's history up to it."""
+ROLL = 2
+"""The list of members changes; payload is a `Roll`."""
+TRANSACTION = 3
+"""Anything that the state machine above applies; the payload is opaque here."""
+
+COUNTER_BITS = 32
+COUNTER_MAX = (1 << COUNTER_BITS) - 1
+
+
+def zxid_of(epoch: int, counter: int) -> int:
+    """The transaction id of the given epoch and counter."""
+    return epoch << COUNTER_BITS | counter
+
+
+def epoch_of(zxid: int) -> int:
+    """The epoch in which the transaction was proposed."""
+    return zxid >> COUNTER_BITS
+
+
+def counter_of(zxid: int) -> int:
+    """The place of the transaction in its epoch; 0 is the marker."""
+    return zxid & COUNTER_MAX
+
+
+class DamagedLog(Exception):
+    """What the disk gave back cannot be the work of this machine; such a member must not take part."""
+
+
+class Entry(NamedTuple):
+    """One entry of the log; `kind` is MARKER, ROLL or TRANSACTION."""
+
+    zxid: int
+    kind: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who is a member: name -> folder id. A member whose folder is another one has lost its memory and has no vote.
+
+    `cluster` is given once, at the founding; `leader` is the member that proposed the entry.
+    """
+
+    cluster: str
+    leader: str
+    members: dict[str, str]
+
+    def encode(self) -> bytes:
+        """The payload of a MARKER or ROLL entry."""
+        return json.dumps({"cluster": self.cluster, "leader": self.leader, "members": self.members}).encode()
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "Roll":
+        """Raises DamagedLog if these bytes are no roll."""
+        try:
+            found = json.loads(payload)
+            return cls(str(found["cluster"]), str(found["leader"]), dict(found["members"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedLog(f"not a list of members: {payload[:80]!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state after `zxid`, with what the log below it said: (epoch, last zxid in it) per epoch, and the roll."""
+
+    zxid: int
+    epochs: tuple[tuple[int, int], ...]
+    roll: Roll
+    state: bytes
+
+
+@dataclass(slots=True)
+class DurableState:
+    """What a member finds on its disk at start; all empty on a blank one."""
+
+    accepted_epoch: int = 0
+    committed: int = 0
+    snapshot: Snapshot | None = None
+    entries: list[Entry] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raises DamagedLog unless the entries follow one another and no epoch is above the accepted one."""
+        last = self.snapshot.zxid if self.snapshot else 0
+        for entry in self.entries:
+            same_epoch = epoch_of(entry.zxid) == epoch_of(last)
+            if entry.zxid != last + 1 if same_epoch else (entry.zxid <= last or counter_of(entry.zxid) != 0):
+                raise DamagedLog(f"entry {entry.zxid:#x} cannot follow {last:#x}")
+            if (counter_of(entry.zxid) == 0) is not (entry.kind == MARKER):
+                raise DamagedLog(f"entry {entry.zxid:#x} is of kind {entry.kind}")
+            last = entry.zxid
+        if epoch_of(last) > self.accepted_epoch:
+            raise DamagedLog(f"the log ends in epoch {epoch_of(last)}, accepted is only {self.accepted_epoch}")
+
+
+# Orders to the disk, to be carried out one after the other. A crash may fall between any two of them.
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Remember `epoch` as the highest one accepted."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add entries behind the last one."""
+
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """Forget every entry above `zxid`."""
+
+    zxid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """The snapshot replaces snapshot and log, in one step that a crash cannot halve."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """The snapshot replaces the older one and the entries up to its zxid; those above stay."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything up to `zxid` is committed. May be lost in a crash: it only spares the restart some waiting."""
+
+    zxid: int
+
+
+LogOp = Accept | Append | Truncate | Install | Compact | Commit
