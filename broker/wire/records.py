@@ -1,0 +1,411 @@
+"""The records of a queue's log: the same bytes on disk, between master and mirror, and in catch-up.
+
+Decides the layout, version and checksum of each record, and tells a record that is not yet whole from one that is
+damaged. It must not know where the bytes come from or go to, nor what a queue makes of a record.
+
+Layout, big-endian: magic (2), version (1), kind (1), crc32 (4), size of the whole record (4), queue id (8), term (8),
+then the kind's own body. The checksum covers everything behind it and is seeded with version and kind.
+"""
+
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate, chain, pairwise
+from typing import ClassVar
+from zlib import crc32
+
+from broker.wire.message import Run, Traits
+
+MAGIC = b"\xd7W"
+VERSION = 1
+HEAD = struct.Struct(">2sBBIIQQ")
+HEAD_BYTES = HEAD.size
+_UNCHECKED_HEAD = struct.Struct(">2sBBI")
+_CHECKED_HEAD = struct.Struct(">IQQ")
+
+Buffer = bytes | bytearray | memoryview
+PositionRanges = list[tuple[int, int]]
+"""Positions as (first, last), both included."""
+
+
+class TornRecord(ValueError):
+    """The bytes end before the record does: more must come, or the writer died here."""
+
+
+class DamagedRecord(ValueError):
+    """The bytes are not a record, or not the one that was written."""
+
+
+class UnknownRecord(ValueError):
+    """A sound record of a version or kind that only a newer release can read."""
+
+
+@dataclass(slots=True)
+class Publish:
+    """The messages of `run` stand at its positions, written under `term`."""
+
+    KIND: ClassVar[int] = 1
+    queue_id: int
+    term: int
+    run: Run
+
+
+@dataclass(slots=True)
+class Outline:
+    """A Publish whose contents were left out: what recovery has to know of messages that may be dead."""
+
+    queue_id: int
+    term: int
+    first: int
+    count: int
+    origin: str | None
+    sequence: int
+
+    @property
+    def last(self) -> int:
+        """The position of the last message."""
+        return self.first + self.count - 1
+
+
+@dataclass(slots=True)
+class Settle:
+    """The messages at these positions have left for good; kills what was written before this record."""
+
+    KIND: ClassVar[int] = 2
+    queue_id: int
+    term: int
+    ranges: PositionRanges
+
+
+@dataclass(slots=True)
+class Term:
+    """From `first` on positions belong to `term`: what an older term wrote there is void (DESIGN S4).
+
+    Also the promise of a replica: it has accepted `term` and will refuse lower ones.
+    """
+
+    KIND: ClassVar[int] = 3
+    queue_id: int
+    term: int
+    first: int
+
+
+@dataclass(slots=True)
+class Mark:
+    """Messages of priority `level` up to position `upto` may have been delivered (DESIGN S7)."""
+
+    KIND: ClassVar[int] = 4
+    queue_id: int
+    term: int
+    level: int
+    upto: int
+
+
+@dataclass(slots=True)
+class Hole:
+    """All positions that this copy knows to lack; each such record replaces the one before, an empty one ends it."""
+
+    KIND: ClassVar[int] = 5
+    queue_id: int
+    term: int
+    ranges: PositionRanges
+
+
+@dataclass(slots=True)
+class Origin:
+    """What the queue has from a confirming channel: the highest sequence taken, and those refused (DESIGN S6).
+
+    Replaces what was known of this origin; `highest` 0 forgets it.
+    """
+
+    KIND: ClassVar[int] = 6
+    queue_id: int
+    term: int
+    origin: str
+    highest: int
+    refused: PositionRanges = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Drop:
+    """This copy of the queue is gone: everything of the queue id before this record is void."""
+
+    KIND: ClassVar[int] = 7
+    queue_id: int
+    term: int = 0
+
+
+@dataclass(slots=True)
+class Opening:
+    """The first record of a journal segment: its number, and (number, size in bytes) of the others still in use."""
+
+    KIND: ClassVar[int] = 8
+    number: int
+    present: list[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Stands before all that was written and synced together, and names its own place.
+
+    Everything in front of a batch was synced before the batch was written; so a bad record with a batch behind it
+    is damage, one without is the torn tail of a writer that died. A message body that holds copies of records
+    cannot be taken for records, because the batches in it name another place.
+    """
+
+    KIND: ClassVar[int] = 9
+    number: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Gone:
+    """The journal segment `number` is no longer in use, whether or not its file has vanished yet."""
+
+    KIND: ClassVar[int] = 10
+    number: int
+
+
+QueueRecord = Publish | Settle | Term | Mark | Hole | Origin | Drop
+JournalRecord = Opening | Batch | Gone
+Record = QueueRecord | JournalRecord
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+_PUBLISH = struct.Struct(">QQBBIIH")  # first, stamp_ms, flags, priority, count, size of each content or 0, extra bytes
+_POSITION = struct.Struct(">Q")
+_MARK = struct.Struct(">BQ")
+_COUNT = struct.Struct(">I")
+_PERSISTENT, _REDELIVERED, _HEADERS, _EXPIRES, _ORIGIN, _USER = 1, 2, 4, 8, 16, 32
+
+
+def encode_publish(queue_id: int, term: int, run: Run) -> bytes:
+    """The Publish record of a run: a few C calls, whatever its length."""
+    contents = run.contents
+    sizes = set(map(len, contents))
+    extra = bytearray()
+    flags = _put_extra(extra, run)
+    uniform = sizes.pop() if len(sizes) == 1 else 0
+    lengths = b"" if uniform else struct.pack(f">{len(contents)}I", *map(len, contents))
+    fixed = _PUBLISH.pack(run.first, run.stamp_ms, flags, run.traits.priority, len(contents), uniform, len(extra))
+    return _seal(Publish.KIND, queue_id, term, [fixed, run.address, extra, lengths, *contents])
+
+
+def encode(record: Record) -> bytes:
+    """The bytes of any record."""
+    match record:
+        case Publish(queue_id, term, run):
+            return encode_publish(queue_id, term, run)
+        case Settle(queue_id, term, ranges) | Hole(queue_id, term, ranges):
+            body = _pack_ranges(ranges)
+        case Term(queue_id, term, first):
+            body = _POSITION.pack(first)
+        case Mark(queue_id, term, level, upto):
+            body = _MARK.pack(level, upto)
+        case Origin(queue_id, term, origin, highest, refused):
+            body = _pack_text(origin) + _POSITION.pack(highest) + _pack_ranges(refused)
+        case Drop(queue_id, term):
+            body = b""
+        case Opening(number, present):
+            queue_id, term, body = number, 0, _pack_ranges(present)
+        case Batch(number, offset):
+            queue_id, term, body = number, offset, b""
+        case Gone(number):
+            queue_id, term, body = number, 0, b""
+    return _seal(record.KIND, queue_id, term, [body])
+
+
+def _seal(kind: int, queue_id: int, term: int, parts: list[bytes | bytearray]) -> bytes:
+    """Head, checksum and the parts of the body in one piece."""
+    size = HEAD_BYTES + sum(map(len, parts))
+    checked = _CHECKED_HEAD.pack(size, queue_id, term)
+    # Joined twice on purpose: freeing the first copy before the second is made is faster than keeping both.
+    crc = crc32(b"".join(parts), crc32(checked, VERSION << 8 | kind))
+    return b"".join((_UNCHECKED_HEAD.pack(MAGIC, VERSION, kind, crc), checked, *parts))
+
+
+def _put_extra(extra: bytearray, run: Run) -> int:
+    """Append the parts of a run that most runs lack; returns the flags."""
+    traits = run.traits
+    flags = (traits.persistent and _PERSISTENT) | (run.redelivered and _REDELIVERED) | (traits.has_headers and _HEADERS)
+    if traits.expiration_ms is not None:
+        flags |= _EXPIRES
+        extra += _POSITION.pack(traits.expiration_ms)
+    if run.origin is not None:
+        flags |= _ORIGIN
+        extra += _pack_text(run.origin) + _POSITION.pack(run.sequence)
+    if traits.user_id is not None:
+        flags |= _USER
+        extra += _pack_text(traits.user_id)
+    return flags
+
+
+def _pack_text(text: str) -> bytes:
+    raw = text.encode("utf-8", "surrogateescape")
+    return bytes((len(raw),)) + raw
+
+
+def _pack_ranges(ranges: PositionRanges) -> bytes:
+    return _COUNT.pack(len(ranges)) + struct.pack(f">{2 * len(ranges)}Q", *chain.from_iterable(ranges))
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def decode(buffer: Buffer, offset: int = 0) -> tuple[Record, int]:
+    """The record at `offset` and the offset behind it.
+
+    Raises TornRecord if the buffer ends too early, DamagedRecord if the bytes are not what was written, UnknownRecord
+    if they are sound but newer than this release.
+    """
+    kind, queue_id, term, end = _check(buffer, offset)
+    try:
+        return _PARSERS[kind](buffer, offset + HEAD_BYTES, end, queue_id, term), end
+    except (struct.error, IndexError, ValueError) as error:
+        raise DamagedRecord(f"the body of a record of kind {kind} at {offset} makes no sense: {error}") from error
+
+
+def skim(buffer: Buffer, offset: int = 0) -> tuple[Record | Outline, int]:
+    """As `decode`, but a Publish comes as its Outline, so that no content is copied."""
+    if len(buffer) > offset + 3 and buffer[offset + 3] != Publish.KIND:
+        return decode(buffer, offset)
+    _, queue_id, term, end = _check(buffer, offset)
+    try:
+        body = _PublishBody(buffer, offset + HEAD_BYTES)
+    except (struct.error, IndexError, ValueError) as error:
+        raise DamagedRecord(f"the body of a publish record at {offset} makes no sense: {error}") from error
+    return Outline(queue_id, term, body.first, body.count, body.origin, body.sequence), end
+
+
+def _check(buffer: Buffer, offset: int) -> tuple[int, int, int, int]:
+    """Kind, queue id, term and end of the record at `offset`, if its checksum is right."""
+    if len(buffer) - offset < HEAD_BYTES:
+        raise TornRecord(f"{len(buffer) - offset} bytes at {offset} are less than the head of a record")
+    magic, version, kind, crc, size, queue_id, term = HEAD.unpack_from(buffer, offset)
+    if magic != MAGIC or size < HEAD_BYTES:
+        raise DamagedRecord(f"no record starts at {offset}")
+    end = offset + size
+    if end > len(buffer):
+        raise TornRecord(f"the record at {offset} should end at {end}, the bytes end at {len(buffer)}")
+    if crc32(memoryview(buffer)[offset + _UNCHECKED_HEAD.size : end], version << 8 | kind) != crc:
+        raise DamagedRecord(f"the checksum of the record at {offset} is wrong")
+    if version != VERSION or kind not in _PARSERS:
+        raise UnknownRecord(f"the record at {offset} has version {version} and kind {kind}: written by a newer release")
+    return kind, queue_id, term, end
+
+
+class _PublishBody:
+    """Everything of a publish record but its contents, which start at `contents_at`."""
+
+    __slots__ = (
+        "address",
+        "contents_at",
+        "count",
+        "first",
+        "flags",
+        "origin",
+        "sequence",
+        "stamp_ms",
+        "traits",
+        "uniform",
+    )
+
+    def __init__(self, buffer: Buffer, at: int) -> None:
+        self.first, self.stamp_ms, flags, priority, self.count, self.uniform, extra = _PUBLISH.unpack_from(buffer, at)
+        at += _PUBLISH.size
+        key_at = at + 1 + buffer[at]
+        extra_at = key_at + 1 + buffer[key_at]
+        self.address = bytes(buffer[at:extra_at])
+        self.flags = flags
+        self.contents_at = extra_at + extra
+        expiration_ms, self.origin, self.sequence, user_id = None, None, 0, None
+        if flags & _EXPIRES:
+            expiration_ms = _POSITION.unpack_from(buffer, extra_at)[0]
+            extra_at += _POSITION.size
+        if flags & _ORIGIN:
+            self.origin, extra_at = _unpack_text(buffer, extra_at)
+            self.sequence = _POSITION.unpack_from(buffer, extra_at)[0]
+            extra_at += _POSITION.size
+        if flags & _USER:
+            user_id, extra_at = _unpack_text(buffer, extra_at)
+        self.traits = _traits(bool(flags & _PERSISTENT), priority, expiration_ms, bool(flags & _HEADERS), user_id)
+
+
+@lru_cache(maxsize=1024)
+def _traits(persistent: bool, priority: int, expiration_ms: int | None, headers: bool, user_id: str | None) -> Traits:
+    return Traits(
+        persistent=persistent, priority=priority, expiration_ms=expiration_ms, has_headers=headers, user_id=user_id
+    )
+
+
+def _parse_publish(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Publish:
+    body = _PublishBody(buffer, at)
+    run = Run(
+        _cut_contents(buffer, body, end),
+        body.address,
+        body.traits,
+        first=body.first,
+        stamp_ms=body.stamp_ms,
+        redelivered=bool(body.flags & _REDELIVERED),
+        origin=body.origin,
+        sequence=body.sequence,
+    )
+    return Publish(queue_id, term, run)
+
+
+def _cut_contents(buffer: Buffer, body: _PublishBody, end: int) -> list[bytes]:
+    at = body.contents_at
+    if body.uniform:
+        if at + body.uniform * body.count != end:
+            raise ValueError("the contents do not fill the record")
+        return list(struct.unpack_from(f"{body.uniform}s" * body.count, buffer, at))
+    lengths = struct.unpack_from(f">{body.count}I", buffer, at)
+    bounds = list(accumulate(lengths, initial=at + 4 * body.count))
+    if bounds[-1] != end:
+        raise ValueError("the contents do not fill the record")
+    return [bytes(buffer[start:stop]) for start, stop in pairwise(bounds)]
+
+
+def _unpack_text(buffer: Buffer, at: int) -> tuple[str, int]:
+    end = at + 1 + buffer[at]
+    return bytes(buffer[at + 1 : end]).decode("utf-8", "surrogateescape"), end
+
+
+def _unpack_ranges(buffer: Buffer, at: int) -> PositionRanges:
+    numbers = struct.unpack_from(f">{2 * _COUNT.unpack_from(buffer, at)[0]}Q", buffer, at + _COUNT.size)
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _parse_mark(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Mark:
+    level, upto = _MARK.unpack_from(buffer, at)
+    return Mark(queue_id, term, level, upto)
+
+
+def _parse_origin(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Origin:
+    origin, at = _unpack_text(buffer, at)
+    highest = _POSITION.unpack_from(buffer, at)[0]
+    return Origin(queue_id, term, origin, highest, _unpack_ranges(buffer, at + _POSITION.size))
+
+
+_Parser = Callable[[Buffer, int, int, int, int], Record]
+_PARSERS: dict[int, _Parser] = {
+    Publish.KIND: _parse_publish,
+    Settle.KIND: lambda buffer, at, end, queue_id, term: Settle(queue_id, term, _unpack_ranges(buffer, at)),
+    Term.KIND: lambda buffer, at, end, queue_id, term: Term(queue_id, term, _POSITION.unpack_from(buffer, at)[0]),
+    Mark.KIND: _parse_mark,
+    Hole.KIND: lambda buffer, at, end, queue_id, term: Hole(queue_id, term, _unpack_ranges(buffer, at)),
+    Origin.KIND: _parse_origin,
+    Drop.KIND: lambda buffer, at, end, queue_id, term: Drop(queue_id, term),
+    Opening.KIND: lambda buffer, at, end, queue_id, term: Opening(queue_id, _unpack_ranges(buffer, at)),
+    Batch.KIND: lambda buffer, at, end, queue_id, term: Batch(queue_id, term),
+    Gone.KIND: lambda buffer, at, end, queue_id, term: Gone(queue_id),
+}
+
+
+def decode_all(buffer: Buffer) -> Iterable[Record]:
+    """The records of a buffer that holds nothing else, in order; raises as `decode` does."""
+    offset = 0
+    while offset < len(buffer):
+        record, offset = decode(buffer, offset)
+        yield record
