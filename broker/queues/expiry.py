@@ -1,0 +1,77 @@
+"""When a message is too old, and when a queue has been unused for too long.
+
+Decides due times in wall milliseconds. It must not know where the messages stand: the queue asks about the run at its
+head, because nothing expires behind an unexpired head (RabbitMQ, "Time-To-Live and Expiration").
+"""
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from broker.wire.message import Run
+
+
+class MessageExpiry:
+    """Time to live of messages. A changed queue TTL counts for what is published from then on."""
+
+    def __init__(self, ttl_ms: int | None) -> None:
+        self._positions = [0]  # from each of these positions on ...
+        self._ttls_ms = [ttl_ms]  # ... this was the queue's TTL
+        self.may_expire = ttl_ms is not None  # false saves the look at the head
+
+    def watch(self, runs: "Iterable[Run]") -> None:
+        """These runs stand in line (again): one of them may have a time to live of its own."""
+        self.may_expire = self.may_expire or any(run.traits.expiration_ms is not None for run in runs)
+
+    def change(self, ttl_ms: int | None, position: int) -> None:
+        """From `position` on messages live so long; those before keep what they had."""
+        if ttl_ms == self._ttls_ms[-1]:
+            return
+        if position == self._positions[-1]:
+            self._ttls_ms[-1] = ttl_ms
+        else:
+            self._positions.append(position)
+            self._ttls_ms.append(ttl_ms)
+        self.may_expire = self.may_expire or ttl_ms is not None
+
+    def forget_before(self, position: int) -> None:
+        """No message below this position lives any more."""
+        index = bisect_right(self._positions, position) - 1
+        del self._positions[:index]
+        del self._ttls_ms[:index]
+
+    def due_ms(self, run: "Run") -> int | None:
+        """Wall time at which this run expires; None if never. The smaller of queue TTL and message TTL counts."""
+        ttl_ms = self._ttls_ms[bisect_right(self._positions, run.first) - 1]
+        own_ms = run.traits.expiration_ms
+        if ttl_ms is None or (own_ms is not None and own_ms < ttl_ms):
+            ttl_ms = own_ms
+        return None if ttl_ms is None else run.stamp_ms + ttl_ms
+
+
+class QueueExpiry:
+    """Expiry of an unused queue (`x-expires`): no consumer, no redeclaration, no basic.get for so long."""
+
+    def __init__(self, expires_ms: int | None) -> None:
+        self.expires_ms = expires_ms
+        self._unused_since_ms: int | None = None  # None: the next tick says what time it is
+
+    def used(self) -> None:
+        """The queue was used just now."""
+        self._unused_since_ms = None
+
+    def tick(self, stamp_ms: int) -> bool:
+        """True if the queue's time is over. To be called only while it has no consumer."""
+        if self.expires_ms is None:
+            return False
+        if self._unused_since_ms is None:
+            self._unused_since_ms = stamp_ms
+        return stamp_ms >= self._unused_since_ms + self.expires_ms
+
+    def due_ms(self) -> int | None:
+        """Wall time at which `tick` wants to be called; 0 is at once, None never."""
+        if self.expires_ms is None:
+            return None
+        return 0 if self._unused_since_ms is None else self._unused_since_ms + self.expires_ms

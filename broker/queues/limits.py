@@ -1,0 +1,51 @@
+"""How much a queue may hold: `x-max-length` and `x-max-length-bytes`.
+
+Decides how many messages are too many, or how many more fit. Only ready messages and only bodies count (RabbitMQ,
+"Queue Length Limit"). It must not know what happens to those that are too many.
+"""
+
+from typing import TYPE_CHECKING
+
+from broker.wire.content import body_size
+
+if TYPE_CHECKING:
+    from broker.queues.line import Line
+    from broker.queues.priority import Levels
+    from broker.wire.message import Run
+
+
+class Limits:
+    """The two limits of one queue; None is no limit."""
+
+    __slots__ = ("length", "length_bytes")
+
+    def __init__(self, length: int | None, length_bytes: int | None) -> None:
+        self.length = length
+        self.length_bytes = length_bytes
+
+    def excess(self, ready: "Line | Levels") -> int:
+        """How many messages have to leave from the first run at the head before looking again; 0 if all may stay."""
+        count = 0 if self.length is None else max(0, len(ready) - self.length)
+        head = ready.head()
+        if self.length_bytes is None or head is None:
+            return count
+        too_many = ready.size_bytes - self.length_bytes
+        for index, content in enumerate(head.contents):
+            if too_many <= 0:
+                return max(count, index)
+            too_many -= body_size(content)
+        return max(count, len(head.contents))
+
+    def fitting(self, ready: "Line | Levels", run: "Run", start: int) -> int:
+        """How many of the run's messages from index `start` on fit in beside those that are ready."""
+        count = len(run.contents) - start
+        if self.length is not None:
+            count = min(count, max(0, self.length - len(ready)))
+        if self.length_bytes is None:
+            return count
+        left = self.length_bytes - ready.size_bytes
+        for fitting in range(count):
+            left -= body_size(run.contents[start + fitting])
+            if left < 0:
+                return fitting
+        return count

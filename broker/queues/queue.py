@@ -1,0 +1,397 @@
+"""The life of one queue: publish, deliver, settle, requeue, die.
+
+Decides who gets which message and when a message is gone. A queue is a log: every message gets the next position, keeps
+it for life, and returns to it when it is requeued. The queue must not know disks, mirrors, channels or names: it leaves
+in its outboxes what settled and what died, and its owner reads them (`take_settled`, `take_dead`).
+
+Time is wall milliseconds (`stamp_ms`), as expiry outlives a node; the newest one heard counts.
+"""
+
+from heapq import merge
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from broker.queues.consumers import Consumer, Consumers
+from broker.queues.counters import Counters
+from broker.queues.departures import Departures
+from broker.queues.expiry import MessageExpiry, QueueExpiry
+from broker.queues.limits import Limits
+from broker.queues.line import Line, join_range
+from broker.queues.priority import Levels
+from broker.queues.unacked import Unacked
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from broker.queues.dead_letter import DeadLetter
+    from broker.queues.settings import Settings
+    from broker.wire.message import Run
+
+_first_of = attrgetter("first")
+
+
+class Queue:
+    """One queue of one term of its master; born empty or from the line that a journal or a mirror kept.
+
+    `logged` says whether somebody wants to know what settled. `next_position` is the position of the next message.
+    """
+
+    def __init__(self, settings: "Settings", *, logged: bool, line: Line | None = None, next_position: int = 1) -> None:
+        self.settings = settings
+        self.next_position = next_position
+        self.has_had_consumers = False
+        self.expired = False  # x-expires has passed: the owner should delete the queue
+        self.counters = Counters()
+        self.consumers = Consumers(single_active=settings.single_active_consumer)
+        self._ready: Line | Levels = line if line is not None else Line()
+        if settings.max_priority is not None:
+            self._ready = Levels(settings.max_priority, self._ready.clear())
+        self._unacked = Unacked()
+        self._departures = Departures(self.counters, logged=logged)
+        self._stamp_ms = 0
+        self._unused = QueueExpiry(settings.expires_ms)
+        self._expiry = MessageExpiry(settings.message_ttl_ms)
+        self._expiry.watch(run for level in self._ready.lines() for run in level.runs())
+        self._limit(settings)
+
+    # -- the life of a message ---------------------------------------------------------------------------------------
+
+    def publish(self, run: "Run", stamp_ms: int) -> int:
+        """Take a run in and deliver what can be delivered; returns how many of its messages were accepted.
+
+        `run.first` and `run.stamp_ms` are set here: message i stands at `run.first + i`. Of a run that a rejecting
+        overflow did not let in whole, the messages from the returned index on were refused.
+        """
+        self._stamp_ms = stamp_ms
+        if self._refusing:
+            return self._publish_what_fits(run)
+        self._enter(run)
+        if self._limited:
+            self._shed()
+        return len(run.contents)
+
+    def get(self, holder: "Hashable", ack_required: bool) -> "Run | None":
+        """One message for basic.get, held by `holder` if it has to be acknowledged; None if none may be had now."""
+        self._unused.used()
+        self._expire()
+        run = self._ready.take(1)
+        if run is None:
+            return None
+        counters = self.counters
+        counters.redelivered += run.redelivered
+        if ack_required:
+            counters.got += 1
+            self._unacked.give(holder, run)
+        else:
+            counters.got_no_ack += 1
+            self._departures.settle(run.first, run.last)
+        return run
+
+    def settle(self, holder: "Hashable", first: int, last: int) -> int:
+        """The holder acknowledged the positions first..last; returns how many of them it really held."""
+        count = 0
+        for range_first, range_last in self._unacked.discard(holder, first, last):
+            count += range_last - range_first + 1
+            self._departures.settle(range_first, range_last)
+        self.counters.acked += count
+        return count
+
+    def requeue(self, holder: "Hashable", first: int, last: int) -> None:
+        """The holder gives the positions first..last back: to their places, flagged as delivered before."""
+        self._return(self._unacked.take_back(holder, first, last))
+
+    def reject(self, holder: "Hashable", first: int, last: int) -> None:
+        """The holder does not want the positions first..last, and nobody shall have them: they are dead letters."""
+        for run in self._unacked.take_back(holder, first, last):
+            self._departures.bury(run, "rejected", self.settings)
+
+    def release(self, holder: "Hashable") -> None:
+        """The holder is gone: all that it holds returns."""
+        self._return(self._unacked.release(holder))
+
+    def purge(self) -> int:
+        """Drop everything that is ready; returns how many messages that were. Nothing of it becomes a dead letter."""
+        count = len(self._ready)
+        for run in self._ready.clear():
+            self._departures.settle(run.first, run.last)
+        return count
+
+    def settle_dead(self, first: int, last: int) -> None:
+        """The dead letters of these positions are safe elsewhere, or have nowhere to go."""
+        self._departures.settle_dead(first, last)
+
+    # -- consumers ---------------------------------------------------------------------------------------------------
+
+    def consume(self, consumer: Consumer) -> None:
+        """Let a consumer join; raises ExclusiveUse. It is served from the next publish or `pump` on."""
+        self.consumers.add(consumer)
+        self.has_had_consumers = True
+
+    def cancel(self, consumer: Consumer) -> None:
+        """The consumer gets nothing any more. What it holds it keeps until it answers or is released."""
+        if self.consumers.remove(consumer):
+            self._unused.used()
+            self._expire()
+            self._serve()
+
+    def cancel_all(self, why: str) -> None:
+        """Part with all consumers and tell them."""
+        for consumer in list(self.consumers):
+            self.consumers.remove(consumer)
+            consumer.cancelled(why)
+        self._unused.used()
+
+    def pump(self, consumer: Consumer | None = None) -> None:
+        """Deliver what can be delivered, now that this consumer has room again (None: any of them may have)."""
+        self.consumers.wake(consumer)
+        self._expire()
+        self._serve()
+
+    @property
+    def consumer_count(self) -> int:
+        """How many consumers there are."""
+        return len(self.consumers)
+
+    # -- the announced mark (DESIGN S7) ------------------------------------------------------------------------------
+
+    @property
+    def open_upto(self) -> int | None:
+        """The last position that may be delivered (level 0 of a priority queue); None: no limit, on all levels."""
+        return self._ready.lines()[0].open_upto
+
+    @open_upto.setter
+    def open_upto(self, upto: int | None) -> None:
+        for line in self._ready.lines():
+            line.open_upto = upto
+
+    def open_level(self, level: int, upto: int) -> None:
+        """Set the mark of one level of a priority queue; `pump` afterwards."""
+        self._ready.lines()[level].open_upto = upto
+
+    def level_of(self, run: "Run") -> int:
+        """The level at which this run stands: 0 unless this is a priority queue."""
+        return self._ready.level_of(run)
+
+    def wants_open(self) -> bool:
+        """Whether a consumer with room waits for a message behind the mark."""
+        return bool(len(self._ready)) and not self._ready.at_hand() and self.consumers.next() is not None
+
+    def closed_levels(self) -> list[tuple[int, int]]:
+        """(level, last ready position) of each level that has messages behind its mark: what to announce next."""
+        return [
+            (level, line.last)
+            for level, line in enumerate(self._ready.lines())
+            if line.last is not None and line.open_upto is not None and line.last > line.open_upto
+        ]
+
+    def mark_redelivered(self, upto: int, level: int = 0) -> None:
+        """What is ready up to this position (of this level) may have been delivered in a former life or term."""
+        self._ready.lines()[level].flag_redelivered(upto)
+
+    # -- settings and time -------------------------------------------------------------------------------------------
+
+    def apply(self, settings: "Settings", stamp_ms: int) -> None:
+        """Other settings are in force: a TTL counts for what comes, limits and queue expiry count at once.
+
+        `max_priority` and `single_active_consumer` are for life.
+        """
+        self._expiry.change(settings.message_ttl_ms, self.next_position)
+        oldest = next(self.living(), None)
+        self._expiry.forget_before(self.next_position if oldest is None else oldest.first)
+        if settings.expires_ms != self.settings.expires_ms:
+            self._unused = QueueExpiry(settings.expires_ms)
+        self.settings = settings
+        self._limit(settings)
+        self.tick(stamp_ms)
+        if self._limited:
+            self._shed()
+
+    def used(self) -> None:
+        """The queue was declared again: `x-expires` starts anew."""
+        self._unused.used()
+
+    def tick(self, stamp_ms: int) -> None:
+        """Let expire what is due."""
+        self._stamp_ms = stamp_ms
+        self._expire()
+        if not self.consumers and self._unused.tick(stamp_ms):
+            self.expired = True
+
+    def deadline_ms(self) -> int | None:
+        """Wall time at which `tick` should be called; 0 is at once, None never as things stand."""
+        due = None if self.consumers or self.expired else self._unused.due_ms()
+        if self._expiry.may_expire:
+            for line in self._ready.lines():
+                head = line.head()
+                head_due = None if head is None else self._expiry.due_ms(head)
+                if head_due is not None and (due is None or head_due < due):
+                    due = head_due
+        return due
+
+    # -- outboxes and looks ------------------------------------------------------------------------------------------
+
+    def take_settled(self) -> list[tuple[int, int]]:
+        """Ranges of positions that have left for good since the last call, in the order of leaving."""
+        return self._departures.take_settled()
+
+    def take_dead(self) -> "list[DeadLetter]":
+        """What died since the last call, in the order of dying."""
+        return self._departures.take_dead()
+
+    @property
+    def messages_ready(self) -> int:
+        """Messages that wait for a consumer."""
+        return len(self._ready)
+
+    @property
+    def messages_unacked(self) -> int:
+        """Messages given out and not answered."""
+        return self._unacked.count
+
+    @property
+    def message_bytes(self) -> int:
+        """Bytes of the bodies of all messages, ready and unacknowledged."""
+        return self._ready.size_bytes + self._unacked.size_bytes
+
+    def head(self) -> "Run | None":
+        """The run whose first message is next."""
+        return self._ready.head()
+
+    def living(self) -> "Iterator[Run]":
+        """All that lives in the log (ready, unacknowledged, dead letters under way) by position; nobody is disturbed.
+
+        The queue must not change while this is read.
+        """
+        lines = [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
+        return merge(*(line.runs() for line in lines), key=_first_of)
+
+    def living_ranges(self) -> list[tuple[int, int]]:
+        """The positions that live, as ranges (first, last)."""
+        ranges: list[tuple[int, int]] = []
+        for run in self.living():
+            join_range(ranges, run.first, run.last)
+        return ranges
+
+    def statistics(self) -> dict[str, int]:
+        """Everything that can be counted."""
+        ready_bytes, unacked_bytes = self._ready.size_bytes, self._unacked.size_bytes
+        return {
+            "messages": self.messages_ready + self.messages_unacked,
+            "messages_ready": self.messages_ready,
+            "messages_unacked": self.messages_unacked,
+            "messages_dying": len(self._departures.dying),
+            "message_bytes": ready_bytes + unacked_bytes,
+            "message_bytes_ready": ready_bytes,
+            "message_bytes_unacked": unacked_bytes,
+            "consumers": len(self.consumers),
+            **self.counters.as_dict(),
+        }
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _enter(self, run: "Run") -> None:
+        """Give the run its place, and to a consumer at once if nobody stands before it."""
+        count = len(run.contents)
+        run.first = self.next_position
+        run.stamp_ms = self._stamp_ms
+        self.next_position += count
+        self.counters.published += count
+        ready = self._ready
+        if ready.may_pass(run):
+            turn = self.consumers.next()
+            if turn is not None and turn[1] >= count and (count == 1 or self.consumers.width == 1):
+                self.consumers.served()
+                self._give(turn[0], run, count)
+                return
+        self._expiry.watch((run,))
+        self._expire()  # before the run comes, as a TTL of 0 leaves it the chance to be delivered at once
+        ready.add(run)
+        self._serve()
+        self._expire()
+
+    def _publish_what_fits(self, run: "Run") -> int:
+        """Take in what the limits allow at each message's turn; the rest is refused and may become a dead letter."""
+        size = len(run.contents)
+        done = 0
+        while done < size:
+            fitting = self._limits.fitting(self._ready, run, done)
+            if not fitting:
+                break
+            piece = run if fitting == size else run.cut(done, done + fitting)
+            self._enter(piece)
+            if done == 0:
+                run.first, run.stamp_ms = piece.first, piece.stamp_ms
+            done += fitting
+        if done < size and self.settings.overflow == "reject-publish-dlx":
+            refused = run.cut(done, size)
+            refused.first = 0
+            self._departures.mourn(refused, "maxlen", self.settings)
+        return done
+
+    def _serve(self) -> None:
+        """Give out what is ready while somebody has room: in turns, in equal shares if it is much."""
+        ready, consumers = self._ready, self.consumers
+        if not consumers or not len(ready):
+            return
+        share = shares_left = 0
+        while at_hand := ready.at_hand():
+            turn = consumers.next()
+            if turn is None:
+                return
+            consumer, room = turn
+            if not shares_left:
+                share, shares_left = consumers.share(at_hand), consumers.width
+            shares_left -= 1
+            run = ready.take(min(share, room))
+            if run is None:
+                return
+            consumers.served()
+            self._give(consumer, run, len(run.contents))
+
+    def _give(self, consumer: Consumer, run: "Run", count: int) -> None:
+        if run.redelivered:
+            self.counters.redelivered += count
+        if consumer.ack_required:
+            self.counters.delivered += count
+            self._unacked.give(consumer, run)
+        else:
+            self.counters.delivered_no_ack += count
+            self._departures.settle(run.first, run.last)
+        consumer.deliver(run)
+
+    def _return(self, runs: "list[Run]") -> None:
+        if not runs:
+            return
+        for run in reversed(runs):  # the last first: each then goes to the very head
+            run.redelivered = True
+            self._ready.add(run)
+        self._expiry.watch(runs)
+        self._expire()
+        if self._limited:
+            self._shed()
+        self._serve()
+
+    def _expire(self) -> None:
+        """Bury what is due at the head of each level."""
+        if not self._expiry.may_expire:
+            return
+        for line in self._ready.lines():
+            while (head := line.head()) is not None:
+                due = self._expiry.due_ms(head)
+                if due is None or due > self._stamp_ms:
+                    break
+                self.counters.expired += len(head.contents)
+                self._departures.bury(line.drop_head(len(head.contents)), "expired", self.settings)
+
+    def _shed(self) -> None:
+        """Bury from the head what is too much."""
+        while excess := self._limits.excess(self._ready):
+            run = self._ready.drop_head(excess)
+            self.counters.dropped += len(run.contents)
+            self._departures.bury(run, "maxlen", self.settings)
+
+    def _limit(self, settings: "Settings") -> None:
+        self._limits = Limits(settings.max_length, settings.max_length_bytes)
+        limited = settings.max_length is not None or settings.max_length_bytes is not None
+        self._refusing = limited and settings.overflow != "drop-head"
+        self._limited = limited and settings.overflow == "drop-head"

@@ -1,0 +1,74 @@
+"""What a queue has given out and nobody has answered yet, per holder.
+
+Decides who holds which positions. A holder is a consumer, or whatever stands for a channel that fetched with basic.get.
+It must not know what an answer means: it says what was held, and the queue draws the conclusion.
+"""
+
+from typing import TYPE_CHECKING
+
+from broker.queues.line import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from broker.wire.message import Run
+
+
+class Unacked:
+    """One line of unacknowledged messages per holder. Answering the oldest of a holder costs the same for any run."""
+
+    __slots__ = ("_lines", "count")
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, Line] = {}
+        self.count = 0
+
+    def give(self, holder: "Hashable", run: "Run") -> None:
+        """The holder has got this run."""
+        line = self._lines.get(holder)
+        if line is None:
+            line = self._lines[holder] = Line()
+        line.add(run)
+        self.count += len(run.contents)
+
+    def discard(self, holder: "Hashable", first: int, last: int) -> list[tuple[int, int]]:
+        """Forget what the holder holds of the positions first..last; the ranges that were really there."""
+        line = self._lines.get(holder)
+        if line is None:
+            return []
+        before = len(line)
+        ranges = line.discard(first, last)
+        self._shrunk(holder, line, before)
+        return ranges
+
+    def take_back(self, holder: "Hashable", first: int, last: int) -> "list[Run]":
+        """Take from the holder what it holds of the positions first..last."""
+        line = self._lines.get(holder)
+        if line is None:
+            return []
+        before = len(line)
+        runs = line.remove(first, last)
+        self._shrunk(holder, line, before)
+        return runs
+
+    def release(self, holder: "Hashable") -> "list[Run]":
+        """Take everything from the holder."""
+        line = self._lines.pop(holder, None)
+        if line is None:
+            return []
+        self.count -= len(line)
+        return line.clear()
+
+    def lines(self) -> "Iterator[Line]":
+        """The lines of all holders, in no particular order."""
+        return iter(self._lines.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all bodies."""
+        return sum(line.size_bytes for line in self._lines.values())
+
+    def _shrunk(self, holder: "Hashable", line: Line, before: int) -> None:
+        self.count -= before - len(line)
+        if not line:
+            del self._lines[holder]
