@@ -1,0 +1,253 @@
+"""cluster.yaml as pydantic models: which keys there are, what each may hold, what holds when it is absent.
+
+Decides what is accepted; a key stands here from the change that makes it work. Numbers of ports and the expansion of
+policies are neighbours' (`configuration_addresses`, `configuration_policies`).
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from broker.node.configuration import (
+    DEFAULT_COOKIE,
+    MEMORY,
+    Address,
+    Cluster,
+    ConfigurationError,
+    Node,
+    Settings,
+    User,
+)
+from broker.node.configuration_addresses import check_addresses, resolve_addresses
+from broker.node.configuration_complaints import complain_of
+from broker.node.configuration_file import Document, Place, read_document
+from broker.node.configuration_policies import expand_policies
+from policies.keys import KEYS, LOCATORS
+
+DEFAULT_NODES = ("n1", "n2", "n3")
+_DEFAULTS = Settings()
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _node_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", name):
+        raise ValueError("a node name is made of letters, digits, - _ and . (no @), at most 63 of them")
+    return name
+
+
+def _address(value: Any) -> Any:
+    return str(Address.parse(value if isinstance(value, str) else ""))
+
+
+def _locator(value: str) -> str:
+    if not KEYS["queue-master-locator"].accepts(value):
+        raise ValueError(f"must be one of {', '.join(LOCATORS)}")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from error
+    return value
+
+
+def _three(value: list[str]) -> list[str]:
+    if len(value) != 3:
+        raise ValueError('must be three patterns, for configure, write and read, as [".*", ".*", ".*"]')
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+NodeName = Annotated[str, AfterValidator(_node_name)]
+AddressText = Annotated[str, BeforeValidator(_address)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Locator = Annotated[str, AfterValidator(_locator)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+Permission = Annotated[list[Pattern], AfterValidator(_three)]
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class ClusterSection(Section):
+    """`cluster:`"""
+
+    name: Name = "local"
+    cookie: Name = DEFAULT_COOKIE
+    partition_handling: Literal["auto", "pause_minority"] = "auto"
+
+
+class NodeSettings(Section):
+    """`settings:` of one node: what may differ between nodes."""
+
+    heartbeat: Annotated[Whole, Field(ge=0, le=65535)] = _DEFAULTS.heartbeat
+    frame_max: Annotated[Whole, Field(ge=4096, le=2**31 - 1)] = _DEFAULTS.frame_max
+    channel_max: Annotated[Whole, Field(ge=1, le=65535)] = _DEFAULTS.channel_max
+    handshake_timeout: Annotated[Whole, Field(ge=1)] = _DEFAULTS.handshake_timeout
+    max_message_size: Annotated[Whole, Field(ge=1, le=536870912)] = _DEFAULTS.max_message_size
+
+
+class SettingsSection(NodeSettings):
+    """`settings:` of all nodes."""
+
+    net_ticktime: Annotated[float, Field(ge=1, le=3600)] = _DEFAULTS.net_ticktime
+    queue_master_locator: Locator = _DEFAULTS.queue_master_locator
+
+
+class NodeSection(Section):
+    """One of `nodes:`; a bare word is a name."""
+
+    name: NodeName
+    amqp: AddressText | None = None
+    http: AddressText | None = None
+    link: AddressText | None = None
+    settings: NodeSettings = NodeSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class UserSection(Section):
+    """One of `users:`."""
+
+    name: Name
+    password: str
+    tags: list[Name] = []
+    permissions: dict[str, Permission] = {}
+
+
+class ClusterFile(Section):
+    """The whole file."""
+
+    cluster: ClusterSection = ClusterSection()
+    nodes: Annotated[list[NodeSection], Field(min_length=1, max_length=99)] = [
+        NodeSection(name=name) for name in DEFAULT_NODES
+    ]
+    data: Name = "./data"
+    vhosts: Annotated[list[Name], Field(min_length=1)] = ["/"]
+    users: list[UserSection] | None = None
+    policies: list[Any] = []
+    operator_policies: list[Any] = []
+    settings: SettingsSection = SettingsSection()
+
+
+def read_cluster(path: Path | None) -> Cluster:
+    """Reads, checks and resolves a cluster.yaml; None: all defaults. Raises ConfigurationError with every problem."""
+    document = Document("the default cluster") if path is None else read_document(path)
+    value = {} if path is None else document.value
+    if not isinstance(value, dict):
+        document.complain((), "must be a mapping with keys as cluster: and nodes:")
+        raise ConfigurationError(document.problems)
+    folder = Path.cwd() if path is None else path.resolve().parent
+    try:
+        file = ClusterFile.model_validate(value)
+    except ValidationError as error:
+        complain_of(document, error, ClusterFile)
+        _check_policies_all_the_same(document, folder, value)
+        raise ConfigurationError(document.problems) from error
+    nodes = _nodes(document, file)
+    _check_names(document, file)
+    _check_partition_handling(document, file)
+    if file.cluster.cookie == DEFAULT_COOKIE:
+        _check_cookie(document, nodes)
+    policies, operator_policies = expand_policies(document, folder, value, tuple(file.vhosts))
+    document.check()
+    return Cluster(
+        name=file.cluster.name,
+        cookie=file.cluster.cookie,
+        partition_handling="pause_minority",
+        nodes=nodes,
+        data=None if file.data == MEMORY else folder / Path(file.data).expanduser(),
+        vhosts=tuple(file.vhosts),
+        users=_users(file),
+        policies=policies,
+        operator_policies=operator_policies,
+        file=None if path is None else path.resolve(),
+    )
+
+
+def _check_policies_all_the_same(document: Document, folder: Path, value: dict[str, Any]) -> None:
+    """Finds the faults of the policies although another section is wrong, so that they are told at once."""
+    vhosts = value.get("vhosts", ["/"])
+    lists = [value.get(key, []) for key in ("policies", "operator_policies")] + [vhosts]
+    if all(isinstance(entries, list) for entries in lists) and vhosts and all(isinstance(name, str) for name in vhosts):
+        expand_policies(document, folder, value, tuple(vhosts))
+
+
+def _nodes(document: Document, file: ClusterFile) -> tuple[Node, ...]:
+    addresses = resolve_addresses([(node.amqp, node.http, node.link) for node in file.nodes])
+    check_addresses(document, [node.name for node in file.nodes], addresses)
+    everywhere = file.settings.model_dump()
+    return tuple(
+        Node(node.name, amqp, http, link, Settings(**{**everywhere, **node.settings.model_dump(exclude_unset=True)}))
+        for node, (amqp, http, link) in zip(file.nodes, addresses, strict=True)
+    )
+
+
+def _users(file: ClusterFile) -> tuple[User, ...]:
+    if file.users is None:
+        everything = dict.fromkeys(file.vhosts, (".*", ".*", ".*"))
+        return (User("guest", "guest", ("administrator",), everything),)
+    return tuple(
+        User(
+            user.name,
+            user.password,
+            tuple(user.tags),
+            {vhost: (configure, write, read) for vhost, (configure, write, read) in user.permissions.items()},
+        )
+        for user in file.users
+    )
+
+
+def _check_names(document: Document, file: ClusterFile) -> None:
+    _check_unique(document, ("nodes",), [node.name for node in file.nodes], "name")
+    _check_unique(document, ("vhosts",), file.vhosts)
+    users = file.users or []
+    _check_unique(document, ("users",), [user.name for user in users], "name")
+    for index, user in enumerate(users):
+        for vhost in user.permissions:
+            if vhost not in file.vhosts:
+                text = f"there is no vhost {vhost!r}: add it to vhosts ({', '.join(file.vhosts)})"
+                document.complain(("users", index, "permissions", vhost), text)
+
+
+def _check_unique(document: Document, place: Place, names: Sequence[str], *field: str) -> None:
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if seen.setdefault(name, index) != index:
+            text = f"{name!r} is taken by {place[0]}[{seen[name]}]: give each its own name"
+            document.complain((*place, index, *field), text)
+
+
+def _check_partition_handling(document: Document, file: ClusterFile) -> None:
+    if len(file.nodes) == 2:
+        mode = file.cluster.partition_handling
+        text = f"partition_handling {mode} needs one node, or three or more: two have no majority when one is lost"
+        chosen = "partition_handling" in file.cluster.model_fields_set
+        document.complain(("cluster", "partition_handling") if chosen else ("nodes",), text)
+
+
+def _check_cookie(document: Document, nodes: Sequence[Node]) -> None:
+    for index, node in enumerate(nodes):
+        if not node.link.is_loopback:
+            text = (
+                f"{node.link} can be reached from other machines, but the cookie is the default one: set cluster.cookie"
+            )
+            document.complain(("nodes", index, "link"), text)

@@ -1,0 +1,314 @@
+"""cluster.yaml: defaults, environment, numbering of ports; every fault is one line with file, line, key and advice."""
+
+import json
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.node.configuration import Address, Cluster, ConfigurationError, Settings, load
+from broker.node.configuration_policies import read_policies
+from broker.node.configuration_ports import choose_free_ports, owner_of, taken_ports
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "cluster.yaml"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str, name: str = "cluster.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def problems(write, tmp_path):
+    def problems(text: str) -> list[str]:
+        with pytest.raises(ConfigurationError) as refused:
+            load(write(text))
+        assert all("\n" not in line for line in refused.value.problems)
+        return [line.removeprefix(f"{tmp_path}/") for line in refused.value.problems]
+
+    return problems
+
+
+def test_the_example_of_the_repository_is_what_it_says():
+    cluster = load(EXAMPLE)
+    assert cluster.names == ("n1", "n2", "n3")
+    assert [str(node.link) for node in cluster.nodes] == ["127.0.0.1:25672", "127.0.0.1:25673", "127.0.0.1:25674"]
+    assert (cluster.data, cluster.run_folder) == (EXAMPLE.parent / "data", EXAMPLE.parent / "data")
+    assert cluster.policies[0].definition["ha-mode"] == "all"
+    assert cluster.users[0].permissions == {"/": (".*", ".*", ".*")}
+    assert cluster.partition_handling == "pause_minority"
+    assert cluster.quorum == 2
+
+
+def test_without_a_file_there_are_three_nodes_with_every_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cluster = load(None)
+    assert cluster.names == ("n1", "n2", "n3")
+    assert cluster.data == tmp_path / "data"
+    assert cluster.users[0].name == "guest"
+    assert cluster.node("n2").settings == Settings()
+
+
+def test_three_node_names_are_a_file(write):
+    assert load(write("nodes: [a, b, c]")).node("c").amqp == Address("127.0.0.1", 5674)
+    assert load(write("nodes: [{name: a}, b, c]")).node("a").http == Address("127.0.0.1", 15672)
+
+
+def test_ports_are_counted_up_around_those_that_the_file_names(write):
+    cluster = load(write('nodes: [{name: a, amqp: "127.0.0.1:5673"}, b, c]'))
+    assert [node.amqp.port for node in cluster.nodes] == [5673, 5674, 5675]
+
+
+def test_an_empty_file_is_all_defaults(write):
+    assert load(write("# nothing\n")).names == ("n1", "n2", "n3")
+
+
+def test_a_file_that_the_supervisor_resolved_is_read_back_whole(write):
+    cluster = load(EXAMPLE)
+    path = write(json.dumps(cluster.as_json()), "cluster.json")
+    assert load(path) == cluster
+
+
+def test_secrets_are_not_shown():
+    shown = repr(load(EXAMPLE))
+    assert "change-me" not in shown
+    assert "password" not in shown
+
+
+def test_environment_is_filled_in_with_defaults(write, monkeypatch):
+    monkeypatch.setenv("WARREN_TEST_NAME", "prod")
+    monkeypatch.delenv("WARREN_TEST_PORT", raising=False)
+    text = (
+        "cluster:\n  name: ${WARREN_TEST_NAME:-dev}\n  cookie: a-${WARREN_TEST_NAME}\n"
+        "nodes: [{name: a, amqp: '127.0.0.1:${WARREN_TEST_PORT:-7000}'}]\n"
+        "settings:\n  heartbeat: ${WARREN_TEST_PORT:-7}\n"
+    )
+    cluster = load(write(text))
+    assert (cluster.name, cluster.cookie) == ("prod", "a-prod")
+    assert cluster.nodes[0].amqp.port == 7000
+    assert cluster.nodes[0].settings.heartbeat == 7
+
+
+def test_a_node_may_have_settings_of_its_own(write):
+    cluster = load(write("nodes: [{name: a, settings: {heartbeat: 5}}]\nsettings: {heartbeat: 9, net_ticktime: 2}"))
+    assert (cluster.nodes[0].settings.heartbeat, cluster.nodes[0].settings.net_ticktime) == (5, 2)
+
+
+def test_data_is_relative_to_the_file_or_in_memory(write, tmp_path):
+    assert load(write("data: there")).data == tmp_path / "there"
+    memory = load(write("data: memory"))
+    assert memory.data is None
+    assert memory.node_folder("n1") is None
+    assert memory.run_folder == load(tmp_path / "cluster.yaml").run_folder != load(EXAMPLE).run_folder
+
+
+def test_guest_may_do_everything_everywhere_if_the_file_names_no_users(write):
+    assert set(load(write('vhosts: ["/", shop]')).users[0].permissions) == {"/", "shop"}
+
+
+def test_policies_are_ready_made_or_files_or_written_in_place(write):
+    write(
+        "- {name: short, pattern: ^a, definition: {expires: 9}}\n- {name: b, pattern: '', definition: {expires: 8}}",
+        "my.yaml",
+    )
+    cluster = load(
+        write(
+            'vhosts: ["/", shop]\npolicies: [ha-all, my.yaml, {name: two, vhost: shop, pattern: x, priority: 2, '
+            "apply-to: queues, definition: {ha-mode: exactly, ha-params: 2}}]\n"
+            "operator_policies: [{name: cap, pattern: '', definition: {max-length: 5}}]"
+        )
+    )
+    assert [(policy.vhost, policy.name) for policy in cluster.policies] == [
+        ("/", "ha-all"), ("shop", "ha-all"), ("/", "short"), ("/", "b"), ("shop", "two"),
+    ]  # fmt: skip
+    assert cluster.operator_policies[0].definition == {"max-length": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("cluster:\n  cookee: x", "cluster.yaml:2: cluster.cookee: unknown key: did you mean cookie? (known: name, "),
+        ("tls: {}", "cluster.yaml:1: tls: unknown key: (known: cluster, nodes, data, "),
+        ("nodes:\n- n1\n- {name: b, port: 1}", "cluster.yaml:3: nodes[1].port: unknown key: (known: name, amqp, "),
+        ("settings: {net_ticktime: 0.5}", "cluster.yaml:1: settings.net_ticktime: 0.5: must be at least 1"),
+        ("settings: {heartbeat: soon}", "cluster.yaml:1: settings.heartbeat: 'soon': must be a whole number"),
+        ("settings: {heartbeat: yes}", "cluster.yaml:1: settings.heartbeat: True: must be a whole number"),
+        (
+            "settings: {queue_master_locator: near}",
+            "cluster.yaml:1: settings.queue_master_locator: 'near': must be one of client-local, min-masters, random",
+        ),
+        (
+            "nodes: [{name: a, settings: {net_ticktime: 3}}]",
+            "cluster.yaml:1: nodes[0].settings.net_ticktime: unknown key: (known: heartbeat, ",
+        ),
+        (
+            "cluster: {partition_handling: autoheal}",
+            "cluster.yaml:1: cluster.partition_handling: 'autoheal': must be auto or pause_minority",
+        ),
+        ("nodes: [a, b]", "cluster.yaml:1: nodes: partition_handling auto needs one node, or three or more: two have no "),
+        ("nodes: []", "cluster.yaml:1: nodes: has 0, must have at least 1"),
+        ("nodes: [a, b, a]", "cluster.yaml:1: nodes[2].name: 'a' is taken by nodes[0]: give each its own name"),
+        ("nodes: [rabbit@a]", "cluster.yaml:1: nodes[0].name: 'rabbit@a': a node name is made of letters, "),
+        ("nodes: [{amqp: 'a:1'}]", "cluster.yaml:1: nodes[0].name: is missing"),
+        (
+            "nodes:\n- name: a\n  amqp: '127.0.0.1:99999'",
+            "cluster.yaml:3: nodes[0].amqp: '127.0.0.1:99999': use host:port with a port from 0 to 65535, as ",
+        ),
+        ("nodes: [{name: a, amqp: 5672}]", "cluster.yaml:1: nodes[0].amqp: 5672: use host:port with a port from "),
+        (
+            "cluster: {partition_handling: pause_minority}\nnodes: [a, b]",
+            "cluster.yaml:1: cluster.partition_handling: partition_handling pause_minority needs one node, or three ",
+        ),
+        (
+            "nodes:\n- {name: a, amqp: '127.0.0.1:1'}\n- {name: b, link: '127.0.0.1:1'}\n- c",
+            "cluster.yaml:3: nodes[1].link: 127.0.0.1:1 is taken by amqp of a: give each its own port",
+        ),
+        (
+            "nodes: [{name: a, http: '127.0.0.1:5672', amqp: '0.0.0.0:5672'}]",
+            "cluster.yaml:1: nodes[0].http: 127.0.0.1:5672 is taken by amqp of a: give each its own port",
+        ),
+        (
+            "nodes: [{name: a, link: '10.0.0.1:25672'}]",
+            "cluster.yaml:1: nodes[0].link: 10.0.0.1:25672 can be reached from other machines, but the cookie ",
+        ),
+        ("users: [{name: u, password: 123}]", "cluster.yaml:1: users[0].password: is not a text: put it in quotes"),
+        (
+            "users: [{name: u, password: p, permissions: {'/': ['(', a, b]}}]",
+            "cluster.yaml:1: users[0].permissions./[0]: '(': is not a regular expression: ",
+        ),
+        (
+            "users: [{name: u, password: p, permissions: {'/': [a]}}]",
+            "cluster.yaml:1: users[0].permissions./: ['a']: must be three patterns, for configure, write and read, ",
+        ),
+        (
+            "users: [{name: u, password: p, permissions: {shop: [a, b, c]}}]",
+            "cluster.yaml:1: users[0].permissions.shop: there is no vhost 'shop': add it to vhosts (/)",
+        ),
+        ("vhosts: [a, a]", "cluster.yaml:1: vhosts[1]: 'a' is taken by vhosts[0]: give each its own name"),
+        ("policies: [ha-most]", "cluster.yaml:1: policies[0]: 'ha-most' is neither a file nor a ready-made policy ("),
+        ("policies: [7]", "cluster.yaml:1: policies[0]: 7: must be the name of a ready-made policy, a file, or "),
+        ("policies:\n- {name: p, pattern: x}", "cluster.yaml:2: policies[0].definition: is missing"),
+        (
+            "policies:\n- name: p\n  pattern: x\n  definition:\n    ha-mod: all",
+            "cluster.yaml:5: policies[0].definition.ha-mod: [{<<\"ha-mod\">>,<<\"all\">>}] are not recognised ",
+        ),
+        (
+            "policies: [{name: p, pattern: x, definition: {ha-mode: exactly, ha-params: two}}]",
+            "cluster.yaml:1: policies[0].definition.ha-params: ha-mode=\"exactly\" takes an integer, <<\"two\">> given",
+        ),
+        (
+            "policies: [{name: p, vhost: shop, pattern: x, definition: {expires: 1}}]",
+            "cluster.yaml:1: policies[0].vhost: there is no vhost 'shop'",
+        ),
+        (
+            "policies:\n- ha-all\n- ha-all",
+            "cluster.yaml:3: policies[1]: policy 'ha-all' of vhost '/' stands here a second time",
+        ),
+        ("operator_policies: [ha-all]", "cluster.yaml:1: operator_policies[0]: 'ha-all' has keys that an operator "),
+        ("vhosts: ${WARREN_NO_SUCH}", "cluster.yaml:1: vhosts: ${WARREN_NO_SUCH}: this variable is not set: "),
+        ("a: 1\na: 2", "cluster.yaml:2: a: stands here a second time, the first is on line 1"),
+        ("nodes: {a: 1", "cluster.yaml:2: is not YAML: "),
+        ("nodes: [{name: a, amqp: [::1]:5672}]", "cluster.yaml:1: is not YAML: "),
+        ("- n1", "cluster.yaml:1: must be a mapping with keys as cluster: and nodes:"),
+        ("vhosts: &a [*a]", "cluster.yaml:1: vhosts[0]: contains itself"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_line_that_says_what_would_be_right(problems, text, line):
+    assert any(problem.startswith(line) for problem in problems(text)), problems(text)
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_file(problems):
+    found = problems("policies: [ha-most]\nsettings: {heartbeat: -1}\nnodes:\n- {name: a, amqp: x}\n")
+    assert [line.split(":")[1] for line in found] == ["1", "2", "4"]
+
+
+def test_a_password_is_not_repeated_in_an_error(problems):
+    assert not any("31337" in line for line in problems("users: [{name: u, password: 31337}]"))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path / "no.yaml")
+    assert refused.value.problems == [f"{tmp_path}/no.yaml: there is no such file"]
+
+
+def test_a_fault_in_a_policy_file_names_that_file(write, problems):
+    write("- name: a\n  pattern: x\n  definition: {expires: 0}\n", "mine.yaml")
+    assert problems("policies: [mine.yaml]") == ["mine.yaml:3: [0].definition.expires: 0 is not a valid queue expiry"]
+
+
+def test_a_policy_file_for_the_command_line(write):
+    assert read_policies(write("{name: a, pattern: x, definition: {expires: 1}}", "p.yaml"), "shop") == [
+        {"vhost": "shop", "name": "a", "pattern": "x", "apply-to": "all", "priority": 0, "definition": {"expires": 1}}
+    ]
+
+
+@given(st.text())
+def test_any_text_is_a_cluster_or_a_configuration_error(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    with suppress(ConfigurationError):
+        assert load(path).nodes
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:5672", Address("127.0.0.1", 5672)),
+        ("[::1]:0", Address("::1", 0)),
+        ("broker.example:1", Address("broker.example", 1)),
+    ],
+)
+def test_addresses(text, address):
+    assert Address.parse(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("text", ["", "5672", ":5672", "a:", "a:-1", "a:65536", "::1:5672", "a b:1", "a/b:1", "a:١"])
+def test_what_is_not_an_address(text):
+    with pytest.raises(ValueError, match="use host:port"):
+        Address.parse(text)
+
+
+def test_where_an_address_is_dialled():
+    assert Address("0.0.0.0", 1).reachable == Address("127.0.0.1", 1)
+    assert Address("::", 1).reachable == Address("::1", 1)
+    assert not Address("0.0.0.0", 1).is_loopback
+    assert Address("127.0.0.9", 1).is_loopback
+
+
+def test_free_ports_are_chosen_before_anything_starts(write):
+    doors = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
+    cluster = choose_free_ports(
+        load(write(f"nodes: [{{name: a, {doors}}}, {{name: b, {doors}}}, {{name: c, {doors}}}]"))
+    )
+    ports = [address.port for node in cluster.nodes for address in (node.amqp, node.http, node.link)]
+    assert len(set(ports)) == 9
+    assert 0 not in ports
+    assert taken_ports(cluster.nodes[0]) == []
+
+
+def test_a_taken_port_is_told_with_its_owner(write):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        free = 'http: "127.0.0.1:0", link: "127.0.0.1:0"'
+        cluster = load(write(f'nodes: [{{name: a, amqp: "127.0.0.1:{port}", {free}}}]'))
+        (line,) = taken_ports(cluster.nodes[0])
+        assert line.startswith(f"a: amqp 127.0.0.1:{port}: is in use by ")
+        assert owner_of(port) is None or f"(pid {os.getpid()})" in line
+
+
+def test_the_resolved_file_round_trips_policies(write):
+    cluster = load(write("policies: [ha-two]\noperator_policies: [{name: c, pattern: '', definition: {expires: 1}}]"))
+    assert Cluster.from_json(json.loads(json.dumps(cluster.as_json()))) == cluster
