@@ -212,6 +212,15 @@ class Line:
         """The line itself, as the only one (see `Levels`)."""
         return [self]
 
+    def between(self, first: int, last: int) -> "Iterator[Run]":
+        """What is here of the positions first..last, in order. The line must not change meanwhile."""
+        self._trim()
+        for index in range(self._index_of(first), len(self._runs)):
+            run = self._runs[index]
+            if run.first > last:
+                return
+            yield self._part(run, max(first, run.first), min(last, run.last))
+
     def ranges(self) -> list[tuple[int, int]]:
         """The living positions as ranges (first, last), as few as possible."""
         ranges: list[tuple[int, int]] = []

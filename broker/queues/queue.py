@@ -176,6 +176,23 @@ class Queue:
         """Whether a consumer with room waits for a message behind the mark."""
         return bool(len(self._ready)) and not self._ready.at_hand() and self.consumers.next() is not None
 
+    def first_closed(self, level: int) -> int:
+        """The first ready position of this level behind its mark; there must be one."""
+        line = self._ready.lines()[level]
+        first = next((run for run in line.runs() if run.last > (line.open_upto or 0)), None)
+        if first is None:
+            raise ValueError(f"level {level} has nothing behind its mark")
+        return max(first.first, (line.open_upto or 0) + 1)
+
+    def room(self) -> int:
+        """How many messages the consumer whose turn it is may get; 0 if nobody has room."""
+        turn = self.consumers.next()
+        return 0 if turn is None else turn[1]
+
+    def log(self) -> None:
+        """From now on somebody wants to know what settled."""
+        self._departures.logged = True
+
     def closed_levels(self) -> list[tuple[int, int]]:
         """(level, last ready position) of each level that has messages behind its mark: what to announce next."""
         return [
@@ -264,6 +281,18 @@ class Queue:
         """
         lines = [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
         return merge(*(line.runs() for line in lines), key=_first_of)
+
+    def between(self, first: int, last: int, bytes_max: int) -> "list[Run]":
+        """What lives at first..last, by position; ends with the run that reaches `bytes_max`."""
+        lines = [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
+        found: list[Run] = []
+        size = 0
+        for run in merge(*(line.between(first, last) for line in lines), key=_first_of):
+            found.append(run)
+            size += sum(map(len, run.contents))
+            if size >= bytes_max:
+                break
+        return found
 
     def living_ranges(self) -> list[tuple[int, int]]:
         """The positions that live, as ranges (first, last)."""

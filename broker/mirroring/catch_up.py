@@ -1,0 +1,75 @@
+"""Fills a mirror while the master works on (DESIGN rule S5).
+
+Decides what a mirror that stated what it holds has to drop, what it is sent and when it joins the live stream: the
+living positions that it lacks go out oldest first in chunks, and what is published meanwhile joins the rest; when the
+rest is small, it goes out at once and every later note with it. Nothing is buffered, nothing waits. It must not know
+links: it makes records, and is told how far the link has got.
+"""
+
+from broker.mirroring.follower import Follower
+from broker.mirroring.master import Master
+from broker.mirroring.mirror import Statement
+from broker.mirroring.ranges import count, subtract, upto
+from broker.wire import records
+
+CHUNK_BYTES = 256 * 1024
+REST_BYTES_MAX = 1024 * 1024
+"""A mirror joins the live stream when it lacks at most so much."""
+
+
+def receive_statement(master: Master, follower: Follower, statement: Statement, *, automatic: bool) -> list[bytes]:
+    """Take in what the mirror holds; returns the records that put it straight before anything else.
+
+    Without `automatic` synchronisation a mirror that lacks something gets the live stream only, and knows its hole.
+    """
+    copy = master.copy
+    living = master.queue.living_ranges()
+    below = upto(living, statement.common)
+    first: list[bytes] = []
+    dead = subtract(statement.living, below)
+    if dead:
+        first.append(records.encode(records.Settle(copy.queue_id, master.term, dead)))
+    for level, mark in copy.marks.items():
+        first.append(records.encode(records.Mark(copy.queue_id, master.term, level, mark)))
+    for origin, highest in copy.origins.items():
+        first.append(records.encode(records.Origin(copy.queue_id, master.term, origin, highest)))
+    follower.stated = True
+    lacking = subtract(living, statement.living)
+    if automatic or not lacking:
+        follower.missing = lacking
+    else:
+        follower.lacking = lacking
+    first.append(records.encode(records.Hole(copy.queue_id, master.term, follower.lacking)))
+    return first
+
+
+def fill(follower: Follower) -> None:
+    """An operator, a new policy or the need of a member: send what the mirror lacks after all."""
+    if follower.lacking:
+        follower.missing = follower.lacking
+        follower.lacking = []
+
+
+def take_chunk(master: Master, follower: Follower) -> list[bytes]:
+    """The next records of catch-up, about CHUNK_BYTES; empty if there is nothing left to send."""
+    chunk: list[bytes] = []
+    size = 0
+    while follower.missing and size < CHUNK_BYTES:
+        first, last = follower.missing[0]
+        runs = master.queue.between(first, last, CHUNK_BYTES - size)
+        for run in runs:
+            raw = records.encode_publish(master.copy.queue_id, master.term, run)
+            chunk.append(raw)
+            size += len(raw)
+        sent_upto = runs[-1].last if runs and size >= CHUNK_BYTES else last
+        follower.missing = follower.missing[1:] if sent_upto >= last else [(sent_upto + 1, last), *follower.missing[1:]]
+    return chunk
+
+
+def may_join(master: Master, follower: Follower) -> bool:
+    """Whether the rest is small enough to go out at once."""
+    if not follower.missing:
+        return True
+    queue = master.queue
+    mean_bytes = queue.message_bytes // max(1, queue.messages_ready + queue.messages_unacked) + 64
+    return count(follower.missing) * mean_bytes <= REST_BYTES_MAX

@@ -1,0 +1,35 @@
+"""What one node holds of one queue, whether it is its master or a mirror.
+
+Decides what belongs to a copy: the living runs, who owned which positions, how far delivery was announced, and which
+publishers' messages it has taken. It must not know disks, links or clients.
+"""
+
+from dataclasses import dataclass, field
+
+from broker.mirroring.ranges import Range
+from broker.mirroring.terms import Terms
+from broker.queues.line import Line
+
+
+@dataclass(slots=True)
+class Copy:
+    """A replica's state. `promised` is the highest term it has accepted (S4)."""
+
+    queue_id: int
+    durable: bool
+    line: Line = field(default_factory=Line)
+    terms: Terms = field(default_factory=Terms)
+    promised: int = 0
+    marks: dict[int, int] = field(default_factory=dict)
+    """Per priority level the position up to which messages may have been delivered (S7)."""
+    origins: dict[str, int] = field(default_factory=dict)
+    """Per origin the highest sequence taken (S6)."""
+    lacking: list[Range] = field(default_factory=list)
+    """Holes: living positions that this copy knows it does not hold."""
+    next_position: int = 1
+
+    def truncate(self, position: int) -> list[Range]:
+        """Forget everything above `position`; returns what was living there."""
+        dropped = [(run.first, run.last) for run in self.line.remove(position + 1, self.next_position)]
+        self.next_position = min(self.next_position, position + 1)
+        return dropped

@@ -1,0 +1,210 @@
+"""The master of a queue: does each operation once on the queue, and notes it for disk and mirrors.
+
+Decides what is written to the log, in which order, and from when on a message is confirmed or may be delivered. Notes
+go to an outbox in the order in which they must be stored and sent; whoever drains it reports each note's place in the
+journal. The master must not know links, disks, clients or who is alive: it is told.
+"""
+
+from broker.mirroring.copy import Copy
+from broker.mirroring.ranges import Range, extend
+from broker.mirroring.witnesses import Effect, Opened, Witnesses
+from broker.queues.queue import Queue
+from broker.queues.settings import Settings
+from broker.wire import records
+from broker.wire.message import Run
+
+CHUNK_MESSAGES_MAX = 4096
+"""A backlog is opened for delivery in chunks of at most so many messages (S7)."""
+
+
+class Note:
+    """One record of the log on its way out; `run` is set if it adds messages, `effect` says what follows when it is safe."""
+
+    __slots__ = ("durable", "effect", "number", "raw", "run")
+
+    def __init__(self, number: int, raw: bytes, durable: bool, effect: Effect, run: Run | None) -> None:
+        self.number = number
+        self.raw = raw
+        self.durable = durable
+        self.effect = effect
+        self.run = run
+
+
+class Master:
+    """One queue under one term. Notes are numbered from 1, the record of the term itself."""
+
+    __slots__ = (
+        "_chunk",
+        "_opening",
+        "confirmed_note",
+        "copy",
+        "logged",
+        "note",
+        "outbox",
+        "queue",
+        "term",
+        "witnesses",
+    )
+
+    def __init__(self, copy: Copy, term: int, settings: Settings, *, mirrored: bool) -> None:
+        """Take a copy over under a new term; what was announced for delivery counts as redelivered (S7)."""
+        self.copy = copy
+        self.term = term
+        self.logged = copy.durable or mirrored
+        self.queue = Queue(settings, logged=self.logged, line=copy.line, next_position=copy.next_position)
+        self.witnesses = Witnesses()
+        self.outbox: list[Note] = []
+        self.note = 0
+        self.confirmed_note = 0
+        self._opening: set[int] = set()
+        self._chunk = 1
+        for level, upto in copy.marks.items():
+            self.queue.mark_redelivered(upto, level)
+        if self.logged:
+            self._close()
+            copy.terms.begin(term, copy.next_position)
+            copy.promised = term
+            self._put(records.encode(records.Term(copy.queue_id, term, copy.next_position)), copy.durable)
+
+    def _close(self) -> None:
+        self.queue.open_upto = 0
+        for level, upto in self.copy.marks.items():
+            self.queue.open_level(level, upto)
+
+    def mirror(self) -> None:
+        """From now on the queue has mirrors: everything is logged. Contents stay, deliveries are announced."""
+        if not self.logged:
+            self.logged = True
+            self.queue.log()
+            self.copy.terms.begin(self.term, 1)
+            self.copy.promised = self.term
+            self.copy.marks[0] = self.queue.next_position - 1  # what was given out so far was not announced
+            self._close()
+
+    # ------------------------------------------------------------------ what clients do
+
+    def publish(self, run: Run, stamp_ms: int) -> tuple[int, int]:
+        """Append a run; returns how many messages were accepted and the note that makes them safe (0: they are).
+
+        A consumer that waits at an empty queue is served at once: delivery does not wait for mirrors, confirms do. The
+        mark then goes out before the run, so that no mirror holds an unmarked message that somebody has seen (S7).
+        """
+        queue = self.queue
+        if not self.logged:
+            return queue.publish(run, stamp_ms), 0
+        live = queue.messages_ready == 0 and queue.consumers.next() is not None
+        if live:
+            level = queue.level_of(run)
+            queue.open_level(level, queue.next_position + len(run.contents) - 1)
+        accepted = queue.publish(run, stamp_ms)
+        if live:
+            self._announce_given(level, run.first + accepted - 1)
+        copy = self.copy
+        copy.next_position = queue.next_position
+        if run.origin is not None:
+            copy.origins[run.origin] = run.sequence + len(run.contents) - 1
+        if not accepted:
+            return 0, self.note
+        durable = copy.durable and run.traits.persistent
+        if not durable and not self.witnesses.anybody:
+            return accepted, 0
+        for follower in self.witnesses.followers.values():
+            follower.published(run.first, run.first + accepted - 1)
+        kept = run if accepted == len(run.contents) else run.cut(0, accepted)
+        self._put(records.encode_publish(copy.queue_id, self.term, kept), durable, run=kept)
+        return accepted, self.note
+
+    def _announce_given(self, level: int, last: int) -> None:
+        head = self.queue.head()
+        given = last if head is None else min(last, head.first - 1)
+        if given > self.copy.marks.get(level, 0):
+            self._announce(level, given)
+        self.queue.open_level(level, self.copy.marks.get(level, 0))
+        self._chunk = 1
+
+    def _announce(self, level: int, upto: int) -> None:
+        copy = self.copy
+        copy.marks[level] = upto
+        raw = records.encode(records.Mark(copy.queue_id, self.term, level, upto))
+        self._put(raw, copy.durable, Opened(level, upto))
+
+    def open_more(self) -> None:
+        """Announce the next chunk of a backlog if a consumer waits behind the mark; chunks double while they are used.
+
+        What is announced may be delivered when every in-sync copy has it (`opened`).
+        """
+        queue = self.queue
+        if self.logged and not self._opening and queue.wants_open():
+            self._announce_chunk(max(self._chunk, queue.room()))
+
+    def open_one(self) -> None:
+        """Announce the next message for a basic.get."""
+        if self.logged and not self._opening:
+            self._announce_chunk(1)
+
+    def _announce_chunk(self, wanted: int) -> None:
+        closed = self.queue.closed_levels()
+        if not closed:
+            return
+        level, last = closed[-1]  # the highest level goes first
+        behind = self.queue.first_closed(level)
+        self._chunk = min(CHUNK_MESSAGES_MAX, 2 * wanted)
+        self._opening.add(level)
+        self._announce(level, min(last, behind + min(wanted, CHUNK_MESSAGES_MAX) - 1))
+
+    def note_settled(self) -> None:
+        """Put what has left the queue for good into the log; called once a turn."""
+        if not self.logged:
+            return
+        ranges: list[Range] = []
+        for first, last in self.queue.take_settled():
+            extend(ranges, first, last)
+        if not ranges:
+            return
+        for follower in self.witnesses.followers.values():
+            follower.settled(ranges)
+        if self.copy.durable or self.witnesses.anybody:
+            raw = records.encode(records.Settle(self.copy.queue_id, self.term, ranges))
+            self._put(raw, self.copy.durable, ranges)
+
+    # ------------------------------------------------------------------ what disk and mirrors answer
+
+    def take_notes(self) -> list[Note]:
+        """Drain the log's new records, in the order in which they must be stored and sent."""
+        notes, self.outbox = self.outbox, []
+        return notes
+
+    def shipped(self, note: Note, lsn: int) -> None:
+        """The note stands in the own journal up to `lsn` (0: it need not), and went out to the mirrors.
+
+        A settle is not waited for on disk: it may be repeated after a restart, but its space goes only when every
+        in-sync copy has it (S14).
+        """
+        settles = isinstance(note.effect, list)
+        self.witnesses.wait(note.number, 0 if settles else lsn, note.durable and not settles, note.effect)
+
+    def advance(self, journal_synced: int) -> list[Range]:
+        """Take in what disk and mirrors have acknowledged; returns positions whose space may go.
+
+        Afterwards `confirmed_note` says up to which note publishers may be answered.
+        """
+        freed: list[Range] = []
+        opened = False
+        for done in self.witnesses.safe(journal_synced):
+            if done.effect is None:
+                self.confirmed_note = done.note
+            elif isinstance(done.effect, Opened):
+                level, upto = done.effect
+                self._opening.discard(level)
+                self.queue.open_level(level, max(upto, self.copy.marks.get(level, 0)))
+                opened = True
+            else:
+                freed.extend(done.effect)
+        if opened:
+            self.queue.pump()
+            self.open_more()
+        return freed
+
+    def _put(self, raw: bytes, durable: bool, effect: Effect = None, *, run: Run | None = None) -> None:
+        self.note += 1
+        self.outbox.append(Note(self.note, raw, durable, effect, run))

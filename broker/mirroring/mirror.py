@@ -1,0 +1,131 @@
+"""A mirror: the same log, told instead of asked.
+
+Decides whether a master may be followed, what of the own copy is still valid under its term, and applies the master's
+records. It never expires, drops or delivers anything by itself: the master does, and says so. It must not know links
+and disks: what has to be stored goes to an outbox.
+"""
+
+from dataclasses import dataclass
+
+from broker.mirroring.copy import Copy
+from broker.mirroring.ranges import Range, extend, subtract
+from broker.wire import records
+from broker.wire.message import Run
+
+
+@dataclass(slots=True)
+class Offer:
+    """What a master says first: its term, whose positions were whose, and where its log ends."""
+
+    queue_id: int
+    term: int
+    terms: list[tuple[int, int]]
+    next_position: int
+
+
+@dataclass(slots=True)
+class Statement:
+    """What a mirror answers: the common point and what it holds below; `refused` names a newer term instead."""
+
+    queue_id: int
+    term: int
+    refused: int
+    common: int
+    living: list[Range]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A record to be stored as it came; `run` is set if it adds messages, `ranges` if it settles some."""
+
+    raw: bytes
+    run: Run | None = None
+    ranges: list[Range] | None = None
+
+
+class Mirror:
+    """A copy that follows the master of one term at a time."""
+
+    __slots__ = ("copy", "outbox", "term")
+
+    def __init__(self, copy: Copy) -> None:
+        self.copy = copy
+        self.term = 0
+        self.outbox: list[Entry] = []
+
+    def receive_offer(self, offer: Offer) -> tuple[Statement, list[Run]]:
+        """Follow this master, or refuse it for a newer one (S4).
+
+        Beyond the common point the own records are void; they are returned, so that what was confirmed there by a
+        master whose successor did not have it can be set aside (S5). The statement must not leave before the outbox is
+        on disk: the promise has to survive this process.
+        """
+        copy = self.copy
+        if offer.term < copy.promised:
+            return Statement(copy.queue_id, offer.term, copy.promised, 0, []), []
+        self.term = copy.promised = offer.term
+        common = copy.terms.common(offer.terms, copy.next_position - 1)
+        dropped = copy.line.remove(common + 1, copy.next_position)
+        copy.next_position = max(common + 1, offer.next_position)  # holes below are filled by catch-up
+        for term, first in offer.terms:
+            if (term, first) not in copy.terms.entries:
+                self.outbox.append(Entry(records.encode(records.Term(copy.queue_id, term, first))))
+        copy.terms.adopt(offer.terms)
+        return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges()), dropped
+
+    def apply(self, record: records.QueueRecord, raw: bytes) -> bool:
+        """Do what the master did; False if the record is of another term than the one that is followed."""
+        if record.term != self.term:
+            return False
+        match record:
+            case records.Publish(_, _, run):
+                self._publish(run, raw)
+            case records.Settle(_, _, ranges):
+                self._settle(ranges, raw)
+            case records.Mark(_, _, level, upto):
+                self.copy.marks[level] = max(upto, self.copy.marks.get(level, 0))
+                self._store(Entry(raw))
+            case records.Origin(_, _, origin, highest, _):
+                self.copy.origins[origin] = highest
+                self._store(Entry(raw))
+            case records.Hole(_, _, ranges):
+                self.copy.lacking = ranges
+                self._store(Entry(raw))
+            case records.Term() | records.Drop():
+                pass  # terms come with the offer; a copy is dropped by the tree's word alone
+        return True
+
+    def _publish(self, run: Run, raw: bytes) -> None:
+        copy = self.copy
+        if run.first >= copy.next_position:
+            copy.line.append(run)
+            copy.next_position = run.last + 1
+        else:
+            copy.line.insert(run)  # catch-up fills what is missing further ahead
+        if copy.lacking:
+            copy.lacking = subtract(copy.lacking, [(run.first, run.last)])
+        if run.origin is not None:
+            last = run.sequence + len(run.contents) - 1
+            copy.origins[run.origin] = max(last, copy.origins.get(run.origin, 0))
+        if copy.durable and run.traits.persistent:
+            self.outbox.append(Entry(raw, run=run))
+
+    def _settle(self, ranges: list[Range], raw: bytes) -> None:
+        copy = self.copy
+        gone: list[Range] = []
+        for first, last in ranges:
+            for left, right in copy.line.discard(first, last):
+                extend(gone, left, right)
+        if copy.lacking:
+            copy.lacking = subtract(copy.lacking, ranges)
+        if copy.durable:
+            self.outbox.append(Entry(raw, ranges=gone))
+
+    def _store(self, entry: Entry) -> None:
+        if self.copy.durable:
+            self.outbox.append(entry)
+
+    def take_entries(self) -> list[Entry]:
+        """Drain what has to be stored, in order."""
+        entries, self.outbox = self.outbox, []
+        return entries

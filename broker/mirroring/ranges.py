@@ -1,0 +1,63 @@
+"""Sorted, disjoint ranges of positions, both ends included.
+
+Decides how what a copy holds, lacks or lost is written down: as few pairs as possible. It must not know what stands
+at a position.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+Range = tuple[int, int]
+
+
+def merge(ranges: Iterable[Range]) -> list[Range]:
+    """The same positions, sorted, with touching and overlapping ranges joined."""
+    merged: list[Range] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def subtract(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
+    """What is in `ranges` and not in `others`; both sorted and disjoint."""
+    left: list[Range] = []
+    at = 0
+    for first, last in ranges:
+        while at < len(others) and others[at][1] < first:
+            at += 1
+        cursor, probe = first, at
+        while probe < len(others) and others[probe][0] <= last:
+            if others[probe][0] > cursor:
+                left.append((cursor, others[probe][0] - 1))
+            cursor = max(cursor, others[probe][1] + 1)
+            probe += 1
+        if cursor <= last:
+            left.append((cursor, last))
+    return left
+
+
+def upto(ranges: Sequence[Range], position: int) -> list[Range]:
+    """The part at or below `position`."""
+    return [(first, min(last, position)) for first, last in ranges if first <= position]
+
+
+def count(ranges: Iterable[Range]) -> int:
+    """How many positions there are."""
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def contains(ranges: Sequence[Range], position: int) -> bool:
+    """Whether a position is in one of the ranges."""
+    at = bisect_right(ranges, (position, 1 << 64)) - 1
+    return at >= 0 and ranges[at][1] >= position
+
+
+def extend(ranges: list[Range], first: int, last: int) -> None:
+    """Add a range in place; cheap when it continues the last one, as settles mostly do."""
+    if ranges and ranges[-1][0] <= first == ranges[-1][1] + 1:
+        ranges[-1] = (ranges[-1][0], last)
+    else:
+        ranges.append((first, last))

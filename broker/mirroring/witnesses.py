@@ -1,0 +1,90 @@
+"""Who has durably seen up to where; the lowest mark is what may be confirmed (DESIGN rules S1 and S2).
+
+Decides when a note of the master's log is safe: on this node's own disk if it must be there, and at every mirror
+that counts. The master counts the committed in-sync set and every mirror whose entry it has proposed. It must not
+know what the notes say.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from broker.mirroring.ranges import Range
+
+if TYPE_CHECKING:
+    from broker.mirroring.follower import Follower
+
+
+class Opened(NamedTuple):
+    """Messages of this level may be delivered up to this position."""
+
+    level: int
+    upto: int
+
+
+Effect = Opened | list[Range] | None
+"""What becomes true when a note is safe: a wider mark, settled positions whose space may go, or a confirm (None)."""
+
+
+class Wait:
+    """One note that somebody waits for."""
+
+    __slots__ = ("effect", "lsn", "note", "synced")
+
+    def __init__(self, note: int, lsn: int, synced: bool, effect: Effect) -> None:
+        self.note = note
+        self.lsn = lsn
+        self.synced = synced
+        self.effect = effect
+
+
+class Witnesses:
+    """The mirrors of one term and the notes that wait for them."""
+
+    __slots__ = ("followers", "member_nodes", "waiting")
+
+    def __init__(self) -> None:
+        self.followers: dict[str, Follower] = {}
+        self.member_nodes: set[str] = set()
+        """Nodes of the committed in-sync set, without the master's own."""
+        self.waiting: deque[Wait] = deque()
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is, or should be, any mirror at all."""
+        return bool(self.followers or self.member_nodes)
+
+    def required(self) -> set[str]:
+        """Whose acknowledgement a confirm needs."""
+        return self.member_nodes | {node for node, follower in self.followers.items() if follower.entering}
+
+    def marks(self) -> tuple[int, int]:
+        """The highest note that every required mirror has received, and has synced; -1 if nobody is required."""
+        received = synced = -1
+        for node in self.required():
+            follower = self.followers.get(node)
+            if follower is None or not follower.joined or follower.refused:
+                return 0, 0
+            received = follower.received_note if received < 0 else min(received, follower.received_note)
+            synced = follower.synced_note if synced < 0 else min(synced, follower.synced_note)
+        return received, synced
+
+    def wait(self, note: int, lsn: int, synced: bool, effect: Effect) -> None:
+        """Remember that `note` must be safe before `effect` holds; `lsn` 0 if the own disk does not matter."""
+        self.waiting.append(Wait(note, lsn, synced, effect))
+
+    def safe(self, journal_synced: int) -> list[Wait]:
+        """Drain the notes that have become safe, in order."""
+        waiting = self.waiting
+        if not waiting:
+            return []
+        received, synced = self.marks()
+        done: list[Wait] = []
+        while waiting:
+            head = waiting[0]
+            if head.lsn > journal_synced:
+                break
+            mark = synced if head.synced else received
+            if mark != -1 and mark < head.note:
+                break
+            done.append(waiting.popleft())
+        return done
