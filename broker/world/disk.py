@@ -1,0 +1,282 @@
+"""The disk of one node: files that are appended to, replaced, read and removed, all below one folder.
+
+Decides how bytes and names become durable: what a call has returned for survives the loss of power. It must not know
+what is in the files. Names are relative to the folder, with `/`; every error of the system comes as OSError. After a
+failed append or sync nobody knows what reached the disk (the kernel may have dropped the dirty pages), so the file
+must not be written again in this run of the process. Threads do the work, for a sync may take long.
+"""
+
+import fcntl
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+Chunk = bytes | bytearray | memoryview
+Result = TypeVar("Result")
+
+_CHUNKS_PER_WRITE_MAX = 1024  # IOV_MAX of Linux and macOS
+_THREADS_MAX = 8
+# macOS has no fdatasync.
+_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+
+
+class FolderInUse(Exception):
+    """Another process has claimed the folder."""
+
+
+class AppendFile(ABC):
+    """A file that only grows. `size_bytes` is where the next append starts."""
+
+    size_bytes: int
+
+    @abstractmethod
+    async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
+        """Write the chunks one behind the other at the end; with `sync` return only when they are durable."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file. What was not synced may still get lost."""
+
+
+class Disk(ABC):
+    """The files of one node."""
+
+    keeps: bool
+    """Whether anything written can be read again (False: `data: memory`)."""
+
+    @abstractmethod
+    async def list_names(self, folder: str) -> list[str]:
+        """The names (with the folder in front) of the files in a folder, sorted; none if there is no such folder."""
+
+    @abstractmethod
+    async def read(self, name: str) -> bytes:
+        """The whole file; FileNotFoundError if there is none."""
+
+    @abstractmethod
+    async def open_append(self, name: str) -> AppendFile:
+        """The file for appending, made if it is missing; its name is durable on return."""
+
+    @abstractmethod
+    async def replace(self, name: str, data: bytes) -> None:
+        """Give the file this content in one step: after a crash it holds the old content or the new, durably."""
+
+    @abstractmethod
+    async def truncate(self, name: str, size_bytes: int) -> None:
+        """Cut the file to its first bytes and make those durable, also the ones that were never synced."""
+
+    @abstractmethod
+    async def remove(self, name: str) -> None:
+        """Remove the file, durably; it may be missing already."""
+
+    @abstractmethod
+    def free_bytes(self) -> int:
+        """How much can still be written, about."""
+
+    @abstractmethod
+    def path_of(self, name: str) -> str:
+        """The file as a human would look for it."""
+
+
+class RealDisk(Disk):
+    """A folder of the file system; made on first use, readable by its owner only."""
+
+    keeps = True
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._claim: int | None = None
+        self._threads = trio.CapacityLimiter(_THREADS_MAX)
+
+    def claim(self) -> None:
+        """Keep other processes out of the folder until `release` or the end of this one; raises FolderInUse."""
+        self._make_folder(self._folder)
+        claim = os.open(self._folder / "claim", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(claim)
+            raise FolderInUse(f"{self._folder} is in use by another process") from error
+        self._claim = claim
+
+    def release(self) -> None:
+        """Let others in again."""
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
+
+    async def list_names(self, folder: str) -> list[str]:
+        def look() -> list[str]:
+            try:
+                return sorted(
+                    f"{folder}/{entry.name}" for entry in os.scandir(self._folder / folder) if entry.is_file()
+                )
+            except FileNotFoundError:
+                return []
+
+        return await self._in_thread(look)
+
+    async def read(self, name: str) -> bytes:
+        return await self._in_thread((self._folder / name).read_bytes)
+
+    async def open_append(self, name: str) -> AppendFile:
+        def open_it() -> AppendFile:
+            path = self._folder / name
+            self._make_folder(path.parent)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._sync_folders(path.parent)
+            return _RealAppendFile(descriptor, self._in_thread)
+
+        return await self._in_thread(open_it)
+
+    async def replace(self, name: str, data: bytes) -> None:
+        def write_and_rename() -> None:
+            path = self._folder / name
+            self._make_folder(path.parent)
+            new = path.with_name(path.name + ".new")
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                _write_all(descriptor, [data])
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            new.rename(path)
+            self._sync_folders(path.parent)
+
+        await self._in_thread(write_and_rename)
+
+    async def truncate(self, name: str, size_bytes: int) -> None:
+        def cut() -> None:
+            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.ftruncate(descriptor, size_bytes)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+        await self._in_thread(cut)
+
+    async def remove(self, name: str) -> None:
+        def unlink() -> None:
+            path = self._folder / name
+            path.unlink(missing_ok=True)
+            if path.parent.exists():
+                _sync_folder(path.parent)
+
+        await self._in_thread(unlink)
+
+    def free_bytes(self) -> int:
+        try:
+            state = os.statvfs(self._folder)
+        except FileNotFoundError:
+            return sys.maxsize
+        return state.f_bavail * state.f_frsize
+
+    def path_of(self, name: str) -> str:
+        return str(self._folder / name)
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        # Never abandoned: a cancelled task waits, so no write goes on behind the back of whoever reads next.
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=False, limiter=self._threads)
+
+    def _make_folder(self, folder: Path) -> None:
+        # The mode counts for the last part of a path only, so one by one; above the node's folder it is not our affair.
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        for part in (self._folder, folder):
+            part.mkdir(exist_ok=True, mode=0o700)
+
+    def _sync_folders(self, folder: Path) -> None:
+        """Make the names in the folder durable, and the folder's own name up to the node's folder's parent."""
+        _sync_folder(folder)
+        while folder != self._folder.parent and folder != folder.parent:
+            folder = folder.parent
+            _sync_folder(folder)
+
+
+class _RealAppendFile(AppendFile):
+    def __init__(self, descriptor: int, in_thread: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        self._descriptor = descriptor
+        self._in_thread = in_thread
+        self.size_bytes = os.fstat(descriptor).st_size
+
+    async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
+        def write_and_sync() -> None:
+            self.size_bytes += _write_all(self._descriptor, chunks)
+            if sync:
+                _sync_data(self._descriptor)
+
+        await self._in_thread(write_and_sync)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _write_all(descriptor: int, chunks: Sequence[Chunk]) -> int:
+    """Write everything, in as few calls as the system allows; returns the number of bytes."""
+    total = 0
+    for start in range(0, len(chunks), _CHUNKS_PER_WRITE_MAX):
+        part = chunks[start : start + _CHUNKS_PER_WRITE_MAX]
+        wanted, written = sum(map(len, part)), os.writev(descriptor, part)
+        total += wanted
+        if written < wanted:  # a disk that is nearly full takes a part first and says why at the next call
+            rest = memoryview(b"".join(part))[written:]
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+    return total
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class MemoryDisk(Disk):
+    """`data: memory`: takes everything, keeps nothing, and is blank at each start."""
+
+    keeps = False
+
+    async def list_names(self, folder: str) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        return []
+
+    async def read(self, name: str) -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise FileNotFoundError(name)
+
+    async def open_append(self, name: str) -> AppendFile:
+        await trio.lowlevel.checkpoint()
+        return _ForgetfulFile()
+
+    async def replace(self, name: str, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def truncate(self, name: str, size_bytes: int) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def remove(self, name: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def free_bytes(self) -> int:
+        return sys.maxsize
+
+    def path_of(self, name: str) -> str:
+        return f"memory:{name}"
+
+
+class _ForgetfulFile(AppendFile):
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+    async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
+        await trio.lowlevel.checkpoint()
+        self.size_bytes += sum(map(len, chunks))
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,222 @@
+"""A disk in memory and virtual time that can lose its power: forgets what was not synced, tears the last write.
+
+No threads, for trio's virtual clock does not see them. A loss of power may fall on any step of any call (`cut_at`), or
+come from outside (cancel the tasks, then `lose_power`). `kill` is the other death: the process goes, what it wrote
+stays with the kernel, but is no more durable than before.
+"""
+
+import errno
+from collections.abc import Sequence
+from random import Random
+
+import trio
+
+from broker.world.disk import AppendFile, Chunk, Disk
+
+DELAY_S_MAX = 0.002
+
+
+class PowerCut(Exception):
+    """The node died in the middle of this call, or had died before it."""
+
+
+class Content:
+    """The bytes of a file: as the process sees them, and as they would be after a loss of power."""
+
+    def __init__(self) -> None:
+        self.seen = bytearray()
+        self.durable = b""
+
+    def sync(self) -> None:
+        self.durable = bytes(self.seen)
+
+
+class SimDisk(Disk):
+    """The files of one node; the same chance gives the same delays and the same wreckage."""
+
+    keeps = True
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self._names: dict[str, Content] = {}
+        self._durable_names: dict[str, Content] = {}
+        self._changes: list[tuple[str, Content | None]] = []  # of names, since the folder was synced
+        self.life = 0
+        self.powered = True
+        self.steps = 0
+        self.cut_at: int | None = None
+        self.full = False
+        self.sync_fails = False
+        self.bytes_max: int | None = None
+
+    # -- what tests do to it -------------------------------------------------------------------------------------------
+
+    def lose_power(self) -> None:
+        """Forget what was not synced, or only parts of it; the disk is ready for the next life."""
+        survived = dict(self._durable_names)
+        for name, content in self._changes:
+            if self._chance.random() < 0.5:
+                survived.pop(name, None)
+                if content is not None:
+                    survived[name] = content
+        for content in survived.values():
+            content.seen = bytearray(self._wreckage(content))
+            content.sync()
+        self._names, self._durable_names = survived, dict(survived)
+        self._start_anew()
+
+    def kill(self) -> None:
+        """End the process only: what it wrote is still there, and still not durable."""
+        self._start_anew()
+
+    def damage(self, name: str, offset: int) -> None:
+        """Let one bit rot."""
+        content = self._names[name]
+        content.seen[offset] ^= 1 << self._chance.randrange(8)
+        content.sync()
+
+    def lose(self, name: str) -> None:
+        """Let a whole file vanish."""
+        del self._names[name]
+        del self._durable_names[name]
+
+    def sizes(self) -> dict[str, int]:
+        """The files and their length."""
+        return {name: len(content.seen) for name, content in self._names.items()}
+
+    def _start_anew(self) -> None:
+        self.life += 1
+        self.powered = True
+        self.cut_at = None
+        self._changes.clear()
+
+    def _wreckage(self, content: Content) -> bytes:
+        kept, written = content.durable, bytes(content.seen)
+        if len(written) < len(kept):  # a cut that was not synced
+            return self._chance.choice((kept, written))
+        tail = bytearray(written[len(kept) :])
+        del tail[self._chance.randint(0, len(tail)) :]
+        if tail and self._chance.random() < 0.4:  # pages reach the disk in any order
+            start = self._chance.randrange(len(tail))
+            stop = self._chance.randint(start, len(tail))
+            tail[start:stop] = (
+                bytes(stop - start) if self._chance.random() < 0.5 else self._chance.randbytes(stop - start)
+            )
+        return kept + tail
+
+    # -- what the node does with it ------------------------------------------------------------------------------------
+
+    async def list_names(self, folder: str) -> list[str]:
+        await self._step(self.life)
+        return sorted(name for name in self._names if name.rpartition("/")[0] == folder)
+
+    async def read(self, name: str) -> bytes:
+        await self._step(self.life)
+        return bytes(self._content(name).seen)
+
+    async def open_append(self, name: str) -> AppendFile:
+        life = self.life
+        await self._step(life)
+        if name not in self._names:
+            self._change(name, Content())
+        await self._step(life)
+        self._sync_names()
+        return SimAppendFile(self, self._names[name])
+
+    async def replace(self, name: str, data: bytes) -> None:
+        life = self.life
+        new = Content()
+        self._change(name + ".new", new)
+        await self._write(life, new, [data])
+        await self._sync(life, new)
+        self._change(name + ".new", None)
+        self._change(name, new)
+        await self._step(life)
+        self._sync_names()
+        await self._step(life)
+
+    async def truncate(self, name: str, size_bytes: int) -> None:
+        life, content = self.life, self._content(name)
+        await self._step(life)
+        del content.seen[size_bytes:]
+        await self._sync(life, content)
+
+    async def remove(self, name: str) -> None:
+        life = self.life
+        await self._step(life)
+        if name in self._names:
+            self._change(name, None)
+        await self._step(life)
+        self._sync_names()
+        await self._step(life)
+
+    def free_bytes(self) -> int:
+        if self.full:
+            return 0
+        return 2**62 if self.bytes_max is None else max(self.bytes_max - sum(self.sizes().values()), 0)
+
+    def path_of(self, name: str) -> str:
+        return f"sim:{name}"
+
+    # -- how it does it ------------------------------------------------------------------------------------------------
+
+    async def _step(self, life: int) -> None:
+        self.steps += 1
+        if self.steps == self.cut_at:
+            self.powered = False
+        if self.powered and life == self.life:
+            await trio.sleep(self._chance.uniform(0, DELAY_S_MAX))
+        if not self.powered or life != self.life:
+            raise PowerCut
+
+    async def _write(self, life: int, content: Content, chunks: Sequence[Chunk]) -> None:
+        data = b"".join(chunks)
+        room = self.free_bytes()
+        await self._step(life)
+        half = min(self._chance.randint(0, len(data)), room)
+        content.seen += data[:half]
+        await self._step(life)
+        if room < len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        content.seen += data[half:]
+        await self._step(life)
+
+    async def _sync(self, life: int, content: Content) -> None:
+        await self._step(life)
+        if self.sync_fails:
+            raise OSError(errno.EIO, "Input/output error")
+        content.sync()
+        await self._step(life)
+
+    def _content(self, name: str) -> Content:
+        if name not in self._names:
+            raise FileNotFoundError(name)
+        return self._names[name]
+
+    def _change(self, name: str, content: Content | None) -> None:
+        self._changes.append((name, content))
+        if content is None:
+            self._names.pop(name, None)
+        else:
+            self._names[name] = content
+
+    def _sync_names(self) -> None:
+        self._durable_names = dict(self._names)
+        self._changes.clear()
+
+
+class SimAppendFile(AppendFile):
+    def __init__(self, disk: SimDisk, content: Content) -> None:
+        self._disk = disk
+        self._content = content
+        self._life = disk.life
+        self.size_bytes = len(content.seen)
+
+    async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
+        await self._disk._write(self._life, self._content, chunks)
+        if sync:
+            await self._disk._sync(self._life, self._content)
+        self.size_bytes = len(self._content.seen)
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,133 @@
+"""The disks keep their promises: the real one on a real folder, the one that forgets, and the simulated twin alike."""
+
+import os
+from random import Random
+
+import pytest
+import trio
+
+from broker.world.disk import Disk, FolderInUse, MemoryDisk, RealDisk
+from tests.simulation.disk import SimDisk
+
+
+@pytest.fixture(params=["real", "simulated"])
+def disk(request, tmp_path) -> Disk:
+    return RealDisk(tmp_path / "n1") if request.param == "real" else SimDisk(Random(1))
+
+
+async def test_what_is_appended_is_read(disk):
+    file = await disk.open_append("journal/1")
+    await file.append([b"one", bytearray(b"two")], sync=True)
+    await file.append([memoryview(b"three")], sync=False)
+    assert file.size_bytes == 11
+    assert await disk.read("journal/1") == b"onetwothree"
+    file.close()
+    again = await disk.open_append("journal/1")
+    assert again.size_bytes == 11
+    await again.append([], sync=True)
+    await again.append([b"!"], sync=True)
+    again.close()
+    assert await disk.read("journal/1") == b"onetwothree!"
+
+
+async def test_more_chunks_than_one_call_takes(disk):
+    file = await disk.open_append("f")
+    chunks = [bytes((number % 256,)) * (number % 7) for number in range(3000)]
+    await file.append(chunks, sync=True)
+    file.close()
+    assert await disk.read("f") == b"".join(chunks)
+
+
+async def test_replace_gives_old_or_new_and_leaves_nothing_behind(disk):
+    await disk.replace("zab/snapshot", b"old")
+    await disk.replace("zab/snapshot", b"new")
+    assert await disk.read("zab/snapshot") == b"new"
+    assert await disk.list_names("zab") == ["zab/snapshot"]
+
+
+async def test_truncate_cuts_the_end(disk):
+    await disk.replace("f", b"abcdef")
+    await disk.truncate("f", 4)
+    assert await disk.read("f") == b"abcd"
+
+
+async def test_what_is_not_there(disk):
+    assert await disk.list_names("journal") == []
+    await disk.remove("journal/1")
+    with pytest.raises(FileNotFoundError):
+        await disk.read("journal/1")
+
+
+async def test_names_come_sorted_and_only_of_that_folder(disk):
+    for name in ("journal/2", "journal/1", "zab/1"):
+        await disk.replace(name, b"")
+    await disk.remove("journal/3")
+    assert await disk.list_names("journal") == ["journal/1", "journal/2"]
+    await disk.remove("journal/1")
+    assert await disk.list_names("journal") == ["journal/2"]
+
+
+async def test_there_is_room(disk):
+    assert disk.free_bytes() > 0
+    assert disk.path_of("journal/1").endswith("journal/1")
+
+
+async def test_only_the_owner_may_read(tmp_path):
+    disk = RealDisk(tmp_path / "n1")
+    (await disk.open_append("journal/1")).close()
+    await disk.replace("identity", b"{}")
+    for name in ("journal/1", "identity"):
+        assert os.stat(tmp_path / "n1" / name).st_mode & 0o077 == 0
+    assert os.stat(tmp_path / "n1").st_mode & 0o077 == 0
+
+
+async def test_a_folder_belongs_to_one_process(tmp_path):
+    first, second = RealDisk(tmp_path / "n1"), RealDisk(tmp_path / "n1")
+    first.claim()
+    with pytest.raises(FolderInUse, match="n1 is in use by another process"):
+        second.claim()
+    first.release()
+    second.claim()
+    second.release()
+    second.release()
+
+
+async def test_a_write_that_the_system_takes_in_parts(tmp_path, monkeypatch):
+    real_writev, real_write = os.writev, os.write
+    monkeypatch.setattr(os, "writev", lambda descriptor, chunks: real_writev(descriptor, [b"".join(chunks)[:5]]))
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[:2]))
+    disk = RealDisk(tmp_path)
+    file = await disk.open_append("f")
+    await file.append([b"onetwo", b"three", b"four"], sync=True)
+    file.close()
+    assert file.size_bytes == 15
+    assert await disk.read("f") == b"onetwothreefour"
+
+
+async def test_a_cancelled_write_is_written_all_the_same(tmp_path):
+    disk = RealDisk(tmp_path)
+    file = await disk.open_append("f")
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: file.append([b"x" * 100_000], sync=True))
+            await trio.lowlevel.checkpoint()
+            scope.cancel()
+    assert len(await disk.read("f")) in {0, 100_000}
+    file.close()
+
+
+async def test_memory_takes_everything_and_keeps_nothing():
+    disk = MemoryDisk()
+    file = await disk.open_append("journal/1")
+    await file.append([b"one"], sync=True)
+    file.close()
+    await disk.replace("identity", b"{}")
+    await disk.truncate("identity", 1)
+    await disk.remove("identity")
+    assert not disk.keeps
+    assert file.size_bytes == 3
+    assert await disk.list_names("journal") == []
+    assert disk.free_bytes() > 2**60
+    assert disk.path_of("x") == "memory:x"
+    with pytest.raises(FileNotFoundError):
+        await disk.read("journal/1")
