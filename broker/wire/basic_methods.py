@@ -1,6 +1,7 @@
 """The methods of classes basic, confirm and tx: messages and how they are settled (AMQP 0-9-1 section 1.8).
 
-Decides names, numbers, arguments and their defaults, nothing else; the other classes stand in `methods.py`. Publish, deliver and ack are here for the rare road and for tests; the fast road speaks bytes.
+Decides names, numbers, arguments and their defaults, nothing else; the other classes stand in `methods.py`. Publish,
+deliver and ack are here for the rare road and for tests; the fast road speaks bytes.
 """
 
 from dataclasses import field

@@ -38,15 +38,16 @@ def make_content(channel: int, properties: Properties, body: bytes, frame_max: i
     return assemble(channel, properties.encode(), body, frame_max)
 
 
-def assemble(channel: int, property_bytes: bytes, body: bytes, frame_max: int) -> bytes:
+def assemble(channel: int, property_bytes: bytes, body: bytes | bytearray, frame_max: int) -> bytes:
     """As `make_content`, from encoded properties."""
     header = _HEADER.pack(2, channel, len(property_bytes) + 12, 60, 0, len(body)) + property_bytes + _END
     if not body:
         return header
     step = frame_max - FRAME_OVERHEAD if frame_max else len(body)
-    parts = [header]
+    view = memoryview(body)
+    parts: list[bytes | memoryview] = [header]
     for start in range(0, len(body), step):
-        piece = body[start : start + step]
+        piece = view[start : start + step]
         parts += (_HEAD.pack(3, channel, len(piece)), piece, _END)
     return b"".join(parts)
 
