@@ -1,0 +1,106 @@
+"""Commands over the link port: the road that `warren status`, `ctl` and the others take, as rabbitmqctl does.
+
+Decides how a request and its answer travel (one JSON object each, one request at a time on a connection); it must not
+know any command. The greeting has the lane "admin": who holds the cookie may ask.
+"""
+
+import json
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import trio
+
+from broker.peers.greeting import ADMIN, GREETING_TIMEOUT_S, Credentials, Identity, dial_and_greet
+from broker.wire.peer_frames import (
+    KIND_ADMIN_ANSWER,
+    KIND_ADMIN_REQUEST,
+    FrameReader,
+    PeerFrameError,
+    encode_frame,
+)
+from broker.world.network import Network, Stream, Unreachable
+
+log = logging.getLogger("warren.peers")
+
+REQUEST_BYTES_MAX = 16 * 1024 * 1024
+READ_BYTES = 65536
+
+AdminHandler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Answers one request. It reports what the user did wrong in its answer; what it raises is a bug and climbs."""
+
+
+async def serve_admin(stream: Stream, handler: AdminHandler) -> None:
+    """Answer the requests of one greeted command until it hangs up."""
+    reader = FrameReader(frame_bytes_max=REQUEST_BYTES_MAX)
+    try:
+        while data := await stream.receive_some(READ_BYTES):
+            for kind, payload, _ in reader.feed(data):
+                answer = await handler(_object(kind, payload, KIND_ADMIN_REQUEST))
+                await stream.send_all(encode_frame(KIND_ADMIN_ANSWER, json.dumps(answer).encode()))
+    except PeerFrameError as reason:
+        log.warning("command_refused address=%s reason=%r", stream.peer_address, str(reason))
+    except trio.BrokenResourceError as reason:
+        log.debug("command_gone address=%s reason=%r", stream.peer_address, str(reason))
+
+
+class AdminClient:
+    """A command's connection to one node. `node` is the name of the node that answers."""
+
+    def __init__(self, stream: Stream, node: str) -> None:
+        self.node = node
+        self._stream = stream
+        self._reader = FrameReader()
+
+    @classmethod
+    async def connect(
+        cls,
+        network: Network,
+        address: str,
+        *,
+        cluster: str,
+        cookie: str,
+        timeout_s: float = GREETING_TIMEOUT_S,
+        tls: ssl.SSLContext | None = None,
+    ) -> Self:
+        """Dial a node's link address and prove the cookie; raises Refused, Unreachable, or Stranger with the reason."""
+        credentials = Credentials(Identity("", 0, ""), cluster=cluster, cookie=cookie)
+        stream, identity = await dial_and_greet(
+            network, address, credentials, ADMIN, expected=None, timeout_s=timeout_s, tls=tls
+        )
+        return cls(stream, identity.node)
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One request, one answer; one at a time. Raises Unreachable if the node goes away before it has answered."""
+        try:
+            await self._stream.send_all(encode_frame(KIND_ADMIN_REQUEST, json.dumps(request).encode()))
+            while data := await self._stream.receive_some(READ_BYTES):
+                for kind, payload, _ in self._reader.feed(data):
+                    return _object(kind, payload, KIND_ADMIN_ANSWER)
+        except (trio.BrokenResourceError, PeerFrameError) as failure:
+            raise Unreachable(f"{self.node}: {failure}") from None
+        raise Unreachable(f"{self.node}: hung up before it answered")
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _object(kind: int, payload: bytes, expected: int) -> dict[str, Any]:
+    """The JSON object in a frame of the expected kind; PeerFrameError if it is not one."""
+    if kind != expected:
+        raise PeerFrameError(f"a frame of kind {kind} where {expected} was expected")
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise PeerFrameError("not JSON") from None
+    if not isinstance(found, dict):
+        raise PeerFrameError("not a JSON object")
+    return found

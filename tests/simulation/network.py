@@ -1,0 +1,367 @@
+"""A network made of dice: TCP as `broker.world.network` promises it, in virtual time and from one seed.
+
+Bytes of a connection arrive in order, late, and cut anywhere. Hosts can be cut from each other (also one way; what is
+said meanwhile arrives after healing, as TCP sends again), killed (their connections break, their ports refuse) and
+frozen (their kernel still accepts connections and bytes, but nobody reads or answers).
+"""
+
+import errno
+from collections import deque
+from random import Random
+
+import trio
+
+from broker.world.network import Listener, Network, Refused, Stream, Unreachable, join_endpoint, split_endpoint
+
+
+class SimNetwork:
+    """All hosts and the wires between them."""
+
+    def __init__(
+        self, chance: Random, *, delay_s: tuple[float, float] = (0.0001, 0.001), capacity_bytes: int = 256 * 1024
+    ) -> None:
+        """`delay_s` is the least and the longest time on the wire; `capacity_bytes` what a connection holds one way."""
+        self.chance = chance
+        self.delay_s = delay_s
+        self.capacity_bytes = capacity_bytes
+        self.listeners: dict[str, SimListener] = {}
+        self.owners: dict[str, str] = {}
+        self.pipes: list[Pipe] = []
+        self._hosts: dict[str, SimHost] = {}
+        self._cuts: set[tuple[str, str]] = set()
+        self._frozen: set[str] = set()
+        self._next_port = 40000
+        self.changed = Bell()
+
+    def host(self, name: str) -> "SimHost":
+        """The network as one process on host `name` sees it; a new one after each kill."""
+        self._hosts[name] = SimHost(self, name)
+        return self._hosts[name]
+
+    def cut(self, a: str, b: str, *, one_way: bool = False) -> None:
+        """Hold back what a says to b, and what b says to a unless one way."""
+        self._cuts.add((a, b))
+        if not one_way:
+            self._cuts.add((b, a))
+        now = trio.current_time()
+        for pipe in self.pipes:
+            if self.is_cut(pipe.source, pipe.target):
+                pipe.hold(now)
+        self._ring()
+
+    def heal(self) -> None:
+        """Mend every cut; what was held back arrives."""
+        self._cuts.clear()
+        self._ring()
+
+    def kill(self, name: str) -> None:
+        """End the process on a host: its connections break, its ports refuse. Cancel its tasks first."""
+        host = self._hosts.pop(name, None)
+        if host is None:
+            return
+        host.alive = False
+        for address in [address for address, listener in self.listeners.items() if listener.host is host]:
+            self.listeners[address].close_now()
+        for pipe in list(self.pipes):
+            if name in (pipe.source, pipe.target):
+                pipe.abort(killed=name)
+        self.thaw(name)
+
+    def freeze(self, name: str) -> None:
+        """Stop a host's process: it neither reads nor sends nor answers."""
+        self._frozen.add(name)
+        self._ring()
+
+    def thaw(self, name: str) -> None:
+        """Let it go on."""
+        self._frozen.discard(name)
+        self._ring()
+
+    def is_cut(self, source: str, target: str) -> bool:
+        """Whether what source says does not reach target."""
+        return (source, target) in self._cuts
+
+    def is_frozen(self, name: str) -> bool:
+        """Whether the process on a host stands still."""
+        return name in self._frozen
+
+    def delay(self) -> float:
+        """A time on the wire."""
+        return self.chance.uniform(*self.delay_s)
+
+    def free_address(self, host: str) -> str:
+        """An address that nobody had."""
+        self._next_port += 1
+        return join_endpoint(host, self._next_port)
+
+    def _ring(self) -> None:
+        for pipe in self.pipes:
+            pipe.reschedule()
+            pipe.bell.ring()
+        self.changed.ring()
+
+
+class Bell:
+    """Wakes everybody who waits, each time it is rung."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def ring(self) -> None:
+        """Wake them."""
+        self._event.set()
+        self._event = trio.Event()
+
+    async def wait(self) -> None:
+        """Until the next ring."""
+        await self._event.wait()
+
+
+class Pipe:
+    """One direction of a connection: pieces under way, each with its time of arrival, None while it is held back.
+
+    An empty piece is the end of the stream, None a reset.
+    """
+
+    def __init__(self, network: SimNetwork, source: str, target: str) -> None:
+        self.network = network
+        self.source = source
+        self.target = target
+        self.pieces: deque[list[bytes | float | None]] = deque()
+        self.size_bytes = 0
+        self.bell = Bell()
+        self.finished = False
+        self.reader_gone = False
+        self._last_arrival = 0.0
+        network.pipes.append(self)
+
+    def put(self, data: bytes | None) -> None:
+        """Send a piece, perhaps as two."""
+        chance = self.network.chance
+        if data and len(data) > 1 and chance.random() < 0.25:
+            at = chance.randrange(1, len(data))
+            self._put(data[:at])
+            data = data[at:]
+        self._put(data)
+
+    def finish(self, last: bytes | None) -> None:
+        """Send the end or a reset; nothing comes after it."""
+        if not self.finished:
+            self.finished = True
+            self._put(last)
+            self._forget_if_done()
+
+    def leave(self) -> None:
+        """The reader goes away."""
+        self.reader_gone = True
+        self.bell.ring()
+        self._forget_if_done()
+
+    async def take(self, count_max: int) -> bytes:
+        """The next bytes that have arrived, empty at the end."""
+        while True:
+            data = b""
+            while len(data) < count_max and self._has_arrived():
+                piece = self.pieces[0][0]
+                if not piece:
+                    break
+                assert isinstance(piece, bytes)
+                part = piece[: count_max - len(data)]
+                data += part
+                if len(part) == len(piece):
+                    self.pieces.popleft()
+                else:
+                    self.pieces[0][0] = piece[len(part) :]
+            if data:
+                self.size_bytes -= len(data)
+                self.bell.ring()
+                return data
+            if self._has_arrived():
+                if self.pieces[0][0] is None:
+                    raise trio.BrokenResourceError("connection reset")
+                return b""
+            arrival = self.pieces[0][1] if self.pieces and not self.network.is_frozen(self.target) else None
+            with trio.move_on_at(float("inf") if not isinstance(arrival, float) else arrival):
+                await self.bell.wait()
+            if self.reader_gone:
+                raise trio.ClosedResourceError("this stream was closed here")
+
+    def room_bytes(self) -> int:
+        """What may be sent now. Raises BrokenResourceError if the sender knows that nobody reads any more."""
+        if self.reader_gone and not self.network.is_cut(self.target, self.source):
+            raise trio.BrokenResourceError("connection reset")
+        return self.network.capacity_bytes - self.size_bytes
+
+    def abort(self, killed: str) -> None:
+        """One of the two processes is gone: of what it had sent some arrives, then the connection breaks."""
+        if killed == self.target:
+            self.leave()
+        else:
+            kept = self.network.chance.randint(0, len(self.pieces))
+            while len(self.pieces) > kept:
+                piece = self.pieces.pop()[0]
+                self.size_bytes -= len(piece) if isinstance(piece, bytes) else 0
+            self.finished = False
+            self.finish(None)
+
+    def hold(self, now: float) -> None:
+        """The wire is cut: what has not arrived yet will not."""
+        for piece in self.pieces:
+            if isinstance(piece[1], float) and piece[1] > now:
+                piece[1] = None
+
+    def reschedule(self) -> None:
+        """Give what was held back a time of arrival, if the way is free again."""
+        for piece in self.pieces:
+            if piece[1] is None:
+                piece[1] = self._arrival()
+
+    def _put(self, data: bytes | None) -> None:
+        self.pieces.append([data, self._arrival()])
+        self.size_bytes += len(data or b"")
+        self.bell.ring()
+
+    def _forget_if_done(self) -> None:
+        if self.finished and self.reader_gone and self in self.network.pipes:
+            self.network.pipes.remove(self)
+
+    def _arrival(self) -> float | None:
+        network = self.network
+        if network.is_cut(self.source, self.target) or network.is_frozen(self.source):
+            return None
+        self._last_arrival = max(self._last_arrival, trio.current_time() + network.delay())
+        return self._last_arrival
+
+    def _has_arrived(self) -> bool:
+        if not self.pieces or self.network.is_frozen(self.target):
+            return False
+        arrival = self.pieces[0][1]
+        return isinstance(arrival, float) and arrival <= trio.current_time()
+
+
+class SimHost(Network):
+    """One process's door to the network."""
+
+    def __init__(self, network: SimNetwork, name: str) -> None:
+        self.network = network
+        self.name = name
+        self.alive = True
+
+    async def listen(self, address: str) -> Listener:
+        """See `Network.listen`. Any host name will do: an address belongs to the host that listens there."""
+        await trio.lowlevel.checkpoint()
+        network = self.network
+        host, port = split_endpoint(address)
+        if port == 0:
+            address = network.free_address(host)
+        if address in network.listeners:
+            raise OSError(errno.EADDRINUSE, "address in use", address)
+        network.owners[address] = self.name
+        network.listeners[address] = SimListener(self, address)
+        return network.listeners[address]
+
+    async def dial(self, address: str, timeout_s: float) -> Stream:
+        """See `Network.dial`."""
+        network = self.network
+        with trio.move_on_after(timeout_s):
+            await trio.sleep(network.delay() + network.delay())
+            owner = network.owners.get(address, self.name)
+            while self.cut_off(owner):
+                await network.changed.wait()
+            listener = network.listeners.get(address)
+            if listener is None:
+                raise Refused(f"{address}: connection refused")
+            forth, back = Pipe(network, self.name, owner), Pipe(network, owner, self.name)
+            stream = SimStream(self, back, forth, address)
+            listener.offer(SimStream(listener.host, forth, back, join_endpoint(self.name, 0)))
+            return stream
+        raise Unreachable(f"{address}: no answer within {timeout_s:g} s")
+
+    def cut_off(self, other: str) -> bool:
+        """Whether a connection to another host cannot come about now."""
+        network = self.network
+        return network.is_frozen(self.name) or network.is_cut(self.name, other) or network.is_cut(other, self.name)
+
+
+class SimListener(Listener):
+    """An open port of a host."""
+
+    def __init__(self, host: SimHost, address: str) -> None:
+        self.host = host
+        self.address = address
+        self._waiting: deque[SimStream] = deque()
+        self._open = True
+        self._bell = Bell()
+
+    def offer(self, stream: "SimStream") -> None:
+        """The kernel has taken a connection."""
+        self._waiting.append(stream)
+        self._bell.ring()
+
+    async def accept(self) -> Stream:
+        """See `Listener.accept`."""
+        await trio.lowlevel.checkpoint()
+        network = self.host.network
+        while self._open:
+            if network.is_frozen(self.host.name):
+                await network.changed.wait()
+            elif self._waiting:
+                return self._waiting.popleft()
+            else:
+                await self._bell.wait()
+        raise trio.ClosedResourceError("this listener was closed here")
+
+    def close_now(self) -> None:
+        """See `Listener.close_now`. Connections that nobody has accepted are reset."""
+        if self._open:
+            self._open = False
+            del self.host.network.listeners[self.address]
+            for stream in self._waiting:
+                stream.close_now()
+            self._waiting.clear()
+            self._bell.ring()
+
+
+class SimStream(Stream):
+    """One end of a connection."""
+
+    def __init__(self, host: SimHost, incoming: Pipe, outgoing: Pipe, peer_address: str) -> None:
+        self.peer_address = peer_address
+        self._host = host
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._open = True
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """See `Stream.receive_some`."""
+        await trio.lowlevel.checkpoint()
+        self._check()
+        return await self._incoming.take(65536 if max_bytes is None else max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send every byte, as there is room."""
+        await trio.lowlevel.checkpoint()
+        left = bytes(data)
+        while left:
+            await self.wait_send_all_might_not_block()
+            room = self._outgoing.room_bytes()
+            self._outgoing.put(left[:room])
+            left = left[room:]
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for room, and until the host is not frozen."""
+        self._check()
+        while self._host.network.is_frozen(self._host.name) or self._outgoing.room_bytes() <= 0:
+            await self._outgoing.bell.wait()
+            self._check()
+
+    def close_now(self) -> None:
+        """See `Stream.close_now`."""
+        if self._open:
+            self._open = False
+            self._outgoing.finish(b"")
+            self._incoming.leave()
+
+    def _check(self) -> None:
+        if not self._open or not self._host.alive:
+            raise trio.ClosedResourceError("this stream was closed here")
