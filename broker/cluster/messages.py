@@ -13,6 +13,8 @@ from typing import Any
 from broker.cluster.entries import Entry, Roll, Snapshot
 
 LOOKING, FOLLOWING, LEADING = "looking", "following", "leading"
+NO_STAMP = float("-inf")
+"""In place of a stamp or an echo: none."""
 
 
 class Malformed(Exception):
@@ -29,7 +31,6 @@ class Status:
     """
 
     state: str
-    life: int
     folder: str
     accepted_epoch: int
     last_epoch: int
@@ -53,7 +54,6 @@ class Follow:
 
     epoch: int
     counted: bool
-    life: int
     folder: str
     cluster: str
     epochs: list[tuple[int, int]]
@@ -83,7 +83,7 @@ class SnapshotPart:
 class Report:
     """A follower's marks: on its disk up to `durable`, applied up to `applied` with that digest of the state.
 
-    With a `round` it answers that heartbeat and carries the follower's own clock, which the leader gives back.
+    With a `round` it answers that heartbeat. `stamp` is the follower's own clock, which the leader gives back.
     """
 
     epoch: int

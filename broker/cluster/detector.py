@@ -1,0 +1,77 @@
+"""Who is alive, as far as this member can tell.
+
+Decides when a life counts as over (DESIGN S10): at once when its end is proven (its address refuses, or answers with a
+newer life), else after `net_ticktime` of silence. It must not know what follows from a verdict, nor who leads.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Peer:
+    """What is known of another member. `life` 0: never met. Times are seconds of the injected clock."""
+
+    life: int = 0
+    folder: str = ""
+    up: bool = False
+    proven_dead: bool = False
+    heard_at: float = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """This life is over; `proven`, or only silent."""
+
+    proven: bool
+
+
+class Detector:
+    """The peers, their links and when they were last heard."""
+
+    def __init__(self, net_ticktime: float, now: float) -> None:
+        self.net_ticktime = net_ticktime
+        self.peers: dict[str, Peer] = {}
+        self._watching_since = now
+
+    def peer(self, name: str) -> Peer:
+        """The record of this peer, made when first asked for."""
+        return self.peers.setdefault(name, Peer())
+
+    def link_up(self, name: str, life: int, now: float) -> None:
+        """The link to this life of the peer stands. An older life than the known one is ignored."""
+        peer = self.peer(name)
+        if life < peer.life:
+            return
+        peer.life, peer.up, peer.proven_dead, peer.heard_at = life, True, False, now
+
+    def link_down(self, name: str, life: int, proven: bool) -> None:
+        """The link to this life broke; `proven`: and the life is certainly over."""
+        peer = self.peer(name)
+        if life < peer.life:
+            return
+        peer.life, peer.up = life, False
+        peer.proven_dead = peer.proven_dead or proven
+
+    def heard(self, name: str, now: float) -> None:
+        """Something arrived from the peer."""
+        self.peer(name).heard_at = now
+
+    def watch_anew(self, now: float) -> None:
+        """Silence counts from now on: this member slept, or has only now begun to ask for signs of life."""
+        self._watching_since = now
+
+    def silent(self, name: str, now: float) -> bool:
+        """Not heard for `net_ticktime`, all of which this member was watching."""
+        return now - max(self.peer(name).heard_at, self._watching_since) > self.net_ticktime
+
+    def verdict(self, name: str, life: int, now: float) -> Verdict | None:
+        """Whether this life of the peer is over; None while it may go on."""
+        peer = self.peer(name)
+        if peer.life > life or (peer.life == life and peer.proven_dead):
+            return Verdict(proven=True)
+        return Verdict(proven=False) if self.silent(name, now) else None
+
+    def believed_alive(self, name: str, now: float) -> bool:
+        """Met in this run, its end not proven, and not silent for too long."""
+        peer = self.peer(name)
+        return peer.life > 0 and not peer.proven_dead and not self.silent(name, now)

@@ -1,0 +1,345 @@
+"""LEADING: one history for everyone.
+
+Decides when an epoch may begin (a quorum has accepted it and nobody in it knows more), what each follower lacks, what
+is committed (on disk at a majority, with the marker of this epoch), what is stable (applied by everyone believed
+alive), when the lease is renewed, and when to step down: at once without a majority of live followers. It must not
+know what the entries mean.
+"""
+
+from broker.cluster.beats import Beats
+from broker.cluster.entries import COUNTER_MAX, MARKER, ROLL, TRANSACTION, Entry, Roll, Snapshot, counter_of, zxid_of
+from broker.cluster.member import Member
+from broker.cluster.messages import LEADING, LOOKING, NO_STAMP, Follow, Marks, Message, Report, Status
+from broker.cluster.progress import Progress
+from broker.cluster.roles import Look, Move
+
+HEARTBEATS_PER_TICKTIME = 10
+
+
+class Leading:
+    """Leading one epoch, from the votes to the step-down."""
+
+    state = LEADING
+
+    def __init__(self, member: Member, epoch: int, founding: bool, counter_max: int = COUNTER_MAX) -> None:
+        self._member = member
+        self.epoch = epoch
+        self.leader: str | None = member.me.name
+        self.established = False
+        self._founding = founding
+        self._counter_max = counter_max
+        self._marker = zxid_of(epoch, 0)
+        self._begun = False
+        self._accepted_by: set[str] = set()
+        self._waiting: dict[str, Follow] = {}
+        self._followers: dict[str, Progress] = {}
+        self._beats = Beats()
+        self._establish_until = 0.0
+        self._beat_at = 0.0
+        self._marks_due = False
+
+    @property
+    def active(self) -> bool:
+        """Established, and everything up to this epoch's marker is applied."""
+        return self.established and self._member.applied >= self._marker
+
+    def in_touch(self, now: float) -> bool:
+        """A majority was heard lately."""
+        detector = self._member.detector
+        alive = [name for name in self._member.electorate.names if detector.believed_alive(name, now)]
+        return self._member.electorate.majority(self._member.folders(alive))
+
+    def enter(self, now: float) -> Move | None:
+        """Propose the epoch to everyone (NEWEPOCH)."""
+        member = self._member
+        member.detector.watch_anew(now)
+        member.accept(self.epoch, member.me.name)
+        self._establish_until = now + member.me.net_ticktime
+        self._beat_at = now + member.me.net_ticktime / HEARTBEATS_PER_TICKTIME
+        member.tell(member.linked, self._status())
+        return None
+
+    # Feed.
+
+    def receive(self, sender: str, message: Message, now: float) -> Move | None:
+        """A follower's offer or report, or news of another leader."""
+        match message:
+            case Status():
+                return self._hear_status(sender, message)
+            case Follow(epoch=self.epoch):
+                return self._hear_follow(sender, message)
+            case Report(epoch=self.epoch):
+                return self._hear_report(sender, message, now)
+            case Follow() | Report():
+                return None
+        self._member.say(sender, self._status())  # it leads, or thinks so
+        return None
+
+    def peer_changed(self, name: str, now: float) -> Move | None:
+        """A follower's link broke or came again: it has to offer itself anew. Its death may cost the majority."""
+        self._followers.pop(name, None)
+        self._waiting.pop(name, None)
+        if self._member.detector.peer(name).up:
+            self._member.say(name, self._status())
+        elif not self.in_touch(now) and (self.established or self._lost_for_good(now)):
+            return Look("no majority of living members")
+        self._find_stable(now)
+        return None
+
+    def tick(self, now: float) -> Move | None:
+        """Heartbeats; and the end of a leadership that nobody follows."""
+        if not self.established and now > self._establish_until:
+            return Look(f"epoch {self.epoch} found no majority in time")
+        if self.established and not self.in_touch(now):
+            return Look("no majority of living followers")
+        if now >= self._beat_at:
+            self._beat(now)
+        self._find_stable(now)
+        return None
+
+    def deadline(self) -> float:
+        """The next heartbeat."""
+        return self._beat_at
+
+    def persisted(self, now: float) -> Move | None:
+        """This member's own disk counts like anybody's."""
+        if self._member.durable_epoch >= self.epoch:
+            self._accepted_by.add(self._member.me.name)
+        self._begin_when_accepted()
+        return self._find_committed(now)
+
+    def applied(self, now: float) -> None:
+        """The leader applies like anybody."""
+        self._find_stable(now)
+
+    def woke(self, now: float) -> None:
+        """This member stood still: ask at once whether it still leads."""
+        self._beat(now)
+
+    def waiting_for(self) -> str:
+        """What is missing until the epoch is established and applied."""
+        if self.active:
+            return ""
+        return f"epoch {self.epoch}: waiting for a majority" if not self.established else "applying the log"
+
+    # Drive.
+
+    def may_propose(self) -> bool:
+        """Whether `propose` is allowed now."""
+        return self.established and not self._member.lease.suspended and not self.exhausted
+
+    @property
+    def exhausted(self) -> bool:
+        """The counter of this epoch is used up: only a new epoch has room (ZOOKEEPER-1277)."""
+        return counter_of(self._member.history.last_zxid) >= self._counter_max
+
+    def propose(self, payload: bytes, kind: int = TRANSACTION) -> int:
+        """Add an entry to everyone's log; returns its zxid."""
+        zxid = self._member.history.last_zxid + 1
+        self._member.append([Entry(zxid, kind, payload)])
+        return zxid
+
+    def propose_members(self, members: dict[str, str]) -> int | None:
+        """Change the list of members by at most one name, if no change is under way; None if one is."""
+        member = self._member
+        current = member.history.members
+        if len(member.history.rolls_in_force(member.committed)) > 1:
+            return None
+        changed = {name for name in current.keys() | members.keys() if current.get(name) != members.get(name)}
+        assert len(changed) <= 1, f"one member at a time, not {sorted(changed)}"
+        return self.propose(Roll(member.history.cluster, member.me.name, members).encode(), ROLL)
+
+    def send_snapshot(self, snapshot: Snapshot) -> None:
+        """Give the state to the followers that wait for it."""
+        for progress in self._followers.values():
+            if progress.sent is None:
+                progress.send_snapshot(self._member, self.epoch, snapshot)
+
+    def flush(self) -> None:
+        """New entries and marks to everyone who follows."""
+        for progress in self._followers.values():
+            progress.send_entries(self._member, self.epoch)
+            if self._marks_due or progress.marks_due:
+                progress.marks_due = False
+                self._member.say(progress.name, self._marks(progress, 0))
+        self._marks_due = False
+
+    def flush_after_disk(self) -> None:
+        """A leader's word never waits for its own disk; only its own vote does."""
+
+    # Discovery and synchronisation.
+
+    def _hear_status(self, sender: str, status: Status) -> Move | None:
+        if self._member.is_voter(sender) and status.accepted_epoch > self.epoch:
+            return Look(f"{sender} has accepted epoch {status.accepted_epoch}")
+        if status.state == LEADING and status.epoch > self.epoch and (status.established or not self.established):
+            return Look(f"{sender} leads epoch {status.epoch}")
+        if status.state == LOOKING:
+            self._followers.pop(sender, None)
+            self._member.say(sender, self._status())
+        return None
+
+    def _hear_follow(self, sender: str, follow: Follow) -> Move | None:
+        member = self._member
+        member.detector.peer(sender).folder = follow.folder
+        if follow.cluster and member.history.cluster and follow.cluster != member.history.cluster:
+            return None
+        voter = member.is_voter(sender) or self._founding
+        if voter and not self.established and follow.epochs and follow.epochs[-1] > member.position:
+            return Look(f"{sender} has a longer history")
+        if voter and not self._begun and not follow.counted:
+            return Look(f"{sender} had accepted epoch {self.epoch} before it started anew")
+        if voter:
+            self._accepted_by.add(sender)
+        self._waiting[sender] = follow
+        if self._begun:
+            self._attach_waiting()
+        else:
+            self._begin_when_accepted()
+        return None
+
+    def _begin_when_accepted(self) -> None:
+        member = self._member
+        if self._begun or member.me.name not in self._accepted_by:
+            return
+        if self._founding:
+            if self._accepted_by != set(member.me.seeds):
+                return
+            roll = Roll(member.me.folder, member.me.name, self._founders())
+        else:
+            if not member.electorate.majority(member.folders(self._accepted_by)):
+                return
+            roll = Roll(member.history.cluster, member.me.name, member.history.members)
+        self._begun = True
+        member.append([Entry(self._marker, MARKER, roll.encode())])
+        self._attach_waiting()
+
+    def _founders(self) -> dict[str, str]:
+        member = self._member
+        return {name: member.detector.peer(name).folder for name in member.me.seeds} | {
+            member.me.name: member.me.folder
+        }
+
+    def _attach_waiting(self) -> None:
+        member = self._member
+        for name, follow in self._waiting.items():
+            progress = Progress(name, self._beats.round)
+            common = member.history.common_point(follow.epochs)
+            if common >= member.history.base_zxid:
+                progress.sent = common
+            else:
+                member.snapshot_wanted = True
+            self._followers[name] = progress
+            if self.established:
+                self._beats.hurry = True
+        self._waiting.clear()
+
+    # Broadcast.
+
+    def _hear_report(self, sender: str, report: Report, now: float) -> Move | None:
+        progress = self._followers.get(sender)
+        if progress is None:
+            return None
+        progress.take(report)
+        self._check_digest(progress)
+        if report.stamp > NO_STAMP:
+            progress.beats.append((report.stamp, self._beats.round))
+        self._find_confirmed(now)
+        move = self._find_committed(now)
+        self._find_stable(now)
+        return move
+
+    def _marks_of(self, kind: str) -> dict[str, int]:
+        return {name: getattr(progress, kind) for name, progress in self._followers.items()}
+
+    def _find_committed(self, now: float) -> Move | None:
+        member = self._member
+        if not self._begun:
+            return None
+        marks = self._marks_of("durable") | {member.me.name: member.durable_zxid}
+        while True:
+            agreed = member.electorate.agreed(marks, member.folders(marks))
+            if agreed < self._marker or not member.commit(agreed):
+                break
+            self._marks_due = True
+        if member.committed >= self._marker and not self.established:
+            self.established = True
+            self._beat(now)
+        if not member.electorate.includes(member.me.name, member.me.folder):
+            return Look("no member any more")
+        self._admit(now)
+        return None
+
+    def _admit(self, now: float) -> None:
+        """A member that lost its memory holds the state again: its new folder gets the vote (DESIGN S13)."""
+        member = self._member
+        members = member.history.members
+        if not self.may_propose() or len(member.history.rolls_in_force(member.committed)) > 1:
+            return
+        for name, progress in self._followers.items():
+            folder = member.folders([name]).get(name)
+            if name in members and folder and folder != members[name] and progress.durable >= member.committed:
+                self.propose_members({**members, name: folder})
+                return
+
+    def _find_stable(self, now: float) -> None:
+        member = self._member
+        if not self.established:
+            return
+        marks = [member.applied]
+        for name in member.history.members:
+            if name == member.me.name or not member.detector.believed_alive(name, now) or not member.is_voter(name):
+                continue
+            progress = self._followers.get(name)
+            marks.append(progress.applied if progress else 0)
+        stable = min(marks)
+        if stable > member.stable:
+            member.stable = stable
+            self._marks_due = True
+
+    def _check_digest(self, progress: Progress) -> None:
+        expected = self._member.digests.get(progress.applied)
+        if expected is not None and expected != progress.digest:
+            self._member.differing[progress.name] = progress.applied
+
+    # Signs of life.
+
+    def _beat(self, now: float) -> None:
+        member = self._member
+        self._beat_at = now + member.me.net_ticktime / HEARTBEATS_PER_TICKTIME
+        number = self._beats.begin(now)
+        for progress in self._followers.values():
+            progress.send_entries(member, self.epoch)
+            member.say(progress.name, self._marks(progress, number))
+        status = self._status()
+        member.tell([name for name in member.linked if name not in self._followers], status)
+        self._find_confirmed(now)
+
+    def _find_confirmed(self, now: float) -> None:
+        member, beats = self._member, self._beats
+        marks = self._marks_of("round") | {member.me.name: beats.round}
+        if beats.confirm(member.electorate.agreed(marks, member.folders(marks))):
+            member.lease.confirm(beats.confirmed_sent_at)
+            for progress in self._followers.values():
+                progress.find_echo(beats.confirmed)
+            if beats.hurry:
+                # A follower without a lease may have to be the only one that confirms: three rounds give it one.
+                beats.hurry = any(not progress.has_lease for progress in self._followers.values())
+                self._beat(now)
+
+    def _lost_for_good(self, now: float) -> bool:
+        member = self._member
+        possible = [name for name in member.electorate.names if not member.detector.peer(name).proven_dead]
+        return self._founding or not member.electorate.majority(member.folders(possible))
+
+    def _marks(self, progress: Progress, number: int) -> Marks:
+        member = self._member
+        return Marks(self.epoch, member.committed, member.stable, progress.sent or 0, number, progress.echo)
+
+    def _status(self) -> Status:
+        member = self._member
+        status = member.status(LEADING)
+        status.epoch, status.established, status.choice = self.epoch, self.established, member.me.name
+        if self._founding and not self._begun:
+            status.members = self._founders()
+        return status

@@ -1,0 +1,61 @@
+"""Judges of the agreement protocol: they only look on, and fail the run that breaks a promise (ZAB, B9 1-11)."""
+
+from broker.cluster.zab import Zab
+
+
+class Broken(AssertionError):
+    """A promise is broken; the text names it."""
+
+
+class Judges:
+    """Sees every machine after every event and every applied transaction."""
+
+    def __init__(self) -> None:
+        self.history: list[tuple[int, bytes]] = []
+        self.proposals: dict[int, bytes] = {}
+        self.leaders: dict[int, str] = {}
+        self.answered: dict[int, bytes] = {}
+        self._seen: dict[str, object] = {}
+
+    def proposed(self, zxid: int, payload: bytes) -> None:
+        if self.proposals.get(zxid, payload) != payload:
+            raise Broken(f"total order: two transactions are {zxid:#x}")
+        self.proposals[zxid] = payload
+
+    def look(self, name: str, zab: Zab) -> None:
+        if not zab.leading:
+            self._seen.pop(name, None)
+            return
+        if self.leaders.setdefault(zab.epoch, name) != name:
+            raise Broken(f"leadership: {name} and {self.leaders[zab.epoch]} lead epoch {zab.epoch}")
+        if self._seen.get(name) != zab.epoch:
+            self._seen[name] = zab.epoch
+            self._history_is_complete(name, zab)
+        if zab.take_differing():
+            raise Broken("digest: two members have another state at the same zxid")
+
+    def _history_is_complete(self, name: str, zab: Zab) -> None:
+        """Durability (9) and primary integrity (8): a new leader has all that was ever applied anywhere."""
+        held = {entry.zxid: entry.payload for entry in zab._member.history.entries}
+        base = zab._member.history.base_zxid
+        for zxid, payload in self.history:
+            if zxid > base and held.get(zxid) != payload:
+                raise Broken(f"durability: {name} leads epoch {zab.epoch} without {zxid:#x}")
+
+    def applied(self, name: str, applied: list[tuple[int, bytes]]) -> None:
+        """Prefix consistency, agreement, order: everyone's sequence is a prefix of one (2, 4, 5, 6, 7)."""
+        shared = min(len(applied), len(self.history))
+        start = max(shared - 4, 0)
+        if applied[start:shared] != self.history[start:shared]:
+            raise Broken(f"prefix: {name} applied {applied[start:shared]}, others {self.history[start:shared]}")
+        for zxid, payload in applied[shared:]:
+            if self.proposals.get(zxid) != payload:
+                raise Broken(f"integrity: {name} applied {zxid:#x}, which nobody proposed")
+            if self.history and self.history[-1][0] >= zxid:
+                raise Broken(f"order: {zxid:#x} after {self.history[-1][0]:#x}")
+            self.history.append((zxid, payload))
+
+    def full_check(self, name: str, applied: list[tuple[int, bytes]]) -> None:
+        """The whole sequence of one member, at the end of a run."""
+        if applied != self.history[: len(applied)]:
+            raise Broken(f"prefix: {name} ends with another history")
