@@ -35,6 +35,11 @@ def counter_of(zxid: int) -> int:
     return zxid & COUNTER_MAX
 
 
+def may_follow(last: int, zxid: int) -> bool:
+    """Whether an entry `zxid` can stand right behind the entry `last`: the next one, or the marker of a later epoch."""
+    return zxid == last + 1 if epoch_of(zxid) == epoch_of(last) else zxid > last and counter_of(zxid) == 0
+
+
 class DamagedLog(Exception):
     """What the disk gave back cannot be the work of this machine; such a member must not take part."""
 
@@ -95,8 +100,7 @@ class DurableState:
         """Raises DamagedLog unless the entries follow one another and no epoch is above the accepted one."""
         last = self.snapshot.zxid if self.snapshot else 0
         for entry in self.entries:
-            same_epoch = epoch_of(entry.zxid) == epoch_of(last)
-            if entry.zxid != last + 1 if same_epoch else (entry.zxid <= last or counter_of(entry.zxid) != 0):
+            if not may_follow(last, entry.zxid):
                 raise DamagedLog(f"entry {entry.zxid:#x} cannot follow {last:#x}")
             if (counter_of(entry.zxid) == 0) is not (entry.kind == MARKER):
                 raise DamagedLog(f"entry {entry.zxid:#x} is of kind {entry.kind}")

@@ -5,7 +5,9 @@ only once the marker of the leader's epoch is in this log, reports only of what 
 not have is cut off, unless it is committed here (`Diverged`). It must not know who else follows.
 """
 
-from broker.cluster.entries import Entry, zxid_of
+from itertools import pairwise
+
+from broker.cluster.entries import Entry, may_follow, zxid_of
 from broker.cluster.member import Diverged, Member
 from broker.cluster.messages import (
     FOLLOWING,
@@ -171,8 +173,13 @@ class Following:
         while known < len(entries) and history.contains(entries[known].zxid):
             previous = entries[known].zxid
             known += 1
-        if known < len(entries):
-            self._extend(previous, entries[known:])
+        new = entries[known:]
+        chain = [previous, *(entry.zxid for entry in new)]
+        if not all(may_follow(last, zxid) for last, zxid in pairwise(chain)):  # ZOOKEEPER-4925: no hole is taken over
+            self._follow_again()
+            return
+        if new:
+            self._extend(previous, new)
         self._report_due = True
 
     def _extend(self, previous: int, entries: list[Entry]) -> None:

@@ -45,6 +45,7 @@ class Progress:
         """Everything that is in the log and was not sent, in batches."""
         if self.sent is None or self.sent >= member.history.last_zxid:
             return
+        assert self.sent >= member.history.base_zxid, "what is below the snapshot cannot be sent"
         batch: list[Entry] = []
         size = 0
         for entry in member.history.after(self.sent):

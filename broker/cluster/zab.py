@@ -71,7 +71,10 @@ class Zab:
         net_ticktime: float = 5.0,
         counter_max: int = COUNTER_MAX,
     ) -> None:
-        """`seeds`: the members named by the configuration. Raises DamagedLog for a log that cannot be ours."""
+        """`seeds`: the members named by the configuration. Raises DamagedLog for a log that cannot be ours.
+
+        The caller restores the snapshot in `durable`, if there is one, and calls `applied()` for it.
+        """
         self._member = Member(Identity(name, folder, life, tuple(seeds), net_ticktime), durable, now)
         self._counter_max = counter_max
         self._seen_at = now
@@ -232,6 +235,7 @@ class Zab:
         member = self._member
         if member.applied < member.history.base_zxid or member.history.blank:
             return
+        self._role.flush()  # what is about to leave the log was perhaps not sent yet
         snapshot = member.history.snapshot_at(member.applied, state)
         member.compact(snapshot)
         if isinstance(self._role, Leading):

@@ -123,6 +123,8 @@ class World:
         node.zab = self.machine(
             name, node.folder, sorted(self.nodes), durable, now=self.now, life=node.life, net_ticktime=NET_TICKTIME
         )
+        if durable.snapshot:
+            node.zab.applied(durable.snapshot.zxid, node.digest, self.now)
         for other in self.nodes.values():
             if other is not node and other.zab:
                 self._link(node, other)
