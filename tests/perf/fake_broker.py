@@ -1,0 +1,142 @@
+"""A broker of a hundred lines: queues in memory, confirms, acknowledgements; enough to load it and to drill it.
+
+`lose` makes it a bad one: it confirms every so-many-th message and keeps it to itself.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from broker.perf.client import FRAME_BYTES_MAX
+from broker.wire.basic_methods import BasicAck, BasicConsume, BasicDeliver
+from broker.wire.content import rechannel
+from broker.wire.events import Acks, MethodFrame, Publish
+from broker.wire.frames import FrameReader
+from broker.wire.message import split_address
+from broker.wire.method_fields import METHODS
+from broker.wire.methods import ChannelClose, ConnectionStart, ConnectionTune, QueueDeclare, QueueDeclareOk, decode
+from broker.world.network import Stream
+
+
+class FakeBroker:
+    """Any number of connections, direct delivery by the default exchange only."""
+
+    def __init__(self, *, lose: Callable[[int], bool] = lambda _: False, allowed: set[str] | None = None) -> None:
+        self.queues: dict[str, deque[bytes]] = {}
+        self.consumers: dict[str, deque[Session]] = {}
+        self.lose = lose
+        self.allowed = allowed
+        self.published = 0
+        self.acknowledged = 0
+        self.deleted: list[str] = []
+
+    async def serve(self, stream: Stream) -> None:
+        """One client until it hangs up."""
+        session = Session(self, stream)
+        try:
+            await session.run()
+        except trio.BrokenResourceError:
+            pass
+        finally:
+            stream.close_now()
+            for waiting in self.consumers.values():
+                while session in waiting:
+                    waiting.remove(session)
+
+    def publish(self, queue: str, content: bytes) -> None:
+        """Into the queue, or to a consumer."""
+        self.published += 1
+        if not self.lose(self.published):
+            self.queues.setdefault(queue, deque()).append(content)
+            self.pump(queue)
+
+    def pump(self, queue: str) -> None:
+        """Deliver in turn what is ready."""
+        line, waiting = self.queues.setdefault(queue, deque()), self.consumers.get(queue)
+        while line and waiting:
+            waiting[0].deliver(queue, line.popleft())
+            waiting.rotate(-1)
+
+
+class Session:
+    """One connection."""
+
+    def __init__(self, broker: FakeBroker, stream: Stream) -> None:
+        self.broker = broker
+        self.stream = stream
+        self.out: list[bytes] = []
+        self.tags: dict[str, str] = {}
+        self.delivered: dict[int, int] = {}
+        self.confirming: dict[int, int] = {}
+        self.channels: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Read, act, answer."""
+        header = b""
+        while len(header) < 8:
+            header += await self.stream.receive_some(8 - len(header))
+        assert header == b"AMQP\0\0\x09\x01"
+        await self.stream.send_all(ConnectionStart().frame(0))
+        reader = FrameReader(FRAME_BYTES_MAX)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.write)
+            while data := await self.stream.receive_some(65536):
+                for event in reader.feed(data):
+                    if isinstance(event, Publish):
+                        self.published(event)
+                    elif isinstance(event, Acks):
+                        self.broker.acknowledged = event.last_tag
+                    elif isinstance(event, MethodFrame):
+                        self.method(event.channel, event.class_id, event.method_id, event.payload)
+            nursery.cancel_scope.cancel()
+
+    async def write(self) -> None:
+        """Send what has gathered, a little later than it gathered."""
+        while True:
+            await trio.sleep(0.0005)
+            if self.out:
+                data, self.out = b"".join(self.out), []
+                await self.stream.send_all(data)
+
+    def published(self, event: Publish) -> None:
+        """Route a run and confirm it."""
+        _, key = split_address(event.address)
+        for content in event.contents:
+            self.broker.publish(key, content)
+        if event.channel in self.confirming:
+            self.confirming[event.channel] += len(event.contents)
+            ack = BasicAck(delivery_tag=self.confirming[event.channel], multiple=True)
+            self.out.append(ack.frame(event.channel))
+
+    def deliver(self, queue: str, content: bytes) -> None:
+        """One message to the consumer of this session."""
+        channel = self.channels[queue]
+        self.delivered[channel] = tag = self.delivered.get(channel, 0) + 1
+        deliver = BasicDeliver(consumer_tag=self.tags[queue], delivery_tag=tag, exchange="", routing_key=queue)
+        self.out.append(deliver.frame(channel) + rechannel(content, channel))
+
+    def method(self, channel: int, class_id: int, method_id: int, payload: bytes) -> None:
+        """Anything else: note it, and answer with its -ok."""
+        method = decode(class_id, method_id, payload)
+        name = str(getattr(method, "queue", ""))
+        if method.name == "connection.start_ok":
+            self.out.append(ConnectionTune(channel_max=2047, frame_max=FRAME_BYTES_MAX, heartbeat=60).frame(0))
+        elif isinstance(method, QueueDeclare):
+            if self.broker.allowed is not None and name not in self.broker.allowed:
+                refusal = ChannelClose(reply_code=403, reply_text=f"ACCESS_REFUSED - queue {name!r}")
+                self.out.append(refusal.frame(channel))
+            else:
+                self.out.append(QueueDeclareOk(queue=name, message_count=0, consumer_count=0).frame(channel))
+        elif isinstance(method, BasicConsume):
+            self.tags[name], self.channels[name] = method.consumer_tag, channel
+            if not method.nowait:
+                self.out.append(METHODS[60, 21](consumer_tag=method.consumer_tag).frame(channel))
+            self.broker.consumers.setdefault(name, deque()).append(self)
+            self.broker.pump(name)
+        elif (class_id, method_id + 1) in METHODS:
+            if method.name == "confirm.select":
+                self.confirming[channel] = 0
+            elif method.name == "queue.delete":
+                self.broker.deleted.append(name)
+            self.out.append(METHODS[class_id, method_id + 1]().frame(channel))
