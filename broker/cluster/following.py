@@ -188,6 +188,8 @@ class Following:
         self._member.append(entries)
 
     def _take_snapshot(self, part: SnapshotPart) -> None:
+        if self._member.history.contains(part.zxid):
+            return  # asked for twice: what is acknowledged above it must stay
         if part.offset == 0:
             self._snapshot.clear()
         if part.offset != len(self._snapshot) or part.total > SNAPSHOT_BYTES_MAX:

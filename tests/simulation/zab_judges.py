@@ -1,5 +1,6 @@
 """Judges of the agreement protocol: they only look on, and fail the run that breaks a promise (ZAB, B9 1-11)."""
 
+from broker.cluster.entries import zxid_of
 from broker.cluster.zab import Zab
 
 
@@ -35,11 +36,14 @@ class Judges:
             raise Broken("digest: two members have another state at the same zxid")
 
     def _history_is_complete(self, name: str, zab: Zab) -> None:
-        """Durability (9) and primary integrity (8): a new leader has all that was ever applied anywhere."""
+        """Durability (9) and primary integrity (8): a new leader has all that was ever applied of earlier epochs.
+
+        A leader may find itself established late, when others have a newer epoch already; it can commit nothing then.
+        """
         held = {entry.zxid: entry.payload for entry in zab._member.history.entries}
         base = zab._member.history.base_zxid
         for zxid, payload in self.history:
-            if zxid > base and held.get(zxid) != payload:
+            if base < zxid < zxid_of(zab.epoch, 0) and held.get(zxid) != payload:
                 raise Broken(f"durability: {name} leads epoch {zab.epoch} without {zxid:#x}")
 
     def applied(self, name: str, applied: list[tuple[int, bytes]]) -> None:
