@@ -37,9 +37,11 @@ class AmqpException(Exception):
 
     @property
     def text(self) -> str:
-        """The reply text, at most 255 bytes."""
+        """The reply text, at most 255 bytes; a longer one ends with dots."""
         full = f"{REPLY_TEXTS[self.code]} - {self.why}"
-        return full.encode()[:255].decode("utf-8", "ignore")
+        if len(full.encode()) <= 255:
+            return full
+        return full.encode()[:252].decode("utf-8", "ignore") + "..."
 
 
 class ChannelException(AmqpException):

@@ -1,0 +1,161 @@
+"""Which publishes of a channel may be confirmed, and with how few words.
+
+Decides when a publish is answered: as soon as every queue it went to has answered, in the order of publishing where
+possible. One basic.ack with `multiple` covers all that is complete from the oldest on; what is complete behind
+something incomplete is answered one by one; what a queue refused gets basic.nack. It must not know queues.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Callable
+
+from broker.wire.columns import tags_into
+
+_ANSWER = struct.Struct(">BHIHHQBB")
+_ACK, _NACK = 80, 120
+_MULTIPLE = 1
+_REQUEUE = 2  # RabbitMQ sets this bit in the nacks it sends
+_FRAME_SIZE = 21
+
+
+class Pending:
+    """Consecutive publishes that went to the same queues; `missing` counts the queues that have not answered yet.
+
+    The one who publishes sets `missing` before any queue can answer; a queue that refuses some of the messages calls
+    `refuse` for them and then `answer` like any other.
+    """
+
+    __slots__ = ("_line", "count", "first", "missing", "refused", "written")
+
+    def __init__(self, line: "ConfirmLine", first: int, count: int) -> None:
+        self._line = line
+        self.first = first
+        self.count = count
+        self.missing = 0
+        self.refused: list[tuple[int, int]] = []
+        self.written = False
+
+    @property
+    def last(self) -> int:
+        """The number of the last publish."""
+        return self.first + self.count - 1
+
+    def answer(self) -> None:
+        """One queue has all of these messages safe, or has refused them."""
+        self.missing -= 1
+        if not self.missing:
+            self._line.completed(self)
+
+    def refuse(self, start: int, stop: int) -> None:
+        """A queue did not take the messages with index start up to, not including, stop."""
+        self.refused.append((start, stop))
+
+
+class ConfirmLine:
+    """The publishes of one channel that are not answered yet, oldest first.
+
+    `on_complete` is called when an answer may be written: the owner then calls `take_frames` at the end of its turn.
+    """
+
+    def __init__(self, channel: int, on_complete: Callable[[], None]) -> None:
+        self._channel = channel
+        self._on_complete = on_complete
+        self._waiting: deque[Pending] = deque()
+        self._out_of_turn: list[Pending] = []
+        self._next = 1
+        self._closed = False
+
+    def open(self, count: int) -> Pending:
+        """Number the next `count` publishes."""
+        pending = Pending(self, self._next, count)
+        self._next += count
+        self._waiting.append(pending)
+        self._on_complete()  # there may be no queue that has to answer
+        return pending
+
+    def completed(self, pending: Pending) -> None:
+        """Every queue has answered for these messages."""
+        if self._closed:
+            return
+        if pending is not self._waiting[0]:
+            self._out_of_turn.append(pending)
+        self._on_complete()
+
+    def close(self) -> None:
+        """Nobody will read the answers: those that come from now on do nothing."""
+        self._closed = True
+        self._waiting.clear()
+        self._out_of_turn.clear()
+
+    @property
+    def unconfirmed(self) -> int:
+        """Publishes that wait for an answer."""
+        return sum(pending.count for pending in self._waiting if not pending.written)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing waits for a queue."""
+        return not any(pending.missing for pending in self._waiting)
+
+    @property
+    def refused(self) -> bool:
+        """Whether a queue refused a message of those that are waiting."""
+        return any(pending.refused for pending in self._waiting)
+
+    def take_frames(self) -> bytes:
+        """The frames that answer for everything complete; each publish is answered once."""
+        frames: list[bytes] = []
+        acked = 0  # the last of the publishes that one ack covers
+        waiting = self._waiting
+        while waiting and not waiting[0].missing:
+            pending = waiting.popleft()
+            if pending.written:
+                continue
+            if not pending.refused:
+                acked = pending.last
+                continue
+            for first, last, refused in _verdicts(pending):
+                if not refused:
+                    acked = last
+                    continue
+                if acked:
+                    frames.append(self._answer(_ACK, acked, _MULTIPLE))
+                    acked = 0
+                frames.append(self._answer(_NACK, last, _REQUEUE | (_MULTIPLE if last > first else 0)))
+        if acked:
+            frames.append(self._answer(_ACK, acked, _MULTIPLE))
+        for pending in self._out_of_turn:
+            if waiting and pending.first > waiting[0].first and not pending.written:
+                frames += self._one_by_one(pending)
+        self._out_of_turn.clear()
+        return b"".join(frames)
+
+    def _one_by_one(self, pending: Pending) -> list[bytes]:
+        pending.written = True
+        frames = []
+        for first, last, refused in _verdicts(pending):
+            count = last - first + 1
+            answers = (
+                bytearray(self._answer(_NACK, first, _REQUEUE) if refused else self._answer(_ACK, first, 0)) * count
+            )
+            tags_into(answers, 11, _FRAME_SIZE, first, count)
+            frames.append(bytes(answers))
+        return frames
+
+    def _answer(self, method_id: int, tag: int, flags: int) -> bytes:
+        return _ANSWER.pack(1, self._channel, 13, 60, method_id, tag, flags, 0xCE)
+
+
+def _verdicts(pending: Pending) -> list[tuple[int, int, bool]]:
+    """The publishes as stretches of equal answers: first number, last number, whether refused."""
+    stretches = []
+    index = 0
+    for start, stop in sorted(pending.refused):
+        if start > index:
+            stretches.append((pending.first + index, pending.first + start - 1, False))
+        if stop > index:
+            stretches.append((pending.first + max(start, index), pending.first + stop - 1, True))
+            index = stop
+    if index < pending.count:
+        stretches.append((pending.first + index, pending.last, False))
+    return stretches
