@@ -15,6 +15,7 @@ class Follower:
 
     __slots__ = (
         "entering",
+        "filled_note",
         "joined",
         "lacking",
         "life",
@@ -44,6 +45,8 @@ class Follower:
         """Living positions that catch-up still has to send."""
         self.lacking: list[Range] = []
         """Living positions that nobody will send (`ha-sync-mode: manual`); drained, not filled."""
+        self.filled_note = 0
+        """The note up to which catch-up covers everything; it is complete once that is synced."""
         self.received_note = 0
         self.synced_note = 0
         self.sent = 0

@@ -8,6 +8,7 @@ journal. The master must not know links, disks, clients or who is alive: it is t
 from broker.mirroring.copy import Copy
 from broker.mirroring.ranges import Range, extend
 from broker.mirroring.witnesses import Effect, Opened, Witnesses
+from broker.queues.line import Line
 from broker.queues.queue import Queue
 from broker.queues.settings import Settings
 from broker.wire import records
@@ -18,7 +19,7 @@ CHUNK_MESSAGES_MAX = 4096
 
 
 class Note:
-    """One record of the log on its way out; `run` is set if it adds messages, `effect` says what follows when it is safe."""
+    """One record on its way out; `run` is set if it adds messages, `effect` says what follows when it is safe."""
 
     __slots__ = ("durable", "effect", "number", "raw", "run")
 
@@ -70,6 +71,13 @@ class Master:
         self.queue.open_upto = 0
         for level, upto in self.copy.marks.items():
             self.queue.open_level(level, upto)
+
+    def retire(self) -> Copy:
+        """The copy as it is now, for a successor on this node: everything that lives, in one line."""
+        copy = self.copy
+        copy.line = Line(self.queue.living())
+        copy.next_position = self.queue.next_position
+        return copy
 
     def mirror(self) -> None:
         """From now on the queue has mirrors: everything is logged. Contents stay, deliveries are announced."""

@@ -36,10 +36,6 @@ class Consumer(ABC):
     def deliver(self, run: "Run") -> None:
         """Take the run; never more messages than `room` said. It must not call the queue back before it returns."""
 
-    @abstractmethod
-    def cancelled(self, why: str) -> None:
-        """The queue will not serve it any more; `why` is for the log."""
-
 
 class Consumers:
     """The consumers of one queue in the order of their turns, highest priority first."""

@@ -1,15 +1,23 @@
 """What becomes of messages that die: rejected, expired, pushed out by a limit, or refused by one.
 
-Decides the shape of a dead letter and the headers that tell its story. It must not know where the dead letter exchange
-leads: the hall above publishes it and says when the source may forget it.
+Decides the shape of a dead letter: the headers that tell its story, the key it goes by, and which queues would only
+bury it again. It must not know where the dead letter exchange leads: the hall above routes and publishes it and says
+when the source may forget it (RabbitMQ, "Dead Letter Exchanges").
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from broker.wire.message import Run
+from broker.wire.content import assemble, body_of
+from broker.wire.fields import Long, Timestamp
+from broker.wire.malformed import Malformed
+from broker.wire.message import Run, make_address, split_address
+from broker.wire.properties import Properties, property_bytes, traits_of_properties
 
 Reason = Literal["rejected", "expired", "maxlen"]
+
+_FRAME_MAX = 131072  # what most clients negotiate: then a delivery needs no new frames
 
 
 class DeadLetter:
@@ -21,7 +29,7 @@ class DeadLetter:
 
     __slots__ = ("exchange", "reason", "routing_key", "run")
 
-    def __init__(self, reason: Reason, run: "Run", exchange: str, routing_key: str | None) -> None:
+    def __init__(self, reason: Reason, run: Run, exchange: str, routing_key: str | None) -> None:
         self.reason = reason
         self.run = run
         self.exchange = exchange
@@ -29,3 +37,113 @@ class DeadLetter:
 
     def __repr__(self) -> str:
         return f"<DeadLetter {self.reason} {self.run} to {self.exchange!r}>"
+
+
+class Letter:
+    """A part of a dead letter that travels together: the same headers, hence the same way.
+
+    `run` is addressed to the dead letter exchange; its positions are still those of the source.
+    """
+
+    __slots__ = ("headers", "run")
+
+    def __init__(self, run: Run, headers: dict[str, Any]) -> None:
+        self.run = run
+        self.headers = headers
+
+
+def letters_of(dead: DeadLetter, queue: str, stamp_s: int) -> list[Letter]:
+    """The messages of a dead letter of this queue as they are to be published, in order.
+
+    `stamp_s` is the time of death in seconds since 1970.
+    """
+    address = dead.run.address
+    if dead.routing_key is None:
+        address = make_address(dead.exchange, split_address(address)[1])
+    else:
+        address = make_address(dead.exchange, dead.routing_key)
+    letters = []
+    start = 0
+    for old, group in groupby(dead.run.contents, key=property_bytes):
+        properties = _buried(old, dead, queue, stamp_s)
+        new = properties.encode()
+        contents = [assemble(int.from_bytes(c[1:3], "big"), new, body_of(c), _FRAME_MAX) for c in group]
+        first = dead.run.first and dead.run.first + start
+        run = Run(contents, address, traits_of_properties(new), first=first)
+        letters.append(Letter(run, properties.headers or {}))
+        start += len(contents)
+    return letters
+
+
+def without_cycles(queues: Iterable[str], headers: dict[str, Any], reason: Reason) -> list[str]:
+    """Those of the queues that a letter may go to: none where it has died before with no rejection ever since."""
+    deaths = headers.get("x-death")
+    if reason == "rejected" or not isinstance(deaths, list):
+        return list(queues)
+    return [queue for queue in queues if not _is_cycle(queue, deaths)]
+
+
+def _buried(old: bytes, dead: DeadLetter, queue: str, stamp_s: int) -> Properties:
+    """The properties of a message with this death written into them."""
+    try:
+        properties = Properties.decode(old)
+    except Malformed:  # headers are not looked at when a message comes in; its body still arrives
+        properties = Properties()
+    headers = dict(properties.headers or {})
+    exchange, key = split_address(dead.run.address)
+    death: dict[str, Any] = {
+        "count": Long(1),
+        "reason": dead.reason,
+        "queue": queue,
+        "time": Timestamp(stamp_s),
+        "exchange": exchange,
+        "routing-keys": [key, *_selected_keys(headers)],
+    }
+    if properties.expiration is not None:
+        death["original-expiration"] = properties.expiration
+        properties.expiration = None  # else it would expire again and again on its way
+    if "x-death" not in headers:
+        headers |= {
+            "x-first-death-reason": dead.reason,
+            "x-first-death-queue": queue,
+            "x-first-death-exchange": exchange,
+        }
+    headers["x-death"] = _with_death(headers.get("x-death"), death)
+    if dead.routing_key is not None:
+        headers.pop("CC", None)
+    properties.headers = headers
+    return properties
+
+
+def _with_death(deaths: Any, death: dict[str, Any]) -> list[Any]:
+    """The story with one more death: one entry per queue and reason, newest first.
+
+    A repeat counts up and comes to the front, but keeps the time and the keys of its first occurrence. What is no list
+    was put there by a client and is replaced.
+    """
+    if not isinstance(deaths, list):
+        return [death]
+    others = []
+    for entry in deaths:
+        if isinstance(entry, dict) and all(entry.get(name) == death[name] for name in ("queue", "reason")):
+            count = entry.get("count")
+            death = {**entry, "count": Long(count + 1 if isinstance(count, int) else 2)}
+        else:
+            others.append(entry)
+    return [death, *others]
+
+
+def _selected_keys(headers: dict[str, Any]) -> list[str]:
+    """The routing keys of CC; BCC is gone since the message was published."""
+    keys = headers.get("CC")
+    return [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
+
+
+def _is_cycle(queue: str, deaths: list[Any]) -> bool:
+    """Whether the letter has been in this queue, and nobody rejected it from there on."""
+    for entry in deaths:
+        if not isinstance(entry, dict) or entry.get("reason") == "rejected":
+            return False
+        if entry.get("queue") == queue:
+            return True
+    return False

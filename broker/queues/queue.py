@@ -134,13 +134,6 @@ class Queue:
             self._expire()
             self._serve()
 
-    def cancel_all(self, why: str) -> None:
-        """Part with all consumers and tell them."""
-        for consumer in list(self.consumers):
-            self.consumers.remove(consumer)
-            consumer.cancelled(why)
-        self._unused.used()
-
     def pump(self, consumer: Consumer | None = None) -> None:
         """Deliver what can be delivered, now that this consumer has room again (None: any of them may have)."""
         self.consumers.wake(consumer)

@@ -1,0 +1,208 @@
+"""Committed changes of the tree become exchanges, bindings, queues and copies on this node.
+
+Decides, for each queue record, what this node is to it: master, mirror, or neither. It must not propose anything: it
+follows what was committed, also when that was this node's own wish.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from broker.cluster import schema
+from broker.cluster.records import RUNNING, BindingRecord, ExchangeRecord, Life, QueueRecord, VhostRecord, decode
+from broker.cluster.watches import Change
+from broker.mirroring.copy import Copy
+from broker.mirroring.master import Master
+from broker.routing.exchange import DestinationKind
+from broker.vhosts.dead_letters import DeadLetters
+from broker.vhosts.handle import Handle
+from broker.vhosts.local import Local
+from broker.vhosts.settings import settings_of
+from broker.vhosts.vhost import Vhost
+from broker.wire import records
+
+if TYPE_CHECKING:
+    from broker.cluster.tree import Tree
+    from broker.vhosts.guests import Guests
+    from broker.vhosts.mirrors import Mirrors
+    from broker.vhosts.switchboard import Switchboard
+    from broker.vhosts.timers import Timers
+
+
+class Catalogue:
+    """The derived tables of one life of one node."""
+
+    def __init__(
+        self,
+        switchboard: "Switchboard",
+        mirrors: "Mirrors",
+        guests: "Guests",
+        timers: "Timers",
+        copies: dict[int, Copy],
+        spawn: Callable[..., None],
+        on_unused: Callable[[Handle], None],
+    ) -> None:
+        self.vhosts: dict[str, Vhost] = {}
+        self.handles: dict[int, Handle] = {}
+        self._life = Life(switchboard.node, switchboard.life)
+        self._switchboard = switchboard
+        self._mirrors = mirrors
+        self._guests = guests
+        self._timers = timers
+        self._copies = copies
+        self._spawn = spawn
+        self._on_unused = on_unused
+
+    # ------------------------------------------------------------------ from the tree
+
+    def load(self, tree: "Tree") -> None:
+        """Take in everything that stands in the tree, then follow it."""
+        for vhost in schema.vhosts(tree):
+            self._put_vhost(vhost)
+            for exchange in schema.exchanges(tree, vhost.name):
+                self._put_exchange(exchange)
+            for queue in schema.queues(tree, vhost.name):
+                self._put_queue(queue)
+            for binding in schema.bindings(tree, vhost.name):
+                self._put_binding(binding)
+        for queue_id in list(self._copies):
+            if queue_id not in self.handles:
+                self._forget_copy(queue_id)  # deleted while this node was away
+        tree.watches.add(schema.VHOSTS, self._change, subtree=True)
+
+    def _change(self, change: Change) -> None:
+        parts = change.path.split("/")
+        data = change.new if change.new is not None else change.old
+        if data is None or not data:
+            return
+        if len(parts) == 3:
+            vhost = decode(VhostRecord, data)
+            if change.new is None:
+                self.vhosts.pop(vhost.name, None)
+            else:
+                self._put_vhost(vhost)
+        elif len(parts) == 5:
+            self._change_inside(parts[3], data, gone=change.new is None)
+
+    def _change_inside(self, folder: str, data: bytes, *, gone: bool) -> None:
+        if folder == "queues":
+            queue = decode(QueueRecord, data)
+            self._drop_queue(queue) if gone else self._put_queue(queue)
+        elif folder == "exchanges":
+            exchange = decode(ExchangeRecord, data)
+            self._drop_exchange(exchange) if gone else self._put_exchange(exchange)
+        elif folder == "bindings":
+            binding = decode(BindingRecord, data)
+            self._drop_binding(binding) if gone else self._put_binding(binding)
+
+    # ------------------------------------------------------------------ vhosts, exchanges, bindings
+
+    def _put_vhost(self, record: VhostRecord) -> None:
+        if record.name not in self.vhosts:
+            self.vhosts[record.name] = Vhost(record.name, self._switchboard)
+
+    def _put_exchange(self, record: ExchangeRecord) -> None:
+        alternate = record.arguments.get("alternate-exchange") or (record.definition or {}).get("alternate-exchange")
+        graph = self.vhosts[record.vhost].graph
+        if record.name:
+            graph.add_exchange(record.name, record.kind, internal=record.internal, alternate=alternate)
+
+    def _drop_exchange(self, record: ExchangeRecord) -> None:
+        vhost = self.vhosts.get(record.vhost)
+        if vhost is not None and record.name in vhost.graph:
+            vhost.graph.remove_exchange(record.name)
+
+    def _put_binding(self, record: BindingRecord) -> None:
+        graph = self.vhosts[record.vhost].graph
+        graph.bind(record.source, _kind(record), record.destination, record.key, record.arguments)
+
+    def _drop_binding(self, record: BindingRecord) -> None:
+        vhost = self.vhosts.get(record.vhost)
+        if vhost is not None and record.source in vhost.graph:
+            vhost.graph.unbind(record.source, _kind(record), record.destination, record.key, record.arguments)
+
+    # ------------------------------------------------------------------ queues
+
+    def _put_queue(self, record: QueueRecord) -> None:
+        vhost = self.vhosts[record.vhost]
+        handle = self.handles.get(record.id)
+        if handle is None:
+            handle = self.handles[record.id] = Handle(record, self._switchboard, self._spawn)
+            vhost.handles[record.name] = handle
+            vhost.graph.add_queue(record.name)
+        handle.record = record
+        if record.master == self._life and record.state == RUNNING:
+            self._be_master(vhost, handle, record)
+        else:
+            self._stop_being_master(handle)
+            if self._life in record.mirrors:
+                self._mirrors.follow(self._take_copy(record))
+            else:
+                self._stop_being_mirror(record)
+            handle.serve_at(record)
+
+    def _be_master(self, vhost: Vhost, handle: Handle, record: QueueRecord) -> None:
+        local = handle.local
+        settings = settings_of(record)
+        if local is None or local.master.term != record.term:
+            self._stop_being_master(handle)
+            copy = self._mirrors.leave(record.id) or self._take_copy(record)
+            self._copies[record.id] = copy
+            master = Master(copy, record.term, settings, mirrored=record.is_mirrored)
+            local = Local(
+                master,
+                handle.publications,
+                self._switchboard,
+                self._timers,
+                DeadLetters(record.name, vhost.find),
+                lambda: self._on_unused(handle),
+            )
+            handle.serve_here(local)
+            self._guests.locals[record.id] = local
+        elif settings != local.queue.settings:
+            local.queue.apply(settings, self._switchboard.stamp_ms)
+        self._mirrors.lead(local, record)
+
+    def _stop_being_master(self, handle: Handle) -> None:
+        local = handle.local
+        if local is None:
+            return
+        queue_id = handle.record.id
+        self._mirrors.unlead(queue_id)
+        self._guests.leave(local)
+        self._copies[queue_id] = local.master.retire()
+
+    def _take_copy(self, record: QueueRecord) -> Copy:
+        copy = self._copies.get(record.id)
+        if copy is None:
+            copy = self._copies[record.id] = Copy(record.id, record.durable)
+        return copy
+
+    def _stop_being_mirror(self, record: QueueRecord) -> None:
+        """A copy stays while this node may be asked for it again; when the queue goes on without it, it goes."""
+        self._mirrors.leave(record.id)
+        wanted = record.state != RUNNING or self._life.node in record.candidates
+        if record.id in self._copies and not wanted:
+            self._forget_copy(record.id)
+
+    def _forget_copy(self, queue_id: int) -> None:
+        copy = self._copies.pop(queue_id)
+        if copy.durable:
+            self._switchboard.journal.forget(records.encode(records.Drop(queue_id)), queue_id)
+
+    def _drop_queue(self, record: QueueRecord) -> None:
+        handle = self.handles.pop(record.id, None)
+        if handle is None:
+            return
+        self._stop_being_master(handle)
+        self._mirrors.leave(record.id)
+        if record.id in self._copies:
+            self._forget_copy(record.id)
+        vhost = self.vhosts.get(record.vhost)
+        if vhost is not None and vhost.handles.get(record.name) is handle:
+            del vhost.handles[record.name]
+            vhost.graph.remove_queue(record.name)
+        handle.delete()
+
+
+def _kind(record: BindingRecord) -> DestinationKind:
+    return "queue" if record.destination_kind == "queue" else "exchange"

@@ -1,0 +1,58 @@
+"""Carries dead letters from the queue where they died to where its dead letter exchange leads.
+
+Decides when the source may forget a letter: after every target has it safe, refused it, or there is none (DESIGN rule
+S16: at least once). It must not know why a message died, nor how its headers are made.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from broker.queues.dead_letter import DeadLetter, Letter, letters_of, without_cycles
+from broker.wire.message import Run, split_address
+
+if TYPE_CHECKING:
+    from broker.vhosts.handle import Handle
+    from broker.vhosts.local import Local
+
+
+class Burial:
+    """Waits until every target has answered for a letter, then lets its source forget it."""
+
+    __slots__ = ("_done", "missing")
+
+    def __init__(self, missing: int, done: Callable[[], None]) -> None:
+        self.missing = missing
+        self._done = done
+
+    def answer(self) -> None:
+        """One target has the letter safe, or will never have it."""
+        self.missing -= 1
+        if not self.missing:
+            self._done()
+
+    def refuse(self, start: int, stop: int) -> None:
+        """A full target does not take it: then it is gone there, as in RabbitMQ."""
+
+
+class DeadLetters:
+    """The dead letter road of one queue; `route` finds queues for (exchange, key, headers)."""
+
+    def __init__(self, queue: str, route: "Callable[[str, str, dict[str, object]], list[Handle]]") -> None:
+        self._queue = queue
+        self._route = route
+
+    def send(self, source: "Local", dead: DeadLetter) -> None:
+        """Publish what has died."""
+        for letter in letters_of(dead, self._queue, source.switchboard.stamp_ms // 1000):
+            self._send(source, dead, letter)
+
+    def _send(self, source: "Local", dead: DeadLetter, letter: Letter) -> None:
+        exchange, key = split_address(letter.run.address)
+        targets = self._route(exchange, key, letter.headers)
+        allowed = set(without_cycles([handle.record.name for handle in targets], letter.headers, dead.reason))
+        targets = [handle for handle in targets if handle.record.name in allowed]
+        run = letter.run
+        burial = Burial(len(targets) + 1, lambda: source.forget_dead(run.first, run.last))
+        for handle in targets:
+            handle.publish(Run(run.contents, run.address, run.traits), burial)
+        burial.answer()

@@ -1,0 +1,253 @@
+"""Declaring, binding, deleting: what clients ask of a vhost and the whole cluster has to agree upon.
+
+Decides rights, reserved names and which conditions are asked of a queue's master before a proposal; translates the
+tree's refusals into AMQP's reply codes. It must not know channels, nor how agreement is reached.
+"""
+
+import base64
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
+from broker.cluster import schema
+from broker.cluster.arguments import to_json
+from broker.cluster.records import Life
+from broker.cluster.refusal import Refused
+from broker.routing.graph import KINDS
+from broker.vhosts.arguments import check_exchange_arguments, check_queue_arguments
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from broker.metadata.shared_tree import SharedTree
+    from broker.vhosts.catalogue import Catalogue
+    from broker.vhosts.client import Client
+    from broker.vhosts.handle import Handle
+
+REPLY_CODES = {
+    "not_found": 404,
+    "inequivalent": 406,
+    "in_use": 406,
+    "not_empty": 406,
+    "locked": 405,
+    "exists": 406,
+}
+
+
+class DeclaredQueue(NamedTuple):
+    """The answer to queue.declare."""
+
+    name: str
+    message_count: int
+    consumer_count: int
+
+
+class Declarations:
+    """The slow verbs of all vhosts of this node."""
+
+    def __init__(self, catalogue: "Catalogue", tree: "SharedTree", life: Life, chance: "Random") -> None:
+        self._catalogue = catalogue
+        self._tree = tree
+        self._life = life
+        self._chance = chance
+
+    async def _propose(self, **request: Any) -> dict[str, Any]:
+        try:
+            return await self._tree.propose(request)
+        except Refused as refused:
+            raise _translated(refused) from None
+
+    # ------------------------------------------------------------------ exchanges
+
+    async def declare_exchange(
+        self,
+        client: "Client",
+        name: str,
+        kind: str,
+        *,
+        passive: bool,
+        durable: bool,
+        auto_delete: bool,
+        internal: bool,
+        arguments: dict[str, Any],
+    ) -> None:
+        """exchange.declare."""
+        vhost = client.vhost
+        if passive:
+            if name and schema.exchange(self._tree.tree, vhost, name) is None:
+                raise ChannelException(404, f"no exchange '{name}' in vhost '{vhost}'")
+            return
+        client.access(vhost).check("configure", "exchange", name)
+        if kind not in KINDS:
+            raise ConnectionException(503, f"unknown exchange type '{kind}'")
+        _check_default(name)
+        if schema.exchange(self._tree.tree, vhost, name) is None:
+            _check_reserved("exchange", name)
+        check_exchange_arguments(client, name, arguments)
+        await self._propose(
+            do="declare_exchange",
+            vhost=vhost,
+            name=name,
+            kind=kind,
+            durable=durable,
+            auto_delete=auto_delete,
+            internal=internal,
+            arguments=to_json(arguments),
+        )
+
+    async def delete_exchange(self, client: "Client", name: str, *, if_unused: bool) -> None:
+        """exchange.delete; one that is not there is deleted already."""
+        client.access(client.vhost).check("configure", "exchange", name)
+        _check_default(name)
+        _check_reserved("exchange", name)
+        await self._propose(do="delete_exchange", vhost=client.vhost, name=name, if_unused=if_unused)
+
+    async def bind_exchange(
+        self, client: "Client", destination: str, source: str, key: str, arguments: dict[str, Any], *, bind: bool
+    ) -> None:
+        """exchange.bind and exchange.unbind."""
+        access = client.access(client.vhost)
+        access.check("write", "exchange", destination)
+        access.check("read", "exchange", source)
+        _check_default(destination)
+        _check_default(source)
+        await self._change_binding(client, source, "exchange", destination, key, arguments, bind=bind)
+
+    async def _change_binding(
+        self,
+        client: "Client",
+        source: str,
+        kind: str,
+        destination: str,
+        key: str,
+        arguments: dict[str, Any],
+        *,
+        bind: bool,
+    ) -> None:
+        if schema.exchange(self._tree.tree, client.vhost, source) is None:
+            raise ChannelException(404, f"no exchange '{source}' in vhost '{client.vhost}'")
+        await self._propose(
+            do="bind" if bind else "unbind",
+            vhost=client.vhost,
+            source=source,
+            destination_kind=kind,
+            destination=destination,
+            key=key,
+            arguments=to_json(arguments),
+        )
+
+    # ------------------------------------------------------------------ queues
+
+    async def declare_queue(
+        self,
+        client: "Client",
+        name: str,
+        *,
+        passive: bool,
+        durable: bool,
+        exclusive: bool,
+        auto_delete: bool,
+        arguments: dict[str, Any],
+    ) -> DeclaredQueue:
+        """queue.declare; an empty name gets one from here."""
+        vhost = self._catalogue.vhosts[client.vhost]
+        if passive:
+            handle = vhost.handle(name)
+            client.check_exclusive(handle)
+            return await self._declared(handle)
+        if not name:
+            name = "amq.gen-" + base64.urlsafe_b64encode(self._chance.randbytes(16)).decode().rstrip("=")
+        elif name not in vhost.handles:
+            _check_reserved("queue", name)
+        client.access(client.vhost).check("configure", "queue", name)
+        check_queue_arguments(client, name, arguments)
+        handle = vhost.handles.get(name)
+        await self._propose(
+            do="declare_queue",
+            vhost=client.vhost,
+            name=name,
+            durable=durable,
+            auto_delete=auto_delete,
+            exclusive=exclusive,
+            arguments=to_json(arguments),
+            node=self._life.node,
+            life=self._life.number,
+            connection=client.owner.connection,
+        )
+        handle = vhost.handle(name)
+        if exclusive:
+            client.exclusive.add(name)
+        return await self._declared(handle)
+
+    async def _declared(self, handle: "Handle") -> DeclaredQueue:
+        figures = await handle.statistics()
+        return DeclaredQueue(handle.record.name, figures["messages_ready"], figures["consumers"])
+
+    async def delete_queue(self, client: "Client", name: str, *, if_unused: bool, if_empty: bool) -> int:
+        """queue.delete; how many messages it had. One that is not there is deleted already (RabbitMQ)."""
+        vhost = self._catalogue.vhosts[client.vhost]
+        client.access(client.vhost).check("configure", "queue", name)
+        handle = vhost.handles.get(name)
+        if handle is None:
+            return 0
+        client.check_exclusive(handle)
+        count = await self._checked_count(handle, if_unused=if_unused, if_empty=if_empty)
+        await self._propose(do="delete_queue", vhost=client.vhost, name=name, id=handle.record.id)
+        client.exclusive.discard(name)
+        return count
+
+    async def _checked_count(self, handle: "Handle", *, if_unused: bool, if_empty: bool) -> int:
+        try:
+            figures = await handle.statistics()
+        except ChannelException:
+            if if_empty:
+                raise ChannelException(406, f"{handle.text} in use") from None
+            return 0  # unavailable: it may be deleted all the same
+        if if_unused and figures["consumers"]:
+            raise ChannelException(406, f"{handle.text} in use")
+        if if_empty and figures["messages_ready"]:
+            raise ChannelException(406, f"{handle.text} is not empty")
+        return int(figures["messages_ready"])
+
+    async def bind_queue(
+        self, client: "Client", queue: str, source: str, key: str, arguments: dict[str, Any], *, bind: bool
+    ) -> None:
+        """queue.bind and queue.unbind."""
+        access = client.access(client.vhost)
+        access.check("write", "queue", queue)
+        access.check("read", "exchange", source)
+        _check_default(source)
+        handle = self._catalogue.vhosts[client.vhost].handle(queue)
+        client.check_exclusive(handle)
+        await self._change_binding(client, source, "queue", queue, key, arguments, bind=bind)
+
+    async def purge_queue(self, client: "Client", name: str) -> int:
+        """queue.purge; how many messages went."""
+        client.access(client.vhost).check("read", "queue", name)
+        handle = self._catalogue.vhosts[client.vhost].handle(name)
+        client.check_exclusive(handle)
+        return await handle.purge()
+
+    async def delete_unused(self, handle: "Handle") -> None:
+        """Its last consumer has gone (auto-delete), or nobody has used it for long enough (x-expires)."""
+        record = handle.record
+        await self._propose(do="delete_queue", vhost=record.vhost, name=record.name, id=record.id)
+
+    async def release_connection(self, client: "Client") -> None:
+        """A connection has ended: its exclusive queues go."""
+        if client.exclusive:
+            owner = client.owner
+            await self._propose(do="release_connection", node=owner.node, life=owner.life, connection=owner.connection)
+
+
+def _translated(refused: Refused) -> AmqpException:
+    return ChannelException(REPLY_CODES.get(refused.code, 406), refused.why)
+
+
+def _check_default(name: str) -> None:
+    if not name:
+        raise ChannelException(403, "operation not permitted on the default exchange")
+
+
+def _check_reserved(kind: str, name: str) -> None:
+    if name.startswith("amq."):
+        raise ChannelException(403, f"{kind} name '{name}' contains reserved prefix 'amq.*'")

@@ -1,0 +1,161 @@
+"""Clients of other nodes at queues whose master is here.
+
+Decides how a call or frame of another node becomes the verb of a local master, and gives back everything a node held
+when the link from it ends. It must not know the clients: it sees numbers that their node chose.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.queues.consumers import Consumer, ExclusiveUse
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from broker.vhosts.local import Local
+    from broker.vhosts.switchboard import Answer, Switchboard
+
+OPENING_TIMEOUT_S = 10.0
+
+
+class Guest(Consumer):
+    """A consumer of another node: it may be given as much as its node granted."""
+
+    def __init__(self, peer: str, local: "Local", fields: dict[str, Any]) -> None:
+        self.tag = fields["tag"]
+        self.ack_required = fields["ack_required"]
+        self.exclusive = fields["exclusive"]
+        self.priority = fields["priority"]
+        self.arguments = {}
+        self.peer = peer
+        self.local = local
+        self.number: int = fields["number"]
+        self.granted = 0
+        self.given = 0
+
+    def room(self) -> int:
+        """What its node granted and it has not got yet."""
+        return self.granted - self.given
+
+    def deliver(self, run: Run) -> None:
+        """Send the run to its node."""
+        self.given += len(run.contents)
+        local = self.local
+        record = records.encode_publish(local.queue_id, local.master.term, run)
+        local.switchboard.send(self.peer, frames.DELIVER, frames.encode_deliver(self.number, record))
+
+
+class Guests:
+    """What other nodes hold at the masters of this node."""
+
+    def __init__(self, switchboard: "Switchboard") -> None:
+        self._switchboard = switchboard
+        self.locals: dict[int, Local] = {}
+        self._guests: dict[tuple[str, int], Guest] = {}
+        self._fetchers: dict[tuple[str, int], Local] = {}
+        links = switchboard.links
+        links.handle(frames.PUBLISH, self._receive_publish)
+        links.handle(frames.CREDIT, self._receive_credit)
+        links.handle(frames.SETTLE, self._receive_settle)
+        for do in ("origin", "consume", "cancel", "get", "purge", "statistics"):
+            switchboard.answer(do, self._serve)
+
+    def leave(self, local: "Local") -> None:
+        """This master is no more."""
+        if self.locals.get(local.queue_id) is local:
+            del self.locals[local.queue_id]
+        for key in [key for key, guest in self._guests.items() if guest.local is local]:
+            del self._guests[key]
+        for key in [key for key, owner in self._fetchers.items() if owner is local]:
+            del self._fetchers[key]
+
+    def peer_gone(self, peer: str) -> None:
+        """The link from a node ended: what its clients held returns to the queues."""
+        for key in [key for key in self._guests if key[0] == peer]:
+            guest = self._guests.pop(key)
+            guest.local.cancel(guest)
+            guest.local.settle(guest, frames.RELEASE, 0, 0)
+        for key in [key for key in self._fetchers if key[0] == peer]:
+            self._fetchers.pop(key).settle(key, frames.RELEASE, 0, 0)
+
+    # ------------------------------------------------------------------ frames
+
+    def _receive_publish(self, peer: str, payload: bytes, offset: int) -> None:
+        record, _ = records.decode(payload)
+        if isinstance(record, records.Publish):
+            local = self.locals.get(record.queue_id)
+            if local is not None and local.master.term == record.term:
+                local.publish_from(peer, record.run)
+
+    def _receive_credit(self, peer: str, payload: bytes, offset: int) -> None:
+        _, number, total = frames.decode_triple(payload)
+        guest = self._guests.get((peer, number))
+        if guest is not None:
+            guest.granted = total
+            guest.local.wake(guest)
+
+    def _receive_settle(self, peer: str, payload: bytes, offset: int) -> None:
+        _queue_id, number, what, first, last = frames.decode_settle(payload)
+        guest = self._guests.get((peer, number))
+        if guest is not None:
+            guest.local.settle(guest, what, first, last)
+        elif (peer, number) in self._fetchers:
+            self._fetchers[peer, number].settle((peer, number), what, first, last)
+
+    # ------------------------------------------------------------------ calls
+
+    async def _serve(self, peer: str, fields: dict[str, Any]) -> "Answer":
+        local = self.locals.get(fields["queue"])
+        if local is None or local.master.term != fields["term"]:
+            return {"not_master": True}, b""
+        match fields["do"]:
+            case "origin":
+                highest = local.master.copy.origins.get(fields["origin"], 0)
+                if highest:
+                    local.owe(peer, highest)
+                return {"highest": highest}, b""
+            case "consume":
+                return self._consume(peer, local, fields), b""
+            case "cancel":
+                guest = self._guests.get((peer, fields["number"]))
+                if guest is not None:
+                    local.cancel(guest)
+                return {}, b""
+            case "get":
+                return await self._get(peer, local, fields)
+            case "purge":
+                return {"count": local.purge()}, b""
+            case _:
+                local.queue.used()
+                return local.statistics(), b""
+
+    def _consume(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
+        guest = Guest(peer, local, fields)
+        try:
+            local.consume(guest)
+        except ExclusiveUse:
+            return {"in_use": True}
+        self._guests[peer, guest.number] = guest
+        return {}
+
+    async def _get(self, peer: str, local: "Local", fields: dict[str, Any]) -> "Answer":
+        key = (peer, fields["number"])
+        run = await get_opened(local, key, ack_required=fields["ack_required"])
+        if run is None:
+            return {"empty": True}, b""
+        if fields["ack_required"]:
+            self._fetchers[key] = local
+        record = records.encode_publish(local.queue_id, local.master.term, run)
+        return {"messages_ready": local.queue.messages_ready}, record
+
+
+async def get_opened(local: "Local", holder: object, *, ack_required: bool) -> Run | None:
+    """One message for basic.get; waits until the next one was announced to every in-sync copy, if it must be (S7)."""
+    run = local.get(holder, ack_required=ack_required)
+    with trio.move_on_after(OPENING_TIMEOUT_S):
+        while run is None and local.opens():
+            await local.opened()
+            run = local.get(holder, ack_required=ack_required)
+    return run

@@ -1,0 +1,228 @@
+"""The hall of one node: where names become exchanges and queues, here or on another node.
+
+Decides who may come in, and joins the parts of this room with journal, links and tree. It must not know doors: AMQP,
+HTTP and commands use the same verbs.
+"""
+
+import base64
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.amqp.errors import ConnectionException
+from broker.cluster import schema
+from broker.cluster.records import Life, Owner
+from broker.cluster.refusal import Refused
+from broker.mirroring.copy import Copy
+from broker.vhosts.access import Access
+from broker.vhosts.catalogue import Catalogue
+from broker.vhosts.client import Client, User
+from broker.vhosts.declarations import Declarations
+from broker.vhosts.guests import Guests
+from broker.vhosts.handle import Handle
+from broker.vhosts.mirrors import Mirrors
+from broker.vhosts.switchboard import Switchboard
+from broker.vhosts.timers import Timers
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from broker.metadata.shared_tree import SharedTree
+    from broker.mirroring.follower import Follower
+    from broker.vhosts.local import Local
+    from broker.vhosts.vhost import Vhost
+
+log = logging.getLogger("warren.queues")
+HASHES_MAX = 256
+
+
+class LoginRefused(Exception):
+    """Wrong user or password, or a user who may only come from this machine."""
+
+
+class Hall:
+    """Everything clients can reach on this node, in this life."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        tree: "SharedTree",
+        chance: "Random",
+        copies: dict[int, Copy],
+        server_properties: dict[str, Any],
+    ) -> None:
+        self.server_properties = server_properties
+        self.switchboard = switchboard
+        self.tree = tree
+        self.life = Life(switchboard.node, switchboard.life)
+        self.timers = Timers(switchboard)
+        self.guests = Guests(switchboard)
+        self.mirrors = Mirrors(switchboard, self._propose_entry, self._spawn, self._set_aside)
+        self.catalogue = Catalogue(
+            switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused
+        )
+        self.declarations = Declarations(self.catalogue, tree, self.life, chance)
+        self._nursery: trio.Nursery | None = None
+        self._accesses: dict[tuple[str, str], Access] = {}
+        self._wire_up()
+
+    def _wire_up(self) -> None:
+        links = self.switchboard.links
+        links.handle(frames.DELIVER, self._receive_deliver)
+        links.handle(frames.ANSWERED, self._receive_answered)
+        links.handle(frames.REFUSED, self._receive_refused)
+        links.on_up.append(self._link_up)
+        links.on_down.append(self._link_down)
+        links.on_incoming_closed.append(self._link_closed)
+        self.switchboard.journal.on_synced.append(self._synced)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Follow the tree and serve, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self.switchboard.run)
+            nursery.start_soon(self.timers.run)
+            self.catalogue.load(self.tree.tree)
+            self.tree.tree.watches.add(schema.VHOSTS, self._forget_rights, subtree=True)
+            self.tree.tree.watches.add(schema.USERS, self._forget_rights, subtree=True)
+            task_status.started()
+
+    def _spawn(self, function: Callable[..., Any], *args: Any) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(function, *args)
+
+    # ------------------------------------------------------------------ who comes in
+
+    def authenticate(self, mechanism: str, name: str, password: str, peer_host: str) -> User:
+        """The user with this password. Raises LoginRefused."""
+        record = schema.user(self.tree.tree, name)
+        if record is None or not _fits(password, record.password_hash):
+            raise LoginRefused(name)
+        if name == "guest" and not _is_loopback(peer_host):
+            raise LoginRefused("user 'guest' can only connect via localhost")
+        return User(record.name, record.tags)
+
+    def open_vhost(self, user: User, name: str, connection: str) -> "tuple[Vhost, Client]":
+        """Enter a vhost. Raises 530 as RabbitMQ does."""
+        vhost = self.catalogue.vhosts.get(name)
+        if vhost is None:
+            raise ConnectionException(530, f"vhost {name} not found")
+        if schema.permission(self.tree.tree, name, user.name) is None:
+            raise ConnectionException(530, f"access to vhost '{name}' refused for user '{user.name}'")
+        owner = Owner(self.life.node, self.life.number, connection)
+        return vhost, Client(user, name, owner, self._access)
+
+    def _access(self, user: str, vhost: str) -> Access:
+        access = self._accesses.get((user, vhost))
+        if access is None:
+            record = schema.permission(self.tree.tree, vhost, user)
+            rights = ("", "", "") if record is None else (record.configure, record.write, record.read)
+            access = self._accesses[user, vhost] = Access(user, vhost, *rights)
+        return access
+
+    def _forget_rights(self, change: object) -> None:
+        self._accesses.clear()
+        for vhost in self.catalogue.vhosts.values():
+            vhost.graph.epoch += 1
+
+    async def close_client(self, client: Client) -> None:
+        """A connection has ended: its exclusive queues go."""
+        await self.declarations.release_connection(client)
+
+    # ------------------------------------------------------------------ links and disk
+
+    def _link_up(self, peer: str, life: int, lane: str) -> None:
+        if lane == "data":
+            self.mirrors.link_up(peer)
+            self._ask_again(peer)
+
+    def _link_down(self, peer: str, life: int, lane: str) -> None:
+        if lane == "data":
+            self.switchboard.peer_down(peer)
+            self.mirrors.link_down(peer)
+            self._ask_again(peer)
+
+    def _link_closed(self, peer: str, life: int, lane: str) -> None:
+        if lane == "data":
+            self.guests.peer_gone(peer)
+
+    def _ask_again(self, peer: str) -> None:
+        for handle in self.catalogue.handles.values():
+            if handle.remote is not None and handle.remote.peer == peer:
+                handle.link_changed()
+
+    def _synced(self, lsn: int) -> None:
+        for local in self.guests.locals.values():
+            if local.waits:
+                local.advance()
+        self.mirrors.flush()
+        self.mirrors.progress()
+
+    def _receive_deliver(self, peer: str, payload: bytes, offset: int) -> None:
+        number, start = frames.decode_deliver(payload)
+        record, _ = records.decode(payload, start)
+        assert isinstance(record, records.Publish)
+        handle = self.catalogue.handles.get(record.queue_id)
+        if handle is not None:
+            handle.delivered(number, record.run)
+
+    def _receive_answered(self, peer: str, payload: bytes, offset: int) -> None:
+        queue_id, sequence = frames.decode_pair(payload)
+        handle = self.catalogue.handles.get(queue_id)
+        if handle is not None:
+            handle.publications.answered_upto(sequence)
+
+    def _receive_refused(self, peer: str, payload: bytes, offset: int) -> None:
+        queue_id, first, last = frames.decode_triple(payload)
+        handle = self.catalogue.handles.get(queue_id)
+        if handle is not None:
+            handle.publications.refused(first, last)
+
+    # ------------------------------------------------------------------ proposals
+
+    async def _propose_entry(self, local: "Local", follower: "Follower") -> None:
+        """Ask for a mirror's entry into the in-sync set; it is waited for until the answer is seen (S2)."""
+        record = self.catalogue.handles[local.queue_id].record
+        try:
+            await self.tree.propose(
+                {
+                    "do": "enter_in_sync",
+                    "id": local.queue_id,
+                    "node": follower.node,
+                    "life": follower.life,
+                    "version": record.version,
+                }
+            )
+        except Refused as refused:
+            log.info("event=entry_refused queue=%s node=%s why=%s", record.name, follower.node, refused.why)
+        self.mirrors.entered(local.queue_id, follower.node)
+
+    def _delete_unused(self, handle: Handle) -> None:
+        self._spawn(self.declarations.delete_unused, handle)
+
+    def _set_aside(self, queue_id: int, runs: list[Run]) -> None:
+        count = sum(len(run.contents) for run in runs)
+        log.warning("event=copy_truncated queue_id=%d messages=%d", queue_id, count)
+
+
+@lru_cache(maxsize=HASHES_MAX)
+def _fits(password: str, password_hash: str) -> bool:
+    """RabbitMQ's format: base64 of a 4-byte salt and SHA-256 of salt and password."""
+    try:
+        raw = base64.b64decode(password_hash, validate=True)
+    except ValueError:
+        return False
+    salt, digest = raw[:4], raw[4:]
+    return len(raw) == 36 and hmac.compare_digest(hashlib.sha256(salt + password.encode()).digest(), digest)
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host in ("::1", "localhost")

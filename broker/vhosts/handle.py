@@ -1,0 +1,316 @@
+"""One queue as this node sees it, wherever its master is.
+
+Decides which side serves (a master here, or one elsewhere) and what happens to this node's publishers and consumers
+when that changes: unanswered publications are sent again, consumers follow or are cancelled. It must not know how a
+side does its work, nor what the tree looks like beyond this queue's record.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import trio
+
+from broker.amqp.errors import ChannelException
+from broker.cluster.records import RUNNING, Life, QueueRecord
+from broker.queues.consumers import ExclusiveUse
+from broker.vhosts.guests import get_opened
+from broker.vhosts.local import Local
+from broker.vhosts.publications import Pending, Publications
+from broker.vhosts.remote import Remote
+from broker.vhosts.subscription import Fetcher, Holder, Subscription
+from broker.vhosts.switchboard import PeerLost
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from broker.vhosts.switchboard import Switchboard
+
+RETRY_S = 0.005
+MASTER_TIMEOUT_S = 60.0
+"""How long an operation waits for a master while the queue's record says that there is one."""
+
+
+class Got(NamedTuple):
+    """A message fetched by basic.get, and how many are ready behind it."""
+
+    run: Run
+    messages_ready: int
+    holder: Fetcher | None
+
+
+class Handle:
+    """Stable for the life of the queue id; channels, routes and the catalogue point to it."""
+
+    def __init__(self, record: QueueRecord, switchboard: "Switchboard", spawn: Callable[..., None]) -> None:
+        self.record = record
+        self.local: Local | None = None
+        self.remote: Remote | None = None
+        self.deleted = False
+        self.subscriptions: dict[tuple[object, str], Subscription] = {}
+        self.publications = Publications(switchboard.origin)
+        self._switchboard = switchboard
+        self._spawn = spawn
+        self._by_number: dict[int, Subscription] = {}
+        self._fetchers: set[Fetcher] = set()
+        self._changed = trio.Event()
+
+    @property
+    def text(self) -> str:
+        """As RabbitMQ's reply texts name a queue."""
+        return f"queue '{self.record.name}' in vhost '{self.record.vhost}'"
+
+    # ------------------------------------------------------------------ sides
+
+    def serve_here(self, local: Local) -> None:
+        """The master is on this node from now on."""
+        self._leave()
+        self.local = local
+        self.remote = None
+        self._follow()
+
+    def serve_at(self, record: QueueRecord) -> None:
+        """The master is elsewhere, or there is none."""
+        life, remote = record.master, self.remote
+        if record.state != RUNNING:
+            self._leave()
+            self.local = self.remote = None
+            self.publications.refuse_all()
+            self._notify()
+            return
+        if remote is not None and remote.term == record.term and remote.peer == life.node:
+            return
+        self._attach(life, record.term)
+
+    def link_changed(self) -> None:
+        """The link to the master's node broke or came up: ask again how far it has our publications."""
+        if self.remote is not None:
+            self._attach(Life(self.remote.peer, 0), self.remote.term)
+
+    def _attach(self, master: Life, term: int) -> None:
+        self._leave()
+        self.local = None
+        self.remote = Remote(self.record.id, master.node, term, self.publications, self._switchboard)
+        self._spawn(self._attach_remote, self.remote)
+
+    async def _attach_remote(self, remote: Remote) -> None:
+        pause_s = RETRY_S
+        while self.remote is remote and not self.deleted:
+            try:
+                if await remote.attach():
+                    self._follow()
+                    return
+            except PeerLost:
+                pass
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.1)
+
+    def _leave(self) -> None:
+        """What the old side gave out returns there by itself; here it is only remembered as gone."""
+        for holder in (*self._by_number.values(), *self._fetchers):
+            holder.alive = False
+        self._by_number.clear()
+        self._fetchers.clear()
+        for key, subscription in list(self.subscriptions.items()):
+            subscription.alive = False
+            if not subscription.survives_failover:
+                del self.subscriptions[key]
+                subscription.channel.cancel_consumer(subscription.tag)
+
+    def _follow(self) -> None:
+        for subscription in list(self.subscriptions.values()):
+            if not subscription.alive:
+                self._spawn(self._resubscribe, subscription)
+        self._notify()
+
+    async def _resubscribe(self, old: Subscription) -> None:
+        key = (old.channel, old.tag)
+        if self.subscriptions.get(key) is not old:
+            return
+        new = old.again(self._switchboard.number())
+        self.subscriptions[key] = new
+        try:
+            await self._subscribe(new)
+        except ChannelException:
+            self.subscriptions.pop(key, None)
+            new.channel.cancel_consumer(new.tag)
+            return
+        self.wake(new)
+
+    def delete(self) -> None:
+        """The queue is gone; its consumers are told, its publishers are answered."""
+        self.deleted = True
+        for subscription in list(self.subscriptions.values()):
+            subscription.alive = False
+            subscription.channel.cancel_consumer(subscription.tag)
+        self.subscriptions.clear()
+        self._by_number.clear()
+        self.local = self.remote = None
+        self.publications.answer_all()
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    # ------------------------------------------------------------------ publishing
+
+    def publish(self, run: Run, pending: Pending | None) -> None:
+        """Take a run from a channel of this node. The hot path."""
+        if self.local is not None:
+            self.local.publish(run, pending)
+        elif self.remote is not None:
+            self.remote.publish(run, pending)
+        elif pending is not None:
+            if self.record.state == RUNNING:
+                self.publications.add(run, pending)
+            else:
+                pending.refuse(0, len(run.contents))
+                pending.answer()
+
+    # ------------------------------------------------------------------ consuming and calls
+
+    async def _side(self) -> Local | Remote:
+        """Whoever serves; waits for a master that is about to be there, and raises 404 if there is none to wait for."""
+        with trio.move_on_after(MASTER_TIMEOUT_S):
+            while True:
+                if self.deleted:
+                    raise ChannelException(404, f"no {self.text}")
+                if self.local is not None:
+                    return self.local
+                if self.remote is not None and self.remote.ready:
+                    return self.remote
+                if self.record.state != RUNNING:
+                    break
+                await self._changed.wait()
+        node = f"rabbit@{self.record.master.node}"
+        kind = "durable " if self.record.durable else ""
+        raise ChannelException(404, f"home node '{node}' of {kind}{self.text} is down or inaccessible")
+
+    async def _call(self, do: str, **fields: Any) -> tuple[dict[str, Any], bytes] | Local:
+        """The local side, or the answer of the remote one; asks again after a failover."""
+        while True:
+            side = await self._side()
+            if isinstance(side, Local):
+                return side
+            try:
+                answer, attachment = await side.call(do, **fields)
+            except PeerLost:
+                await trio.sleep(RETRY_S)
+                continue
+            if "not_master" not in answer:
+                return answer, attachment
+            await trio.sleep(RETRY_S)
+
+    async def consume(self, subscription: Subscription, ready: Callable[[], None]) -> None:
+        """Start a consumer; `ready` is called before its first delivery. Raises 403 and 404."""
+        await self._subscribe(subscription)
+        self.subscriptions[subscription.channel, subscription.tag] = subscription
+        ready()
+        self.wake(subscription)
+
+    async def _subscribe(self, subscription: Subscription) -> None:
+        answer = await self._call(
+            "consume",
+            number=subscription.number,
+            tag=subscription.tag,
+            ack_required=subscription.ack_required,
+            exclusive=subscription.exclusive,
+            priority=subscription.priority,
+        )
+        in_use = ChannelException(403, f"{self.text} in exclusive use")
+        if isinstance(answer, Local):
+            try:
+                answer.consume(subscription)
+            except ExclusiveUse:
+                raise in_use from None
+        elif "in_use" in answer[0]:
+            raise in_use
+        self._by_number[subscription.number] = subscription
+
+    async def cancel(self, subscription: Subscription) -> None:
+        """End a consumer; what it holds it may still answer."""
+        self.subscriptions.pop((subscription.channel, subscription.tag), None)
+        if not subscription.alive:
+            return
+        if self.local is not None:
+            self.local.cancel(subscription)
+        elif self.remote is not None:
+            self.remote.forget(subscription)
+            await self._call("cancel", number=subscription.number)
+
+    async def get(self, fetcher: Fetcher | None, number: int) -> Got | None:
+        """One message, held by the fetcher if there is one."""
+        answer = await self._call("get", number=number, ack_required=fetcher is not None)
+        if isinstance(answer, Local):
+            run = await get_opened(answer, fetcher, ack_required=fetcher is not None)
+            return None if run is None else Got(run, answer.queue.messages_ready, fetcher)
+        fields, attachment = answer
+        if "empty" in fields:
+            return None
+        record, _ = records.decode(attachment)
+        assert isinstance(record, records.Publish)
+        return Got(record.run, fields["messages_ready"], fetcher)
+
+    async def purge(self) -> int:
+        """Drop what is ready; how many messages that were."""
+        answer = await self._call("purge")
+        return answer.purge() if isinstance(answer, Local) else int(answer[0]["count"])
+
+    async def statistics(self) -> dict[str, Any]:
+        """The master's figures; asking counts as use (x-expires)."""
+        answer = await self._call("statistics")
+        if isinstance(answer, Local):
+            answer.queue.used()
+            return answer.statistics()
+        return answer[0]
+
+    # ------------------------------------------------------------------ answers
+
+    def wake(self, subscription: Subscription) -> None:
+        """It may have room again."""
+        if not subscription.alive:
+            return
+        if self.local is not None:
+            self.local.wake(subscription)
+        elif self.remote is not None:
+            self.remote.wake(subscription)
+
+    def settle(self, holder: Holder, what: int, first: int, last: int) -> None:
+        """Acknowledge, requeue or reject; positions that a dead master gave have returned by themselves."""
+        if not holder.alive:
+            return
+        if what != frames.RELEASE:
+            holder.answered(last - first + 1)
+        if self.local is not None:
+            self.local.settle(holder, what, first, last)
+        elif self.remote is not None:
+            self.remote.settle(holder, what, first, last)
+            if isinstance(holder, Subscription) and self.remote is not None:
+                self.remote.wake(holder)
+
+    def delivered(self, number: int, run: Run) -> None:
+        """A master elsewhere gave a run to a consumer here; one that has gone gives it back."""
+        subscription = self._by_number.get(number)
+        if subscription is not None and self.remote is not None:
+            self.remote.deliver(subscription, run)
+
+    def held_by(self, channel: object) -> list[Subscription]:
+        """The consumers of a channel, and those it cancelled that may still hold messages."""
+        holders = [*self._by_number.values(), *self.subscriptions.values()]
+        return list(dict.fromkeys(holder for holder in holders if holder.channel is channel))
+
+    def forget(self, subscription: Subscription) -> None:
+        """Its channel is closed: nothing of it is left."""
+        self.subscriptions.pop((subscription.channel, subscription.tag), None)
+        self._by_number.pop(subscription.number, None)
+
+    def fetcher(self) -> Fetcher:
+        """A new holder for what a channel gets."""
+        fetcher = Fetcher(self, self._switchboard.number())
+        self._fetchers.add(fetcher)
+        return fetcher
+
+    def forget_fetcher(self, fetcher: Fetcher) -> None:
+        """Its channel is closed."""
+        self._fetchers.discard(fetcher)

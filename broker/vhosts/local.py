@@ -1,0 +1,244 @@
+"""The side of a queue whose master is on this node.
+
+Decides nothing about messages (the queue does) nor about copies (the master machine does): it carries what they leave
+in their outboxes to the journal, to the mirrors and to the publishers. It must not know policies or clients' dialogue.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.queues.consumers import Consumer
+from broker.vhosts.publications import Pending, Publications
+from broker.wire import queue_frames as frames
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from broker.mirroring.master import Master
+    from broker.vhosts.dead_letters import DeadLetters
+    from broker.vhosts.switchboard import Switchboard
+    from broker.vhosts.timers import Timers
+
+
+class Local:
+    """A master with its journal, its mirrors and its publishers."""
+
+    def __init__(
+        self,
+        master: "Master",
+        publications: Publications,
+        switchboard: "Switchboard",
+        timers: "Timers",
+        dead_letters: "DeadLetters",
+        on_unused: Callable[[], None],
+    ) -> None:
+        self.master = master
+        self.queue = master.queue
+        self.queue_id = master.copy.queue_id
+        self.switchboard = switchboard
+        self.timers = timers
+        self._on_unused = on_unused
+        self._publications = publications
+        self._dead_letters = dead_letters
+        self._peers: deque[tuple[int, str, int]] = deque()
+        """(note, publisher's node, sequence) still to be answered."""
+        self._wider = trio.Event()
+        self._replay(publications)
+
+    def _replay(self, publications: Publications) -> None:
+        """Publications of this node from before the promotion: those not yet in the log enter it now (S6)."""
+        highest = self.master.copy.origins.get(publications.origin, 0)
+        for entry in list(publications.entries):
+            if entry.last_sequence <= highest:
+                entry.note = self.master.note
+                continue
+            run = entry.run
+            if run.sequence <= highest:
+                run = run.cut(highest + 1 - run.sequence, len(run.contents))
+            run.redelivered = True
+            entry.note = self._take(run, entry.pending)
+        self.switchboard.touch(self)
+
+    # ------------------------------------------------------------------ publishing
+
+    def publish(self, run: Run, pending: Pending | None) -> None:
+        """Take a run from a channel of this node."""
+        if pending is None:
+            self.master.publish(run, self.switchboard.stamp_ms)
+            self.switchboard.touch(self)
+            return
+        if not self.master.logged:
+            accepted, _ = self.master.publish(run, self.switchboard.stamp_ms)
+            if accepted < len(run.contents):
+                pending.refuse(accepted, len(run.contents))
+            pending.answer()
+            self.switchboard.touch(self)
+            return
+        entry = self._publications.add(run, pending)
+        entry.note = self._take(run, pending)
+        self.switchboard.touch(self)
+
+    def _take(self, run: Run, pending: Pending) -> int:
+        accepted, note = self.master.publish(run, self.switchboard.stamp_ms)
+        if accepted < len(run.contents):
+            pending.refuse(accepted, len(run.contents))
+        # without a note of its own the run is as safe as the last one that has one: answers stay in order
+        return note or self.master.note
+
+    def publish_from(self, peer: str, run: Run) -> None:
+        """Take a run from a channel of another node; what this log has already is only answered (S6)."""
+        if run.origin is None:
+            self.master.publish(run, self.switchboard.stamp_ms)
+            self.switchboard.touch(self)
+            return
+        highest = self.master.copy.origins.get(run.origin, 0)
+        last = run.sequence + len(run.contents) - 1
+        if run.sequence > highest + 1:
+            return  # a gap: its node has not yet asked how far we are, and will send all of it again
+        if last > highest:
+            if run.sequence <= highest:
+                run = run.cut(highest + 1 - run.sequence, len(run.contents))
+            accepted, _ = self.master.publish(run, self.switchboard.stamp_ms)
+            if accepted < len(run.contents):
+                refused = frames.encode_triple(self.queue_id, run.sequence + accepted, last)
+                self.switchboard.send(peer, frames.REFUSED, refused)
+        self.owe(peer, last)
+
+    def owe(self, peer: str, sequence: int) -> None:
+        """Answer this node when all that is in the log now is safe."""
+        self._peers.append((self.master.note, peer, sequence))
+        self.switchboard.touch(self)
+
+    # ------------------------------------------------------------------ consuming
+
+    def consume(self, consumer: Consumer) -> None:
+        """Let a consumer join; raises ExclusiveUse. It is served when it is woken."""
+        self.queue.consume(consumer)
+
+    def cancel(self, consumer: Consumer) -> None:
+        """The consumer gets nothing any more."""
+        self.queue.cancel(consumer)
+        self.switchboard.touch(self)
+
+    def wake(self, consumer: Consumer | None) -> None:
+        """Somebody has room."""
+        self.queue.pump(consumer)
+        self.switchboard.touch(self)
+
+    def get(self, holder: "Hashable", *, ack_required: bool) -> Run | None:
+        """One message; None if there is none that may be had now (see `opens`)."""
+        run = self.queue.get(holder, ack_required)
+        if run is not None:
+            self.switchboard.touch(self)
+        return run
+
+    def opens(self) -> bool:
+        """Ask that the next message be announced; False if there is nothing to wait for."""
+        if not self.queue.messages_ready or self.queue.open_upto is None:
+            return False
+        self.master.open_one()
+        self.switchboard.touch(self)
+        return True
+
+    async def opened(self) -> None:
+        """Wait until more may be delivered than before."""
+        await self._wider.wait()
+
+    def tick(self, stamp_ms: int) -> None:
+        """Let expire what is due."""
+        self.queue.tick(stamp_ms)
+        self.switchboard.touch(self)
+        if self.queue.expired:
+            self._on_unused()
+
+    def settle(self, holder: "Hashable", what: int, first: int, last: int) -> None:
+        """Acknowledge, requeue or reject positions that this holder holds; or take back all of them."""
+        queue = self.queue
+        if what == frames.ACKNOWLEDGE:
+            queue.settle(holder, first, last)
+        elif what == frames.REQUEUE:
+            queue.requeue(holder, first, last)
+        elif what == frames.REJECT:
+            queue.reject(holder, first, last)
+        else:
+            queue.release(holder)
+        if isinstance(holder, Consumer):
+            queue.pump(holder)
+        self.switchboard.touch(self)
+
+    def purge(self) -> int:
+        """Drop what is ready."""
+        self.switchboard.touch(self)
+        return self.queue.purge()
+
+    def forget_dead(self, first: int, last: int) -> None:
+        """Dead letters of these positions are safe elsewhere; position 0 was never in the log."""
+        if first:
+            self.queue.settle_dead(first, last)
+            self.switchboard.touch(self)
+
+    def statistics(self) -> dict[str, Any]:
+        """What can be counted, and which mirror lacks how much."""
+        followers = self.master.witnesses.followers
+        return {
+            **self.queue.statistics(),
+            "missing": {node: follower.missing_count for node, follower in followers.items() if follower.stated},
+        }
+
+    # ------------------------------------------------------------------ the end of a turn
+
+    def flush(self) -> None:
+        """Store and send the log's new records; answer what has become safe."""
+        master = self.master
+        for letter in self.queue.take_dead():
+            self._dead_letters.send(self, letter)
+        if not master.logged:
+            self._answer_peers(master.note)
+        else:
+            master.open_more()
+            master.note_settled()
+            self._ship()
+            self.advance()
+        self.timers.watch(self)
+
+    def _ship(self) -> None:
+        master, switchboard = self.master, self.switchboard
+        for note in master.take_notes():
+            lsn = switchboard.store(note.raw, self.queue_id, note.run) if note.durable else 0
+            for follower in master.witnesses.followers.values():
+                if follower.joined:
+                    offset = switchboard.send(follower.node, frames.RECORD, note.raw)
+                    follower.noted(note.number, offset)
+            master.shipped(note, lsn)
+
+    def advance(self) -> None:
+        """Disk or mirrors have got further."""
+        master, journal = self.master, self.switchboard.journal
+        open_before = self.queue.open_upto
+        freed = master.advance(journal.synced)
+        if self.queue.open_upto != open_before:
+            self._wider.set()
+            self._wider = trio.Event()
+        if freed and master.copy.durable:
+            journal.settled(self.queue_id, freed)
+        if master.outbox:
+            self.switchboard.touch(self)
+        self._publications.noted_upto(master.confirmed_note)
+        self._answer_peers(master.confirmed_note)
+
+    def _answer_peers(self, note: int) -> None:
+        answers: dict[str, int] = {}
+        while self._peers and self._peers[0][0] <= note:
+            _, peer, sequence = self._peers.popleft()
+            answers[peer] = sequence
+        for peer, sequence in answers.items():
+            self.switchboard.send(peer, frames.ANSWERED, frames.encode_pair(self.queue_id, sequence))
+
+    @property
+    def waits(self) -> bool:
+        """Whether something waits for disk or mirrors."""
+        return bool(self.master.witnesses.waiting)

@@ -1,0 +1,279 @@
+"""Starts, feeds and stops copies, as the queue records and the links say.
+
+Decides when a master offers itself to a mirror, how much of catch-up is under way, when a mirror's entry into the
+in-sync set is proposed, and what this node acknowledges to other masters. It must not decide who is master or mirror:
+that is committed, and told to it.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from broker.cluster.records import QueueRecord
+from broker.mirroring import catch_up
+from broker.mirroring.copy import Copy
+from broker.mirroring.follower import Follower
+from broker.mirroring.mirror import Mirror, Offer, Statement
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from broker.vhosts.local import Local
+    from broker.vhosts.switchboard import Switchboard
+
+CATCH_UP_BYTES_MAX = 1024 * 1024
+"""So much of catch-up may be under way to one mirror and not yet received."""
+
+SetAside = Callable[[int, list[Run]], None]
+
+
+class Mirrors:
+    """All mirrors on this node, and all mirrors of this node's masters elsewhere."""
+
+    def __init__(
+        self,
+        switchboard: "Switchboard",
+        enter: Callable[["Local", Follower], Awaitable[None]],
+        spawn: Callable[..., None],
+        set_aside: SetAside,
+    ) -> None:
+        self._switchboard = switchboard
+        self._enter = enter
+        self._spawn = spawn
+        self._set_aside = set_aside
+        self.mirrors: dict[int, Mirror] = {}
+        self._records: dict[int, QueueRecord] = {}
+        self._locals: dict[int, Local] = {}
+        self._parked: dict[int, tuple[str, Offer]] = {}
+        self._received: dict[str, int] = {}
+        self._unsynced: dict[str, deque[tuple[int, int]]] = {}
+        self._acknowledged: dict[str, tuple[int, int]] = {}
+        self._told: dict[str, tuple[int, int]] = {}
+        self._statements: deque[tuple[int, str, Statement]] = deque()
+        links = switchboard.links
+        links.handle(frames.OFFER, self._receive_offer)
+        links.handle(frames.STATEMENT, self._receive_statement)
+        links.handle(frames.RECORD, self._receive_record)
+        links.handle(frames.ACKNOWLEDGED, self._receive_acknowledged)
+
+    # ------------------------------------------------------------------ as a master's node
+
+    def lead(self, local: "Local", record: QueueRecord) -> None:
+        """This node's master has these mirrors and this in-sync set now."""
+        self._locals[record.id] = local
+        self._records[record.id] = record
+        own = self._switchboard.node
+        witnesses = local.master.witnesses
+        wanted = {life.node: life.number for life in record.mirrors}
+        for node, follower in list(witnesses.followers.items()):
+            if wanted.get(node) != follower.life and not follower.entering:
+                del witnesses.followers[node]
+        witnesses.member_nodes = {life.node for life in record.in_sync if life.node != own}
+        if record.is_mirrored:
+            local.master.mirror()
+        for node, number in wanted.items():
+            if node not in witnesses.followers:
+                witnesses.followers[node] = Follower(node, number)
+                self._offer(local, node)
+            elif self._is_automatic(record, node):
+                catch_up.fill(witnesses.followers[node])
+                self._feed(local, witnesses.followers[node])
+        self._switchboard.touch(local)
+
+    def unlead(self, queue_id: int) -> None:
+        """The master is not here any more."""
+        self._locals.pop(queue_id, None)
+        self._records.pop(queue_id, None)
+
+    def synchronise(self, queue_id: int) -> None:
+        """An operator wants every mirror to be filled."""
+        local = self._locals[queue_id]
+        for follower in local.master.witnesses.followers.values():
+            catch_up.fill(follower)
+            self._feed(local, follower)
+
+    def link_up(self, peer: str) -> None:
+        """Records can be sent to this node again."""
+        for local in list(self._locals.values()):
+            if peer in local.master.witnesses.followers:
+                self._offer(local, peer)
+
+    def link_down(self, peer: str) -> None:
+        """What was sent to this node may be lost: its mirrors have to state anew what they hold."""
+        for local in self._locals.values():
+            follower = local.master.witnesses.followers.get(peer)
+            if follower is not None:
+                fresh = Follower(peer, follower.life)
+                fresh.entering = follower.entering
+                local.master.witnesses.followers[peer] = fresh
+
+    def _offer(self, local: "Local", node: str) -> None:
+        copy = local.master.copy
+        offer = Offer(copy.queue_id, local.master.term, list(copy.terms.entries), copy.next_position)
+        self._switchboard.send(node, frames.OFFER, frames.encode_json(asdict(offer)))
+
+    def _is_automatic(self, record: QueueRecord, node: str) -> bool:
+        member = any(life.node == node for life in record.in_sync)
+        return member or (record.definition or {}).get("ha-sync-mode") == "automatic"
+
+    def _receive_statement(self, peer: str, payload: bytes, offset: int) -> None:
+        fields = frames.decode_json(payload)
+        statement = Statement(**{**fields, "living": [(first, last) for first, last in fields["living"]]})
+        local = self._locals.get(statement.queue_id)
+        if local is None or local.master.term != statement.term:
+            return
+        follower = local.master.witnesses.followers.get(peer)
+        if follower is None:
+            return
+        if statement.refused:
+            follower.refused = True
+            return
+        if follower.stated:
+            return
+        local.master.note_settled()
+        automatic = self._is_automatic(self._records[statement.queue_id], peer)
+        for raw in catch_up.receive_statement(local.master, follower, statement, automatic=automatic):
+            follower.sent = self._switchboard.send(peer, frames.RECORD, raw)
+        self._feed(local, follower)
+
+    def _feed(self, local: "Local", follower: Follower) -> None:
+        """Send the next of what it lacks, as far as the link has room; let it join when the rest is small."""
+        if not follower.stated or follower.refused:
+            return
+        master = local.master
+        joins = catch_up.may_join(master, follower)
+        received = self._acknowledged.get(follower.node, (0, 0))[0]
+        while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):
+            for raw in catch_up.take_chunk(master, follower):
+                follower.sent = self._switchboard.send(follower.node, frames.RECORD, raw)
+        if follower.missing:
+            return
+        if not follower.joined:
+            follower.joined = True
+        unsent = master.outbox[0].number - 1 if master.outbox else master.note
+        follower.filled_note = unsent
+        follower.noted(unsent, follower.sent)
+        self._switchboard.touch(local)
+
+    def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
+        self._acknowledged[peer] = received, synced = frames.decode_pair(payload)
+        for queue_id, local in self._locals.items():
+            follower = local.master.witnesses.followers.get(peer)
+            if follower is None or follower.refused:
+                continue
+            if follower.missing:
+                self._feed(local, follower)
+            if follower.unsynced and follower.acknowledged(received, synced):
+                local.advance()
+            self._propose_entry(queue_id, local, follower)
+
+    def _propose_entry(self, queue_id: int, local: "Local", follower: Follower) -> None:
+        witnesses = local.master.witnesses
+        if (
+            follower.complete
+            and not follower.entering
+            and follower.node not in witnesses.member_nodes
+            and follower.synced_note >= follower.filled_note
+        ):
+            follower.entering = True  # from the proposal on the master waits for it (S2)
+            self._spawn(self._enter, local, follower)
+
+    def entered(self, queue_id: int, node: str) -> None:
+        """The proposal of a mirror's entry was seen committed or refused."""
+        local = self._locals.get(queue_id)
+        if local is None:
+            return
+        follower = local.master.witnesses.followers.get(node)
+        if follower is not None:
+            follower.entering = False
+        self.lead(local, self._records[queue_id])
+
+    def progress(self) -> None:
+        """Settles may have drained what a mirror lacked."""
+        for queue_id, local in self._locals.items():
+            for follower in local.master.witnesses.followers.values():
+                if follower.joined:
+                    self._propose_entry(queue_id, local, follower)
+
+    # ------------------------------------------------------------------ as a mirror's node
+
+    def follow(self, copy: Copy) -> None:
+        """This node is a mirror of a queue, with what it has of it."""
+        if copy.queue_id not in self.mirrors:
+            self.mirrors[copy.queue_id] = Mirror(copy)
+        parked = self._parked.pop(copy.queue_id, None)
+        if parked is not None:
+            self._take_offer(*parked)
+
+    def leave(self, queue_id: int) -> Copy | None:
+        """This node is no mirror any more; what it holds."""
+        mirror = self.mirrors.pop(queue_id, None)
+        self._parked.pop(queue_id, None)
+        return None if mirror is None else mirror.copy
+
+    def _receive_offer(self, peer: str, payload: bytes, offset: int) -> None:
+        fields = frames.decode_json(payload)
+        offer = Offer(**{**fields, "terms": [(term, first) for term, first in fields["terms"]]})
+        if offer.queue_id in self.mirrors:
+            self._take_offer(peer, offer)
+        else:
+            self._parked[offer.queue_id] = (peer, offer)  # the commit that makes us a mirror is still on its way (S15)
+
+    def _take_offer(self, peer: str, offer: Offer) -> None:
+        mirror = self.mirrors[offer.queue_id]
+        statement, dropped = mirror.receive_offer(offer)
+        if dropped:
+            self._set_aside(offer.queue_id, dropped)
+        lsn = self._store(mirror)
+        self._statements.append((lsn, peer, statement))
+        self._switchboard.touch(self)
+
+    def _receive_record(self, peer: str, payload: bytes, offset: int) -> None:
+        record, _ = records.decode(payload)
+        if isinstance(record, records.JournalRecord):
+            raise AssertionError(f"{peer} sent a record of its own journal")
+        mirror = self.mirrors.get(record.queue_id)
+        if mirror is not None and mirror.apply(record, payload):
+            lsn = self._store(mirror)
+            if lsn:
+                self._unsynced.setdefault(peer, deque()).append((offset, lsn))
+        else:
+            self._refuse(peer, record, mirror)
+        self._received[peer] = offset
+        self._switchboard.touch(self)
+
+    def _refuse(self, peer: str, record: records.QueueRecord, mirror: Mirror | None) -> None:
+        """Say so ahead of the acknowledgement that covers this record: it must not count (S4)."""
+        promised = record.term + 1 if mirror is None else mirror.copy.promised
+        statement = Statement(record.queue_id, record.term, promised, 0, [])
+        self._switchboard.send(peer, frames.STATEMENT, frames.encode_json(asdict(statement)))
+
+    def _store(self, mirror: Mirror) -> int:
+        lsn = 0
+        queue_id = mirror.copy.queue_id
+        for entry in mirror.take_entries():
+            lsn = self._switchboard.store(entry.raw, queue_id, entry.run)
+            if entry.ranges:
+                self._switchboard.journal.settled(queue_id, entry.ranges)
+        return lsn
+
+    def flush(self) -> None:
+        """Tell masters how far their streams have been received and synced."""
+        synced_lsn = self._switchboard.journal.synced
+        while self._statements and self._statements[0][0] <= synced_lsn:
+            _, peer, statement = self._statements.popleft()
+            self._switchboard.send(peer, frames.STATEMENT, frames.encode_json(asdict(statement)))
+        for peer, received in list(self._received.items()):
+            waiting = self._unsynced.get(peer)
+            while waiting and waiting[0][1] <= synced_lsn:
+                waiting.popleft()
+            synced = waiting[0][0] - 1 if waiting else received
+            if self._told.get(peer) != (received, synced):
+                self._told[peer] = (received, synced)
+                self._switchboard.send(peer, frames.ACKNOWLEDGED, frames.encode_pair(received, synced))
+
+    def statistics(self) -> dict[int, Any]:
+        """How many living messages each mirror here holds."""
+        return {queue_id: len(mirror.copy.line) for queue_id, mirror in self.mirrors.items()}

@@ -1,0 +1,102 @@
+"""The side of a queue whose master is on another node: the same verbs, sent over the link.
+
+Decides what goes to the master and what waits while there is none. It must not know why the master is where it is.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from broker.vhosts.publications import Pending, Publications
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from broker.vhosts.subscription import Holder, Subscription
+    from broker.vhosts.switchboard import Switchboard
+
+WINDOW_MESSAGES = 2000
+"""A remote consumer is granted at most so many messages ahead."""
+
+
+class Grant:
+    """How many messages the master may give one consumer in total, and how many it has given."""
+
+    __slots__ = ("delivered", "granted")
+
+    def __init__(self) -> None:
+        self.delivered = 0
+        self.granted = 0
+
+
+class Remote:
+    """A master elsewhere, in one term. `ready` once it has said how far it has our publications."""
+
+    def __init__(
+        self, queue_id: int, peer: str, term: int, publications: Publications, switchboard: "Switchboard"
+    ) -> None:
+        self.queue_id = queue_id
+        self.peer = peer
+        self.term = term
+        self.ready = False
+        self._publications = publications
+        self._switchboard = switchboard
+        self._grants: dict[Subscription, Grant] = {}
+
+    # ------------------------------------------------------------------ publishing
+
+    def publish(self, run: Run, pending: Pending | None) -> None:
+        """Send a run to the master; without confirms nothing is kept."""
+        if pending is not None:
+            self._publications.add(run, pending)
+        if self.ready:
+            self._send(run)
+
+    def _send(self, run: Run) -> None:
+        self._switchboard.send(self.peer, frames.PUBLISH, records.encode_publish(self.queue_id, self.term, run))
+
+    async def attach(self) -> bool:
+        """Ask the master how far it has our publications, and send it the rest in order (S6); False: not yet."""
+        question = {"do": "origin", "queue": self.queue_id, "term": self.term, "origin": self._publications.origin}
+        answer, _ = await self._switchboard.call(self.peer, question)
+        if "highest" not in answer:
+            return False
+        highest = answer["highest"]
+        for entry in self._publications.entries:
+            if entry.last_sequence > highest:
+                entry.run.redelivered = True
+                self._send(entry.run)
+                entry.run.redelivered = False
+        self.ready = True
+        return True
+
+    # ------------------------------------------------------------------ consuming
+
+    async def call(self, do: str, **fields: Any) -> tuple[dict[str, Any], bytes]:
+        """One call to the master."""
+        return await self._switchboard.call(self.peer, {"do": do, "queue": self.queue_id, "term": self.term, **fields})
+
+    def wake(self, subscription: "Subscription") -> None:
+        """It may have room: let the master know how much."""
+        grant = self._grants.setdefault(subscription, Grant())
+        wanted = grant.delivered + min(subscription.room(), WINDOW_MESSAGES)
+        more = wanted - grant.granted
+        if more > 0 and (grant.granted == grant.delivered or 2 * more >= wanted - grant.delivered):
+            grant.granted = wanted
+            credit = frames.encode_triple(self.queue_id, subscription.number, wanted)
+            self._switchboard.send(self.peer, frames.CREDIT, credit)
+
+    def deliver(self, subscription: "Subscription", run: Run) -> None:
+        """The master gave it a run."""
+        self._grants.setdefault(subscription, Grant()).delivered += len(run.contents)
+        subscription.deliver(run)
+        if not subscription.ack_required:
+            self.wake(subscription)
+
+    def forget(self, subscription: "Subscription") -> None:
+        """It was cancelled."""
+        self._grants.pop(subscription, None)
+
+    def settle(self, holder: "Holder", what: int, first: int, last: int) -> None:
+        """Acknowledge, requeue or reject positions, or give back all that is held."""
+        frame = frames.encode_settle(self.queue_id, holder.number, what, first, last)
+        self._switchboard.send(self.peer, frames.SETTLE, frame)

@@ -1,0 +1,33 @@
+"""The settings in force for a queue, from its record.
+
+Decides which facts of a record the queue itself obeys. It must not know where they came from beyond that.
+"""
+
+from typing import Any, NamedTuple
+
+from broker.cluster.arguments import from_json
+from broker.cluster.records import QueueRecord
+from broker.queues.settings import Settings
+from policies.effective import effective
+
+
+class _Merged(NamedTuple):
+    definition: dict[str, Any]
+
+
+def settings_of(record: QueueRecord) -> Settings:
+    """Arguments and policy of this record as settings of its queue."""
+    policy = None if record.definition is None else _Merged(dict(record.definition))
+    arguments = from_json(record.arguments)
+    inforce = effective(arguments, policy, None)
+    return Settings(
+        message_ttl_ms=inforce.value("message-ttl"),
+        expires_ms=inforce.value("expires"),
+        max_length=inforce.value("max-length"),
+        max_length_bytes=inforce.value("max-length-bytes"),
+        overflow=inforce.value("overflow") or "drop-head",
+        dead_letter_exchange=inforce.value("dead-letter-exchange"),
+        dead_letter_routing_key=inforce.value("dead-letter-routing-key"),
+        max_priority=arguments.get("x-max-priority") or None,
+        single_active_consumer=arguments.get("x-single-active-consumer") is True,
+    )

@@ -1,0 +1,117 @@
+"""What a client's channel holds of a queue: a subscription (basic.consume) or a fetcher (basic.get).
+
+Decides how much a consumer may be given now, by its prefetch, its channel's and how full its connection is. It must
+not know where the queue's master is: it speaks to the handle.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from broker.queues.consumers import Consumer
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from broker.amqp.channel import Channel
+    from broker.vhosts.handle import Handle
+
+OUTBOX_BYTES_MAX = 256 * 1024
+"""A connection whose client reads slower than this backlog gets nothing more until it drains."""
+ROOM_MESSAGES = 2000
+"""A consumer without prefetch gets at most so many messages in one turn."""
+
+
+class Fetcher:
+    """Holds what a channel got by basic.get from one queue, until it is answered."""
+
+    ack_required = True
+
+    def __init__(self, handle: "Handle", number: int) -> None:
+        self.handle = handle
+        self.number = number
+        self.alive = True
+        """False once the master that gave these messages is gone: they return by themselves."""
+
+    def answered(self, count: int) -> None:
+        """So many of its messages were settled; fetchers have no window."""
+
+
+class Subscription(Consumer):
+    """One consumer of a client on this node, under one master."""
+
+    def __init__(
+        self,
+        handle: "Handle",
+        channel: "Channel",
+        tag: str,
+        number: int,
+        *,
+        ack_required: bool,
+        exclusive: bool,
+        arguments: dict[str, Any],
+        prefetch_count: int,
+    ) -> None:
+        self.tag = tag
+        self.ack_required = ack_required
+        self.exclusive = exclusive
+        self.priority = arguments.get("x-priority", 0)
+        self.arguments = arguments
+        self.handle = handle
+        self.channel = channel
+        self.number = number
+        self.prefetch_count = prefetch_count
+        self.outstanding = 0
+        self.alive = True
+        self._tag_bytes = tag.encode()
+
+    @property
+    def survives_failover(self) -> bool:
+        """Whether it goes on with a new master, rather than being cancelled (argument x-cancel-on-ha-failover)."""
+        return self.arguments.get("x-cancel-on-ha-failover") is not True
+
+    def again(self, number: int) -> "Subscription":
+        """The same consumer for a new master; what the old one gave it stays behind."""
+        return Subscription(
+            self.handle,
+            self.channel,
+            self.tag,
+            number,
+            ack_required=self.ack_required,
+            exclusive=self.exclusive,
+            arguments=self.arguments,
+            prefetch_count=self.prefetch_count,
+        )
+
+    def room(self) -> int:
+        """How many messages it may be given now."""
+        channel = self.channel
+        outlet = channel.outlet
+        if outlet.outbox_bytes > OUTBOX_BYTES_MAX:
+            outlet.starved.add(self)
+            return 0
+        room = ROOM_MESSAGES
+        if self.ack_required:
+            if self.prefetch_count:
+                room = min(room, self.prefetch_count - self.outstanding)
+            if channel.prefetch_count_global:
+                room = min(room, channel.prefetch_count_global - channel.unacked_count)
+                if room <= 0:
+                    channel.starved.add(self)
+        return max(0, room)
+
+    def deliver(self, run: Run) -> None:
+        """Put the run into the client's outbox."""
+        if self.ack_required:
+            self.outstanding += len(run.contents)
+            self.channel.deliver(self._tag_bytes, run, self)
+        else:
+            self.channel.deliver(self._tag_bytes, run, None)
+
+    def answered(self, count: int) -> None:
+        """So many of its messages were settled: its window opens."""
+        self.outstanding -= count
+
+    def wake(self) -> None:
+        """It may have room again."""
+        self.handle.wake(self)
+
+
+Holder = Subscription | Fetcher

@@ -1,0 +1,141 @@
+"""Where queues meet journal and links: one per node.
+
+Decides when what queues left behind in a turn goes to disk and to other nodes, and carries calls between nodes. It must
+not know what a queue is: it holds things that `flush`. A turn ends as soon as the tasks that are ready now have run.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import trio
+
+from broker.peers.links import Links
+from broker.storage.journal import Journal
+from broker.wire import queue_frames as frames
+from broker.wire.message import Run
+from broker.world.clock import Clock
+
+REQUEST_TIMEOUT_S = 30.0
+
+Answer = tuple[dict[str, Any], bytes]
+RequestHandler = Callable[[str, dict[str, Any]], Awaitable[Answer]]
+
+
+class PeerLost(Exception):
+    """The node that was asked went away before it answered."""
+
+
+class Flushed(Protocol):
+    """Something that has work left over at the end of a turn."""
+
+    def flush(self) -> None:
+        """Do it."""
+
+
+class Switchboard:
+    """The services of one node that its queues share."""
+
+    def __init__(self, *, node: str, life: int, journal: Journal, links: Links, clock: Clock) -> None:
+        self.node = node
+        self.life = life
+        self.origin = f"{node}/{life}"
+        self.journal = journal
+        self.links = links
+        self._clock = clock
+        self._touched: dict[Flushed, None] = {}
+        self._turn = trio.Event()
+        self._numbers = 0
+        self._calls: dict[int, tuple[str, trio.Event, list[Answer]]] = {}
+        self._handlers: dict[str, RequestHandler] = {}
+        self._requests: list[tuple[str, bytes]] = []
+        links.handle(frames.REQUEST, self._receive_request)
+        links.handle(frames.RESPONSE, self._receive_response)
+
+    @property
+    def stamp_ms(self) -> int:
+        """Wall time in milliseconds."""
+        return self._clock.stamp_ms()
+
+    def number(self) -> int:
+        """A number that this life has not used before."""
+        self._numbers += 1
+        return self._numbers
+
+    # ------------------------------------------------------------------ turns
+
+    def touch(self, flushed: Flushed) -> None:
+        """Let this be flushed at the end of the turn."""
+        self._touched[flushed] = None
+        self._turn.set()
+
+    def end_turn(self) -> None:
+        """Flush everything that was touched, until nothing is."""
+        while self._touched:
+            touched, self._touched = self._touched, {}
+            for flushed in touched:
+                flushed.flush()
+
+    async def run(self) -> None:
+        """End turns, and serve the calls of other nodes."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._turn.wait()
+                self._turn = trio.Event()
+                self.end_turn()
+                requests, self._requests = self._requests, []
+                for peer, payload in requests:
+                    nursery.start_soon(self._serve, peer, payload)
+
+    # ------------------------------------------------------------------ disk
+
+    def store(self, raw: bytes, queue_id: int, run: Run | None) -> int:
+        """Append a record to the journal; returns the position in it up to which it must be synced."""
+        return self.journal.append(raw, queue_id, len(run.contents) if run is not None else 0)
+
+    # ------------------------------------------------------------------ other nodes
+
+    def send(self, peer: str, kind: int, payload: bytes) -> int:
+        """Queue a frame for a peer; the stream offset behind it, or -1 if there is no link now."""
+        return self.links.send(peer, "data", kind, payload)
+
+    def answer(self, what: str, handler: RequestHandler) -> None:
+        """Serve calls of this name from other nodes."""
+        self._handlers[what] = handler
+
+    async def call(self, peer: str, fields: dict[str, Any]) -> Answer:
+        """Ask another node and wait for its answer. Raises PeerLost."""
+        number = self.number()
+        done, answers = trio.Event(), list[Answer]()
+        self._calls[number] = (peer, done, answers)
+        try:
+            if self.send(peer, frames.REQUEST, frames.encode_request(number, fields)) < 0:
+                raise PeerLost(peer)
+            with trio.move_on_after(REQUEST_TIMEOUT_S):
+                await done.wait()
+            if not answers:
+                raise PeerLost(peer)
+            return answers[0]
+        finally:
+            del self._calls[number]
+
+    def peer_down(self, peer: str) -> None:
+        """The link to a peer broke: its answers will not come."""
+        for asked, done, _ in self._calls.values():
+            if asked == peer:
+                done.set()
+
+    def _receive_request(self, peer: str, payload: bytes, offset: int) -> None:
+        self._requests.append((peer, payload))
+        self._turn.set()
+
+    async def _serve(self, peer: str, payload: bytes) -> None:
+        number, fields = frames.decode_request(payload)
+        answer, attachment = await self._handlers[fields["do"]](peer, fields)
+        self.send(peer, frames.RESPONSE, frames.encode_response(number, answer, attachment))
+
+    def _receive_response(self, peer: str, payload: bytes, offset: int) -> None:
+        number, fields, attachment = frames.decode_response(payload)
+        call = self._calls.get(number)
+        if call is not None:
+            call[2].append((fields, attachment))
+            call[1].set()

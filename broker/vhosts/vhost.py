@@ -1,0 +1,237 @@
+"""One virtual host: the short path from a publish to its queues, and what channels do with queues.
+
+Decides where a publish goes and under whose rights; the answer is remembered by the bytes of the publish method until
+something changes. It must not know where queues have their masters, nor how the metadata is agreed upon.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from broker.amqp.channel import Channel
+from broker.amqp.errors import ChannelException
+from broker.amqp.unacked import Settled
+from broker.routing.graph import Graph
+from broker.vhosts.client import Client
+from broker.vhosts.handle import Got, Handle
+from broker.vhosts.subscription import Fetcher, Subscription
+from broker.wire import queue_frames as frames
+from broker.wire.message import Run, Traits, split_address
+from broker.wire.properties import headers_of
+
+if TYPE_CHECKING:
+    from broker.vhosts.switchboard import Switchboard
+
+ROUTES_MAX = 4096
+"""Publish methods remembered per client; unbound random keys must not grow memory."""
+
+_MANDATORY = 1
+_IMMEDIATE = 2
+
+
+class Route:
+    """Where publishes with one method go. `checks_headers`: each message has to be looked at."""
+
+    __slots__ = ("address", "checks_headers", "exchange", "handles", "key", "mandatory")
+
+    def __init__(
+        self, address: bytes, exchange: str, key: str, handles: list[Handle], *, mandatory: bool, checks_headers: bool
+    ) -> None:
+        self.address = address
+        self.exchange = exchange
+        self.key = key
+        self.handles = handles
+        self.mandatory = mandatory
+        self.checks_headers = checks_headers
+
+
+class Vhost:
+    """One vhost on this node. The catalogue keeps `graph` and `handles` in step with the tree."""
+
+    def __init__(self, name: str, switchboard: "Switchboard") -> None:
+        self.name = name
+        self.graph = Graph()
+        self.handles: dict[str, Handle] = {}
+        self._switchboard = switchboard
+        self._fetchers: dict[tuple[Channel, Handle], Fetcher] = {}
+        self._holders: dict[Channel, set[Handle]] = {}
+
+    # ------------------------------------------------------------------ publishing: the hot path
+
+    def publish(self, client: Client, channel: Channel, payload: bytes, traits: Traits, contents: list[bytes]) -> None:
+        """Take a run of publishes with one method and equal traits. Raises 403, 404 and 540 for the channel."""
+        if client.epoch != self.graph.epoch:
+            client.routes.clear()
+            client.epoch = self.graph.epoch
+        route = client.routes.get(payload)
+        if route is None:
+            route = self._resolve(client, payload)
+        if traits.user_id is not None and traits.user_id != client.user.name and not client.user.impersonator:
+            why = f"user_id property set to '{traits.user_id}' but authenticated user was '{client.user.name}'"
+            raise ChannelException(406, why)
+        if route.checks_headers or traits.has_headers:
+            self._publish_by_headers(route, channel, payload, traits, contents)
+        else:
+            self._publish_to(route.handles, route, channel, payload, traits, contents)
+
+    def _publish_to(
+        self,
+        handles: list[Handle],
+        route: Route,
+        channel: Channel,
+        payload: bytes,
+        traits: Traits,
+        contents: list[bytes],
+    ) -> None:
+        if not handles and route.mandatory:
+            channel.returned(312, "NO_ROUTE", payload, contents)
+        pending = channel.open_pending(len(contents))
+        if pending is not None:
+            pending.missing = len(handles)
+        for handle in handles:
+            handle.publish(Run(contents, route.address, traits), pending)
+
+    def _publish_by_headers(
+        self, route: Route, channel: Channel, payload: bytes, traits: Traits, contents: list[bytes]
+    ) -> None:
+        """Messages whose headers may decide: neighbours with the same way stay together."""
+        way: list[Handle] | None = None
+        start = 0
+        for index, content in enumerate(contents):
+            own = self._handles_for(route.exchange, route.key, headers_of(content) if traits.has_headers else {})
+            if way is not None and own != way:
+                self._publish_to(way, route, channel, payload, traits, contents[start:index])
+                start = index
+            way = own
+        if way is not None:
+            self._publish_to(way, route, channel, payload, traits, contents[start:])
+
+    def _handles_for(self, exchange: str, key: str, headers: dict[str, Any]) -> list[Handle]:
+        try:
+            names = self.graph.route(exchange, key, headers)
+        except TypeError as error:
+            header = str(error)
+            raise ChannelException(406, f"unsupported '{header}' header value") from None
+        return [self.handles[name] for name in names if name in self.handles]
+
+    def _resolve(self, client: Client, payload: bytes) -> Route:
+        address, bits = payload[2:-1], payload[-1]
+        exchange, key = split_address(address)
+        if bits & _IMMEDIATE:
+            raise ChannelException(540, "immediate=true")
+        client.access(self.name).check("write", "exchange", exchange)
+        if exchange and exchange not in self.graph:
+            raise ChannelException(404, f"no exchange '{exchange}' in vhost '{self.name}'")
+        if exchange and self.graph.is_internal(exchange):
+            raise ChannelException(403, f"cannot publish to internal exchange '{exchange}' in vhost '{self.name}'")
+        checks_headers = self.graph.needs_headers(exchange)
+        handles = [] if checks_headers else self._handles_for(exchange, key, {})
+        route = Route(address, exchange, key, handles, mandatory=bool(bits & _MANDATORY), checks_headers=checks_headers)
+        if len(client.routes) >= ROUTES_MAX:
+            client.routes.clear()
+        client.routes[payload] = route
+        return route
+
+    def find(self, exchange: str, key: str, headers: dict[str, Any]) -> list[Handle]:
+        """The queues for a message that no client publishes (dead letters); none if the exchange is not there."""
+        return self._handles_for(exchange, key, headers) if not exchange or exchange in self.graph else []
+
+    # ------------------------------------------------------------------ consuming
+
+    def handle(self, name: str) -> Handle:
+        """The queue of this name. Raises 404."""
+        handle = self.handles.get(name)
+        if handle is None:
+            raise ChannelException(404, f"no queue '{name}' in vhost '{self.name}'")
+        return handle
+
+    async def consume(
+        self,
+        client: Client,
+        channel: Channel,
+        queue: str,
+        tag: str,
+        *,
+        no_ack: bool,
+        exclusive: bool,
+        arguments: dict[str, Any],
+        ready: Callable[[], None],
+    ) -> None:
+        """basic.consume: `ready` puts consume-ok into the outbox, deliveries follow it."""
+        client.access(self.name).check("read", "queue", queue)
+        handle = self.handle(queue)
+        client.check_exclusive(handle)
+        _check_consumer_arguments(handle, arguments)
+        subscription = Subscription(
+            handle,
+            channel,
+            tag,
+            self._switchboard.number(),
+            ack_required=not no_ack,
+            exclusive=exclusive,
+            arguments=arguments,
+            prefetch_count=channel.prefetch_count_new_consumers,
+        )
+        await handle.consume(subscription, ready)
+        self._holders.setdefault(channel, set()).add(handle)
+
+    async def cancel(self, channel: Channel, tag: str) -> None:
+        """basic.cancel; an unknown tag is no error."""
+        for handle in self._holders.get(channel, ()):
+            subscription = handle.subscriptions.get((channel, tag))
+            if subscription is not None:
+                await handle.cancel(subscription)
+                return
+
+    async def get(self, client: Client, channel: Channel, queue: str, *, no_ack: bool) -> Got | None:
+        """basic.get."""
+        client.access(self.name).check("read", "queue", queue)
+        handle = self.handle(queue)
+        client.check_exclusive(handle)
+        fetcher = None if no_ack else self._fetcher(channel, handle)
+        return await handle.get(fetcher, self._switchboard.number() if fetcher is None else fetcher.number)
+
+    def _fetcher(self, channel: Channel, handle: Handle) -> Fetcher:
+        fetcher = self._fetchers.get((channel, handle))
+        if fetcher is None or not fetcher.alive:
+            fetcher = self._fetchers[channel, handle] = handle.fetcher()
+            self._holders.setdefault(channel, set()).add(handle)
+        return fetcher
+
+    # ------------------------------------------------------------------ answers
+
+    def settle(self, settled: list[Settled]) -> None:
+        """basic.ack."""
+        for source, first, last in settled:
+            source.handle.settle(source, frames.ACKNOWLEDGE, first, last)
+
+    def requeue(self, settled: list[Settled]) -> None:
+        """basic.nack, basic.reject and basic.recover with requeue."""
+        for source, first, last in settled:
+            source.handle.settle(source, frames.REQUEUE, first, last)
+
+    def reject(self, settled: list[Settled]) -> None:
+        """basic.nack and basic.reject without requeue."""
+        for source, first, last in settled:
+            source.handle.settle(source, frames.REJECT, first, last)
+
+    async def close_channel(self, channel: Channel) -> None:
+        """A channel is closed: its consumers end, what it held returns."""
+        for handle in self._holders.pop(channel, set()):
+            for subscription in handle.held_by(channel):
+                await handle.cancel(subscription)
+                handle.settle(subscription, frames.RELEASE, 0, 0)
+                handle.forget(subscription)
+            fetcher = self._fetchers.pop((channel, handle), None)
+            if fetcher is not None:
+                handle.settle(fetcher, frames.RELEASE, 0, 0)
+                handle.forget_fetcher(fetcher)
+
+
+def _check_consumer_arguments(handle: Handle, arguments: dict[str, Any]) -> None:
+    priority = arguments.get("x-priority")
+    if priority is not None and not isinstance(priority, int):
+        raise ChannelException(406, f"invalid arg 'x-priority' for {handle.text}: {{unacceptable_type,longstr}}")
+    failover = arguments.get("x-cancel-on-ha-failover")
+    if failover is not None and not isinstance(failover, bool):
+        why = f"invalid arg 'x-cancel-on-ha-failover' for {handle.text}: {{unacceptable_type,longstr}}"
+        raise ChannelException(406, why)
