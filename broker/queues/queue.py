@@ -63,6 +63,8 @@ class Queue:
         overflow did not let in whole, the messages from the returned index on were refused.
         """
         self._stamp_ms = stamp_ms
+        if self._expiry.may_expire:
+            self._expire()
         if self._refusing:
             return self._publish_what_fits(run)
         self._enter(run)
@@ -326,10 +328,9 @@ class Queue:
                 self._give(turn[0], run, count)
                 return
         self._expiry.watch((run,))
-        self._expire()  # before the run comes, as a TTL of 0 leaves it the chance to be delivered at once
         ready.add(run)
         self._serve()
-        self._expire()
+        self._expire()  # not before: a TTL of 0 leaves the chance to be delivered at once
 
     def _publish_what_fits(self, run: "Run") -> int:
         """Take in what the limits allow at each message's turn; the rest is refused and may become a dead letter."""

@@ -1,0 +1,336 @@
+"""Any queue under any operations, against a naive list of messages.
+
+What is judged after each step: nothing lost, order kept, original places after a requeue, flags, counters, the exact
+ranges that settled, the dead letters in order, nothing delivered beyond the mark, nobody idle beside open messages.
+"""
+
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from broker.queues.queue import Queue
+from broker.queues.settings import Overflow, Settings
+from broker.wire.message import Run, Traits
+from tests.queues.fakes import FakeConsumer, run_of
+
+SIZE = 10
+
+
+@dataclass(order=True)
+class Message:
+    place: tuple[int, int]  # minus level, position
+    content: bytes = field(compare=False)
+    due: int | None = field(compare=False)
+    redelivered: bool = field(compare=False, default=False)
+
+    @property
+    def position(self) -> int:
+        return self.place[1]
+
+
+class LoggingConsumer(FakeConsumer):
+    log: "list[Delivery]"
+
+    def deliver(self, run: Run) -> None:
+        super().deliver(run)
+        self.log += [(self, run.first + i, content, run.redelivered) for i, content in enumerate(run.contents)]
+
+
+Delivery = tuple[LoggingConsumer, int, bytes, bool]
+
+
+class QueueAgainstAList(RuleBasedStateMachine):
+    consumers = Bundle("consumers")
+
+    @initialize(
+        ttl=st.sampled_from([None, None, 0, 10]),
+        length=st.sampled_from([None, None, 0, 5]),
+        overflow=st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
+        dead_letter_exchange=st.sampled_from([None, "dlx"]),
+        max_priority=st.sampled_from([None, None, 2]),
+        single=st.booleans(),
+        in_bytes=st.booleans(),
+    )
+    def begin(
+        self,
+        ttl: int | None,
+        length: int | None,
+        overflow: Overflow,
+        dead_letter_exchange: str | None,
+        max_priority: int | None,
+        single: bool,
+        in_bytes: bool,
+    ) -> None:
+        self.length = length
+        self.settings = Settings(
+            message_ttl_ms=ttl,
+            max_length=None if in_bytes else length,
+            max_length_bytes=length * SIZE if in_bytes and length is not None else None,
+            overflow=overflow,
+            dead_letter_exchange=dead_letter_exchange,
+            max_priority=max_priority,
+            single_active_consumer=single,
+        )
+        self.queue = Queue(self.settings, logged=True)
+        self.levels = (max_priority or 0) + 1
+        self.now = 1000
+        self.next = 1
+        self.ready: list[Message] = []
+        self.unacked: dict[object, list[Message]] = {}
+        self.active: list[FakeConsumer] = []  # in order of arrival
+        self.dying: set[int] = set()
+        self.settled: set[int] = set()
+        self.dead: list[tuple[str, int]] = []
+        self.log: list[Delivery] = []
+        self.marks: list[int | None] = [None] * self.levels
+
+    # -- what the plain model does -----------------------------------------------------------------------------------
+
+    def die(self, message: Message, reason: str) -> None:
+        if self.settings.dead_letter_exchange is None:
+            self.settled.add(message.position)
+        else:
+            self.dying.add(message.position)
+            self.dead.append((reason, message.position))
+
+    def expire(self) -> None:
+        for level in range(self.levels):
+            while mine := [message for message in self.ready if message.place[0] == -level]:
+                due = mine[0].due
+                if due is None or due > self.now:
+                    break
+                self.ready.remove(mine[0])
+                self.die(mine[0], "expired")
+
+    def shed(self) -> None:
+        while self.settings.overflow == "drop-head" and self.length is not None and len(self.ready) > self.length:
+            self.die(self.ready.pop(0), "maxlen")
+
+    def is_open(self) -> bool:
+        if not self.ready:
+            return False
+        level, position = -self.ready[0].place[0], self.ready[0].position
+        return self.marks[level] is None or position <= self.marks[level]
+
+    def serve(self) -> None:
+        """The queue has said to whom: only the order, the flags and the number are the model's."""
+        while self.log and self.log[0][1] < self.next:
+            consumer, position, content, redelivered = self.log.pop(0)
+            assert self.is_open()
+            message = self.ready.pop(0)
+            assert (message.position, message.content, message.redelivered) == (position, content, redelivered)
+            if consumer.ack_required:
+                self.unacked.setdefault(consumer, []).append(message)
+            else:
+                self.settled.add(position)
+
+    def come_back(self, messages: list[Message]) -> None:
+        for message in messages:
+            message.redelivered = True
+        self.ready = sorted(self.ready + messages)
+        self.expire()
+        self.shed()
+        self.serve()
+
+    # -- what may happen ---------------------------------------------------------------------------------------------
+
+    @rule(count=st.integers(1, 8), priority=st.integers(0, 3), expiration=st.sampled_from([None, None, 0, 5, 20]))
+    def publish(self, count: int, priority: int, expiration: int | None) -> None:
+        run = run_of(count, size=SIZE, salt=self.next, traits=Traits(priority=priority, expiration_ms=expiration))
+        accepted = self.queue.publish(run, self.now)
+        ttls = [ttl for ttl in (self.settings.message_ttl_ms, expiration) if ttl is not None]
+        due = self.now + min(ttls) if ttls else None
+        level = min(priority, self.levels - 1)
+        refusing = self.settings.overflow != "drop-head" and self.length is not None
+        self.expire()
+        for index in range(count):
+            if refusing and len(self.ready) >= self.length:
+                assert accepted == index
+                if self.settings.overflow == "reject-publish-dlx" and self.settings.dead_letter_exchange:
+                    self.dead += [("maxlen", 0)] * (count - index)
+                break
+            self.ready = sorted([*self.ready, Message((-level, self.next), run.contents[index], due)])
+            self.next += 1
+            self.serve()
+            self.expire()
+        else:
+            assert accepted == count
+        assert not self.log
+        self.shed()
+        if accepted:
+            assert (run.first, run.stamp_ms) == (self.next - accepted, self.now)
+
+    @rule(
+        target=consumers,
+        window=st.sampled_from([0, 1, 3, 100]),
+        ack_required=st.booleans(),
+        priority=st.sampled_from([0, 0, 1]),
+    )
+    def consume(self, window: int, ack_required: bool, priority: int) -> FakeConsumer:
+        consumer = LoggingConsumer(window=window, ack_required=ack_required, priority=priority)
+        consumer.log = self.log
+        self.queue.consume(consumer)
+        self.queue.pump(consumer)
+        self.active.append(consumer)
+        self.expire()
+        self.serve()
+        return consumer
+
+    @rule(consumer=consumers, more=st.integers(1, 10))
+    def make_room(self, consumer: FakeConsumer, more: int) -> None:
+        consumer.window += more
+        self.queue.pump(consumer)
+        self.expire()
+        self.serve()
+
+    @rule(consumer=consumers)
+    def cancel(self, consumer: FakeConsumer) -> None:
+        was_there = consumer in self.active
+        self.queue.cancel(consumer)
+        if was_there:
+            self.active.remove(consumer)
+            self.expire()
+            self.serve()
+
+    def some_of(self, holder: object, start: int, width: int) -> tuple[int, int, list[Message]]:
+        """A range over what the holder holds, and what it holds of it."""
+        mine = sorted(self.unacked.get(holder, []), key=lambda message: message.position)
+        if not mine:
+            return start, start + width, []
+        first = mine[min(start, len(mine) - 1)].position
+        chosen = [message for message in mine if first <= message.position <= first + width]
+        for message in chosen:
+            self.unacked[holder].remove(message)
+        return first, first + width, chosen
+
+    @rule(consumer=consumers, start=st.integers(0, 5), width=st.integers(0, 12), room=st.booleans())
+    def acknowledge(self, consumer: FakeConsumer, start: int, width: int, room: bool) -> None:
+        first, last, chosen = self.some_of(consumer, start, width)
+        assert self.queue.settle(consumer, first, last) == len(chosen)
+        self.settled |= {message.position for message in chosen}
+        if room and chosen:
+            self.make_room(consumer, len(chosen))
+
+    @rule(consumer=consumers, start=st.integers(0, 5), width=st.integers(0, 12))
+    def requeue(self, consumer: FakeConsumer, start: int, width: int) -> None:
+        first, last, chosen = self.some_of(consumer, start, width)
+        self.queue.requeue(consumer, first, last)
+        if chosen:
+            self.come_back(chosen)
+
+    @rule(consumer=consumers, start=st.integers(0, 5), width=st.integers(0, 12))
+    def reject(self, consumer: FakeConsumer, start: int, width: int) -> None:
+        first, last, chosen = self.some_of(consumer, start, width)
+        self.queue.reject(consumer, first, last)
+        for message in chosen:
+            self.die(message, "rejected")
+
+    @rule(consumer=consumers)
+    def release(self, consumer: FakeConsumer) -> None:
+        self.queue.release(consumer)
+        held = self.unacked.pop(consumer, [])
+        if held:
+            self.come_back(held)
+
+    @rule(ack_required=st.booleans())
+    def get(self, ack_required: bool) -> None:
+        self.expire()
+        run = self.queue.get("getter", ack_required)
+        assert (run is not None) == self.is_open()
+        if run is not None:
+            message = self.ready.pop(0)
+            assert (run.first, run.last, run.redelivered) == (message.position, message.position, message.redelivered)
+            if ack_required:
+                self.unacked.setdefault("getter", []).append(message)
+            else:
+                self.settled.add(message.position)
+
+    @rule()
+    def give_back_what_was_got(self) -> None:
+        self.queue.release("getter")
+        held = self.unacked.pop("getter", [])
+        if held:
+            self.come_back(held)
+
+    @rule()
+    def purge(self) -> None:
+        assert self.queue.purge() == len(self.ready)
+        self.settled |= {message.position for message in self.ready}
+        self.ready.clear()
+
+    @rule(level=st.integers(0, 2), ahead=st.one_of(st.none(), st.integers(-3, 5)))
+    def mark(self, level: int, ahead: int | None) -> None:
+        if ahead is None:
+            self.queue.open_upto = None
+            self.marks = [None] * self.levels
+        else:
+            level %= self.levels
+            self.queue.open_level(level, self.next + ahead)
+            self.marks[level] = self.next + ahead
+        self.queue.pump()
+        self.expire()
+        self.serve()
+
+    @rule(passed=st.integers(1, 15))
+    def tick(self, passed: int) -> None:
+        self.now += passed
+        self.queue.tick(self.now)
+        self.expire()
+        dues = [m.due for m in self.heads() if m.due is not None]
+        if self.queue.deadline_ms() is not None or dues:
+            assert self.queue.deadline_ms() == min(dues, default=None)
+
+    def heads(self) -> list[Message]:
+        return [
+            min(mine)
+            for level in range(self.levels)
+            if (mine := [message for message in self.ready if message.place[0] == -level])
+        ]
+
+    @precondition(lambda self: self.dying)
+    @rule(data=st.data())
+    def letters_arrived(self, data: st.DataObject) -> None:
+        first = data.draw(st.sampled_from(sorted(self.dying)))
+        self.queue.settle_dead(first, first + 3)
+        safe = {position for position in self.dying if first <= position <= first + 3}
+        self.dying -= safe
+        self.settled |= safe
+
+    # -- what must hold ----------------------------------------------------------------------------------------------
+
+    @invariant()
+    def agree(self) -> None:
+        if not hasattr(self, "queue"):
+            return
+        queue = self.queue
+        held = [message.position for messages in self.unacked.values() for message in messages]
+        assert queue.messages_ready == len(self.ready)
+        assert queue.messages_unacked == len(held)
+        assert queue.message_bytes == SIZE * (len(self.ready) + len(held))
+        assert queue.next_position == self.next
+        alive = sorted([message.position for message in self.ready] + held + list(self.dying))
+        assert [p for run in queue.living() for p in range(run.first, run.last + 1)] == alive
+        assert [p for a, b in queue.living_ranges() for p in range(a, b + 1)] == alive
+        taken = [p for a, b in queue.take_settled() for p in range(a, b + 1)]
+        assert sorted(taken) == sorted(self.settled)
+        self.settled.clear()
+        dead = [(d.reason, d.run.first and p) for d in queue.take_dead() for p in range(d.run.first, d.run.last + 1)]
+        assert sorted(dead) == sorted(self.dead)
+        assert [p for reason, p in dead if reason == "rejected"] == [p for r, p in self.dead if r == "rejected"]
+        self.dead.clear()
+
+    @invariant()
+    def nobody_idles_beside_open_messages(self) -> None:
+        if not hasattr(self, "queue"):
+            return
+        eligible = [self.queue.consumers.active] if self.settings.single_active_consumer else self.active
+        room = any(consumer is not None and consumer.window > 0 for consumer in eligible)
+        assert not (room and self.is_open())
+        assert self.queue.wants_open() == (room and bool(self.ready))
+        assert len(self.queue.consumers) == len(self.active)
+
+
+TestQueueAgainstAList = QueueAgainstAList.TestCase
+TestQueueAgainstAList.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
