@@ -19,6 +19,7 @@ from broker.wire.methods import (
     ChannelClose,
     ChannelOpen,
     ConnectionClose,
+    ConnectionCloseOk,
     ConnectionOpen,
     ConnectionStart,
     ConnectionStartOk,
@@ -32,6 +33,7 @@ PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 FRAME_BYTES_MAX = 131072
 RECEIVE_BYTES = 65536
 OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
 CLOSES = frozenset({(10, 50), (20, 40)})
 PROPERTIES = {"product": "warren perf", "capabilities": {"consumer_cancel_notify": True, "basic.nack": True}}
 
@@ -168,6 +170,19 @@ class Client:
         self._answers[key] = decode(*numbers, event.payload)
         return True
 
+    async def close(self) -> None:
+        """Say good-bye, and wait a moment for the answer; what else comes is thrown away."""
+        answer, tail = ConnectionCloseOk().frame(0), b""
+        try:
+            with trio.move_on_after(CLOSE_TIMEOUT_S):
+                await self.stream.send_all(ConnectionClose(reply_code=200, reply_text="done").frame(0))
+                while not tail.endswith(answer) and (data := await self.stream.receive_some(RECEIVE_BYTES)):
+                    tail = (tail + data)[-len(answer) :]
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # it is gone already
+        finally:
+            self.close_now()
+
     def close_now(self) -> None:
         """Hang up."""
         self.stream.close_now()
@@ -176,7 +191,7 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.close_now()
+        await self.close()
 
 
 def _answer_of(request: type[Method]) -> type[Method]:

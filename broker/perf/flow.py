@@ -8,7 +8,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -191,12 +190,9 @@ class Consumer:
                 await self._acknowledge()
 
     async def finish(self) -> None:
-        """Acknowledge what is left and say good-bye."""
+        """Acknowledge what is left."""
         if self._ack_every and self._tally.count > self._acked:
             await self._acknowledge()
-        with suppress(Closed):
-            await self._client.send(ChannelClose(reply_code=200, reply_text="done").frame(CHANNEL))
-        self._client.close_now()
 
     async def _acknowledge(self) -> None:
         self._acked = self._tally.count

@@ -97,8 +97,9 @@ async def _flow(load: Load, meter: Meter) -> None:
         for consumer in consumers:
             await consumer.finish()
     finally:
-        for client in clients:
-            client.close_now()
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(client.close)
 
 
 async def _publisher(client: Client, number: int, load: Load, meter: Meter) -> Publisher:

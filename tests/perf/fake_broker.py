@@ -36,8 +36,8 @@ class FakeBroker:
         session = Session(self, stream)
         try:
             await session.run()
-        except trio.BrokenResourceError:
-            pass
+        except* trio.BrokenResourceError:
+            pass  # hung up without a word
         finally:
             stream.close_now()
             for waiting in self.consumers.values():
