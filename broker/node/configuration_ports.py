@@ -97,3 +97,13 @@ def _free(address: Address, held: list[socket.socket]) -> Address:
 
 def _socket(address: Address) -> socket.socket:
     return socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+
+
+def is_local(address: Address) -> bool:
+    """Whether this machine can listen on that address."""
+    try:
+        with _socket(address) as probe:
+            probe.bind((address.host, 0))
+    except OSError:
+        return False
+    return True

@@ -154,7 +154,7 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
             "cluster: {partition_handling: autoheal}",
             "cluster.yaml:1: cluster.partition_handling: 'autoheal': must be auto or pause_minority",
         ),
-        ("nodes: [a, b]", "cluster.yaml:1: nodes: partition_handling auto needs one node, or three or more: two have no "),
+        ("nodes: [a, b]", "cluster.yaml:1: nodes: partition_handling auto needs one node, or three or more: two "),
         ("nodes: []", "cluster.yaml:1: nodes: has 0, must have at least 1"),
         ("nodes: [a, b, a]", "cluster.yaml:1: nodes[2].name: 'a' is taken by nodes[0]: give each its own name"),
         ("nodes: [rabbit@a]", "cluster.yaml:1: nodes[0].name: 'rabbit@a': a node name is made of letters, "),

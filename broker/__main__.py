@@ -1,0 +1,5 @@
+"""`python -m broker` is the command `warren`."""
+
+from broker.cli.entry import main
+
+main()

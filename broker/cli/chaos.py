@@ -1,0 +1,150 @@
+"""`warren kill`, `stop`, `start`, `restart`, `freeze`, `thaw`: what happens to the processes of nodes.
+
+Decides which node is meant (also "the master of this queue") and what is told afterwards; the supervisor does it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+import trio
+
+from broker.cli.events import fetch_events
+from broker.cli.failures import Failed
+from broker.cli.merging import lacking_masters
+from broker.cli.options import print_json, with_cluster, with_json, with_timeout, with_vhost
+from broker.cli.road import Road, travel
+from broker.cli.status import fetch_status
+from broker.node.configuration import Cluster
+
+POLL_S = 0.05
+SAID = {
+    "kill": "was killed",
+    "stop": "stopped",
+    "start": "started",
+    "restart": "restarted",
+    "freeze": "is frozen",
+    "thaw": "goes on",
+}
+
+
+@click.command(epilog="Example: warren kill --master-of orders --wait")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--master-of", "queue", metavar="QUEUE", help="The node that holds the master of this queue.")
+@click.option("--wait", "waits", is_flag=True, help="Return when every queue has a master again; show the promotions.")
+@with_vhost
+@with_timeout(30.0)
+@with_cluster
+@with_json
+def kill(
+    cluster: Cluster,
+    names: tuple[str, ...],
+    queue: str | None,
+    vhost: str,
+    timeout_s: float,
+    *,
+    waits: bool,
+    as_json: bool,
+) -> None:
+    """Kill nodes at once (SIGKILL)."""
+    if bool(names) == bool(queue):
+        raise click.UsageError("name the nodes, or a queue with --master-of")
+
+    async def journey(road: Road) -> dict[str, Any]:
+        targets = names or (await master_of(road, queue or "", vhost),)
+        killed = await do_to_all(road, "kill", targets)
+        if not waits:
+            return {"killed": killed}
+        await _wait_for_masters(road, timeout_s)
+        first_ms = min(one["at_ms"] for one in killed)
+        return {"killed": killed, "promotions": await promotions_since(road, first_ms)}
+
+    done = travel(journey, cluster)
+    if as_json:
+        print_json(done)
+        return
+    for one in done["killed"]:
+        click.echo(f"{one['node']} was killed (pid {one['pid']})")
+    for event in done.get("promotions", ()):
+        click.echo(event["text"])
+    if waits:
+        click.echo(f"every queue has a master; {len(done['promotions'])} promoted")
+
+
+async def master_of(road: Road, queue: str, vhost: str) -> str:
+    """The node that holds the master of a queue. Raises Failed if there is none."""
+    found = await fetch_status(road)
+    for row in found["queues"]:
+        if (row["vhost"], row["name"]) == (vhost, queue):
+            if row["master"] is None:
+                raise Failed(f"queue {queue} has no master: it is {row['state']}")
+            return row["master"]
+    raise Failed(f"there is no queue {queue} in vhost {vhost}")
+
+
+async def do_to_all(road: Road, verb: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Has the supervisor do it to all these nodes at the same time; their answers in this order."""
+    answers: dict[str, dict[str, Any] | Failed] = {}
+
+    async def ask(name: str) -> None:
+        try:
+            answers[name] = await road.ask_supervisor({"do": verb, "node": name})
+        except Failed as failure:
+            answers[name] = failure
+
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(ask, name)
+    done = [answers[name] for name in dict.fromkeys(names)]
+    if failures := [answer.message for answer in done if isinstance(answer, Failed)]:
+        raise Failed("\n".join(dict.fromkeys(failures)))
+    return [answer for answer in done if isinstance(answer, dict)]
+
+
+async def promotions_since(road: Road, stamp_ms: int) -> list[dict[str, Any]]:
+    """The promotions of the time line from that moment on."""
+    return [event for event in await fetch_events(road, stamp_ms) if event["kind"] == "promotion"]
+
+
+async def _wait_for_masters(road: Road, timeout_s: float) -> None:
+    deadline_s = trio.current_time() + timeout_s
+    while True:
+        found = await fetch_status(road)
+        living = [node for node in found["nodes"] if node["state"] == "running"]
+        lacking = lacking_masters(found) if living else ["no node serves"]
+        if not lacking:
+            return
+        if trio.current_time() > deadline_s:
+            raise Failed(f"not every queue has a master after {timeout_s:g} s: {'; '.join(lacking)}")
+        await trio.sleep(POLL_S)
+
+
+def _process_command(verb: str, text: str) -> Callable[..., None]:
+    @with_cluster
+    @with_json
+    def command(cluster: Cluster, names: tuple[str, ...], *, as_json: bool) -> None:
+        async def journey(road: Road) -> list[dict[str, Any]]:
+            return await do_to_all(road, verb, names)
+
+        done = travel(journey, cluster)
+        if as_json:
+            print_json({verb: done})
+            return
+        for one in done:
+            click.echo(f"{one['node']} {SAID[verb]} (pid {one['pid']})")
+
+    command.__doc__ = text
+    command.__name__ = verb
+    return command
+
+
+def _command(verb: str, text: str, example: str) -> click.Command:
+    named = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+    return click.command(name=verb, epilog=f"Example: warren {example}")(named(_process_command(verb, text)))
+
+
+stop = _command("stop", "Stop nodes orderly; they hand their masters over first.", "stop n1")
+start = _command("start", "Start nodes that do not run; returns when they are ready.", "start n1")
+restart = _command("restart", "Stop nodes orderly and start them again.", "restart n2 n3")
+freeze = _command("freeze", "Suspend nodes (SIGSTOP): their sockets stay open and say nothing.", "freeze n1")
+thaw = _command("thaw", "Let frozen nodes go on (SIGCONT).", "thaw n1")

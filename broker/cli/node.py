@@ -1,0 +1,35 @@
+"""`warren node`: one node in the foreground, as the supervisor, systemd and containers start it.
+
+Decides what is told about a node that cannot be run from this file; the rest is `broker.node`.
+"""
+
+import click
+
+from broker.cli.failures import Misused
+from broker.cli.options import with_cluster
+from broker.node.configuration import Cluster
+
+DIRECTIONS = ("both", "in", "out")
+
+
+@click.command(epilog="Example: warren node n1 --config cluster.yaml")
+@click.argument("name")
+@click.option(
+    "--block", "blocks", multiple=True, metavar="NODE:both|in|out", help="Drop the traffic of a link, to start with."
+)
+@with_cluster
+def node(cluster: Cluster, name: str, blocks: tuple[str, ...]) -> int:
+    """Run the node NAME of the cluster until it is told to stop (SIGTERM, Ctrl-C)."""
+    if name not in cluster.names:
+        raise Misused(f"there is no node {name} in {cluster.file or 'the default cluster'}: {', '.join(cluster.names)}")
+    if len(cluster.nodes) > 1 and any(one.link.port == 0 for one in cluster.nodes):
+        raise Misused("port 0 for a link is only possible with `warren up`: the other nodes would not find it")
+    cut: dict[str, str] = {}
+    for block in blocks:
+        peer, _, direction = block.partition(":")
+        if peer not in cluster.names or direction not in DIRECTIONS:
+            raise click.UsageError(f"--block {block}: give a node and one of {', '.join(DIRECTIONS)}")
+        cut[peer] = direction
+    from broker.node.entry import run_node
+
+    return run_node(cluster, name, cut)

@@ -1,0 +1,73 @@
+"""`warren queues`, `sync`, `cancel-sync`, `promote`: queues and their copies.
+
+Decides what is shown and asked; the nodes do it.
+"""
+
+from typing import Any
+
+import click
+
+from broker.cli.failures import Failed
+from broker.cli.options import print_json, with_cluster, with_json, with_vhost
+from broker.cli.road import Road, travel
+from broker.cli.status import QUEUE_COLUMNS, fetch_status, queue_rows
+from broker.cli.tables import print_table
+from broker.node.configuration import Cluster
+
+
+@click.command(epilog="Example: warren queues --json | jq '.queues[].unsynchronised'")
+@with_cluster
+@with_json
+def queues(cluster: Cluster, *, as_json: bool) -> None:
+    """Show the queues, where their copies are, and how many messages an unsynchronised mirror lacks."""
+    found = travel(fetch_status, cluster)
+    if all(node["state"] != "running" for node in found["nodes"]):
+        raise Failed(f"no node of cluster {cluster.name} serves clients")
+    if as_json:
+        print_json({"queues": found["queues"]})
+        return
+    print_table("queues", QUEUE_COLUMNS, queue_rows(found["queues"]))
+    for queue in found["queues"]:
+        if queue["reason"]:
+            click.echo(f"{queue['name']}: {queue['reason']}")
+
+
+@click.command(epilog="Example: warren sync orders && warren wait synchronised orders")
+@click.argument("queue")
+@with_vhost
+@with_cluster
+def sync(cluster: Cluster, queue: str, vhost: str) -> None:
+    """Start to bring every mirror of a queue up to date, while the queue works on."""
+    state = _ask(cluster, {"do": "sync", "vhost": vhost, "queue": queue})["state"]
+    click.echo(f"{queue} is {state}" + (" already" if state == "synchronised" else ""))
+
+
+@click.command("cancel-sync", epilog="Example: warren cancel-sync orders")
+@click.argument("queue")
+@with_vhost
+@with_cluster
+def cancel_sync(cluster: Cluster, queue: str, vhost: str) -> None:
+    """Stop bringing the mirrors of a queue up to date; what has arrived stays."""
+    state = _ask(cluster, {"do": "cancel_sync", "vhost": vhost, "queue": queue})["state"]
+    click.echo(f"the synchronisation of {queue} is cancelled" if state == "cancelled" else f"{queue} is not syncing")
+
+
+@click.command(epilog="Example: warren promote orders n2")
+@click.argument("queue")
+@click.argument("node")
+@with_vhost
+@with_cluster
+def promote(cluster: Cluster, queue: str, node: str, vhost: str) -> None:
+    """Make the copy on NODE the master of a queue that waits for a node which will not come back.
+
+    What only the missing nodes had is given up.
+    """
+    answer = _ask(cluster, {"do": "promote", "vhost": vhost, "queue": queue, "node": node})
+    click.echo(f"{queue}: {answer['from'] or 'no master'} -> {answer['to']}, {answer['missing']} messages missing")
+
+
+def _ask(cluster: Cluster, request: dict[str, Any]) -> dict[str, Any]:
+    async def journey(road: Road) -> dict[str, Any]:
+        return await road.ask_any(request)
+
+    return travel(journey, cluster)

@@ -1,0 +1,104 @@
+"""`warren status`: nodes, queues and partitions, as every living node tells it.
+
+Decides what is shown; `merging` decides whose word counts.
+"""
+
+from typing import Any
+
+import click
+
+from broker.cli.failures import Failed
+from broker.cli.merging import merge_status
+from broker.cli.options import print_json, with_cluster, with_json
+from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
+from broker.cli.tables import megabytes, print_table, seconds
+from broker.cli.vocabulary import QueueRow, Status
+from broker.node.configuration import Cluster
+
+ASKED_STATES = ("starting", "running")
+NODE_COLUMNS = ("node", "state", "pid", "role", "epoch", "amqp", "http", "link", "uptime", "memory")
+QUEUE_COLUMNS = ("queue", "vhost", "state", "master", "mirrors", "in sync", "lacking", "messages", "policy")
+
+
+@click.command(epilog="Example: warren status --json | jq '.queues[] | {name, master}'")
+@with_cluster
+@with_json
+def status(cluster: Cluster, *, as_json: bool) -> None:
+    """Show nodes, queues and partitions. Fails if no node answers."""
+    found = travel(fetch_status, cluster)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found, cluster)
+    if all(node["state"] != "running" for node in found["nodes"]):
+        raise Failed(f"no node of cluster {cluster.name} serves clients")
+
+
+async def fetch_status(road: Road, *, queues: bool = True) -> Status:
+    """The merged picture; silent nodes have their place in it."""
+    processes: dict[str, Any] = {}
+    if road.has_supervisor:
+        processes = (await road.ask_supervisor({"do": "processes"}))["nodes"]
+    # A frozen node takes the connection and never answers: it is not waited for if that is known.
+    asked = [name for name in road.names if name not in processes or processes[name]["state"] in ASKED_STATES]
+    answers = await road.ask_all({"do": "status", "queues": queues}, STATUS_TIMEOUT_S, asked)
+    heard = {name: None if isinstance(answer := answers.get(name), Silent) else answer for name in road.names}
+    return merge_status(road.cluster, heard, processes)
+
+
+def node_rows(found: Status) -> list[list[Any]]:
+    """The nodes as rows of NODE_COLUMNS."""
+    return [
+        [
+            node["name"],
+            node["state"],
+            node["pid"],
+            node["role"],
+            node["epoch"],
+            node["amqp"],
+            node["http"],
+            node["link"],
+            seconds(node["uptime_s"]),
+            megabytes(node["memory_bytes"]),
+        ]
+        for node in found["nodes"]
+    ]
+
+
+def queue_rows(queues: list[QueueRow]) -> list[list[Any]]:
+    """Queues as rows of QUEUE_COLUMNS."""
+    return [
+        [
+            queue["name"],
+            queue["vhost"],
+            queue["state"],
+            queue["master"],
+            queue["mirrors"],
+            queue["in_sync"],
+            queue["unsynchronised"],
+            queue["messages"],
+            queue["policy"],
+        ]
+        for queue in queues
+    ]
+
+
+def reasons(found: Status) -> list[str]:
+    """Why nodes and queues are not as they should be, one line each."""
+    lines = [f"{node['name']}: {node['reason']}" for node in found["nodes"] if node["reason"]]
+    lines += [f"queue {queue['name']}: {queue['reason']}" for queue in found["queues"] if queue["reason"]]
+    lines += [f"{cut['node']} does not hear {', '.join(cut['cut_from'])}" for cut in found["partitions"]]
+    return lines
+
+
+def _print(found: Status, cluster: Cluster) -> None:
+    running = sum(node["state"] == "running" for node in found["nodes"])
+    click.echo(
+        f"cluster {found['cluster']}: {running} of {len(cluster.names)} nodes run, {cluster.quorum} are a majority"
+    )
+    print_table("", NODE_COLUMNS, node_rows(found))
+    if found["queues"]:
+        click.echo()
+        print_table("", QUEUE_COLUMNS, queue_rows(found["queues"]))
+    for line in reasons(found):
+        click.echo(line)

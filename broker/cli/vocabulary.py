@@ -1,0 +1,170 @@
+"""What commands and nodes say to each other over the admin road: every request with its fields and its answer.
+
+A request is a JSON object `{"do": NAME, …}`, an answer a JSON object; a refusal is `{"error": TEXT}`. Requests marked
+(local) are answered by each node from what it knows itself, and the command merges the answers; any node that runs
+answers the others for the whole cluster. `vhost` may always be left out and means "/".
+
+To a node, at its link address:
+
+    status        (local) {queues: bool = true}                     -> NodeStatus
+    apply         {vhosts: [name], users: [{name, password, tags, permissions: {vhost: [configure, write, read]}}],
+                   policies: [policy], operator_policies: [policy]} -> {set: [text]}; only adds and changes
+    policy_set    a policy and {operator: bool}                     -> {}
+    policy_clear  {vhost, name, operator: bool}                     -> {}
+    policy_list   {}                                                -> {policies: [policy], operator_policies: [policy]}
+    sync          {vhost, queue}                                    -> {state: "syncing" | "synchronised"}
+    cancel_sync   {vhost, queue}                                    -> {state: "cancelled" | "not_syncing"}
+    promote       {vhost, queue, node}                              -> {from: node | null, to: node, missing: int}
+    publish       {vhost, exchange, key, bodies: [Body], persistent: bool, declare: bool}
+                                                                    -> {published, unroutable, refused: int}; answered
+                  when everything is confirmed; `declare` makes the durable queue `key` first if there is none
+    get           {vhost, queue, count: int, keep: bool}            -> {messages: [Message], remaining: int}
+    events        (local) {after_ms: int = 0}                       -> {events: [Event]}, later ones, oldest first
+    block         (local) {peers: {node: "both" | "in" | "out"}}    -> {}; drops what comes in or goes out; adds
+    unblock       (local) {}                                        -> {}
+
+A policy is RabbitMQ's object: {vhost, name, pattern, apply-to, priority, definition}.
+
+To the supervisor, at its own loopback port (run.json); `at_ms` is when the signal was sent:
+
+    processes     {}                                                -> {nodes: {name: Process}}
+    kill, stop, freeze, thaw   {node}                               -> {node, pid, at_ms}
+    start, restart             {node}                               -> {node, pid, at_ms}; once the node says `ready`
+    block         {blocks: {node: {peer: "both" | "in" | "out"}}}   -> {}; handed to nodes that start later; adds
+    unblock       {}                                                -> {}
+    down          {}                                                -> {stopping: [name]}
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+NodeState = Literal["starting", "running", "paused", "frozen", "stopped", "killed", "unreachable"]
+ProcessState = Literal["starting", "running", "frozen", "stopped", "killed"]
+QueueState = Literal["running", "syncing", "waiting", "unavailable", "paused"]
+
+
+class QueueRow(TypedDict):
+    """One queue. The node with its master knows the counts; elsewhere `messages` and what follows it are null."""
+
+    vhost: str
+    name: str
+    master: str | None
+    mirrors: list[str] | None
+    """Without the master; null for a queue without mirroring policy."""
+    in_sync: list[str] | None
+    """Those of the mirrors that hold everything; without the master."""
+    term: int
+    state: QueueState
+    reason: str | None
+    policy: str | None
+    operator_policy: str | None
+    durable: bool
+    unsynchronised: dict[str, int]
+    """Mirror -> messages that it lacks."""
+    messages: int | None
+    messages_ready: int | None
+    messages_unacknowledged: int | None
+    consumers: int | None
+
+
+class NodeStatus(TypedDict):
+    """One node's answer to `status`."""
+
+    node: str
+    cluster: str
+    state: Literal["starting", "running", "paused"]
+    """`running` when clients are served."""
+    reason: str | None
+    """For a node that does not run: why, how many nodes are missing, which setting would let it go on."""
+    waiting_for: list[str]
+    pid: int
+    life: int
+    role: Literal["leader", "follower", "looking"] | None
+    epoch: int
+    amqp: str
+    http: str
+    link: str
+    uptime_s: float
+    memory_bytes: int
+    cut_from: list[str]
+    """Living nodes that this one cannot hear or must not hear."""
+    queues: NotRequired[list[QueueRow]]
+
+
+class NodeRow(TypedDict):
+    """One node in `warren status`."""
+
+    name: str
+    state: NodeState
+    reason: str | None
+    pid: int | None
+    life: int | None
+    role: str | None
+    epoch: int | None
+    amqp: str
+    http: str
+    link: str
+    uptime_s: float | None
+    memory_bytes: int | None
+
+
+class Partition(TypedDict):
+    """A node, and the living ones that it cannot hear."""
+
+    node: str
+    cut_from: list[str]
+
+
+class Status(TypedDict):
+    """`warren status --json`."""
+
+    cluster: str
+    nodes: list[NodeRow]
+    queues: list[QueueRow]
+    partitions: list[Partition]
+
+
+class Doors(TypedDict):
+    """Where a node listens, each `host:port`."""
+
+    amqp: str
+    http: str
+    link: str
+
+
+class Process(Doors):
+    """What the supervisor knows of a node that it started."""
+
+    state: ProcessState
+    reason: str | None
+    pid: int | None
+
+
+class Event(TypedDict):
+    """One line of the time line; kinds may add fields of their own.
+
+    A `promotion` has vhost, queue, cause (kill, stop, freeze, partition, policy, operator), from, to, ms and missing.
+    """
+
+    id: str
+    """Equal on every node that tells of the same thing."""
+    stamp_ms: int
+    node: str
+    kind: str
+    text: str
+    """For people, one line."""
+
+
+class Body(TypedDict):
+    """A message's body: text, or base64 of what is not UTF-8."""
+
+    body: str
+    encoding: Literal["utf8", "base64"]
+
+
+class Message(Body):
+    """A message that `get` returns."""
+
+    exchange: str
+    key: str
+    redelivered: bool
+    properties: dict[str, Any]
