@@ -33,6 +33,10 @@ GREETINGS_MAX = 128
 """So many connections may be in the doorway; the next ones are closed at once."""
 COMMANDS_MAX = 64
 
+TOLD_AGAIN_S = 60.0
+TOLD_MAX = 256
+"""So many strangers are remembered as already logged; one that keeps dialling must not fill the log either."""
+
 
 class Reception:
     """Takes every connection that comes to the link address."""
@@ -53,6 +57,7 @@ class Reception:
         self._admin = admin
         self._greetings = 0
         self._commands = 0
+        self._told: dict[tuple[str, str], float] = {}
 
     async def run(self, listener: Listener) -> None:
         """Until cancelled."""
@@ -60,7 +65,7 @@ class Reception:
             while True:
                 stream = await listener.accept()
                 if self._greetings >= GREETINGS_MAX:
-                    log.warning("stranger_refused address=%s reason='too many greetings'", stream.peer_address)
+                    self._tell(stream.peer_address, "too many greetings")
                     stream.close_now()
                 else:
                     self._greetings += 1
@@ -76,9 +81,9 @@ class Reception:
                         stream = await secure_link(stream, self._tls.listener)
                     greeting = await self._greet(stream)
             except Stranger as reason:
-                log.warning("stranger_refused address=%s reason=%r", address, str(reason))
+                self._tell(address, str(reason))
             except trio.TooSlowError:
-                log.warning("stranger_refused address=%s reason='no greeting within %g s'", address, GREETING_TIMEOUT_S)
+                self._tell(address, f"no greeting within {GREETING_TIMEOUT_S:g} s")
             except trio.BrokenResourceError as reason:
                 log.debug("greeting_broken address=%s reason=%r", address, str(reason))
             finally:
@@ -131,6 +136,17 @@ class Reception:
                 await half.run(self._handlers)
         finally:
             peer.closes(half, "stopped")
+
+    def _tell(self, address: str, reason: str) -> None:
+        """Log that somebody was refused: once a minute for each host and reason."""
+        now = trio.current_time()
+        stranger = (address.rpartition(":")[0], reason)
+        if now - self._told.get(stranger, -TOLD_AGAIN_S) < TOLD_AGAIN_S:
+            return
+        if len(self._told) >= TOLD_MAX:
+            self._told.clear()
+        self._told[stranger] = now
+        log.warning("stranger_refused address=%s reason=%r", address, reason)
 
 
 def _identity(greeting: Greeting) -> Identity:

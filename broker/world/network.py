@@ -20,6 +20,8 @@ BACKLOG_CONNECTIONS = 1024
 ACCEPT_PAUSE_S = 0.1
 """How long accepting rests when it fails, as it does while the process is out of file descriptors."""
 
+_CLOSED = "this was closed here"
+
 
 class DialFailure(Exception):
     """No connection came about; the text says why."""
@@ -35,6 +37,8 @@ class Unreachable(DialFailure):
 
 class Stream(trio.abc.Stream):
     """A connection of ordered bytes. One task may send while another receives."""
+
+    __slots__ = ("peer_address",)
 
     peer_address: str
     """The other end, as `HOST:PORT`."""
@@ -129,6 +133,7 @@ class TcpListener(Listener):
     async def accept(self) -> Stream:
         """See `Listener.accept`. Out of file descriptors it rests and tries again: connections wait in the kernel."""
         while True:
+            _check_open(self._socket)
             try:
                 await trio.lowlevel.wait_readable(self._socket)
                 accepted, _ = self._socket.accept()
@@ -136,8 +141,6 @@ class TcpListener(Listener):
             except BlockingIOError:
                 continue
             except OSError as failure:
-                if self._socket.fileno() == -1:
-                    raise trio.ClosedResourceError("this listener was closed here") from None
                 if failure.errno == errno.ECONNABORTED:  # about that one connection, which was gone before it was taken
                     continue
                 log.warning("accept_failed address=%s reason=%r", self.address, failure.strerror)
@@ -151,7 +154,7 @@ class TcpListener(Listener):
 class TcpStream(Stream):
     """A connected socket, tuned for a broker: no Nagle, and no system call that is known to find nothing."""
 
-    __slots__ = ("_drained", "_socket", "peer_address")
+    __slots__ = ("_drained", "_socket")
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
@@ -166,6 +169,7 @@ class TcpStream(Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `Stream.receive_some`."""
         wanted = 65536 if max_bytes is None else max_bytes
+        _check_open(self._socket)
         try:
             while True:
                 # A short read has emptied the socket, so asking again at once would only fetch EAGAIN.
@@ -205,6 +209,7 @@ class TcpStream(Stream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the kernel takes bytes again."""
+        _check_open(self._socket)
         try:
             await trio.lowlevel.wait_writable(self._socket)
         except OSError as failure:
@@ -216,7 +221,7 @@ class TcpStream(Stream):
 
     def _failure(self, failure: OSError) -> Exception:
         if self._socket.fileno() == -1:
-            return trio.ClosedResourceError("this stream was closed here")
+            return trio.ClosedResourceError(_CLOSED)
         return trio.BrokenResourceError(f"connection broken: {failure.strerror or failure}")
 
 
@@ -307,6 +312,12 @@ async def _connect(family: int, target: tuple[str, int]) -> socket.socket:
         _close(opened)
         raise
     return opened
+
+
+def _check_open(used: socket.socket) -> None:
+    """Waiting on a closed socket would confuse trio's books for good."""
+    if used.fileno() == -1:
+        raise trio.ClosedResourceError(_CLOSED)
 
 
 def _close(opened: socket.socket) -> None:

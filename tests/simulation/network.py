@@ -315,7 +315,7 @@ class SimListener(Listener):
         """See `Listener.close_now`. Connections that nobody has accepted are reset."""
         if self._open:
             self._open = False
-            del self.host.network.listeners[self.address]
+            self.host.network.listeners.pop(self.address, None)
             for stream in self._waiting:
                 stream.close_now()
             self._waiting.clear()
