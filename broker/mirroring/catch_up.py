@@ -9,7 +9,7 @@ links: it makes records, and is told how far the link has got.
 from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Statement
-from broker.mirroring.ranges import count, subtract, upto
+from broker.mirroring.ranges import count, merge, subtract, upto
 from broker.wire import records
 
 CHUNK_BYTES = 256 * 1024
@@ -48,6 +48,12 @@ def fill(follower: Follower) -> None:
     if follower.lacking:
         follower.missing = follower.lacking
         follower.lacking = []
+
+
+def stop(follower: Follower) -> None:
+    """Send no more of what the mirror lacks; what it has it keeps."""
+    follower.lacking = merge([*follower.lacking, *follower.missing])
+    follower.missing = []
 
 
 def take_chunk(master: Master, follower: Follower) -> list[bytes]:

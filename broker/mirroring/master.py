@@ -19,16 +19,16 @@ CHUNK_MESSAGES_MAX = 4096
 
 
 class Note:
-    """One record on its way out; `run` is set if it adds messages, `effect` says what follows when it is safe."""
+    """One record on its way out; `effect` says what follows when it is safe."""
 
-    __slots__ = ("durable", "effect", "number", "raw", "run")
+    __slots__ = ("durable", "effect", "number", "raw", "record")
 
-    def __init__(self, number: int, raw: bytes, durable: bool, effect: Effect, run: Run | None) -> None:
+    def __init__(self, number: int, record: records.QueueRecord, durable: bool, effect: Effect) -> None:
         self.number = number
-        self.raw = raw
+        self.record = record
+        self.raw = records.encode(record)
         self.durable = durable
         self.effect = effect
-        self.run = run
 
 
 class Master:
@@ -65,7 +65,7 @@ class Master:
             self._close()
             copy.terms.begin(term, copy.next_position)
             copy.promised = term
-            self._put(records.encode(records.Term(copy.queue_id, term, copy.next_position)), copy.durable)
+            self._put(records.Term(copy.queue_id, term, copy.next_position), copy.durable)
 
     def _close(self) -> None:
         self.queue.open_upto = 0
@@ -119,7 +119,7 @@ class Master:
         for follower in self.witnesses.followers.values():
             follower.published(run.first, run.first + accepted - 1)
         kept = run if accepted == len(run.contents) else run.cut(0, accepted)
-        self._put(records.encode_publish(copy.queue_id, self.term, kept), durable, run=kept)
+        self._put(records.Publish(copy.queue_id, self.term, kept), durable)
         return accepted, self.note
 
     def _announce_given(self, level: int, last: int) -> None:
@@ -133,8 +133,7 @@ class Master:
     def _announce(self, level: int, upto: int) -> None:
         copy = self.copy
         copy.marks[level] = upto
-        raw = records.encode(records.Mark(copy.queue_id, self.term, level, upto))
-        self._put(raw, copy.durable, Opened(level, upto))
+        self._put(records.Mark(copy.queue_id, self.term, level, upto), copy.durable, Opened(level, upto))
 
     def open_more(self) -> None:
         """Announce the next chunk of a backlog if a consumer waits behind the mark; chunks double while they are used.
@@ -172,8 +171,7 @@ class Master:
         for follower in self.witnesses.followers.values():
             follower.settled(ranges)
         if self.copy.durable or self.witnesses.anybody:
-            raw = records.encode(records.Settle(self.copy.queue_id, self.term, ranges))
-            self._put(raw, self.copy.durable, ranges)
+            self._put(records.Settle(self.copy.queue_id, self.term, ranges), self.copy.durable, ranges)
 
     # ------------------------------------------------------------------ what disk and mirrors answer
 
@@ -213,6 +211,6 @@ class Master:
             self.open_more()
         return freed
 
-    def _put(self, raw: bytes, durable: bool, effect: Effect = None, *, run: Run | None = None) -> None:
+    def _put(self, record: records.QueueRecord, durable: bool, effect: Effect = None) -> None:
         self.note += 1
-        self.outbox.append(Note(self.note, raw, durable, effect, run))
+        self.outbox.append(Note(self.note, record, durable, effect))

@@ -36,10 +36,10 @@ class Statement:
 
 @dataclass(slots=True)
 class Entry:
-    """A record to be stored as it came; `run` is set if it adds messages, `ranges` if it settles some."""
+    """A record to be stored as it came; `ranges` are the positions that it settles here."""
 
     raw: bytes
-    run: Run | None = None
+    record: records.QueueRecord
     ranges: list[Range] | None = None
 
 
@@ -69,7 +69,8 @@ class Mirror:
         copy.next_position = max(common + 1, offer.next_position)  # holes below are filled by catch-up
         for term, first in offer.terms:
             if (term, first) not in copy.terms.entries:
-                self.outbox.append(Entry(records.encode(records.Term(copy.queue_id, term, first))))
+                record = records.Term(copy.queue_id, term, first)
+                self.outbox.append(Entry(records.encode(record), record))
         copy.terms.adopt(offer.terms)
         return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges()), dropped
 
@@ -78,25 +79,25 @@ class Mirror:
         if record.term != self.term:
             return False
         match record:
-            case records.Publish(_, _, run):
-                self._publish(run, raw)
-            case records.Settle(_, _, ranges):
-                self._settle(ranges, raw)
+            case records.Publish():
+                self._publish(record, raw)
+            case records.Settle():
+                self._settle(record, raw)
             case records.Mark(_, _, level, upto):
                 self.copy.marks[level] = max(upto, self.copy.marks.get(level, 0))
-                self._store(Entry(raw))
+                self._store(Entry(raw, record))
             case records.Origin(_, _, origin, highest, _):
                 self.copy.origins[origin] = highest
-                self._store(Entry(raw))
+                self._store(Entry(raw, record))
             case records.Hole(_, _, ranges):
                 self.copy.lacking = ranges
-                self._store(Entry(raw))
+                self._store(Entry(raw, record))
             case records.Term() | records.Drop():
                 pass  # terms come with the offer; a copy is dropped by the tree's word alone
         return True
 
-    def _publish(self, run: Run, raw: bytes) -> None:
-        copy = self.copy
+    def _publish(self, record: records.Publish, raw: bytes) -> None:
+        copy, run = self.copy, record.run
         if run.first >= copy.next_position:
             copy.line.append(run)
             copy.next_position = run.last + 1
@@ -108,10 +109,10 @@ class Mirror:
             last = run.sequence + len(run.contents) - 1
             copy.origins[run.origin] = max(last, copy.origins.get(run.origin, 0))
         if copy.durable and run.traits.persistent:
-            self.outbox.append(Entry(raw, run=run))
+            self.outbox.append(Entry(raw, record))
 
-    def _settle(self, ranges: list[Range], raw: bytes) -> None:
-        copy = self.copy
+    def _settle(self, record: records.Settle, raw: bytes) -> None:
+        copy, ranges = self.copy, record.ranges
         gone: list[Range] = []
         for first, last in ranges:
             for left, right in copy.line.discard(first, last):
@@ -119,7 +120,7 @@ class Mirror:
         if copy.lacking:
             copy.lacking = subtract(copy.lacking, ranges)
         if copy.durable:
-            self.outbox.append(Entry(raw, ranges=gone))
+            self.outbox.append(Entry(raw, record, gone))
 
     def _store(self, entry: Entry) -> None:
         if self.copy.durable:

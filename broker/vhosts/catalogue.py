@@ -187,7 +187,8 @@ class Catalogue:
     def _forget_copy(self, queue_id: int) -> None:
         copy = self._copies.pop(queue_id)
         if copy.durable:
-            self._switchboard.journal.forget(records.encode(records.Drop(queue_id)), queue_id)
+            drop = records.Drop(queue_id)
+            self._switchboard.store(records.encode(drop), drop)
 
     def _drop_queue(self, record: QueueRecord) -> None:
         handle = self.handles.pop(record.id, None)

@@ -160,7 +160,6 @@ class Declarations:
             _check_reserved("queue", name)
         client.access(client.vhost).check("configure", "queue", name)
         check_queue_arguments(client, name, arguments)
-        handle = vhost.handles.get(name)
         await self._propose(
             do="declare_queue",
             vhost=client.vhost,
@@ -177,6 +176,12 @@ class Declarations:
         if exclusive:
             client.exclusive.add(name)
         return await self._declared(handle)
+
+    async def declare_plain(self, vhost: str, name: str) -> None:
+        """A durable queue without arguments, for a command; one that is there stays as it is."""
+        if name not in self._catalogue.vhosts[vhost].handles:
+            facts = {"durable": True, "node": self._life.node, "life": self._life.number, "connection": ""}
+            await self._propose(do="declare_queue", vhost=vhost, name=name, **facts)
 
     async def _declared(self, handle: "Handle") -> DeclaredQueue:
         figures = await handle.statistics()

@@ -83,6 +83,7 @@ class Hall:
         links.on_down.append(self._link_down)
         links.on_incoming_closed.append(self._link_closed)
         self.switchboard.journal.on_synced.append(self._synced)
+        self.switchboard.answer("synchronise", self._serve_synchronise)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow the tree and serve, until cancelled."""
@@ -136,6 +137,19 @@ class Hall:
     async def close_client(self, client: Client) -> None:
         """A connection has ended: its exclusive queues go."""
         await self.declarations.release_connection(client)
+
+    async def synchronise(self, handle: Handle, *, start: bool) -> bool:
+        """Fill the mirrors of a queue, wherever its master is, or stop doing so; False if nothing had to be done."""
+        if handle.local is not None:
+            return self.mirrors.synchronise(handle.record.id, start=start)
+        fields = {"do": "synchronise", "queue": handle.record.id, "start": start}
+        answer, _ = await self.switchboard.call(handle.record.master.node, fields)
+        return bool(answer.get("changed"))
+
+    async def _serve_synchronise(self, peer: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        if fields["queue"] not in self.guests.locals:
+            return {"changed": False}, b""
+        return {"changed": self.mirrors.synchronise(fields["queue"], start=fields["start"])}, b""
 
     # ------------------------------------------------------------------ links and disk
 

@@ -107,7 +107,8 @@ class Handle:
 
     def _leave(self) -> None:
         """What the old side gave out returns there by itself; here it is only remembered as gone."""
-        for holder in (*self._by_number.values(), *self._fetchers):
+        holders: list[Holder] = [*self._by_number.values(), *self._fetchers]
+        for holder in holders:
             holder.alive = False
         self._by_number.clear()
         self._fetchers.clear()

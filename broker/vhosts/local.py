@@ -208,7 +208,7 @@ class Local:
     def _ship(self) -> None:
         master, switchboard = self.master, self.switchboard
         for note in master.take_notes():
-            lsn = switchboard.store(note.raw, self.queue_id, note.run) if note.durable else 0
+            lsn = switchboard.store(note.raw, note.record) if note.durable else 0
             for follower in master.witnesses.followers.values():
                 if follower.joined:
                     offset = switchboard.send(follower.node, frames.RECORD, note.raw)

@@ -87,12 +87,23 @@ class Mirrors:
         self._locals.pop(queue_id, None)
         self._records.pop(queue_id, None)
 
-    def synchronise(self, queue_id: int) -> None:
-        """An operator wants every mirror to be filled."""
+    def synchronise(self, queue_id: int, *, start: bool) -> bool:
+        """An operator wants every mirror to be filled, or that to stop; False if there is nothing to start or stop.
+
+        What has arrived stays: a later synchronisation goes on from there.
+        """
         local = self._locals[queue_id]
+        changed = False
         for follower in local.master.witnesses.followers.values():
-            catch_up.fill(follower)
-            self._feed(local, follower)
+            if start and follower.lacking:
+                catch_up.fill(follower)
+                self._feed(local, follower)
+                changed = True
+            elif not start and follower.missing:
+                catch_up.stop(follower)
+                self._feed(local, follower)
+                changed = True
+        return changed or (start and any(f.missing for f in local.master.witnesses.followers.values()))
 
     def link_up(self, peer: str) -> None:
         """Records can be sent to this node again."""
@@ -254,7 +265,7 @@ class Mirrors:
         lsn = 0
         queue_id = mirror.copy.queue_id
         for entry in mirror.take_entries():
-            lsn = self._switchboard.store(entry.raw, queue_id, entry.run)
+            lsn = self._switchboard.store(entry.raw, entry.record)
             if entry.ranges:
                 self._switchboard.journal.settled(queue_id, entry.ranges)
         return lsn

@@ -12,7 +12,7 @@ import trio
 from broker.peers.links import Links
 from broker.storage.journal import Journal
 from broker.wire import queue_frames as frames
-from broker.wire.message import Run
+from broker.wire import records
 from broker.world.clock import Clock
 
 REQUEST_TIMEOUT_S = 30.0
@@ -88,9 +88,9 @@ class Switchboard:
 
     # ------------------------------------------------------------------ disk
 
-    def store(self, raw: bytes, queue_id: int, run: Run | None) -> int:
+    def store(self, raw: bytes, record: records.QueueRecord) -> int:
         """Append a record to the journal; returns the position in it up to which it must be synced."""
-        return self.journal.append(raw, queue_id, len(run.contents) if run is not None else 0)
+        return self.journal.append(raw, record)
 
     # ------------------------------------------------------------------ other nodes
 

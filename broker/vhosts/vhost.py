@@ -201,18 +201,15 @@ class Vhost:
 
     def settle(self, settled: list[Settled]) -> None:
         """basic.ack."""
-        for source, first, last in settled:
-            source.handle.settle(source, frames.ACKNOWLEDGE, first, last)
+        _answer(settled, frames.ACKNOWLEDGE)
 
     def requeue(self, settled: list[Settled]) -> None:
         """basic.nack, basic.reject and basic.recover with requeue."""
-        for source, first, last in settled:
-            source.handle.settle(source, frames.REQUEUE, first, last)
+        _answer(settled, frames.REQUEUE)
 
     def reject(self, settled: list[Settled]) -> None:
         """basic.nack and basic.reject without requeue."""
-        for source, first, last in settled:
-            source.handle.settle(source, frames.REJECT, first, last)
+        _answer(settled, frames.REJECT)
 
     async def close_channel(self, channel: Channel) -> None:
         """A channel is closed: its consumers end, what it held returns."""
@@ -225,6 +222,12 @@ class Vhost:
             if fetcher is not None:
                 handle.settle(fetcher, frames.RELEASE, 0, 0)
                 handle.forget_fetcher(fetcher)
+
+
+def _answer(settled: list[Settled], what: int) -> None:
+    for source, first, last in settled:
+        assert isinstance(source, Subscription | Fetcher)  # this room made every source that channels hold
+        source.handle.settle(source, what, first, last)
 
 
 def _check_consumer_arguments(handle: Handle, arguments: dict[str, Any]) -> None:

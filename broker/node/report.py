@@ -1,0 +1,139 @@
+"""What a node says of itself: its state, role, addresses, and the queues as it sees them.
+
+Decides the words of `warren status` and of a paused node's log. It must not change anything.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from broker.cluster import schema
+
+if TYPE_CHECKING:
+    from broker.cluster.records import QueueRecord
+    from broker.metadata.shared_tree import SharedTree
+    from broker.node.configuration import Cluster, Node
+    from broker.peers.links import Links
+    from broker.vhosts.hall import Hall
+    from broker.world.clock import Clock
+
+MEMORY_FILE = "/proc/self/statm"
+
+
+class Report:
+    """The facts of one process; a new life fills in its parts as they come up."""
+
+    def __init__(self, cluster: "Cluster", node: "Node", clock: "Clock") -> None:
+        self._cluster = cluster
+        self._node = node
+        self._clock = clock
+        self._started_ms = clock.stamp_ms()
+        self.life = 0
+        self.amqp = str(node.amqp)
+        self.http = str(node.http)
+        self.link = str(node.link)
+        self.tree: SharedTree | None = None
+        self.links: Links | None = None
+        self.hall: Hall | None = None
+
+    # ------------------------------------------------------------------ the node
+
+    @property
+    def state(self) -> str:
+        """`running` when clients are served, `paused` without a majority, else `starting`."""
+        if self.hall is not None:
+            return "running"
+        return "paused" if self.tree is not None and not self.tree.has_quorum else "starting"
+
+    def waiting_for(self) -> list[str]:
+        """Members that this node has no link to."""
+        links = self.links
+        if links is None:
+            return []
+        return [name for name in self._cluster.names if name != self._node.name and not links.is_up(name, "control")]
+
+    def why_not_serving(self) -> str:
+        """One line: how many nodes are missing, and what would let it go on."""
+        missing, there = self.waiting_for(), len(self._cluster.nodes)
+        if not missing:
+            return f"node {self._node.name} is starting"
+        return (
+            f"node {self._node.name} waits for {', '.join(missing)}: {there - len(missing)} of {there} nodes are "
+            f"there and partition_handling: {self._cluster.partition_handling} needs {self._cluster.quorum}"
+        )
+
+    def status(self, *, queues: bool) -> dict[str, Any]:
+        """One node's answer to `status`."""
+        state = self.state
+        tree = self.tree
+        answer: dict[str, Any] = {
+            "node": self._node.name,
+            "cluster": self._cluster.name,
+            "state": state,
+            "reason": None if state == "running" else self.why_not_serving(),
+            "waiting_for": [] if state == "running" else self.waiting_for(),
+            "pid": os.getpid(),
+            "life": self.life,
+            "role": None if tree is None else tree.role,
+            "epoch": 0 if tree is None else tree.epoch,
+            "amqp": self.amqp,
+            "http": self.http,
+            "link": self.link,
+            "uptime_s": (self._clock.stamp_ms() - self._started_ms) / 1000,
+            "memory_bytes": _resident_bytes(),
+            "cut_from": sorted(self.links.blocked()) if self.links is not None else [],
+        }
+        if queues:
+            answer["queues"] = self.queues()
+        return answer
+
+    # ------------------------------------------------------------------ queues
+
+    def queues(self) -> list[dict[str, Any]]:
+        """All queues; counts are filled in where the master is on this node."""
+        if self.hall is None or self.tree is None:
+            return []
+        rows = []
+        for vhost in schema.vhosts(self.tree.tree):
+            rows += [self._row(self.hall, record) for record in schema.queues(self.tree.tree, vhost.name)]
+        return rows
+
+    def _row(self, hall: "Hall", record: "QueueRecord") -> dict[str, Any]:
+        handle = hall.catalogue.handles.get(record.id)
+        local = None if handle is None else handle.local
+        figures = None if local is None else local.statistics()
+        synchronised = {life.node for life in record.in_sync}
+        missing = {} if figures is None else {node: n for node, n in figures["missing"].items() if n}
+        waiting = record.state != "running"
+        mirrors = [life.node for life in record.mirrors if life != record.master]
+        return {
+            "vhost": record.vhost,
+            "name": record.name,
+            "master": None if waiting else record.master.node,
+            "mirrors": mirrors if record.is_mirrored else None,
+            "in_sync": [node for node in mirrors if node in synchronised] if record.is_mirrored else None,
+            "term": record.term_count,
+            "state": "syncing" if missing and not waiting and self._filling(record) else record.state,
+            "reason": record.reason or None,
+            "policy": record.policy,
+            "operator_policy": record.operator_policy,
+            "durable": record.durable,
+            "unsynchronised": {node: missing.get(node, 0) for node in mirrors if node not in synchronised},
+            "messages": None if figures is None else figures["messages"],
+            "messages_ready": None if figures is None else figures["messages_ready"],
+            "messages_unacknowledged": None if figures is None else figures["messages_unacked"],
+            "consumers": None if figures is None else figures["consumers"],
+        }
+
+    def _filling(self, record: "QueueRecord") -> bool:
+        return (record.definition or {}).get("ha-sync-mode") == "automatic"
+
+
+def _resident_bytes() -> int:
+    """Memory of this process; the peak where the system tells nothing better (macOS)."""
+    try:
+        with open(MEMORY_FILE, encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

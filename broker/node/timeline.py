@@ -1,0 +1,113 @@
+"""The time line of the cluster as this node saw it: who was lost, elected, promoted, synchronised.
+
+Decides which committed events become lines, in words for people, and keeps a bounded number of them in the node's
+folder. It must not decide anything that the events tell of.
+"""
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from broker.cluster.tree import Tree
+    from broker.cluster.watches import Change
+    from broker.world.clock import Clock
+    from broker.world.disk import Disk
+
+FILE = "events.json"
+EVENTS_MAX = 5000
+
+CAUSES = {"failure": "kill", "shutdown": "stop", "absent": "kill", "restart": "kill", "transfer": "operator"}
+"""Causes as commands name them; others stand for themselves."""
+
+
+class Timeline:
+    """Events of this node, oldest first."""
+
+    def __init__(self, node: str, clock: "Clock", disk: "Disk") -> None:
+        self._node = node
+        self._clock = clock
+        self._disk = disk
+        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
+        self._lost_ms: dict[str, int] = {}
+        self._fresh = trio.Event()
+        self._told = 0
+        self._zxid = 0
+
+    async def load(self) -> None:
+        """Take up what former lives wrote."""
+        try:
+            written = await self._disk.read(FILE)
+        except FileNotFoundError:
+            return
+        self._events.extend(json.loads(line) for line in written.splitlines())
+
+    def follow(self, tree: "Tree") -> None:
+        """Write down every event that is committed from now on."""
+        from broker.cluster.watches import EVENTS
+
+        tree.watches.add(EVENTS, lambda change: self._committed(tree.zxid, change))
+
+    def peer_lost(self, node: str) -> None:
+        """The link to a node broke: promotions after its death are counted from here."""
+        self._lost_ms[node] = self._clock.stamp_ms()
+
+    def tell(self, kind: str, text: str, **facts: Any) -> None:
+        """Something that only this node knows."""
+        self._told += 1
+        identity = f"{self._node}/{self._clock.stamp_ms()}/{self._told}"
+        self._append({"id": identity, "kind": kind, "text": text, **facts})
+
+    def since(self, after_ms: int) -> list[dict[str, Any]]:
+        """Events with a later stamp."""
+        return [event for event in self._events if event["stamp_ms"] > after_ms]
+
+    async def run(self) -> None:
+        """Keep the file in step, until cancelled."""
+        while True:
+            await self._fresh.wait()
+            self._fresh = trio.Event()
+            lines = [json.dumps(event, separators=(",", ":")).encode() for event in self._events]
+            await self._disk.replace(FILE, b"\n".join(lines) + b"\n")
+            await trio.sleep(0.5)  # many events at once are one write
+
+    def _committed(self, zxid: int, change: "Change") -> None:
+        if change.new is None:
+            return
+        facts: dict[str, Any] = json.loads(change.new)
+        self._told = self._told + 1 if zxid == self._zxid else 1
+        self._zxid = zxid
+        if "cause" in facts:
+            facts["cause"] = CAUSES.get(facts["cause"], facts["cause"])
+        if facts["kind"] == "promotion":
+            lost_ms = self._lost_ms.get(facts["from"])
+            facts["ms"] = 0 if lost_ms is None else self._clock.stamp_ms() - lost_ms
+            facts.setdefault("missing", 0)
+        self._append({"id": f"{zxid:x}/{self._told}", "text": _text(facts), **facts})
+
+    def _append(self, event: dict[str, Any]) -> None:
+        self._events.append({"stamp_ms": self._clock.stamp_ms(), "node": self._node, **event})
+        self._fresh.set()
+
+
+def _text(facts: dict[str, Any]) -> str:
+    """One line for people."""
+    queue = facts.get("queue")
+    match facts["kind"]:
+        case "promotion":
+            missing = f", {facts['missing']} messages missing" if facts["missing"] else ""
+            return f"queue {queue}: {facts['to']} promoted in place of {facts['from']} ({facts['cause']}){missing}"
+        case "life":
+            why = f" ({facts['why']})" if facts.get("why") else ""
+            return f"node {facts['node']}: life {facts['life']} {facts['change']}{why}"
+        case "sync":
+            why = f": {facts['why']}" if facts.get("why") else ""
+            return f"queue {queue}: mirror on {facts['node']} {facts['change']} the in-sync set{why}"
+        case "policy":
+            return f"policy {facts['name']} {facts['change']}"
+        case "cluster":
+            return f"cluster {facts.get('name', '')} {facts['change']}"
+    rest = " ".join(f"{name}={value}" for name, value in facts.items() if name != "kind")
+    return f"{facts['kind']} {rest}"

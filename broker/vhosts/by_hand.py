@@ -1,0 +1,99 @@
+"""Messages by hand: what `warren publish` and `warren get` do, without an AMQP client.
+
+Decides how a body given on a command line becomes a message, and how a message is shown. It must not know the road on
+which commands arrive.
+"""
+
+import base64
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.cluster.arguments import to_json
+from broker.vhosts.dead_letters import Burial
+from broker.wire import queue_frames as frames
+from broker.wire.content import assemble, body_of
+from broker.wire.message import Run, make_address, split_address
+from broker.wire.properties import Properties, traits_of_properties
+
+if TYPE_CHECKING:
+    from broker.vhosts.handle import Handle
+    from broker.vhosts.vhost import Vhost
+
+FRAME_MAX = 131072
+GET_MESSAGES_MAX = 1000
+
+
+class Tally(Burial):
+    """Counts what queues refuse."""
+
+    __slots__ = ("refused",)
+
+    def __init__(self, missing: int, done: trio.Event) -> None:
+        super().__init__(missing, done.set)
+        self.refused = 0
+
+    def refuse(self, start: int, stop: int) -> None:
+        """A queue did not take these."""
+        self.refused += stop - start
+
+
+async def publish(vhost: "Vhost", exchange: str, key: str, bodies: list[bytes], *, persistent: bool) -> dict[str, int]:
+    """Publish bodies and wait until every queue they go to has them safe."""
+    handles = vhost.find(exchange, key, {})
+    if not handles:
+        return {"published": 0, "unroutable": len(bodies), "refused": 0}
+    encoded = Properties(delivery_mode=2 if persistent else 1).encode()
+    contents = [assemble(1, encoded, body, FRAME_MAX) for body in bodies]
+    done = trio.Event()
+    tally = Tally(len(handles), done)
+    for handle in handles:
+        handle.publish(Run(contents, make_address(exchange, key), traits_of_properties(encoded)), tally)
+    await done.wait()
+    return {"published": len(bodies) - tally.refused, "unroutable": 0, "refused": tally.refused}
+
+
+async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
+    """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them."""
+    holder = handle.fetcher()
+    runs: list[Run] = []
+    remaining = 0
+    while len(runs) < min(count, GET_MESSAGES_MAX):
+        got = await handle.get(holder, holder.number)
+        if got is None:
+            remaining = 0
+            break
+        runs.append(got.run)
+        remaining = got.messages_ready
+    what = frames.REQUEUE if keep else frames.ACKNOWLEDGE
+    for run in reversed(runs):
+        handle.settle(holder, what, run.first, run.last)
+    handle.forget_fetcher(holder)
+    return [_shown(run) for run in runs], remaining
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    exchange, key = split_address(run.address)
+    content = run.contents[0]
+    properties = asdict(Properties.of(content))
+    return {
+        **encode_body(body_of(content)),
+        "exchange": exchange,
+        "key": key,
+        "redelivered": run.redelivered,
+        "properties": {name: to_json(value) for name, value in properties.items() if value is not None},
+    }
+
+
+def encode_body(body: bytes) -> dict[str, str]:
+    """A body as text, or as base64 if it is none."""
+    try:
+        return {"body": body.decode(), "encoding": "utf8"}
+    except UnicodeDecodeError:
+        return {"body": base64.b64encode(body).decode(), "encoding": "base64"}
+
+
+def decode_body(body: dict[str, str]) -> bytes:
+    """The reverse of encode_body."""
+    return base64.b64decode(body["body"]) if body["encoding"] == "base64" else body["body"].encode()
