@@ -53,10 +53,12 @@ class Channel:
         self.prefetch_count_new_consumers = 0
         self.prefetch_count_global = 0
         """At most so many unacknowledged deliveries on the whole channel; 0 = no limit."""
+        self.consumer_tags: set[str] = set()
+        """The tags in use on this channel."""
         self.starved: set[Starved] = set()
         """Consumers that found no room because of `prefetch_count_global`; `wake_starved` empties it."""
         self.transaction: Transaction | None = None
-        self._outlet = outlet
+        self.outlet = outlet
         self._unacked = Unacked()
         self._next_tag = 1
         self._frames: dict[tuple[bytes, bytes, bool], tuple[bytes, bytes]] = {}
@@ -77,21 +79,27 @@ class Channel:
             frames = self._frames[key] = deliver_frame(self.number, *key)
         contents = run.contents
         tag = self._take_tags(len(contents), run, source)
-        self._outlet.send(deliveries(*frames, tag, contents, self.number, self._outlet.frame_max))
+        self.outlet.send(deliveries(*frames, tag, contents, self.number, self.outlet.frame_max))
 
     def deliver_got(self, run: Run, source: Source | None, message_count: int) -> None:
         """Put the one message of the run into the outbox as the answer to basic.get."""
         exchange, routing_key = split_address(run.address)
         tag = self._take_tags(1, run, source)
         answer = BasicGetOk(tag, run.redelivered, exchange, routing_key, message_count)
-        content = rechannel(reframe(run.contents[0], self._outlet.frame_max), self.number)
-        self._outlet.send(answer.frame(self.number) + content)
+        content = rechannel(reframe(run.contents[0], self.outlet.frame_max), self.number)
+        self.outlet.send(answer.frame(self.number) + content)
 
     def returned(self, code: int, text: str, payload: bytes, contents: list[bytes]) -> None:
         """Send publishes back to the publisher; `payload` is the publish method's."""
         exchange, routing_key = split_address(payload[2:-1])
         frame = BasicReturn(code, text, exchange, routing_key).frame(self.number)
-        self._outlet.send(b"".join(frame + rechannel(content, self.number) for content in contents))
+        self.outlet.send(b"".join(frame + rechannel(content, self.number) for content in contents))
+
+    def cancel_consumer(self, tag: str) -> None:
+        """A consumer has ended without the client's doing: tell it, if it can hear it."""
+        self.consumer_tags.discard(tag)
+        if self.state == "open" and "consumer_cancel_notify" in self.outlet.capabilities:
+            self.outlet.send(BasicCancel(tag, nowait=True).frame(self.number))
 
     def _take_tags(self, count: int, run: Run, source: Source | None) -> int:
         tag = self._next_tag
@@ -102,13 +110,13 @@ class Channel:
 
     def cancel_consumer(self, tag: str) -> None:
         """The server ends a consumer; a client that announced consumer_cancel_notify is told."""
-        if self.state == "open" and "consumer_cancel_notify" in self._outlet.capabilities:
-            self._outlet.send(BasicCancel(tag, True).frame(self.number))
+        if self.state == "open" and "consumer_cancel_notify" in self.outlet.capabilities:
+            self.outlet.send(BasicCancel(tag, True).frame(self.number))
 
     @property
     def outlet(self) -> Outlet:
         """Where its bytes go."""
-        return self._outlet
+        return self.outlet
 
     # Answers to deliveries
 
@@ -169,7 +177,7 @@ class Channel:
         if self.transaction is not None:
             raise ChannelException(406, "cannot switch from tx to confirm mode")
         if self._confirms is None:
-            self._confirms = ConfirmLine(self.number, lambda: self._outlet.confirm_soon(self))
+            self._confirms = ConfirmLine(self.number, lambda: self.outlet.confirm_soon(self))
 
     def open_pending(self, count: int) -> Pending | None:
         """Number `count` publishes; None if nobody has asked for confirms. The caller sets `missing`."""
@@ -179,7 +187,7 @@ class Channel:
     def flush(self) -> None:
         """Put the confirms that are due into the outbox: called once at the end of a turn."""
         if self._confirms is not None and self.state == "open" and (frames := self._confirms.take_frames()):
-            self._outlet.send(frames)
+            self.outlet.send(frames)
 
     # Transactions
 

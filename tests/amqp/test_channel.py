@@ -15,6 +15,7 @@ class Outlet:
     """A connection that only collects."""
 
     frame_max = 4096
+    capabilities = frozenset({"consumer_cancel_notify"})
 
     def __init__(self):
         self.sent = bytearray()
@@ -82,6 +83,16 @@ def test_acknowledgements_in_a_row_stop_at_the_first_unknown_tag(channel):
     assert channel.acknowledge(2, 9, False) == [("queue", 101, 102)]
     with pytest.raises(ChannelException, match="unknown delivery tag 4"):
         channel.acknowledge(4, 9, False)
+
+
+def test_a_client_that_can_hear_it_is_told_of_a_consumers_end(channel, outlet):
+    channel.consumer_tags.add("c")
+    channel.cancel_consumer("c")
+    assert outlet.events()[0].payload == b"\1c\1"
+    assert not channel.consumer_tags
+    outlet.capabilities = frozenset()
+    channel.cancel_consumer("c")
+    assert not outlet.sent
 
 
 def test_a_limit_for_new_consumers_lifts_that_of_the_channel(channel):
