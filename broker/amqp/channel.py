@@ -108,16 +108,6 @@ class Channel:
             self._unacked.add(UnackedRun(tag, tag + count - 1, source, run.first))
         return tag
 
-    def cancel_consumer(self, tag: str) -> None:
-        """The server ends a consumer; a client that announced consumer_cancel_notify is told."""
-        if self.state == "open" and "consumer_cancel_notify" in self.outlet.capabilities:
-            self.outlet.send(BasicCancel(tag, True).frame(self.number))
-
-    @property
-    def outlet(self) -> Outlet:
-        """Where its bytes go."""
-        return self.outlet
-
     # Answers to deliveries
 
     @property
