@@ -1,15 +1,16 @@
 """When a message is too old, and when a queue has been unused for too long.
 
-Decides due times in wall milliseconds. It must not know where the messages stand: the queue asks about the run at its
-head, because nothing expires behind an unexpired head (RabbitMQ, "Time-To-Live and Expiration").
+Decides due times in wall milliseconds. Only the heads of lines are looked at, because nothing expires behind an
+unexpired head (RabbitMQ, "Time-To-Live and Expiration"). It must not know what becomes of what expired.
 """
 
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from broker.queues.line import Line
     from broker.wire.message import Run
 
 
@@ -49,6 +50,22 @@ class MessageExpiry:
         if ttl_ms is None or (own_ms is not None and own_ms < ttl_ms):
             ttl_ms = own_ms
         return None if ttl_ms is None else run.stamp_ms + ttl_ms
+
+    def next_due_ms(self, lines: "Iterable[Line]") -> int | None:
+        """Wall time at which the first of the lines' heads expires."""
+        if not self.may_expire:
+            return None
+        dues = [self.due_ms(head) for line in lines if (head := line.head()) is not None]
+        return min((due for due in dues if due is not None), default=None)
+
+    def take_due(self, lines: "Iterable[Line]", stamp_ms: int) -> "Iterator[Run]":
+        """Take from the heads of the lines what is due."""
+        for line in lines:
+            while (head := line.head()) is not None:
+                due = self.due_ms(head)
+                if due is None or due > stamp_ms:
+                    break
+                yield line.drop_head(len(head.contents))
 
 
 class QueueExpiry:

@@ -6,6 +6,7 @@ middle are found by bisection. There is nothing per message but its bytes. It mu
 """
 
 from bisect import bisect_right
+from heapq import merge
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -212,6 +213,11 @@ class Line:
         """The line itself, as the only one (see `Levels`)."""
         return [self]
 
+    def first_closed(self) -> int:
+        """The first position behind `open_upto`; there must be one."""
+        mark = self.open_upto or 0
+        return next(max(run.first, mark + 1) for run in self.runs() if run.last > mark)
+
     def between(self, first: int, last: int) -> "Iterator[Run]":
         """What is here of the positions first..last, in order. The line must not change meanwhile."""
         self._trim()
@@ -223,10 +229,7 @@ class Line:
 
     def ranges(self) -> list[tuple[int, int]]:
         """The living positions as ranges (first, last), as few as possible."""
-        ranges: list[tuple[int, int]] = []
-        for run in self.runs():
-            join_range(ranges, run.first, run.last)
-        return ranges
+        return ranges_of(self.runs())
 
     def flag_redelivered(self, upto: int) -> None:
         """Mark everything up to this position as delivered before."""
@@ -298,6 +301,19 @@ class Line:
 def bytes_of(run: Run) -> int:
     """Bytes of the bodies of a run."""
     return sum(map(body_size, run.contents))
+
+
+def merged(several: "Iterable[Iterator[Run]]") -> "Iterator[Run]":
+    """The runs of several lines in one order; no two lines hold the same position."""
+    return merge(*several, key=_first_of)
+
+
+def ranges_of(runs: "Iterable[Run]") -> list[tuple[int, int]]:
+    """The positions of runs in order, as ranges (first, last), as few as possible."""
+    ranges: list[tuple[int, int]] = []
+    for run in runs:
+        join_range(ranges, run.first, run.last)
+    return ranges
 
 
 def join_range(ranges: list[tuple[int, int]], first: int, last: int) -> None:

@@ -7,8 +7,6 @@ in its outboxes what settled and what died, and its owner reads them (`take_sett
 Time is wall milliseconds (`stamp_ms`), as expiry outlives a node; the newest one heard counts.
 """
 
-from heapq import merge
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from broker.queues.consumers import Consumer, Consumers
@@ -16,7 +14,7 @@ from broker.queues.counters import Counters
 from broker.queues.departures import Departures
 from broker.queues.expiry import MessageExpiry, QueueExpiry
 from broker.queues.limits import Limits
-from broker.queues.line import Line, join_range
+from broker.queues.line import Line, merged, ranges_of
 from broker.queues.priority import Levels
 from broker.queues.unacked import Unacked
 
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from broker.queues.dead_letter import DeadLetter
     from broker.queues.settings import Settings
     from broker.wire.message import Run
-
-_first_of = attrgetter("first")
 
 
 class Queue:
@@ -63,8 +59,7 @@ class Queue:
         overflow did not let in whole, the messages from the returned index on were refused.
         """
         self._stamp_ms = stamp_ms
-        if self._expiry.may_expire:
-            self._expire()
+        self._expire()
         if self._refusing:
             return self._publish_what_fits(run)
         self._enter(run)
@@ -173,11 +168,7 @@ class Queue:
 
     def first_closed(self, level: int) -> int:
         """The first ready position of this level behind its mark; there must be one."""
-        line = self._ready.lines()[level]
-        first = next((run for run in line.runs() if run.last > (line.open_upto or 0)), None)
-        if first is None:
-            raise ValueError(f"level {level} has nothing behind its mark")
-        return max(first.first, (line.open_upto or 0) + 1)
+        return self._ready.lines()[level].first_closed()
 
     def room(self) -> int:
         """How many messages the consumer whose turn it is may get; 0 if nobody has room."""
@@ -231,14 +222,10 @@ class Queue:
 
     def deadline_ms(self) -> int | None:
         """Wall time at which `tick` should be called; 0 is at once, None never as things stand."""
-        due = None if self.consumers or self.expired else self._unused.due_ms()
-        if self._expiry.may_expire:
-            for line in self._ready.lines():
-                head = line.head()
-                head_due = None if head is None else self._expiry.due_ms(head)
-                if head_due is not None and (due is None or head_due < due):
-                    due = head_due
-        return due
+        dues = [self._expiry.next_due_ms(self._ready.lines())]
+        if not self.consumers and not self.expired:
+            dues.append(self._unused.due_ms())
+        return min((due for due in dues if due is not None), default=None)
 
     # -- outboxes and looks ------------------------------------------------------------------------------------------
 
@@ -274,15 +261,13 @@ class Queue:
 
         The queue must not change while this is read.
         """
-        lines = [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
-        return merge(*(line.runs() for line in lines), key=_first_of)
+        return merged(line.runs() for line in self._lines())
 
     def between(self, first: int, last: int, bytes_max: int) -> "list[Run]":
         """What lives at first..last, by position; ends with the run that reaches `bytes_max`."""
-        lines = [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
         found: list[Run] = []
         size = 0
-        for run in merge(*(line.between(first, last) for line in lines), key=_first_of):
+        for run in merged(line.between(first, last) for line in self._lines()):
             found.append(run)
             size += sum(map(len, run.contents))
             if size >= bytes_max:
@@ -291,10 +276,7 @@ class Queue:
 
     def living_ranges(self) -> list[tuple[int, int]]:
         """The positions that live, as ranges (first, last)."""
-        ranges: list[tuple[int, int]] = []
-        for run in self.living():
-            join_range(ranges, run.first, run.last)
-        return ranges
+        return ranges_of(self.living())
 
     def statistics(self) -> dict[str, int]:
         """Everything that can be counted."""
@@ -312,6 +294,9 @@ class Queue:
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _lines(self) -> list[Line]:
+        return [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
 
     def _enter(self, run: "Run") -> None:
         """Give the run its place, and to a consumer at once if nobody stands before it."""
@@ -396,15 +381,10 @@ class Queue:
 
     def _expire(self) -> None:
         """Bury what is due at the head of each level."""
-        if not self._expiry.may_expire:
-            return
-        for line in self._ready.lines():
-            while (head := line.head()) is not None:
-                due = self._expiry.due_ms(head)
-                if due is None or due > self._stamp_ms:
-                    break
-                self.counters.expired += len(head.contents)
-                self._departures.bury(line.drop_head(len(head.contents)), "expired", self.settings)
+        if self._expiry.may_expire:
+            for run in self._expiry.take_due(self._ready.lines(), self._stamp_ms):
+                self.counters.expired += len(run.contents)
+                self._departures.bury(run, "expired", self.settings)
 
     def _shed(self) -> None:
         """Bury from the head what is too much."""

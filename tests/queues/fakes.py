@@ -1,9 +1,14 @@
 """Messages and consumers for the tests of queues."""
 
+from typing import TYPE_CHECKING
+
 from broker.queues.consumers import Consumer
 from broker.wire.content import make_content
 from broker.wire.message import Run, Traits, make_address
 from broker.wire.properties import Properties
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ADDRESS = make_address("", "q")
 PLAIN = Traits()
@@ -42,7 +47,7 @@ class FakeConsumer(Consumer):
         self.arguments = {}
         self.window = window
         self.runs: list[Run] = []
-        self.farewell: str | None = None
+        self.on_delivery: Callable[[Run], None] = lambda run: None
 
     def room(self) -> int:
         return self.window
@@ -51,9 +56,7 @@ class FakeConsumer(Consumer):
         assert 0 < len(run.contents) <= self.window
         self.window -= len(run.contents)
         self.runs.append(run)
-
-    def cancelled(self, why: str) -> None:
-        self.farewell = why
+        self.on_delivery(run)
 
     def take(self) -> list[int]:
         """Positions delivered since the last call."""
