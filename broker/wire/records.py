@@ -8,7 +8,7 @@ then the kind's own body. The checksum covers everything behind it and is seeded
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
@@ -189,7 +189,7 @@ def encode_publish(queue_id: int, term: int, run: Run) -> bytes:
     uniform = sizes.pop() if len(sizes) == 1 else 0
     lengths = b"" if uniform else struct.pack(f">{len(contents)}I", *map(len, contents))
     fixed = _PUBLISH.pack(run.first, run.stamp_ms, flags, run.traits.priority, len(contents), uniform, len(extra))
-    return _seal(Publish.KIND, queue_id, term, [fixed, run.address, extra, lengths, *contents])
+    return _seal(Publish.KIND, queue_id, term, b"".join((fixed, run.address, extra, lengths)), contents)
 
 
 def encode(record: Record) -> bytes:
@@ -213,16 +213,17 @@ def encode(record: Record) -> bytes:
             queue_id, term, body = number, offset, b""
         case Gone(number):
             queue_id, term, body = number, 0, b""
-    return _seal(record.KIND, queue_id, term, [body])
+    return _seal(record.KIND, queue_id, term, body)
 
 
-def _seal(kind: int, queue_id: int, term: int, parts: list[bytes | bytearray]) -> bytes:
-    """Head, checksum and the parts of the body in one piece."""
-    size = HEAD_BYTES + sum(map(len, parts))
-    checked = _CHECKED_HEAD.pack(size, queue_id, term)
+def _seal(kind: int, queue_id: int, term: int, body: bytes, contents: Sequence[bytes] = ()) -> bytes:
+    """Head, checksum, body and contents in one piece."""
     # Joined twice on purpose: freeing the first copy before the second is made is faster than keeping both.
-    crc = crc32(b"".join(parts), crc32(checked, VERSION << 8 | kind))
-    return b"".join((_UNCHECKED_HEAD.pack(MAGIC, VERSION, kind, crc), checked, *parts))
+    joined = b"".join(contents)
+    checked = _CHECKED_HEAD.pack(HEAD_BYTES + len(body) + len(joined), queue_id, term) + body
+    crc = crc32(joined, crc32(checked, VERSION << 8 | kind))
+    del joined
+    return b"".join((_UNCHECKED_HEAD.pack(MAGIC, VERSION, kind, crc), checked, *contents))
 
 
 def _put_extra(extra: bytearray, run: Run) -> int:

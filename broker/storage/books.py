@@ -1,0 +1,320 @@
+"""What the journal's records add up to: per queue what is in force, per segment what still needs it.
+
+Decides which segments may go, and which records must be written again before one does. It must not know files, waiting
+or time. Reading all segments in use from the first record to the last must give what the live books say; everything
+here keeps that sentence true (DESIGN S4, S14, and `Settle kills what was written before it`):
+
+* A segment goes only without living messages, and after its settles of messages that lie dead in other segments, the
+  last copy of any state (terms, marks, holes, origins, the highest position) and drops still needed were written again.
+* A position that is published again (catch-up fills a hole, a term was cut back) lives again: no older settle of it is
+  ever written again behind it.
+* Drop voids a queue up to that point. If the queue comes back, its drop stays until nothing older mentions the queue.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+
+from broker.storage.holdings import Holdings
+from broker.storage.ranges import Ranges
+from broker.storage.segments import Segment
+from broker.wire.records import (
+    Drop,
+    Hole,
+    Mark,
+    Origin,
+    Outline,
+    PositionRanges,
+    Publish,
+    QueueRecord,
+    Settle,
+    Term,
+)
+
+POSITION_MAX = 2**64 - 1
+HOLES, LAST = "holes", "last"
+Slot = str | tuple[str, str | int]
+"""A piece of an account's state: HOLES, LAST, ("term", term), ("mark", level) or ("origin", origin)."""
+
+_PUBLISHES = (Publish, Outline)
+
+
+class Account:
+    """One queue: what of it is in force on this disk."""
+
+    __slots__ = (
+        "dropped",
+        "holdings",
+        "holes",
+        "homes",
+        "last",
+        "latest",
+        "marks",
+        "mentions",
+        "origins",
+        "queue_id",
+        "term",
+        "terms",
+        "unreleased",
+    )
+
+    def __init__(self, queue_id: int) -> None:
+        self.queue_id = queue_id
+        self.mentions: set[int] = set()  # numbers of the segments that have records of this queue, drops apart
+        self.clear()
+
+    def clear(self) -> None:
+        """As if nothing had been written; only what mentions the queue is still there."""
+        self.dropped = False
+        self.latest: Segment | None = None  # the segment last noted in `mentions`
+        self.holdings = Holdings()
+        self.unreleased = Ranges()  # settled here, but not yet everywhere: still to be kept (S14)
+        self.last = 0  # the highest position that was ever used
+        self.term = 0  # the highest term seen
+        self.terms: list[tuple[int, int]] = []  # (term, first position), both ascending
+        self.marks: dict[int, int] = {}  # level -> upto
+        self.holes: PositionRanges = []
+        self.origins: dict[str, tuple[int, PositionRanges]] = {}  # origin -> highest taken, refused
+        self.homes: dict[Slot, Segment] = {}  # where the last copy of each piece of state is
+
+    def owner(self, position: int) -> int:
+        """The term that owns the position; 0 if none was noted."""
+        return next((term for term, first in reversed(self.terms) if first <= position), 0)
+
+    @property
+    def next_position(self) -> int:
+        """The lowest position that was never used."""
+        return max(self.last + 1, self.terms[-1][1] if self.terms else 1)
+
+
+class Books:
+    """All queues and all segments in use."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[int, Account] = {}
+        self.segments: dict[int, Segment] = {}
+        self.emptied: set[Segment] = set()  # closed and without living messages: candidates for going
+
+    def open(self, number: int) -> Segment:
+        """A new segment, into which records go from now on."""
+        segment = self.segments[number] = Segment(number)
+        return segment
+
+    def close(self, segment: Segment) -> None:
+        """No record goes into the segment any more."""
+        segment.closed = True
+        if not segment.living:
+            self.emptied.add(segment)
+
+    # -- noting records, in the order of the log -----------------------------------------------------------------------
+
+    def note(self, record: QueueRecord | Outline, segment: Segment, *, again: bool = False) -> None:
+        """The record stands at the end of `segment`; `again` if only to save it from a segment that goes."""
+        account = self.accounts.get(record.queue_id)
+        if account is None:
+            account = self.accounts[record.queue_id] = Account(record.queue_id)
+        if isinstance(record, Drop):
+            self._note_drop(account, segment)
+            return
+        if account.latest is not segment:
+            account.latest = segment
+            account.dropped = False
+            account.mentions.add(segment.number)
+            segment.mentions.add(account.queue_id)
+        if isinstance(record, Term):
+            self._note_term(account, record, segment)
+            return
+        if record.term > account.term:
+            account.term = record.term
+        if isinstance(record, _PUBLISHES):
+            self._note_publish(account, record, segment, again=again)
+        elif isinstance(record, Settle):
+            self._note_settle(account, record, segment, again=again)
+        else:
+            self._note_state(account, record, segment)
+
+    def settled(self, queue_id: int, ranges: PositionRanges) -> None:
+        """Every copy that counts has these settles: the messages need no disk any more."""
+        account = self.accounts.get(queue_id)
+        if account is not None:
+            for first, last in ranges:
+                account.unreleased.remove(first, last)
+                self._lost_last(account.holdings.take(first, last))
+
+    def _note_publish(self, account: Account, record: Publish | Outline, segment: Segment, *, again: bool) -> None:
+        if isinstance(record, Outline):
+            first, count, origin, sequence = record.first, record.count, record.origin, record.sequence
+        else:
+            run = record.run
+            first, count, origin, sequence = run.first, len(run.contents), run.origin, run.sequence
+        last = first + count - 1
+        segment.taken += count
+        published = segment.published.get(account.queue_id)
+        if published is None:
+            published = segment.published[account.queue_id] = Ranges()
+        published.add(first, last)
+        if account.terms and record.term < account.terms[-1][0]:
+            last = self._owned_upto(account, record.term, first, last)
+            if last < first:
+                return
+        if first <= account.last and not again:  # a copy was made of living messages, so no settle is about them
+            self._revive(account, first, last)
+        self._lost_last(account.holdings.put(first, last, record.term, segment))
+        if last > account.last:
+            account.last = last
+            account.homes[LAST] = segment
+        if origin is not None and not again:
+            highest, refused = account.origins.get(origin, (0, []))
+            account.origins[origin] = (max(highest, sequence + count - 1), refused)
+            account.homes["origin", origin] = segment
+
+    def _note_settle(self, account: Account, record: Settle, segment: Segment, *, again: bool) -> None:
+        settled = segment.settled.get(account.queue_id)
+        if settled is None:
+            settled = segment.settled[account.queue_id] = Ranges()
+        for first, last in record.ranges:
+            settled.add(first, last)
+            if not again:
+                account.unreleased.add(first, last)
+            if last >= account.last:
+                account.last = last
+                account.homes[LAST] = segment
+
+    @staticmethod
+    def _note_state(account: Account, record: Mark | Hole | Origin, segment: Segment) -> None:
+        slot: Slot
+        match record:
+            case Mark():
+                account.marks[record.level] = record.upto
+                slot = ("mark", record.level)
+            case Hole():
+                account.holes = list(record.ranges)
+                slot = HOLES
+            case Origin():
+                slot = ("origin", record.origin)
+                if not record.highest:
+                    # Not held on to: an older record of a forgotten origin may come to light again after a restart.
+                    account.origins.pop(record.origin, None)
+                    account.homes.pop(slot, None)
+                    return
+                account.origins[record.origin] = (record.highest, list(record.refused))
+        account.homes[slot] = segment
+
+    def _note_term(self, account: Account, record: Term, segment: Segment) -> None:
+        # Above its first position the older terms' messages are void at once: the copies that count never had them.
+        term, first = record.term, record.first
+        self._lost_last(account.holdings.take(first, POSITION_MAX, below_term=term))
+        if any(later > term and start <= first for later, start in account.terms):
+            return  # an old fact that owns nothing any more
+        for void in [entry for entry in account.terms if entry[0] < term and entry[1] >= first]:
+            account.terms.remove(void)
+            del account.homes["term", void[0]]
+        if (term, first) not in account.terms:
+            insort(account.terms, (term, first))  # terms written again come behind newer ones
+        account.homes["term", term] = segment
+        if term > account.term:
+            account.term = term
+            account.last = min(account.last, first - 1)
+            self._revive(account, first, POSITION_MAX)  # settles of what is void must not meet what will stand there
+
+    def _note_drop(self, account: Account, segment: Segment) -> None:
+        self._lost_last(account.holdings.take(0, POSITION_MAX))
+        for number in account.mentions:
+            mentioning = self.segments[number]
+            mentioning.settled.pop(account.queue_id, None)
+            mentioning.published.pop(account.queue_id, None)
+        account.clear()
+        account.dropped = True
+        segment.drops.add(account.queue_id)
+
+    @staticmethod
+    def _owned_upto(account: Account, term: int, first: int, last: int) -> int:
+        """The last of the positions that no later term owns."""
+        return min([last, *(start - 1 for later, start in account.terms if later > term)])
+
+    def _revive(self, account: Account, first: int, last: int) -> None:
+        account.unreleased.remove(first, last)
+        for number in account.mentions:
+            settled = self.segments[number].settled.get(account.queue_id)
+            if settled is not None:
+                settled.remove(first, last)
+
+    # -- letting segments go -------------------------------------------------------------------------------------------
+
+    def ready_to_go(self) -> list[Segment]:
+        """Closed segments that nothing keeps, oldest first."""
+        return sorted((segment for segment in self.emptied if not self._pinned(segment)), key=lambda s: s.number)
+
+    def forget(self, segment: Segment) -> list[QueueRecord]:
+        """The segment goes; returns what must be written (and noted) again, together with the news that it went."""
+        assert segment.closed
+        assert not segment.living
+        del self.segments[segment.number]
+        self.emptied.discard(segment)
+        again: list[QueueRecord] = []
+        for queue_id in sorted(segment.mentions | segment.drops):
+            account = self.accounts[queue_id]
+            account.mentions.discard(segment.number)
+            if not account.dropped:
+                again += self._settles_needed(account, segment)
+                again += self._state_at_home(account, segment)
+            elif not account.mentions:
+                if not any(queue_id in other.drops for other in self.segments.values()):
+                    del self.accounts[queue_id]
+            elif queue_id in segment.drops:
+                again.append(Drop(queue_id))
+        return again
+
+    def worth_compacting(self, spare_bytes: int) -> Segment | None:
+        """The closed segment with the least life in it, if what is dead outweighs the living by `spare_bytes`."""
+        closed = [segment for segment in self.segments.values() if segment.closed and segment.living]
+        damaged = next((segment for segment in closed if segment.damaged), None)
+        if damaged is not None or not closed:
+            return damaged
+        used = sum(segment.size_bytes for segment in self.segments.values())
+        living = sum(segment.living_bytes for segment in closed)
+        if used <= 2 * living + spare_bytes:
+            return None
+        least = min(closed, key=lambda segment: segment.living / segment.taken)
+        return least if 2 * least.living < least.taken else None
+
+    def _lost_last(self, emptied: list[Segment]) -> None:
+        self.emptied.update(segment for segment in emptied if segment.closed)
+
+    def _pinned(self, segment: Segment) -> bool:
+        """Whether a drop here is still needed though the queue is back."""
+        return any(
+            not account.dropped and any(number < segment.number for number in account.mentions)
+            for account in (self.accounts[queue_id] for queue_id in segment.drops)
+        )
+
+    def _settles_needed(self, account: Account, segment: Segment) -> Iterator[Settle]:
+        settled = segment.settled.get(account.queue_id)
+        if settled is None:
+            return
+        needed = Ranges()
+        for number in account.mentions:
+            published = self.segments[number].published.get(account.queue_id)
+            if published is not None:
+                for first, last in settled.shared_with(published):
+                    needed.add(first, last)
+        if needed:
+            yield Settle(account.queue_id, account.term, list(needed))
+
+    def _state_at_home(self, account: Account, segment: Segment) -> Iterator[QueueRecord]:
+        queue_id = account.queue_id
+        for slot in [slot for slot, home in account.homes.items() if home is segment]:
+            match slot:
+                case ("term", int(number)):
+                    yield from (Term(queue_id, term, first) for term, first in account.terms if term == number)
+                case "holes":
+                    yield Hole(queue_id, account.term, account.holes)
+                case "last":
+                    held = account.holdings.within(account.last, account.last)
+                    if held:
+                        account.homes[LAST] = held[0].segment
+                    elif account.last:
+                        yield Settle(queue_id, account.term, [(account.last, account.last)])
+                case ("mark", int(level)):
+                    yield Mark(queue_id, account.term, level, account.marks[level])
+                case ("origin", str(origin)):
+                    yield Origin(queue_id, account.term, origin, *account.origins[origin])

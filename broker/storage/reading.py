@@ -1,0 +1,145 @@
+"""Reading a segment back, whatever happened to it.
+
+Decides which bytes of a file are records, which are the torn tail of a writer that died, and which are damage. It must
+not know what the records add up to. Everything before a Batch was synced before the batch was written, so a bad record
+with a sound batch behind it was once good: damage, to be reported. One without, in the last segment, was never
+synced: it and what follows is cut. Behind damage reading goes on where records follow one another without a gap up to
+the next batch; so bytes inside a message are not taken for records, though they may look like some.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from broker.storage.books import Books
+from broker.storage.ranges import Ranges
+from broker.storage.segments import Segment
+from broker.wire.records import (
+    MAGIC,
+    VERSION,
+    Batch,
+    DamagedRecord,
+    Opening,
+    Outline,
+    Publish,
+    Record,
+    TornRecord,
+    decode,
+    skim,
+)
+
+_BATCH_START = MAGIC + bytes((VERSION, Batch.KIND))
+
+
+@dataclass(slots=True)
+class Gap:
+    """Bytes of a segment that were records once."""
+
+    offset: int
+    length: int
+    why: str
+
+
+class Scan:
+    """Iterate once: (offset, record) of every sound record in order, a publish as its outline.
+
+    Afterwards `gaps` has the damage, and `end` is where the sound bytes end: behind it lies the torn tail of a segment
+    that was not closed. UnknownRecord climbs: these are the files of a newer release.
+    """
+
+    def __init__(self, data: bytes, number: int, *, closed: bool) -> None:
+        self._data = data
+        self._number = number
+        self._closed = closed
+        self.gaps: list[Gap] = []
+        self.end = 0
+
+    def __iter__(self) -> Iterator[tuple[int, Record | Outline]]:
+        while self.end < len(self._data):
+            offset = self.end
+            try:
+                record, end = self._read(offset)
+            except (TornRecord, DamagedRecord) as error:
+                resume = self._resume_behind(offset)
+                if resume is None:
+                    return
+                self.gaps.append(Gap(offset, resume - offset, str(error)))
+                self.end = resume
+                continue
+            yield offset, record
+            self.end = end
+
+    def _read(self, offset: int) -> tuple[Record | Outline, int]:
+        record, end = skim(self._data, offset)
+        expected = (self._number, offset)
+        if (isinstance(record, Batch) and (record.number, record.offset) != expected) or (
+            isinstance(record, Opening) and (record.number, 0) != expected
+        ):
+            raise DamagedRecord(f"the record at {offset} belongs to another place")
+        return record, end
+
+    def _resume_behind(self, offset: int) -> int | None:
+        """Where sound records go on; None if nothing that was synced lies behind."""
+        stop = self._next_batch(offset + 1)
+        if stop is None:
+            if not self._closed:
+                return None
+            stop = len(self._data)
+        candidate = self._data.find(MAGIC, offset + 1, stop)
+        while candidate != -1:
+            if self._is_chain(candidate, stop):
+                return candidate
+            candidate = self._data.find(MAGIC, candidate + 1, stop)
+        return stop
+
+    def _next_batch(self, offset: int) -> int | None:
+        offset = self._data.find(_BATCH_START, offset)
+        while offset != -1:
+            if self._is_sound(offset):
+                return offset
+            offset = self._data.find(_BATCH_START, offset + 1)
+        return None
+
+    def _is_sound(self, offset: int) -> bool:
+        try:
+            self._read(offset)
+        except (TornRecord, DamagedRecord):
+            return False
+        return True
+
+    def _is_chain(self, offset: int, stop: int) -> bool:
+        """Whether records follow one another from here exactly to there."""
+        try:
+            while offset < stop:
+                _, offset = self._read(offset)
+        except (TornRecord, DamagedRecord):
+            return False
+        return offset == stop
+
+
+def living_publishes(scan: Scan, data: bytes, segment: Segment, books: Books) -> Iterator[Publish | None]:
+    """What lives in the segment according to the books, record by record (None for a record without), cut to it.
+
+    The books may change between two steps: each step looks anew. Of two copies in the segment the first is taken.
+    """
+    given: dict[int, Ranges] = {}
+    for offset, outline in scan:
+        if not isinstance(outline, Outline):
+            continue
+        account = books.accounts.get(outline.queue_id)
+        stretches = account.holdings.within(outline.first, outline.last) if account is not None else []
+        wanted = Ranges()
+        for stretch in stretches:
+            if stretch.segment is segment and stretch.term == outline.term:
+                wanted.add(stretch.first, stretch.last)
+        taken = given.setdefault(outline.queue_id, Ranges())
+        for first, last in taken.within(outline.first, outline.last):
+            wanted.remove(first, last)
+        if wanted:
+            whole, _ = decode(data, offset)
+            assert isinstance(whole, Publish)
+            for first, last in wanted:
+                taken.add(first, last)
+                run = whole.run.cut(first - outline.first, last + 1 - outline.first)
+                yield Publish(outline.queue_id, outline.term, run)
+        else:
+            yield None
