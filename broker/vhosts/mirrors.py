@@ -143,7 +143,7 @@ class Mirrors:
             return
         if follower.stated:
             return
-        local.master.note_settled()
+        local.flush()
         automatic = self._is_automatic(self._records[statement.queue_id], peer)
         for raw in catch_up.receive_statement(local.master, follower, statement, automatic=automatic):
             follower.sent = self._switchboard.send(peer, frames.RECORD, raw)

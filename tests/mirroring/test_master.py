@@ -1,0 +1,128 @@
+"""A message is confirmed when every member has it, and delivered before only where the mark allows (S1, S7)."""
+
+from broker.mirroring.copy import Copy
+from broker.mirroring.follower import Follower
+from tests.mirroring.lane import Cluster, Replica, Taker, run_of
+
+
+def test_a_confirm_waits_for_the_own_disk_and_every_member() -> None:
+    cluster = Cluster(["n2", "n3"])
+    cluster.settle_down()
+    _, note = cluster.master.publish(run_of("a", "b"), 0)
+    cluster.ship()
+    cluster.replicas["n2"].read()
+    cluster.acknowledge("n2")
+    cluster.sync()
+    assert cluster.master.confirmed_note < note
+    cluster.replicas["n3"].read()
+    cluster.acknowledge("n3")
+    assert cluster.master.confirmed_note >= note
+
+
+def test_the_own_disk_is_a_witness_like_any_other() -> None:
+    cluster = Cluster(["n2"])
+    cluster.settle_down()
+    _, note = cluster.master.publish(run_of("a"), 0)
+    cluster.ship()
+    cluster.replicas["n2"].read()
+    cluster.acknowledge("n2")
+    assert cluster.master.confirmed_note < note
+    cluster.sync()
+    assert cluster.master.confirmed_note >= note
+
+
+def test_a_member_without_a_link_is_waited_for() -> None:
+    cluster = Cluster(["n2"])
+    cluster.settle_down()
+    cluster.master.witnesses.member_nodes.add("n3")
+    _, note = cluster.master.publish(run_of("a"), 0)
+    cluster.ship()
+    cluster.sync()
+    cluster.replicas["n2"].read()
+    cluster.acknowledge("n2")
+    assert cluster.master.confirmed_note < note
+    cluster.master.witnesses.member_nodes.discard("n3")  # its removal was committed
+    cluster.master.advance(cluster.synced)
+    assert cluster.master.confirmed_note >= note
+
+
+def test_a_mirror_whose_entry_is_proposed_counts_already() -> None:
+    cluster = Cluster(["n2"])
+    cluster.join(Replica("n3", Copy(1, True)), member=False)
+    cluster.settle_down()
+    follower = cluster.master.witnesses.followers["n3"]
+    follower.entering = True
+    _, note = cluster.master.publish(run_of("a"), 0)
+    cluster.ship()
+    cluster.sync()
+    cluster.replicas["n2"].read()
+    cluster.acknowledge("n2")
+    assert cluster.master.confirmed_note < note
+    cluster.replicas["n3"].read()
+    cluster.acknowledge("n3")
+    assert cluster.master.confirmed_note >= note
+
+
+def test_a_mirror_that_follows_a_newer_term_counts_for_nothing() -> None:
+    cluster = Cluster(["n2"])
+    cluster.settle_down()
+    _, note = cluster.master.publish(run_of("a"), 0)
+    cluster.ship()
+    cluster.sync()
+    cluster.master.witnesses.followers["n2"].refused = True
+    cluster.replicas["n2"].read()
+    cluster.acknowledge("n2")
+    assert cluster.master.confirmed_note < note
+
+
+def test_a_waiting_consumer_is_served_before_the_mirrors_answer_and_the_mark_goes_ahead() -> None:
+    cluster = Cluster(["n2"])
+    taker = Taker()
+    cluster.master.queue.consume(taker)
+    cluster.settle_down()
+    cluster.master.publish(run_of("a", "b"), 0)
+    assert [len(run.contents) for run in taker.got] == [2]
+    cluster.ship()
+    replica = cluster.replicas["n2"]
+    replica.read(1)
+    assert replica.mirror.copy.marks[0] == 2
+    assert len(replica.mirror.copy.line) == 0
+
+
+def test_a_backlog_is_announced_before_it_is_delivered() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.publish(run_of("a", "b", "c"), 0)
+    cluster.settle_down()
+    taker = Taker(window=2)
+    cluster.master.queue.consume(taker)
+    cluster.master.queue.pump()
+    cluster.ship()
+    assert taker.got == []
+    cluster.sync()
+    assert taker.got == []
+    cluster.replicas["n2"].read()
+    cluster.acknowledge("n2")
+    assert sum(len(run.contents) for run in taker.got) == 2
+
+
+def test_what_no_consumer_can_have_seen_is_not_flagged_after_promotion() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.publish(run_of("a", "b", "c"), 0)
+    cluster.settle_down()
+    taker = Taker(window=1)
+    cluster.master.queue.consume(taker)
+    cluster.master.queue.pump()
+    cluster.settle_down()
+    heir = Cluster([], copy=cluster.replicas["n2"].mirror.copy, term=20)
+    late = Taker()
+    heir.master.queue.consume(late)
+    heir.master.queue.pump()
+    heir.settle_down()
+    flags = [run.redelivered for run in late.got for _ in run.contents]
+    assert flags == [True, False, False]
+
+
+def test_a_follower_made_anew_is_not_joined() -> None:
+    follower = Follower("n2", 1)
+    assert not follower.joined
+    assert not follower.complete

@@ -1,0 +1,163 @@
+"""A mirror follows one term, refuses lower ones, and becomes equal to its master whatever happened before (S4, S5)."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.mirroring.copy import Copy
+from broker.mirroring.mirror import Mirror, Offer
+from broker.wire import records
+from broker.wire.content import body_of
+from tests.mirroring.lane import Cluster, Replica, Taker, run_of
+
+
+def bodies(copy: Copy) -> list[str]:
+    return [body_of(content).decode() for run in copy.line.runs() for content in run.contents]
+
+
+def master_bodies(cluster: Cluster) -> list[str]:
+    return [body_of(content).decode() for run in cluster.master.queue.living() for content in run.contents]
+
+
+def test_a_lower_term_is_refused_by_name_of_the_promised_one() -> None:
+    mirror = Mirror(Copy(1, True))
+    mirror.receive_offer(Offer(1, 12, [(12, 1)], 1))
+    statement, _ = mirror.receive_offer(Offer(1, 9, [(9, 1)], 1))
+    assert statement.refused == 12
+    assert mirror.term == 12
+
+
+def test_a_record_of_another_term_is_not_applied() -> None:
+    mirror = Mirror(Copy(1, True))
+    mirror.receive_offer(Offer(1, 12, [(12, 1)], 1))
+    run = run_of("late")
+    run.first = 1
+    record = records.Publish(1, 9, run)
+    assert not mirror.apply(record, records.encode(record))
+    assert len(mirror.copy.line) == 0
+
+
+def test_the_promise_is_stored_before_anything_else() -> None:
+    mirror = Mirror(Copy(1, True))
+    mirror.receive_offer(Offer(1, 12, [(12, 1)], 1))
+    assert [entry.record for entry in mirror.take_entries()] == [records.Term(1, 12, 1)]
+
+
+def test_a_returning_master_gives_up_what_its_successor_did_not_have() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.publish(run_of("a", "b"), 0)
+    cluster.settle_down()
+    cluster.master.publish(run_of("unconfirmed"), 0)
+    heir = Cluster([], copy=cluster.replicas["n2"].mirror.copy, term=20)
+    heir.master.publish(run_of("c"), 0)
+    old = Replica("n1", cluster.master.retire(), life=2)
+    heir.join(old)
+    heir.settle_down()
+    assert bodies(old.mirror.copy) == ["a", "b", "c"]
+    assert master_bodies(heir) == ["a", "b", "c"]
+
+
+def test_a_copy_that_settled_what_its_successor_still_holds_gets_it_back() -> None:
+    cluster = Cluster(["n2"])
+    taker = Taker()
+    cluster.master.queue.consume(taker)
+    cluster.master.publish(run_of("a", "b"), 0)
+    cluster.settle_down()
+    cluster.master.queue.settle(taker, 1, 2)  # the settle never leaves
+    heir = Cluster([], copy=cluster.replicas["n2"].mirror.copy, term=20)
+    old = Replica("n1", cluster.master.retire(), life=2)
+    heir.join(old)
+    heir.settle_down()
+    assert bodies(old.mirror.copy) == ["a", "b"]
+
+
+def test_without_automatic_synchronisation_only_the_live_stream_comes_and_the_hole_is_known() -> None:
+    cluster = Cluster([])
+    cluster.master.publish(run_of("a", "b"), 0)
+    late = Replica("n2", Copy(1, True))
+    cluster.join(late, member=False, automatic=False)
+    cluster.master.publish(run_of("c"), 0)
+    cluster.settle_down()
+    assert bodies(late.mirror.copy) == ["c"]
+    assert late.mirror.copy.lacking == [(1, 2)]
+    assert cluster.master.witnesses.followers["n2"].missing_count == 2
+
+
+def test_a_mirror_that_lacks_something_is_synchronised_by_draining() -> None:
+    cluster = Cluster([])
+    taker = Taker()
+    cluster.master.publish(run_of("a"), 0)
+    late = Replica("n2", Copy(1, True))
+    cluster.join(late, member=False, automatic=False)
+    follower = cluster.master.witnesses.followers["n2"]
+    cluster.master.queue.consume(taker)
+    cluster.master.queue.pump()
+    cluster.settle_down()
+    assert not follower.complete
+    cluster.master.queue.settle(taker, 1, 1)
+    cluster.settle_down()
+    assert follower.complete
+    assert late.mirror.copy.lacking == []
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.integers(1, 4)),
+        st.tuples(st.just("settle"), st.integers(1, 30)),
+        st.tuples(st.just("requeue"), st.integers(1, 30)),
+        st.tuples(st.just("ship"), st.just(0)),
+        st.tuples(st.just("read"), st.integers(0, 5)),
+        st.tuples(st.just("promote"), st.just(0)),
+        st.tuples(st.just("return"), st.booleans()),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+@settings(deadline=None, max_examples=150)
+def test_copies_are_equal_when_quiet_and_nothing_confirmed_is_lost(steps: list[tuple[str, int]]) -> None:
+    cluster = Cluster(["n2", "n3"])
+    former: Copy | None = None
+    taker = Taker()
+    cluster.master.queue.consume(taker)
+    term, number = 10, 0
+    waiting: list[tuple[int, str]] = []
+    confirmed: set[str] = set()
+    settled: set[str] = set()
+    for step, amount in steps:
+        if step == "publish":
+            texts = [f"m{number + index}" for index in range(amount)]
+            number += amount
+            _, note = cluster.master.publish(run_of(*texts), 0)
+            waiting += [(note, text) for text in texts]
+        elif step in ("settle", "requeue"):
+            held = {run.first + i: body_of(c).decode() for run in taker.got for i, c in enumerate(run.contents)}
+            if amount in held and step == "settle":
+                if cluster.master.queue.settle(taker, amount, amount):
+                    settled.add(held[amount])
+            elif amount in held:
+                cluster.master.queue.requeue(taker, amount, amount)
+        elif step == "ship":
+            cluster.ship()
+            cluster.sync()
+        elif step == "read":
+            for node, replica in cluster.replicas.items():
+                replica.read(amount)
+                cluster.acknowledge(node)
+        elif step == "promote" and len(cluster.replicas) == 2:
+            heir, other = cluster.replicas.values()
+            former = cluster.master.retire()
+            term += 10
+            waiting = []
+            taker = Taker()
+            cluster = Cluster([], copy=heir.mirror.copy, term=term)
+            cluster.join(Replica(other.node, other.mirror.copy, other.life))
+            cluster.master.queue.consume(taker)
+        elif step == "return" and former is not None:
+            cluster.join(Replica("n9" if "n9" not in cluster.replicas else "n8", former, term))
+            former = None
+        confirmed |= {text for note, text in waiting if note <= cluster.master.confirmed_note}
+    cluster.settle_down()
+    for replica in cluster.replicas.values():
+        assert bodies(replica.mirror.copy) == master_bodies(cluster)
+    assert confirmed - settled <= set(master_bodies(cluster))
