@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 class Levels:
     """Lines 0..priority_max. A message's priority above the maximum counts as the maximum (RabbitMQ, "Priority")."""
 
-    __slots__ = ("_lines", "priority_max")
+    __slots__ = ("_lines", "_used", "priority_max")
 
     def __init__(self, priority_max: int, runs: "Iterable[Run]" = ()) -> None:
         self.priority_max = priority_max
         self._lines = [Line() for _ in range(priority_max + 1)]
+        self._used: dict[int, Line] = {}  # levels that ever had a message, the highest first: few of 256, mostly
         for run in runs:
             self.add(run)
 
@@ -35,7 +36,10 @@ class Levels:
 
     def add(self, run: "Run") -> None:
         """Put a run where it belongs."""
-        self._lines[self.level_of(run)].add(run)
+        level = self.level_of(run)
+        if level not in self._used:
+            self._used = {used: self._lines[used] for used in sorted([*self._used, level], reverse=True)}
+        self._lines[level].add(run)
 
     def may_pass(self, run: "Run") -> bool:
         """Whether a new run may be delivered without standing in line."""
@@ -65,18 +69,18 @@ class Levels:
 
     def clear(self) -> "list[Run]":
         """Remove everything and return it."""
-        return [run for line in reversed(self._lines) for run in line.clear()]
+        return [run for line in self._used.values() for run in line.clear()]
 
     def __len__(self) -> int:
-        return sum(map(len, self._lines))
+        return sum(map(len, self._used.values()))
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all bodies."""
-        return sum(line.size_bytes for line in self._lines)
+        return sum(line.size_bytes for line in self._used.values())
 
     def _next(self) -> Line | None:
-        for line in reversed(self._lines):
+        for line in self._used.values():
             if line:
                 return line
         return None

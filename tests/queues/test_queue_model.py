@@ -333,4 +333,4 @@ class QueueAgainstAList(RuleBasedStateMachine):
 
 
 TestQueueAgainstAList = QueueAgainstAList.TestCase
-TestQueueAgainstAList.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestQueueAgainstAList.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
