@@ -1,7 +1,7 @@
-"""A plain AMQP client on trio: connects, asks, sends, receives.
+"""The client's side of AMQP on trio: connects, asks, sends, receives.
 
 Decides how a connection is opened and how its end is told (`Closed`, with the broker's own words). It must not know
-what is measured or judged.
+what is measured or judged; the dialogue itself is `amqp/client.py`.
 """
 
 import ssl
@@ -10,32 +10,17 @@ from urllib.parse import unquote, urlsplit
 
 import trio
 
+from broker.amqp.client import ClientConnection, ClientEvent
+from broker.amqp.errors import AmqpException
 from broker.perf.blocks import CHANNEL
-from broker.wire.events import Fault, MethodFrame, WireEvent
-from broker.wire.frames import FrameReader
 from broker.wire.malformed import Malformed
 from broker.wire.method_fields import METHODS, Method
-from broker.wire.methods import (
-    ChannelClose,
-    ChannelOpen,
-    ConnectionClose,
-    ConnectionCloseOk,
-    ConnectionOpen,
-    ConnectionStart,
-    ConnectionStartOk,
-    ConnectionTune,
-    ConnectionTuneOk,
-    decode,
-)
+from broker.wire.methods import ChannelClose, ChannelOpen, ConnectionClose, ConnectionCloseOk
 from broker.world.network import DialFailure, Network, Stream, TcpNetwork, secure
 
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-FRAME_BYTES_MAX = 131072
 RECEIVE_BYTES = 65536
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
-CLOSES = frozenset({(10, 50), (20, 40)})
-PROPERTIES = {"product": "warren perf", "capabilities": {"consumer_cancel_notify": True, "basic.nack": True}}
 
 
 class Closed(Exception):
@@ -67,13 +52,12 @@ def target_of(url: str) -> Target:
 class Client:
     """One connection with channel 1 open. `stream` may be read directly by one who knows what comes."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, dialogue: ClientConnection) -> None:
         self.stream = stream
-        self.frame_max = FRAME_BYTES_MAX
-        self._reader = FrameReader(FRAME_BYTES_MAX, client=True)
-        self._backlog: list[WireEvent] = []
+        self._dialogue = dialogue
+        self._backlog: list[tuple[int, ClientEvent]] = []
         self._reading: trio.Event | None = None
-        self._answers: dict[tuple[int, int, int], Method | None] = {}
+        self._answers: dict[tuple[int, type[Method]], Method | None] = {}
 
     @classmethod
     async def open(cls, target: Target, network: Network | None = None, *, timeout_s: float = OPEN_TIMEOUT_S) -> Self:
@@ -84,8 +68,8 @@ class Client:
                 try:
                     if target.tls:
                         stream = await secure(stream, _trusting(), server_hostname=target.address.rpartition(":")[0])
-                    client = cls(stream)
-                    await client._shake_hands(target)
+                    client = cls(stream, ClientConnection(target.user, target.password, target.vhost))
+                    await client._shake_hands()
                 except BaseException:
                     stream.close_now()
                     raise
@@ -94,46 +78,39 @@ class Client:
             raise Closed(str(failure)) from None
         except trio.TooSlowError:
             raise Closed(f"{target.address}: no answer within {timeout_s:g} s") from None
-        except trio.BrokenResourceError as failure:
-            raise Closed(f"{target.address}: {failure}") from None
 
-    async def _shake_hands(self, target: Target) -> None:
-        await self.stream.send_all(PROTOCOL_HEADER)
-        await self._answer_to(ConnectionStart, 0)
-        response = b"\0" + target.user.encode() + b"\0" + target.password.encode()
-        start_ok = ConnectionStartOk(client_properties=PROPERTIES, mechanism="PLAIN", response=response)
-        await self.send(start_ok.frame(0))
-        tune = await self._answer_to(ConnectionTune, 0)
-        assert isinstance(tune, ConnectionTune)
-        self.frame_max = min(tune.frame_max or FRAME_BYTES_MAX, FRAME_BYTES_MAX)
-        self._reader.frame_max = self.frame_max
-        # No heartbeats: a load or a drill sees for itself whether a node is silent.
-        await self.send(ConnectionTuneOk(tune.channel_max, self.frame_max, 0).frame(0))
-        await self.call(ConnectionOpen(virtual_host=target.vhost), 0)
+    async def _shake_hands(self) -> None:
+        await self._flush()
+        while self._dialogue.state != "open":
+            await self._read()
+        self._backlog.clear()
         await self.call(ChannelOpen(), CHANNEL)
+
+    @property
+    def frame_max(self) -> int:
+        """Bytes of the largest frame that may be sent."""
+        return self._dialogue.frame_max
 
     async def call(self, method: Method, channel: int = CHANNEL) -> Method:
         """Send a method and wait for its -ok. Raises Closed if the broker refuses."""
-        await self.send(method.frame(channel))
-        return await self._answer_to(_answer_of(type(method)), channel)
-
-    async def _answer_to(self, wanted: type[Method], channel: int) -> Method:
-        key = (channel, wanted.class_id, wanted.method_id)
+        # The -ok of a method is the next number, but for exchange.unbind, which nobody here sends.
+        key = (channel, METHODS[method.class_id, method.method_id + 1])
         self._answers[key] = None
+        await self.send(method.frame(channel))
         while (answer := self._answers[key]) is None:
             await self._read()
         del self._answers[key]
         return answer
 
-    async def send(self, data: bytes | memoryview) -> None:
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes. Raises Closed."""
         try:
             await self.stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as failure:
             raise Closed(str(failure)) from None
 
-    async def receive(self) -> list[WireEvent]:
-        """What came: at least one event that is no answer to a `call`. Raises Closed."""
+    async def receive(self) -> list[tuple[int, ClientEvent]]:
+        """What came, with its channel: at least one event that is no answer to a `call`. Raises Closed."""
         while not self._backlog:
             await self._read()
         events, self._backlog = self._backlog, []
@@ -147,28 +124,30 @@ class Client:
         self._reading = trio.Event()
         try:
             data = await self.stream.receive_some(RECEIVE_BYTES)
+            if not data:
+                raise Closed("the broker closed the connection")
+            events = self._dialogue.feed(data)
+            self._backlog += [(channel, event) for channel, event in events if not self._is_answer(channel, event)]
         except (trio.BrokenResourceError, trio.ClosedResourceError) as failure:
             raise Closed(str(failure)) from None
+        except (AmqpException, Malformed) as failure:
+            raise Closed(f"the broker sent what is no AMQP: {failure.why}") from None
         finally:
             self._reading.set()
             self._reading = None
-        if not data:
-            raise Closed("the broker closed the connection")
-        self._backlog += [event for event in self._reader.feed(data) if not self._is_answer(event)]
+        await self._flush()
 
-    def _is_answer(self, event: WireEvent) -> bool:
-        if isinstance(event, Fault):
-            raise Closed(f"the broker sent what is no AMQP: {event.why}")
-        if not isinstance(event, MethodFrame):
+    def _is_answer(self, channel: int, event: ClientEvent) -> bool:
+        if isinstance(event, ChannelClose | ConnectionClose):
+            raise Closed(f"the broker closed: {event.reply_code} {event.reply_text}")
+        if not isinstance(event, Method) or (channel, type(event)) not in self._answers:
             return False
-        numbers = (event.class_id, event.method_id)
-        key = (event.channel, *numbers)
-        if numbers in CLOSES:
-            raise Closed(_words_of(event))
-        if key not in self._answers:
-            return False
-        self._answers[key] = decode(*numbers, event.payload)
+        self._answers[channel, type(event)] = event
         return True
+
+    async def _flush(self) -> None:
+        if output := self._dialogue.take_output():
+            await self.send(b"".join(output))
 
     async def close(self) -> None:
         """Say good-bye, and wait a moment for the answer; what else comes is thrown away."""
@@ -192,20 +171,6 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _answer_of(request: type[Method]) -> type[Method]:
-    """The -ok of a method: the next number, but for exchange.unbind, which nobody here sends."""
-    return METHODS[request.class_id, request.method_id + 1]
-
-
-def _words_of(event: MethodFrame) -> str:
-    try:
-        said = decode(event.class_id, event.method_id, event.payload)
-    except Malformed as malformed:
-        return f"the broker closed with what cannot be read: {malformed.why}"
-    assert isinstance(said, ConnectionClose | ChannelClose)
-    return f"the broker closed: {said.reply_code} {said.reply_text}"
 
 
 def _trusting() -> ssl.SSLContext:

@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from broker.node.configuration import Cluster
+from broker.node.configuration import Address, Cluster
 from broker.peers.admin import AdminClient
 from broker.peers.greeting import Stranger
 from broker.perf.faults import Scene
@@ -87,8 +87,8 @@ class Control:
         try:
             run = json.loads((cluster.run_folder / "run.json").read_text(encoding="utf-8"))
             self._supervisor = f"127.0.0.1:{run['supervisor']['port']}"
-            self._links = {name: node["link"] for name, node in run["nodes"].items()}
-            self.amqp: dict[str, str] = {name: node["amqp"] for name, node in run["nodes"].items()}
+            self._links = {name: _dialled(node["link"]) for name, node in run["nodes"].items()}
+            self.amqp = {name: _dialled(node["amqp"]) for name, node in run["nodes"].items()}
         except (OSError, ValueError, KeyError) as error:
             raise Helpless(f"no cluster was started here with `warren up`: {error}") from None
 
@@ -96,6 +96,14 @@ class Control:
     def names(self) -> tuple[str, ...]:
         """Every node of the cluster."""
         return tuple(self._links)
+
+    async def has_supervisor(self) -> bool:
+        """Whether the one who started the cluster still answers."""
+        try:
+            await self._must(self._supervisor, {"do": "processes"})
+        except Helpless:
+            return False
+        return True
 
     async def look(self) -> Picture:
         """What the nodes say now."""
@@ -172,3 +180,7 @@ class Control:
             raise Helpless(f"{address}: {failure}") from None
         except trio.TooSlowError:
             raise Helpless(f"{address}: no answer within {timeout_s:g} s") from None
+
+
+def _dialled(address: str) -> str:
+    return str(Address.parse(address).reachable)

@@ -18,7 +18,7 @@ from broker.perf.confirms import Confirms
 from broker.perf.meter import Meter
 from broker.perf.tally import Tally
 from broker.wire.basic_methods import BasicAck, BasicConsume, BasicNack, BasicQos, ConfirmSelect
-from broker.wire.events import Acks, Content, MethodFrame
+from broker.wire.events import Acks, Content
 from broker.wire.methods import ChannelClose, ChannelCloseOk, ConnectionBlocked
 
 RECEIVE_BYTES = 262144
@@ -66,7 +66,6 @@ class Publisher:
         # (last tag, when it was sent) of what waits for its confirm.
         self._marks: deque[tuple[int, int]] = deque()
         self._sent = 0
-        self._closing = False
 
     async def prepare(self) -> None:
         """Choose confirms if there is a window."""
@@ -83,7 +82,6 @@ class Publisher:
                     while self._confirms.answered < self._sent:
                         await self._wait_for_answer()
             # The answer comes behind all that was published: then, not before, the broker has read it.
-            self._closing = True
             await self._client.send(ChannelClose(reply_code=200, reply_text="done").frame(CHANNEL))
 
     async def _publish(self) -> None:
@@ -123,19 +121,17 @@ class Publisher:
 
     async def _take_answers(self) -> bool:
         """Read once; whether the channel is closed, as this publisher asked."""
-        for event in await self._client.receive():
-            if isinstance(event, Acks):
-                self._note(event.first_tag, event.last_tag, multiple=event.multiple, refused=False)
-            elif isinstance(event, Content):
-                self._meter.returned += 1
-            elif isinstance(event, MethodFrame):
-                numbers = (event.class_id, event.method_id)
-                if numbers == (BasicNack.class_id, BasicNack.method_id):
-                    nack = BasicNack.decode(event.payload)
-                    self._note(nack.delivery_tag, nack.delivery_tag, multiple=nack.multiple, refused=True)
-                elif numbers == (ConnectionBlocked.class_id, ConnectionBlocked.method_id):
+        for _, event in await self._client.receive():
+            match event:
+                case Acks():
+                    self._note(event.first_tag, event.last_tag, multiple=event.multiple, refused=False)
+                case BasicNack():
+                    self._note(event.delivery_tag, event.delivery_tag, multiple=event.multiple, refused=True)
+                case Content():
+                    self._meter.returned += 1
+                case ConnectionBlocked():
                     self._meter.blocked = True
-                elif self._closing and numbers == (ChannelCloseOk.class_id, ChannelCloseOk.method_id):
+                case ChannelCloseOk():
                     self._meter.published.add(0, time.monotonic_ns())
                     return True
         self._answered.set()

@@ -99,6 +99,11 @@ class Judge:
         """Whether the message has reached a consumer."""
         return number in self._delivered[identity]
 
+    @property
+    def delivered(self) -> int:
+        """How many different messages have reached a consumer."""
+        return sum(map(len, self._delivered.values()))
+
     def missing(self) -> set[tuple[int, int]]:
         """(stream, number) of everything confirmed that no consumer has got."""
         return {
@@ -129,7 +134,7 @@ class Judge:
             "confirmed": confirmed,
             "refused": refused,
             "unanswered": published - confirmed - refused,
-            "delivered": sum(map(len, self._delivered.values())),
+            "delivered": self.delivered,
             "lost": len(lost),
             "duplicated": len(self._duplicated),
             "redelivered": len(self._redelivered),

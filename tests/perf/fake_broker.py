@@ -5,10 +5,10 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import trio
 
-from broker.perf.client import FRAME_BYTES_MAX
 from broker.wire.basic_methods import BasicAck, BasicConsume, BasicDeliver
 from broker.wire.content import rechannel
 from broker.wire.events import Acks, MethodFrame, Publish
@@ -18,44 +18,73 @@ from broker.wire.method_fields import METHODS
 from broker.wire.methods import ChannelClose, ConnectionStart, ConnectionTune, QueueDeclare, QueueDeclareOk, decode
 from broker.world.network import Stream
 
+FRAME_BYTES_MAX = 131072
+
+
+class Message(NamedTuple):
+    """A message at its position in a queue."""
+
+    position: int
+    content: bytes
+    redelivered: bool = False
+
 
 class FakeBroker:
-    """Any number of connections, direct delivery by the default exchange only."""
+    """Any number of connections, direct delivery by the default exchange only. Queues in `held` answer nobody."""
 
     def __init__(self, *, lose: Callable[[int], bool] = lambda _: False, allowed: set[str] | None = None) -> None:
-        self.queues: dict[str, deque[bytes]] = {}
+        self.queues: dict[str, list[Message]] = {}
         self.consumers: dict[str, deque[Session]] = {}
+        self.held: dict[str, list[tuple[Session, Publish]]] = {}
         self.lose = lose
         self.allowed = allowed
         self.published = 0
         self.acknowledged = 0
         self.deleted: list[str] = []
+        self.declared: list[str] = []
 
     async def serve(self, stream: Stream) -> None:
         """One client until it hangs up."""
         session = Session(self, stream)
         try:
             await session.run()
-        except* trio.BrokenResourceError:
-            pass  # hung up without a word
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # hung up without a word, or killed
         finally:
             stream.close_now()
             for waiting in self.consumers.values():
                 while session in waiting:
                     waiting.remove(session)
+            for queue, message in session.unacked.values():
+                self.queues[queue].append(message._replace(redelivered=True))
+                self.queues[queue].sort()
+            for queue in list(self.queues):
+                self.pump(queue)
 
-    def publish(self, queue: str, content: bytes) -> None:
-        """Into the queue, or to a consumer."""
-        self.published += 1
-        if not self.lose(self.published):
-            self.queues.setdefault(queue, deque()).append(content)
-            self.pump(queue)
+    def publish(self, session: "Session", event: Publish) -> None:
+        """Into the queue, and to consumers; then confirm. Unless the queue is held."""
+        _, queue = split_address(event.address)
+        if queue in self.held:
+            self.held[queue].append((session, event))
+            return
+        for content in event.contents:
+            self.published += 1
+            if not self.lose(self.published):
+                self.queues.setdefault(queue, []).append(Message(self.published, content))
+        self.pump(queue)
+        session.confirm(event.channel, len(event.contents))
+
+    def release(self, queue: str) -> None:
+        """Let a held queue go on."""
+        for session, event in self.held.pop(queue, []):
+            self.publish(session, event)
+        self.pump(queue)
 
     def pump(self, queue: str) -> None:
         """Deliver in turn what is ready."""
-        line, waiting = self.queues.setdefault(queue, deque()), self.consumers.get(queue)
-        while line and waiting:
-            waiting[0].deliver(queue, line.popleft())
+        line, waiting = self.queues.setdefault(queue, []), self.consumers.get(queue)
+        while line and waiting and queue not in self.held:
+            waiting[0].deliver(queue, line.pop(0))
             waiting.rotate(-1)
 
 
@@ -68,8 +97,10 @@ class Session:
         self.out: list[bytes] = []
         self.tags: dict[str, str] = {}
         self.delivered: dict[int, int] = {}
+        self.unacked: dict[tuple[int, int], tuple[str, Message]] = {}
         self.confirming: dict[int, int] = {}
         self.channels: dict[str, int] = {}
+        self.automatic: set[str] = set()
 
     async def run(self) -> None:
         """Read, act, answer."""
@@ -84,9 +115,9 @@ class Session:
             while data := await self.stream.receive_some(65536):
                 for event in reader.feed(data):
                     if isinstance(event, Publish):
-                        self.published(event)
+                        self.broker.publish(self, event)
                     elif isinstance(event, Acks):
-                        self.broker.acknowledged = event.last_tag
+                        self.acknowledge(event)
                     elif isinstance(event, MethodFrame):
                         self.method(event.channel, event.class_id, event.method_id, event.payload)
             nursery.cancel_scope.cancel()
@@ -99,22 +130,29 @@ class Session:
                 data, self.out = b"".join(self.out), []
                 await self.stream.send_all(data)
 
-    def published(self, event: Publish) -> None:
-        """Route a run and confirm it."""
-        _, key = split_address(event.address)
-        for content in event.contents:
-            self.broker.publish(key, content)
-        if event.channel in self.confirming:
-            self.confirming[event.channel] += len(event.contents)
-            ack = BasicAck(delivery_tag=self.confirming[event.channel], multiple=True)
-            self.out.append(ack.frame(event.channel))
+    def acknowledge(self, event: Acks) -> None:
+        """Forget what is acknowledged."""
+        self.broker.acknowledged = event.last_tag
+        for channel, tag in list(self.unacked):
+            if channel == event.channel and tag <= event.last_tag and (event.multiple or tag >= event.first_tag):
+                del self.unacked[channel, tag]
 
-    def deliver(self, queue: str, content: bytes) -> None:
+    def confirm(self, channel: int, count: int) -> None:
+        """So many more publishes are safe."""
+        if channel in self.confirming:
+            self.confirming[channel] += count
+            self.out.append(BasicAck(delivery_tag=self.confirming[channel], multiple=True).frame(channel))
+
+    def deliver(self, queue: str, message: Message) -> None:
         """One message to the consumer of this session."""
         channel = self.channels[queue]
         self.delivered[channel] = tag = self.delivered.get(channel, 0) + 1
-        deliver = BasicDeliver(consumer_tag=self.tags[queue], delivery_tag=tag, exchange="", routing_key=queue)
-        self.out.append(deliver.frame(channel) + rechannel(content, channel))
+        if queue not in self.automatic:
+            self.unacked[channel, tag] = (queue, message)
+        deliver = BasicDeliver(
+            consumer_tag=self.tags[queue], delivery_tag=tag, redelivered=message.redelivered, routing_key=queue
+        )
+        self.out.append(deliver.frame(channel) + rechannel(message.content, channel))
 
     def method(self, channel: int, class_id: int, method_id: int, payload: bytes) -> None:
         """Anything else: note it, and answer with its -ok."""
@@ -127,9 +165,12 @@ class Session:
                 refusal = ChannelClose(reply_code=403, reply_text=f"ACCESS_REFUSED - queue {name!r}")
                 self.out.append(refusal.frame(channel))
             else:
+                self.broker.declared.append(name)
                 self.out.append(QueueDeclareOk(queue=name, message_count=0, consumer_count=0).frame(channel))
         elif isinstance(method, BasicConsume):
             self.tags[name], self.channels[name] = method.consumer_tag, channel
+            if method.no_ack:
+                self.automatic.add(name)
             if not method.nowait:
                 self.out.append(METHODS[60, 21](consumer_tag=method.consumer_tag).frame(channel))
             self.broker.consumers.setdefault(name, deque()).append(self)
