@@ -58,6 +58,7 @@ async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[st
     """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them."""
     holder = handle.fetcher()
     runs: list[Run] = []
+    messages: list[dict[str, Any]] = []
     remaining = 0
     while len(runs) < min(count, GET_MESSAGES_MAX):
         got = await handle.get(holder, holder.number)
@@ -65,12 +66,13 @@ async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[st
             remaining = 0
             break
         runs.append(got.run)
+        messages.append(_shown(got.run))
         remaining = got.messages_ready
     what = frames.REQUEUE if keep else frames.ACKNOWLEDGE
     for run in reversed(runs):
         handle.settle(holder, what, run.first, run.last)
     handle.forget_fetcher(holder)
-    return [_shown(run) for run in runs], remaining
+    return messages, remaining
 
 
 def _shown(run: Run) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Decides, for each queue record, what this node is to it: master, mirror, or neit
 follows what was committed, also when that was this node's own wish.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
@@ -39,7 +39,7 @@ class Catalogue:
         timers: "Timers",
         copies: dict[int, Copy],
         spawn: Callable[..., None],
-        on_unused: Callable[[Handle], None],
+        delete_unused: Callable[[Handle], Awaitable[None]],
     ) -> None:
         self.vhosts: dict[str, Vhost] = {}
         self.handles: dict[int, Handle] = {}
@@ -50,7 +50,7 @@ class Catalogue:
         self._timers = timers
         self._copies = copies
         self._spawn = spawn
-        self._on_unused = on_unused
+        self._delete_unused = delete_unused
 
     # ------------------------------------------------------------------ from the tree
 
@@ -154,7 +154,9 @@ class Catalogue:
                 self._switchboard,
                 self._timers,
                 DeadLetters(record.name, vhost.find),
-                lambda: self._on_unused(handle),
+                auto_delete=record.auto_delete,
+                delete=lambda: self._delete_unused(handle),
+                spawn=self._spawn,
             )
             handle.serve_here(local)
             self._guests.locals[record.id] = local

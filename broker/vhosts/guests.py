@@ -75,8 +75,7 @@ class Guests:
         """The link from a node ended: what its clients held returns to the queues."""
         for key in [key for key in self._guests if key[0] == peer]:
             guest = self._guests.pop(key)
-            guest.local.cancel(guest)
-            guest.local.settle(guest, frames.RELEASE, 0, 0)
+            guest.local.part_with(guest)
         for key in [key for key in self._fetchers if key[0] == peer]:
             self._fetchers.pop(key).settle(key, frames.RELEASE, 0, 0)
 
@@ -122,6 +121,8 @@ class Guests:
                 guest = self._guests.get((peer, fields["number"]))
                 if guest is not None:
                     local.cancel(guest)
+                    if local.is_unused:
+                        await local.delete()
                 return {}, b""
             case "get":
                 return await self._get(peer, local, fields)

@@ -219,8 +219,8 @@ class Hall:
             log.info("event=entry_refused queue=%s node=%s why=%s", record.name, follower.node, refused.why)
         self.mirrors.entered(local.queue_id, follower.node)
 
-    def _delete_unused(self, handle: Handle) -> None:
-        self._spawn(self.declarations.delete_unused, handle)
+    async def _delete_unused(self, handle: Handle) -> None:
+        await self.declarations.delete_unused(handle)
 
     def _set_aside(self, queue_id: int, runs: list[Run]) -> None:
         count = sum(len(run.contents) for run in runs)

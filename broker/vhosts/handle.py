@@ -234,8 +234,11 @@ class Handle:
         self.subscriptions.pop((subscription.channel, subscription.tag), None)
         if not subscription.alive:
             return
-        if self.local is not None:
-            self.local.cancel(subscription)
+        local = self.local
+        if local is not None:
+            local.cancel(subscription)
+            if local.is_unused:
+                await local.delete()
         elif self.remote is not None:
             self.remote.forget(subscription)
             await self._call("cancel", number=subscription.number)

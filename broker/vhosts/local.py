@@ -5,7 +5,7 @@ in their outboxes to the journal, to the mirrors and to the publishers. It must 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -34,14 +34,18 @@ class Local:
         switchboard: "Switchboard",
         timers: "Timers",
         dead_letters: "DeadLetters",
-        on_unused: Callable[[], None],
+        auto_delete: bool,
+        delete: Callable[[], Awaitable[None]],
+        spawn: Callable[..., None],
     ) -> None:
         self.master = master
         self.queue = master.queue
         self.queue_id = master.copy.queue_id
         self.switchboard = switchboard
         self.timers = timers
-        self._on_unused = on_unused
+        self.delete = delete
+        self._auto_delete = auto_delete
+        self._spawn = spawn
         self._publications = publications
         self._dead_letters = dead_letters
         self._peers: deque[tuple[int, str, int]] = deque()
@@ -124,6 +128,18 @@ class Local:
         self.queue.cancel(consumer)
         self.switchboard.touch(self)
 
+    @property
+    def is_unused(self) -> bool:
+        """An auto-delete queue whose last consumer has gone."""
+        return self._auto_delete and self.queue.has_had_consumers and not self.queue.consumer_count
+
+    def part_with(self, consumer: Consumer) -> None:
+        """The consumer's node or channel is gone: what it held returns, and an auto-delete queue may end."""
+        self.cancel(consumer)
+        self.settle(consumer, frames.RELEASE, 0, 0)
+        if self.is_unused:
+            self._spawn(self.delete)
+
     def wake(self, consumer: Consumer | None) -> None:
         """Somebody has room."""
         self.queue.pump(consumer)
@@ -153,7 +169,7 @@ class Local:
         self.queue.tick(stamp_ms)
         self.switchboard.touch(self)
         if self.queue.expired:
-            self._on_unused()
+            self._spawn(self.delete)
 
     def settle(self, holder: "Hashable", what: int, first: int, last: int) -> None:
         """Acknowledge, requeue or reject positions that this holder holds; or take back all of them."""

@@ -1,5 +1,7 @@
 """Range arithmetic against sets of numbers."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def test_upto_count_and_contains(positions: set[int], limit: int) -> None:
 @given(POSITIONS)
 def test_ranges_are_as_few_as_possible(positions: set[int]) -> None:
     found = as_ranges(positions)
-    assert all(after[0] > before[1] + 1 for before, after in zip(found, found[1:], strict=False))
+    assert all(after[0] > before[1] + 1 for before, after in pairwise(found))
 
 
 def test_extend_joins_what_continues() -> None:
