@@ -63,8 +63,7 @@ def kill(
     if as_json:
         print_json(done)
         return
-    for one in done["killed"]:
-        click.echo(f"{one['node']} was killed (pid {one['pid']})")
+    _say_what_was_done("kill", done["killed"])
     for event in done.get("promotions", ()):
         click.echo(event["text"])
     if waits:
@@ -119,6 +118,14 @@ async def _wait_for_masters(road: Road, timeout_s: float) -> None:
         await trio.sleep(POLL_S)
 
 
+def _say_what_was_done(verb: str, done: list[dict[str, Any]]) -> None:
+    for one in done:
+        click.echo(f"{one['node']} {SAID[verb]} (pid {one['pid']})")
+    # Answers that were given at the same time may know of each other or not: the worst is true.
+    if verb in ("kill", "stop", "freeze"):
+        click.echo(min((one["majority"] for one in done), key=lambda text: not text.startswith("no majority")))
+
+
 def _process_command(verb: str, text: str) -> Callable[..., None]:
     @with_cluster
     @with_json
@@ -130,8 +137,7 @@ def _process_command(verb: str, text: str) -> Callable[..., None]:
         if as_json:
             print_json({verb: done})
             return
-        for one in done:
-            click.echo(f"{one['node']} {SAID[verb]} (pid {one['pid']})")
+        _say_what_was_done(verb, done)
 
     command.__doc__ = text
     command.__name__ = verb

@@ -59,12 +59,20 @@ def up(file: Path | None, config: Path | None, *, detach: bool, fresh: bool, res
     lock = None if supervisor_lives(folder) else hold_lock(folder)
     if lock is None:
         return _set_again(cluster, fresh=fresh)
+    try:
+        return _start(cluster, find_file(file or config), timeout_s, detach=detach, fresh=fresh, restart=restart)
+    finally:
+        os.close(lock)
+
+
+def _start(cluster: Cluster, file: Path | None, timeout_s: float, *, detach: bool, fresh: bool, restart: bool) -> int:
+    folder = cluster.run_folder
     _check_nobody_is_left(folder)
     if fresh:
         _forget(cluster)
     cluster, local = _find_ports(cluster)
     write_resolved(cluster)
-    _announce(cluster, local, find_file(file or config))
+    _announce(cluster, local, file)
     release: Callable[[], None] | None = None
     if detach:
         from broker.cli.detachment import fork_supervisor
@@ -126,9 +134,10 @@ async def _supervise(
             failure = error
             supervisor.done.set()
         else:
-            for name in local:
-                doors = supervisor.processes[name].doors
-                screen.say(f"{name}  {amqp_url(cluster, name, doors['amqp'])}  http://{doors['http']}")
+            for name, process in supervisor.processes.items():
+                if process.ready.is_set():
+                    url = amqp_url(cluster, process.doors["amqp"])
+                    screen.say(f"{name}  {url}  http://{process.doors['http']}")
             screen.say(ready)
             if release is not None:
                 release()

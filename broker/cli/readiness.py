@@ -70,7 +70,7 @@ def contents(cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def amqp_url(cluster: Cluster, name: str, address: str) -> str:
+def amqp_url(cluster: Cluster, address: str) -> str:
     """A URL to paste into a client. Only the password that everybody knows is shown."""
     user = next((user for user in cluster.users if cluster.vhosts[0] in user.permissions), None)
     known = user is not None and user.name == user.password == "guest"

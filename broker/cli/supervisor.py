@@ -135,7 +135,7 @@ class Supervisor:
             raise Refusal(f"{name} {process.reason or 'stopped'}")
         if not process.ready.is_set():
             raise Refusal(f"{name} was not ready within {START_GRACE_S:g} s (its log: {process.log_path})")
-        return {"node": name, "pid": pid}
+        return {"node": name, "pid": pid, "majority": self._majority()}
 
     async def stop(self, process: NodeProcess) -> dict[str, Any]:
         """Stops a node orderly; a frozen one is thawed for it."""
@@ -150,7 +150,7 @@ class Supervisor:
             await process.ended.wait()
         if process.is_alive():
             raise Refusal(f"{name} did not stop within {STOP_GRACE_S:g} s (its log: {process.log_path})")
-        return {"node": name, "pid": pid, "at_ms": at_ms}
+        return {"node": name, "pid": pid, "at_ms": at_ms, "majority": self._majority()}
 
     async def restart(self, process: NodeProcess) -> dict[str, Any]:
         """Stops a node, if it runs, and starts it at once."""
@@ -172,7 +172,7 @@ class Supervisor:
             self._say(f"{name} is frozen; {self._majority()}")
         else:
             self._say(f"{name} goes on")
-        return {"node": name, "pid": pid, "at_ms": at_ms}
+        return {"node": name, "pid": pid, "at_ms": at_ms, "majority": self._majority()}
 
     async def _launch(self, process: NodeProcess) -> None:
         assert self._nursery is not None
@@ -230,7 +230,12 @@ class Supervisor:
             return f"of the nodes on this machine {', '.join(up) or 'none'} run on"
         if len(up) >= quorum:
             return f"{' and '.join(up)} {'has' if len(up) == 1 else 'have'} a majority"
-        return f"no majority is left: {len(up)} of {len(members)} run, {quorum} are needed"
+        missing = quorum - len(up)
+        return (
+            f"no majority is left: {len(up)} of {len(members)} run, {missing} more "
+            f"{'is' if missing == 1 else 'are'} needed before clients are served (partition_handling: "
+            f"{self.cluster.partition_handling})"
+        )
 
     async def _stop_all(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -28,8 +28,8 @@ A policy is RabbitMQ's object: {vhost, name, pattern, apply-to, priority, defini
 To the supervisor, at its own loopback port (run.json); `at_ms` is when the signal was sent:
 
     processes     {}                                                -> {nodes: {name: Process}}
-    kill, stop, freeze, thaw   {node}                               -> {node, pid, at_ms}
-    start, restart             {node}                               -> {node, pid, at_ms}; once the node says `ready`
+    kill, stop, freeze, thaw   {node}                               -> {node, pid, at_ms, majority: text}
+    start, restart             {node}                               -> {node, pid, majority}; once it says `ready`
     block         {blocks: {node: {peer: "both" | "in" | "out"}}}   -> {}; handed to nodes that start later; adds
     unblock       {}                                                -> {}
     down          {}                                                -> {stopping: [name]}

@@ -1,0 +1,177 @@
+"""A process that looks like a node to the supervisor and to commands: it listens, says `ready`, answers the admin road.
+
+It stores no message. `orders` is mastered by the first node that runs; FAKE_NODES, JSON by node name, makes one
+misbehave: "crash" ends with code 3 before it is ready, "mute" never says ready, "paused" waits for a majority for ever.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import trio
+
+from broker.node.configuration import Cluster, load
+from broker.peers.greeting import Credentials, Identity
+from broker.peers.reception import Reception
+from broker.world.network import TcpNetwork
+
+
+class FakeNode:
+    def __init__(self, cluster: Cluster, name: str, blocks: list[str], plan: str) -> None:
+        self.cluster = cluster
+        self.node = cluster.node(name)
+        self.blocks = blocks
+        self.plan = plan
+        self.policies: list[dict] = []
+        self.messages: list[dict] = []
+        self.applied: list[str] = []
+
+    def living(self) -> list[str]:
+        run = json.loads((self.cluster.run_folder / "run.json").read_text())
+        return [name for name, node in run["nodes"].items() if node["pid"]]
+
+    async def answer(self, request: dict) -> dict:
+        return getattr(self, "do_" + request["do"], self.unknown)(request)
+
+    def unknown(self, request: dict) -> dict:
+        return {"error": f"this node does not know the request {request['do']!r}"}
+
+    def do_status(self, request: dict) -> dict:
+        living = self.living()
+        mirrors = [name for name in living if name != living[0]]
+        paused = self.plan == "paused"
+        answer = {
+            "node": self.node.name,
+            "cluster": self.cluster.name,
+            "state": "paused" if paused else "running",
+            "reason": "1 of 3 nodes is reachable, 2 are needed" if paused else None,
+            "waiting_for": ["n9"] if paused else [],
+            "pid": os.getpid(),
+            "life": 1,
+            "role": "leader" if self.node.name == living[0] else "follower",
+            "epoch": 1,
+            "amqp": str(self.node.amqp),
+            "http": str(self.node.http),
+            "link": str(self.node.link),
+            "uptime_s": 1.5,
+            "memory_bytes": 50_000_000,
+            "cut_from": [block.partition(":")[0] for block in self.blocks],
+        }
+        if request.get("queues", True):
+            answer["queues"] = [
+                {
+                    "vhost": "/",
+                    "name": "orders",
+                    "master": living[0],
+                    "mirrors": mirrors,
+                    "in_sync": mirrors,
+                    "term": 1,
+                    "state": "running",
+                    "reason": None,
+                    "policy": "ha-all",
+                    "operator_policy": None,
+                    "durable": True,
+                    "unsynchronised": {},
+                    "messages": len(self.messages) if living[0] == self.node.name else None,
+                }
+            ]
+        return answer
+
+    def do_apply(self, request: dict) -> dict:
+        fresh = [policy["name"] for policy in request.get("policies", ()) if policy not in self.policies]
+        self.policies += [policy for policy in request.get("policies", ()) if policy["name"] in fresh]
+        return {"set": [f"policy {name}" for name in fresh]}
+
+    def do_policy_set(self, request: dict) -> dict:
+        self.policies.append({key: value for key, value in request.items() if key not in ("do", "operator")})
+        return {}
+
+    def do_policy_clear(self, request: dict) -> dict:
+        kept = [policy for policy in self.policies if policy["name"] != request["name"]]
+        if len(kept) == len(self.policies):
+            return {"error": f"there is no policy {request['name']} in vhost {request['vhost']}"}
+        self.policies = kept
+        return {}
+
+    def do_policy_list(self, request: dict) -> dict:
+        return {"policies": self.policies, "operator_policies": []}
+
+    def do_publish(self, request: dict) -> dict:
+        if request["key"] != "orders":
+            return {"published": 0, "unroutable": len(request["bodies"]), "refused": 0}
+        self.messages += request["bodies"]
+        return {"published": len(request["bodies"]), "unroutable": 0, "refused": 0}
+
+    def do_get(self, request: dict) -> dict:
+        taken, rest = self.messages[: request["count"]], self.messages[request["count"] :]
+        if not request["keep"]:
+            self.messages = rest
+        extra = {"exchange": "", "key": "orders", "redelivered": False, "properties": {}}
+        return {"messages": [{**body, **extra} for body in taken], "remaining": len(rest)}
+
+    def do_sync(self, request: dict) -> dict:
+        return {"state": "synchronised"}
+
+    def do_cancel_sync(self, request: dict) -> dict:
+        return {"state": "not_syncing"}
+
+    def do_promote(self, request: dict) -> dict:
+        return {"error": f"queue {request['queue']} has a master"}
+
+    def do_events(self, request: dict) -> dict:
+        living = self.living()
+        events = []
+        if living[0] != self.cluster.names[0]:
+            events.append(
+                {
+                    "id": f"promotion-{living[0]}",
+                    "stamp_ms": int(time.time() * 1000),
+                    "node": living[0],
+                    "kind": "promotion",
+                    "text": f"queue orders: {living[0]} promoted",
+                    "queue": "orders",
+                    "from": self.cluster.names[0],
+                    "to": living[0],
+                    "ms": 7,
+                    "missing": 0,
+                }
+            )
+        return {"events": [event for event in events if event["stamp_ms"] > request["after_ms"]]}
+
+    def do_block(self, request: dict) -> dict:
+        self.blocks = [f"{peer}:{direction}" for peer, direction in request["peers"].items()]
+        return {}
+
+    def do_unblock(self, request: dict) -> dict:
+        self.blocks = []
+        return {}
+
+    async def run(self) -> None:
+        listener = await TcpNetwork().listen(str(self.node.link))
+        me = Identity(self.node.name, 1, "fake")
+        credentials = Credentials(me, cluster=self.cluster.name, cookie=self.cluster.cookie)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Reception(credentials, {}, {}, tls=None, admin=self.answer).run, listener)
+            if self.plan != "mute":
+                print(f"ready amqp={self.node.amqp} http={self.node.http} link={self.node.link}")
+            with trio.open_signal_receiver(signal.SIGTERM) as signals:
+                async for _ in signals:
+                    print("stopping")
+                    nursery.cancel_scope.cancel()
+
+
+def main() -> None:
+    name, _, config, *rest = sys.argv[1:]
+    plan = json.loads(os.environ.get("FAKE_NODES", "{}")).get(name, "")
+    print(f"node {name} starts")
+    if plan == "crash":
+        print("no space left on device")
+        sys.exit(3)
+    trio.run(FakeNode(load(Path(config)), name, [word for word in rest if word != "--block"], plan).run)
+
+
+if __name__ == "__main__":
+    main()

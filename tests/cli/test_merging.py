@@ -1,0 +1,135 @@
+"""Whose word counts: pure tables of what nodes and supervisor say, and what is made of it."""
+
+from broker.cli.events import event_line, merge_events
+from broker.cli.merging import lacking_masters, lacking_readiness, lacking_synchronisation, merge_status
+from broker.cli.partition import blocks_between
+from broker.cli.preview import foresee
+from broker.cli.tables import megabytes, plain_table, seconds, shown
+from broker.node.configuration import load
+from policies.models import Policy
+
+CLUSTER = load(None)
+DOORS = {"amqp": "127.0.0.1:1", "http": "127.0.0.1:2", "link": "127.0.0.1:3"}
+
+
+def queue(name="q", master="n1", mirrors=("n2", "n3"), **facts):
+    mirrored = list(mirrors) if mirrors is not None else None
+    return {
+        "vhost": "/", "name": name, "master": master, "mirrors": mirrored, "in_sync": mirrored, "term": 1,
+        "state": "running", "reason": None, "policy": None, "unsynchronised": {}, "messages": None, **facts,
+    }  # fmt: skip
+
+
+def answer(name, *queues, **facts):
+    return {"state": "running", "reason": None, "role": "follower", "epoch": 1, "pid": 7, "queues": queues, **facts}
+
+
+def merged(answers, processes=None):
+    return merge_status(CLUSTER, {"n1": None, "n2": None, "n3": None} | answers, processes or {})
+
+
+def test_a_silent_node_is_unreachable_unless_the_supervisor_knows_better():
+    found = merged({}, {"n2": {"state": "frozen", "reason": "frozen", "pid": 5, **DOORS}})
+    assert [(node["state"], node["pid"]) for node in found["nodes"]] == [
+        ("unreachable", None), ("frozen", 5), ("unreachable", None),
+    ]  # fmt: skip
+    assert found["nodes"][1]["link"] == "127.0.0.1:3"
+
+
+def test_a_running_process_that_does_not_answer_is_not_called_running():
+    found = merged({}, {"n1": {"state": "running", "reason": None, "pid": 5, **DOORS}})
+    assert (found["nodes"][0]["state"], found["nodes"][0]["pid"]) == ("unreachable", 5)
+
+
+def test_the_masters_word_about_a_queue_counts():
+    found = merged({"n1": answer("n1", queue(messages=3)), "n2": answer("n2", queue(), epoch=9)})
+    assert found["queues"][0]["messages"] == 3
+
+
+def test_without_the_master_the_newest_epoch_counts():
+    old, new = queue(master="n3"), queue(master="n2", state="waiting")
+    found = merged({"n1": answer("n1", old, epoch=2), "n2": answer("n2", new, epoch=3, role="leader")})
+    assert found["queues"][0]["state"] == "waiting"
+
+
+def test_an_old_master_that_was_cut_off_does_not_overrule_the_new_epoch():
+    found = merged({"n1": answer("n1", queue(master="n1"), epoch=1), "n2": answer("n2", queue(master="n2"), epoch=2)})
+    assert found["queues"][0]["master"] == "n2"
+
+
+def test_cuts_are_listed_by_node():
+    found = merged({"n1": answer("n1", cut_from=["n3", "n2"]), "n2": answer("n2", cut_from=[])})
+    assert found["partitions"] == [{"node": "n1", "cut_from": ["n2", "n3"]}]
+
+
+def test_what_lacks_synchronisation():
+    lagging = queue("a", in_sync=["n2"], unsynchronised={"n3": 12})
+    waiting = queue("b", state="waiting", reason="waits for n1")
+    alone = queue("c", mirrors=None)
+    assert lacking_synchronisation([queue()], None, "/") == []
+    assert lacking_synchronisation([lagging, waiting, alone], None, "/") == [
+        "a is not synchronised on n3 lacks 12 messages",
+        "b is waiting: waits for n1",
+    ]
+    assert lacking_synchronisation([alone], "c", "/") == ["c is not mirrored: no policy with ha-mode matches it"]
+    assert lacking_synchronisation([alone], "c", "shop") == ["there is no queue c in vhost shop"]
+
+
+def test_what_lacks_a_master():
+    found = merged({"n2": answer("n2", queue("a"), queue("b", master="n2"))})
+    assert lacking_masters(found) == ["a is running"]
+
+
+def test_who_is_not_ready():
+    processes = {"n1": {"state": "killed", "reason": "killed (signal 9)", "pid": None, **DOORS}}
+    found = merged({"n2": answer("n2"), "n3": answer("n3", state="paused", reason="1 of 3")}, processes)
+    assert lacking_readiness(found) == ["n3 is paused: 1 of 3"]
+    assert lacking_readiness(merged({})) == [f"{name} is unreachable" for name in CLUSTER.names]
+
+
+def test_cuts_are_made_at_both_ends():
+    assert blocks_between([["a"], ["b", "c"]], one_way=False) == {
+        "a": {"b": "both", "c": "both"}, "b": {"a": "both"}, "c": {"a": "both"},
+    }  # fmt: skip
+    assert blocks_between([["a"], ["b"]], one_way=True) == {"a": {"b": "out"}, "b": {"a": "in"}}
+
+
+def test_events_of_several_nodes_become_one_time_line():
+    first = {"id": "1", "stamp_ms": 5, "node": "n1", "kind": "life", "text": "n1 ended"}
+    other = {"id": "2", "stamp_ms": 4, "node": "n2", "kind": "sync", "text": "q"}
+    assert merge_events([first, {**first, "node": "n2"}, other], 0) == [other, first]
+    assert merge_events([first, other], 5) == [first]
+    assert event_line(first).endswith(".005 n1 life: n1 ended")
+
+
+def test_tables():
+    assert plain_table(("a", "long head"), [["x", None], [["n1", "n2"], True]]) == [
+        "A      LONG HEAD",
+        "x      -",
+        "n1 n2  yes",
+    ]
+    assert (shown([]), shown({"n3": 4}), shown(0)) == ("none", "n3:4", "0")
+    assert [seconds(value) for value in (None, 3.7, 61, 7260, 90061)] == ["-", "3s", "1m 1s", "2h 1m", "1d 1h"]
+    assert megabytes(50 * 1048576) == "50 MiB"
+
+
+def policy(name="p", **definition):
+    return Policy("/", name, "", {key.replace("_", "-"): value for key, value in definition.items()})
+
+
+def test_preview_of_a_policy_that_mirrors():
+    change = foresee(queue(mirrors=None), [policy(ha_mode="all")], [], ["n1", "n2", "n3"])
+    assert (change.policy_then, change.mirrors_now, change.mirrors_then) == ("p", None, ["n2", "n3"])
+
+
+def test_preview_of_copies_that_would_go():
+    change = foresee(queue(policy="p"), [policy(ha_mode="exactly", ha_params=2)], [], ["n1", "n2", "n3"])
+    assert (change.mirrors_then, change.note) == (["n2"], "copy on n3 dropped")
+    moved = foresee(queue(policy="p"), [policy(ha_mode="nodes", ha_params=["n3"])], [], ["n1", "n2", "n3"])
+    assert (moved.master_then, moved.note) == ("n3", "the master moves, the copy on n1 is dropped; copy on n2 dropped")
+
+
+def test_preview_of_messages_over_a_limit_and_of_nothing():
+    change = foresee(queue(mirrors=None, messages=9, policy="p"), [policy(max_length=4)], [], ["n1"])
+    assert change.note == "5 messages are over max-length"
+    assert foresee(queue(policy="p"), [policy(ha_mode="all")], [], ["n1", "n2", "n3"]) is None

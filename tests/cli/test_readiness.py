@@ -1,0 +1,89 @@
+"""When a cluster counts as ready, ready without some node, or failed: with a road that tells what the test wants."""
+
+import pytest
+
+from broker.cli.failures import Failed
+from broker.cli.readiness import amqp_url, become_ready, contents
+from broker.cli.road import Silent
+from broker.node.configuration import load
+
+
+class FakeRoad:
+    def __init__(self, cluster, **states):
+        self.cluster = cluster
+        self.states = states
+        self.asked = []
+
+    async def ask_all(self, request, timeout_s):
+        return {
+            name: state if isinstance(state := self.states[name], Silent) else {"state": state, "waiting_for": ["c"]}
+            for name in self.cluster.names
+        }
+
+    async def ask(self, name, request):
+        self.asked.append((name, request["do"]))
+        return {"set": []}
+
+
+class FakeProcess:
+    def __init__(self, reason=None):
+        self.reason = reason
+
+    def is_alive(self):
+        return self.reason is None
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text("nodes: [a, b, c]\nusers: [{name: ann, password: secret, permissions: {'/': ['', '', '']}}]")
+    return load(path)
+
+
+async def ready(road, processes=None, timeout_s=30.0, *, restarts=False):
+    return await become_ready(road, processes or {}, timeout_s, lambda: 1.234, restarts=restarts)
+
+
+async def test_all_nodes_serve(cluster):
+    road = FakeRoad(cluster, a="running", b="running", c="running")
+    assert await ready(road) == "cluster ready: 3 nodes in 1.23 s"
+    assert road.asked == [("a", "apply")]
+
+
+async def test_a_majority_waits_a_little_for_the_others(cluster, autojump_clock):
+    road = FakeRoad(cluster, a="running", b="starting", c="running")
+    assert await ready(road) == "cluster ready: 2 of 3 nodes, waiting for b"
+    assert autojump_clock.current_time() >= 5
+
+
+async def test_a_dead_node_is_not_waited_for(cluster):
+    road = FakeRoad(cluster, a="running", b=Silent("refused"), c="running")
+    assert await ready(road, {"b": FakeProcess("killed (signal 9)")}) == "cluster ready: 2 of 3 nodes, waiting for b"
+
+
+async def test_no_majority_in_time_says_who_is_waited_for_and_why(cluster, autojump_clock):
+    road = FakeRoad(cluster, a="starting", b="paused", c=Silent("connection refused"))
+    with pytest.raises(Failed) as failed:
+        await ready(road, timeout_s=7)
+    assert failed.value.message == (
+        "no majority after 7 s: 0 of 3 nodes serve, 2 are needed; a is starting, waiting for c; b is paused, waiting "
+        "for c; c does not answer (connection refused)"
+    )
+
+
+async def test_two_dead_nodes_are_the_end_at_once(cluster):
+    road = FakeRoad(cluster, a="starting", b=Silent("x"), c=Silent("x"))
+    dead = {"b": FakeProcess("ended with code 3: no disk"), "c": FakeProcess("killed (signal 9)")}
+    with pytest.raises(Failed, match=r"no majority: 0 of 3 .* b ended with code 3: no disk; c killed"):
+        await ready(road, dead)
+
+
+def test_urls_show_only_the_password_that_everybody_knows(cluster, tmp_path):
+    assert amqp_url(cluster, "127.0.0.1:5672") == "amqp://ann@127.0.0.1:5672/%2F"
+    assert amqp_url(load(None), "127.0.0.1:5672") == "amqp://guest:guest@127.0.0.1:5672/%2F"
+
+
+def test_contents_are_what_the_file_names(cluster):
+    assert contents(cluster)["users"] == [
+        {"name": "ann", "password": "secret", "tags": [], "permissions": {"/": ["", "", ""]}}
+    ]
