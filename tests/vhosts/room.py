@@ -15,6 +15,7 @@ from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import Links
 from broker.storage.journal import Journal
 from broker.vhosts.hall import Hall
+from broker.vhosts.properties import server_properties
 from broker.vhosts.switchboard import Switchboard
 from broker.world.clock import RealClock
 from broker.world.disk import MemoryDisk
@@ -58,7 +59,7 @@ async def open_hall() -> AsyncIterator[Hall]:
     await journal.recover()
     links = Links(TcpNetwork(), Credentials(Identity("n1", 1, "f"), cluster="test", cookie="c"), {}, Random(2))
     switchboard = Switchboard(node="n1", life=1, journal=journal, links=links, clock=RealClock())
-    hall = Hall(switchboard, tree, Random(3), {}, {"product": "RabbitMQ"})
+    hall = Hall(switchboard, tree, Random(3), {}, server_properties("test"))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(journal.run)
         await nursery.start(hall.run)
