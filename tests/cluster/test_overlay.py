@@ -137,7 +137,7 @@ def seen(state):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.lists(STEP, min_size=1, max_size=4), st.integers(0, 3)), max_size=12))
 def test_the_overlay_is_the_tree_that_will_be(transactions):
     """Transactions of random steps, some refused, committed late: the view equals a tree to which all were applied."""

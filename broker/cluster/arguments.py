@@ -1,0 +1,116 @@
+"""AMQP arguments in JSON and back, and whether two declarations mean the same.
+
+Decides how the types that JSON lacks travel in requests and records (an object with the single member `$` and the
+type's name), and RabbitMQ's rules of equivalence with their texts. It must not know what an argument does. Source:
+RabbitMQ 3.10, `rabbit_misc:assert_args_equivalence` and `rabbit_amqqueue:check_arguments`.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from broker.cluster.refusal import Refused
+from broker.wire.fields import Long, Timestamp
+
+TAG: Final = "$"
+
+QUEUE_ARGUMENTS: Final = (
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-queue-mode",
+    "x-queue-version",
+    "x-single-active-consumer",
+    "x-queue-type",
+)
+"""The arguments by which two declarations of a queue are compared."""
+EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
+
+
+def to_json(value: Any) -> Any:
+    """A field value as JSON can carry it."""
+    match value:
+        case Timestamp() | Long():
+            return {TAG: type(value).__name__, "value": int(value)}
+        case bytes() | bytearray():
+            return {TAG: "bytes", "value": b64encode(value).decode()}
+        case Decimal():
+            return {TAG: "Decimal", "value": str(value)}
+        case Mapping():
+            return {name: to_json(item) for name, item in value.items()}
+        case list() | tuple():
+            return [to_json(item) for item in value]
+    return value
+
+
+def from_json(value: Any) -> Any:
+    """The field value again."""
+    if isinstance(value, Mapping):
+        if isinstance(kind := value.get(TAG), str) and kind in _KINDS and value.keys() == {TAG, "value"}:
+            return _KINDS[kind](value["value"])
+        return {name: from_json(item) for name, item in value.items()}
+    return [from_json(item) for item in value] if isinstance(value, list) else value
+
+
+_KINDS: Final[dict[str, Any]] = {"Timestamp": Timestamp, "Long": Long, "bytes": b64decode, "Decimal": Decimal}
+
+
+def check_same(resource: str, present: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Properties of the same names, as durable and auto_delete. Raises Refused `inequivalent`."""
+    for name, value in present.items():
+        if value != given[name]:
+            _differ(name, resource, _plain(given[name]), _plain(value))
+
+
+def check_arguments(resource: str, names: Iterable[str], present: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """The arguments that count, both in their JSON form. Raises Refused `inequivalent`."""
+    for name in names:
+        one, other = present.get(name), given.get(name)
+        if one is None or other is None:
+            if one is not other and not (name == "x-queue-type" and "classic" in (one, other)):
+                _differ(name, resource, _typed(other), _typed(one))
+        # An integer is an integer, whatever its width; a boolean is none (Python would call True equal to 1).
+        elif isinstance(one, bool) != isinstance(other, bool) or _value(one) != _value(other):
+            _differ(name, resource, _plain(other), _plain(one))
+
+
+def _differ(name: str, resource: str, received: str, current: str) -> None:
+    why = f"inequivalent arg '{name}' for {resource}: received {received} but current is {current}"
+    raise Refused("inequivalent", why)
+
+
+def _value(value: Any) -> Any:
+    return value["value"] if isinstance(value, Mapping) and TAG in value else value
+
+
+def _type_name(value: Any) -> str:
+    """The type as RabbitMQ names it."""
+    match value:
+        case bool():
+            return "bool"
+        case int():
+            return "signedint" if -(1 << 31) <= value < 1 << 31 else "long"
+        case str():
+            return "longstr"
+        case float():
+            return "double"
+        case list():
+            return "array"
+        case {"$": str(kind), "value": _}:
+            return {"Long": "long", "bytes": "binary"}.get(kind, kind.lower())
+    return "table"
+
+
+def _plain(value: Any) -> str:
+    bare = _value(value)
+    return f"'{str(bare).lower() if isinstance(bare, bool) else bare}'"
+
+
+def _typed(value: Any) -> str:
+    return "none" if value is None else f"the value {_plain(value)} of type '{_type_name(value)}'"

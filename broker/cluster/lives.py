@@ -1,0 +1,67 @@
+"""What is known of each life while one request is carried out: it goes on, it is over, or nobody can say.
+
+Decides these words from the members' records and from `contact`: the newest lives with which the leader has links at
+this moment. A life that the tree calls running but that the leader does not see is *unknown*: it may be frozen, cut
+off, or dead since the whole cluster was killed. Nothing is decided in its favour, and nothing against it. It must not
+know queues. Without `contact` everyone whom the tree calls running goes on.
+"""
+
+from collections.abc import Collection, Mapping
+
+from broker.cluster.records import Life, MemberRecord
+
+
+class Lives:
+    """The lives of all members, for the length of one transaction."""
+
+    def __init__(
+        self,
+        members: Mapping[str, MemberRecord],
+        contact: Mapping[str, int] | None = None,
+        *,
+        ended: Collection[Life] = (),
+    ) -> None:
+        """`ended`: the lives that this very transaction ends."""
+        self._members = members
+        self._contact = contact
+        self.ended = frozenset(ended)
+
+    def is_over(self, life: Life) -> bool:
+        """Certainly over: ended by a transaction, or a newer life of the node has been seen."""
+        record = self._members.get(life.node)
+        if record is None or not record.running or record.life != life.number:
+            return True
+        return self._contact is not None and self._contact.get(life.node, 0) > life.number
+
+    def goes_on(self, life: Life) -> bool:
+        """Certainly not over."""
+        return not self.is_over(life) and (self._contact is None or self._contact.get(life.node) == life.number)
+
+    def is_lost(self, life: Life) -> bool:
+        """Over, and what it had on disk is gone with the disk, or with the node."""
+        record = self._members.get(life.node)
+        if record is None:
+            return True
+        return life.number < record.memory_from or (record.memory and self.is_over(life))
+
+    def current(self, node: str) -> Life | None:
+        """The life of this node that is not over."""
+        record = self._members.get(node)
+        if record is None or self.is_over(life := Life(node, record.life)):
+            return None
+        return life
+
+    def last(self, node: str) -> Life | None:
+        """The newest life of this member, over or not; None if the node is no member."""
+        record = self._members.get(node)
+        return None if record is None else Life(node, record.life)
+
+    def keeps_nothing(self, node: str) -> bool:
+        """Whether the member runs with `data: memory`."""
+        record = self._members.get(node)
+        return record is not None and record.memory
+
+    def going_on(self) -> list[Life]:
+        """Every life that certainly goes on, by node."""
+        lives = (Life(name, record.life) for name, record in sorted(self._members.items()))
+        return [life for life in lives if self.goes_on(life)]

@@ -1,0 +1,69 @@
+"""Everything that can be asked of the shared state, by name.
+
+Decides which procedure carries out a request. Only the leader does so, once, against committed and outstanding state;
+what comes out are absolute operations that every node applies. It must not know how they travel.
+
+A request is a JSON object: `do` names the procedure, the rest is described there. `contact`, if the leader adds it,
+says with which lives it has links at this moment ({node: life}); see `lives`.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Final, NamedTuple
+
+from broker.cluster.operations import Operation
+from broker.cluster.overlay import Overlay
+from broker.cluster.procedures import copies, exchanges, lives, policies, queues, users, vhosts
+from broker.cluster.procedures.draft import Answer, Draft, Request
+from broker.cluster.refusal import Refused
+
+PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
+    "found": lives.found,
+    "add_member": lives.add_member,
+    "forget_member": lives.forget_member,
+    "register_life": lives.register_life,
+    "end_life": lives.end_life,
+    "reconcile": lives.reconcile,
+    "declare_queue": queues.declare_queue,
+    "delete_queue": queues.delete_queue,
+    "release_connection": queues.release_connection,
+    "declare_exchange": exchanges.declare_exchange,
+    "delete_exchange": exchanges.delete_exchange,
+    "bind": exchanges.bind,
+    "unbind": exchanges.unbind,
+    "put_vhost": vhosts.put_vhost,
+    "delete_vhost": vhosts.delete_vhost,
+    "put_user": users.put_user,
+    "delete_user": users.delete_user,
+    "put_permission": users.put_permission,
+    "clear_permission": users.clear_permission,
+    "put_policy": policies.put_policy,
+    "clear_policy": policies.clear_policy,
+    "enter_in_sync": copies.enter_in_sync,
+    "leave_in_sync": copies.leave_in_sync,
+    "promote_most_complete": copies.promote_most_complete,
+    "promote": copies.promote,
+    "transfer": copies.transfer,
+}
+
+
+class Outcome(NamedTuple):
+    """What a request comes to: the operations to propose (maybe none) and the answer once they are committed.
+
+    An answer without operations, and a refusal, rest on what the leader saw, outstanding changes included: it is true
+    once `overlay.zxid` is committed.
+    """
+
+    operations: list[Operation]
+    answer: Answer
+
+
+def prepare(overlay: Overlay, request: Request, zxid: int, chance: Random) -> Outcome:
+    """Carry a request out on the overlay, as transaction `zxid`. Raises Refused; then nothing has changed."""
+    name = str(request.get("do"))
+    procedure = PROCEDURES.get(name)
+    if procedure is None:
+        raise Refused("invalid", f"there is no procedure {name}")
+    with overlay.transaction(zxid) as operations:
+        answer = procedure(Draft(overlay, request, zxid, chance))
+    return Outcome(operations, answer)

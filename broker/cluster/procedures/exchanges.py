@@ -1,0 +1,83 @@
+"""Requests that declare, delete and bind exchanges.
+
+Decides equivalence and what a deletion takes along. The doors have refused what names forbid (reserved prefixes, the
+default exchange). Source: RabbitMQ 3.10, `rabbit_exchange`, `rabbit_binding`.
+"""
+
+from typing import Any
+
+from broker.cluster import schema
+from broker.cluster.arguments import EXCHANGE_ARGUMENTS, check_arguments, check_same
+from broker.cluster.procedures.draft import Answer, Draft
+from broker.cluster.procedures.policies import Rules
+from broker.cluster.procedures.removal import remove_binding, remove_exchange
+from broker.cluster.procedures.vhosts import check_vhost
+from broker.cluster.records import BindingRecord, ExchangeRecord
+from broker.cluster.refusal import Refused
+from policies.keys import EXCHANGES
+
+
+def declare_exchange(draft: Draft) -> Answer:
+    """An exchange of this name with these properties: vhost, name, kind, durable, auto_delete, internal, arguments."""
+    vhost, name, kind = draft.ask("vhost", str), draft.ask("name", str), draft.ask("kind", str)
+    check_vhost(draft, vhost)
+    facts: dict[str, Any] = {flag: draft.ask(flag, bool, False) for flag in ("durable", "auto_delete", "internal")}
+    arguments = draft.ask("arguments", dict, {})
+    present = schema.exchange(draft.overlay, vhost, name)
+    if present is None:
+        ruling = Rules(draft.overlay, vhost).ruling(EXCHANGES, name)
+        present = ExchangeRecord(draft.zxid, vhost, name, kind, arguments=arguments, **facts, **ruling._asdict())
+        draft.put(schema.exchange_path(vhost, name), present)
+        return {"created": True}
+    resource = f"exchange '{name}' in vhost '{vhost}'"
+    there = {"durable": present.durable, "auto_delete": present.auto_delete, "internal": present.internal}
+    check_same(resource, {"type": present.kind, **there}, {"type": kind, **facts})
+    check_arguments(resource, EXCHANGE_ARGUMENTS, present.arguments, arguments)
+    return {"created": False}
+
+
+def delete_exchange(draft: Draft) -> Answer:
+    """The exchange goes with its bindings; with `if_unused` only if nothing is bound to it as source."""
+    vhost, name = draft.ask("vhost", str), draft.ask("name", str)
+    record = schema.exchange(draft.overlay, vhost, name)
+    if record is None:
+        return {"deleted": False}
+    if draft.ask("if_unused", bool, False) and draft.overlay.find(schema.bindings_from(vhost, name)):
+        raise Refused("in_use", f"exchange '{name}' in vhost '{vhost}' in use")
+    remove_exchange(draft.overlay, record)
+    return {"deleted": True}
+
+
+def bind(draft: Draft) -> Answer:
+    """A binding: vhost, source, destination_kind ("queue" or "exchange"), destination, key, arguments."""
+    binding = _binding(draft)
+    vhost = binding.vhost
+    if schema.exchange(draft.overlay, vhost, binding.source) is None:
+        raise Refused("not_found", f"no exchange '{binding.source}' in vhost '{vhost}'")
+    ends = schema.queue if binding.destination_kind == "queue" else schema.exchange
+    if ends(draft.overlay, vhost, binding.destination) is None:
+        raise Refused("not_found", f"no {binding.destination_kind} '{binding.destination}' in vhost '{vhost}'")
+    return {"created": draft.put(schema.binding_path(binding), binding)}
+
+
+def unbind(draft: Draft) -> Answer:
+    """The binding goes, with an auto-delete exchange that has no other; members as for `bind`."""
+    binding = _binding(draft)
+    if draft.overlay.get(schema.binding_path(binding)) is None:
+        return {"deleted": False}
+    remove_binding(draft.overlay, binding)
+    return {"deleted": True}
+
+
+def _binding(draft: Draft) -> BindingRecord:
+    kind = draft.ask("destination_kind", str)
+    if kind not in ("queue", "exchange"):
+        raise Refused("invalid", f"a binding leads to a queue or an exchange, not to a {kind}")
+    return BindingRecord(
+        draft.ask("vhost", str),
+        draft.ask("source", str),
+        kind,
+        draft.ask("destination", str),
+        draft.ask("key", str, ""),
+        draft.ask("arguments", dict, {}),
+    )

@@ -1,0 +1,158 @@
+"""Requests about the cluster itself: its founding, its members, their lives.
+
+Decides that the end of a life and all that follows from it is one transaction: who leaves which in-sync set, who is
+promoted, what vanishes, who takes the places (DESIGN rules S10, S12, S13). It must not know how a death was found out,
+only what the leader says of it: `why` is "failure" or "shutdown" if the leader had known that very life, and "absent"
+if it only waited for it in vain; the promotion keys count for the first two.
+"""
+
+from dataclasses import replace
+
+from broker.cluster import schema
+from broker.cluster.operations import Event
+from broker.cluster.procedures.draft import Answer, Draft
+from broker.cluster.procedures.placing import settle_all
+from broker.cluster.procedures.policies import write_policy
+from broker.cluster.procedures.removal import remove_exchange
+from broker.cluster.procedures.users import write_permission, write_user
+from broker.cluster.procedures.vhosts import write_vhost
+from broker.cluster.records import ClusterRecord, ExchangeRecord, Life, MemberRecord, PermissionRecord, VhostRecord
+from broker.cluster.refusal import Refused
+from broker.cluster.succession import FAILURE, FORGOTTEN, RESTART, SHUTDOWN, Situation
+
+ABSENT = "absent"
+
+
+def found(draft: Draft) -> Answer:
+    """The first transaction of a cluster; refused if there is one.
+
+    Members: name, id, members (names), vhosts (names), users (as put_user, and permissions: vhost -> [configure,
+    write, read]), policies and operator_policies (as put_policy).
+    """
+    record = ClusterRecord(draft.ask("name", str), draft.ask("id", str))
+    if (present := schema.cluster(draft.overlay)) is not None:
+        if present == record:
+            return {"id": record.id}
+        raise Refused("exists", f"the cluster {present.name} has been founded")
+    draft.put(schema.CLUSTER, record)
+    for folder in (schema.MEMBERS, schema.USERS, schema.VHOSTS):
+        draft.overlay.create(folder, b"")
+    for node in draft.ask("members", list):
+        draft.put(schema.member_path(node), MemberRecord(node))
+    for vhost in draft.ask("vhosts", list, ["/"]):
+        write_vhost(draft, VhostRecord(vhost))
+    for user in draft.ask("users", list, []):
+        write_user(draft, user)
+        for vhost, rights in user.get("permissions", {}).items():
+            write_permission(draft, PermissionRecord(user["name"], vhost, *rights))
+    for policy in draft.ask("policies", list, []):
+        write_policy(draft, policy, operator=False)
+    for policy in draft.ask("operator_policies", list, []):
+        write_policy(draft, policy, operator=True)
+    draft.tell(Event.of("cluster", change="founded", name=record.name))
+    return {"id": record.id}
+
+
+def add_member(draft: Draft) -> Answer:
+    """One more member; it takes part once it registers a life. Members: node."""
+    node = draft.ask("node", str)
+    if schema.member(draft.overlay, node) is not None:
+        return {"created": False}
+    draft.put(schema.member_path(node), MemberRecord(node))
+    draft.tell(Event.of("member", node=node, change="joined"))
+    return {"created": True}
+
+
+def forget_member(draft: Draft) -> Answer:
+    """A member that does not run is one no more, and nothing waits for it. Members: node."""
+    record = _member(draft)
+    if record.running:
+        raise Refused("running", f"{record.name} must be stopped before it can be removed")
+    draft.overlay.delete(schema.member_path(record.name))
+    draft.tell(Event.of("member", node=record.name, change="forgotten"))
+    situation = Situation(draft.lives(), draft.zxid, draft.chance, FORGOTTEN)
+    settle_all(draft, [schema.copies_key(record.name)], situation)
+    return {"deleted": True}
+
+
+def register_life(draft: Draft) -> Answer:
+    """A node begins a new life, and ends its last one if nobody has yet.
+
+    Members: node, life (higher than any before; else refused `old_life`: the folder is an old copy, and the node may
+    only come back as a blank one), folder (its id), blank (it holds nothing), memory (`data: memory`), damaged (ids of
+    queues whose copy recovery could not repair), token (names the process; a repeat with the same is answered again).
+    """
+    record, life = _member(draft), draft.life()
+    folder, token = draft.ask("folder", str), draft.ask("token", str, "")
+    if record.running and (record.life, record.token) == (life.number, token):
+        return {"life": life.number, "began": False}
+    if life.number <= record.life:
+        raise Refused("old_life", f"life {life.number} of {life.node} is not newer than the {record.life} known here")
+    memory = draft.ask("memory", bool, False)
+    is_fresh = draft.ask("blank", bool, False) or memory or folder != record.folder
+    now = MemberRecord(
+        name=life.node,
+        life=life.number,
+        running=True,
+        folder=folder,
+        memory=memory,
+        memory_from=life.number if is_fresh else record.memory_from,
+        token=token,
+    )
+    ended = [Life(record.name, record.life)] if record.running else []
+    if all(one.node == life.node for one in draft.lives().going_on()):
+        _end_transient_exchanges(draft)
+    draft.put(schema.member_path(life.node), now)
+    draft.tell(Event.of("life", node=life.node, life=life.number, change="began"))
+    situation = Situation(
+        draft.lives(met=life, ended=ended),
+        draft.zxid,
+        draft.chance,
+        RESTART,
+        distrusted=life.node,
+        damaged=frozenset(draft.ask("damaged", list, [])),
+    )
+    settle_all(draft, [schema.copies_key(life.node), schema.wants_key(life.node), schema.WANTS_ANY], situation)
+    return {"life": life.number, "began": True}
+
+
+def end_life(draft: Draft) -> Answer:
+    """A life is over. Members: node, life, why ("failure", "shutdown", "absent")."""
+    record, life, why = _member(draft), draft.life(), draft.ask("why", str)
+    if why not in (FAILURE, SHUTDOWN, ABSENT):
+        raise Refused("invalid", f"a life ends by failure, shutdown or absence, not by {why}")
+    if not record.running or record.life != life.number:
+        return {"ended": False}
+    draft.put(schema.member_path(life.node), replace(record, running=False, why=why))
+    draft.tell(Event.of("life", node=life.node, life=life.number, change="ended", why=why))
+    situation = Situation(draft.lives(ended=[life]), draft.zxid, draft.chance, why)
+    settle_all(draft, [schema.copies_key(life.node)], situation)
+    return {"ended": True}
+
+
+def reconcile(draft: Draft) -> Answer:
+    """Look again at what may have been left undecided: the queues that wait, and, with `node`, those with copies there
+    (the leader asks so when it first has a link to a running life); with `all` every queue."""
+    situation = Situation(draft.lives(), draft.zxid, draft.chance, "contact")
+    keys = [schema.WAITING_QUEUES]
+    if draft.ask("all", bool, False):
+        keys += [schema.copies_key(node) for node in schema.members(draft.overlay)]
+    elif node := draft.ask("node", str, ""):
+        keys.append(schema.copies_key(node))
+    settle_all(draft, keys, situation)
+    return {}
+
+
+def _member(draft: Draft) -> MemberRecord:
+    node = draft.ask("node", str)
+    record = schema.member(draft.overlay, node)
+    if record is None:
+        raise Refused("not_found", f"{node} is not a member of this cluster")
+    return record
+
+
+def _end_transient_exchanges(draft: Draft) -> None:
+    """Nobody is left who knew them: what is not durable ends with the last life (rule S12)."""
+    for record in schema.found(draft.overlay, ExchangeRecord, schema.TRANSIENT_EXCHANGES):
+        if schema.exchange(draft.overlay, record.vhost, record.name) is not None:
+            remove_exchange(draft.overlay, record)

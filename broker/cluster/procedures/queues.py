@@ -1,0 +1,128 @@
+"""Requests that declare and delete queues.
+
+Decides whether a declaration is new, the same or another one (RabbitMQ's rules of equivalence), where the first copies
+go, and what a deletion takes along. Conditions on messages and consumers were checked by the queue's master, who alone
+knows them. Source: RabbitMQ 3.10, `rabbit_amqqueue`; mirroring rules 4 and 5.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.cluster import schema
+from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, check_same
+from broker.cluster.procedures.draft import Answer, Draft
+from broker.cluster.procedures.policies import Rules
+from broker.cluster.procedures.removal import remove_queue
+from broker.cluster.procedures.vhosts import check_vhost
+from broker.cluster.records import Life, Owner, QueueRecord
+from broker.cluster.refusal import Refused
+from broker.cluster.succession import initial_nodes
+from policies.keys import KEYS, QUEUES
+from policies.placement import first_master
+
+
+def declare_queue(draft: Draft) -> Answer:
+    """A queue of this name with these properties.
+
+    Members: vhost, name, durable, auto_delete, exclusive, arguments (JSON form), node and life (where the client is),
+    connection (its name; for exclusive ones), locator (the configuration's; default client-local).
+    """
+    vhost, name = draft.ask("vhost", str), draft.ask("name", str)
+    check_vhost(draft, vhost)
+    present = schema.queue(draft.overlay, vhost, name)
+    if present is not None:
+        _check_equivalent(draft, present)
+    else:
+        present = _new_queue(draft, vhost, name)
+        draft.put(schema.queue_path(vhost, name), present)
+    return {"created": present.id == draft.zxid, "id": present.id, "master": present.master, "state": present.state}
+
+
+def delete_queue(draft: Draft) -> Answer:
+    """The queue goes with its bindings. Members: vhost and name; `id`: only if it still is that one."""
+    vhost, name = draft.ask("vhost", str), draft.ask("name", str)
+    record = schema.queue(draft.overlay, vhost, name)
+    if record is None or draft.ask("id", int, record.id) != record.id:
+        return {"deleted": False}
+    remove_queue(draft.overlay, record)
+    return {"deleted": True}
+
+
+def release_connection(draft: Draft) -> Answer:
+    """A connection has ended: its exclusive queues go, all at once. Members: node, life, connection."""
+    life = draft.life()
+    owner = Owner(*life, draft.ask("connection", str))
+    owned = schema.found(draft.overlay, QueueRecord, schema.owner_key(life.node))
+    gone = [record for record in owned if record.exclusive == owner]
+    for record in gone:
+        remove_queue(draft.overlay, record)
+    return {"deleted": len(gone)}
+
+
+def _new_queue(draft: Draft, vhost: str, name: str) -> QueueRecord:
+    lives, local = draft.lives(), draft.life()
+    if lives.is_over(local):
+        raise Refused("stale", f"life {local.number} of {local.node} is over")
+    owner = Owner(*local, draft.ask("connection", str)) if draft.ask("exclusive", bool, False) else None
+    arguments = draft.ask("arguments", dict, {})
+    ruling = Rules(draft.overlay, vhost).ruling(QUEUES, name)
+    definition = ruling.definition or {}
+    reachable = {life.node: life for life in lives.going_on()} | {local.node: local}
+    nodes: tuple[str, tuple[str, ...]]
+    if owner is not None:
+        nodes = (local.node, ())
+    else:
+        locator = _locator(draft, arguments, definition)
+        masters = dict.fromkeys(reachable, 0)
+        if locator == "min-masters":
+            masters = {node: len(draft.overlay.find(schema.masters_key(node))) for node in reachable}
+        proposed = first_master(locator, definition, local.node, masters, draft.chance)
+        nodes = initial_nodes(definition, proposed, sorted(reachable), draft.chance)
+    master, mirrors = nodes
+    copies = tuple(reachable[node] for node in mirrors)
+    return QueueRecord(
+        id=draft.zxid,
+        vhost=vhost,
+        name=name,
+        master=reachable[master],
+        term=draft.zxid,
+        mirrors=copies,
+        in_sync=(reachable[master], *copies),
+        candidates=mirrors,
+        durable=draft.ask("durable", bool, False) and owner is None,
+        auto_delete=draft.ask("auto_delete", bool, False),
+        exclusive=owner,
+        arguments=arguments,
+        **ruling._asdict(),
+    )
+
+
+def _locator(draft: Draft, arguments: Mapping[str, Any], definition: Mapping[str, Any]) -> str | None:
+    """Argument over policy over configuration; a word that means nothing is passed over (mirroring rule 5.2)."""
+    known = KEYS["queue-master-locator"]
+    told = (arguments.get("x-queue-master-locator"), definition.get(known.name), draft.request.get("locator"))
+    return next((str(word) for word in told if known.accepts(word)), None)
+
+
+def _check_equivalent(draft: Draft, present: QueueRecord) -> None:
+    resource = f"queue '{present.name}' in vhost '{present.vhost}'"
+    local = draft.life()
+    exclusive = draft.ask("exclusive", bool, False)
+    _check_owner(present, local, draft.ask("connection", str, ""), resource, exclusive=exclusive)
+    given = {
+        "durable": draft.ask("durable", bool, False) and not exclusive,
+        "auto_delete": draft.ask("auto_delete", bool, False),
+    }
+    check_same(resource, {"durable": present.durable, "auto_delete": present.auto_delete}, given)
+    check_arguments(resource, QUEUE_ARGUMENTS, present.arguments, draft.ask("arguments", dict, {}))
+
+
+def _check_owner(present: QueueRecord, local: Life, connection: str, resource: str, *, exclusive: bool) -> None:
+    asking = Owner(*local, connection)
+    if present.exclusive == (asking if exclusive else None):
+        return
+    raise Refused(
+        "locked",
+        f"cannot obtain exclusive access to locked {resource}. It could be originally declared on another connection "
+        "or the exclusive property value does not match that of the original declaration.",
+    )

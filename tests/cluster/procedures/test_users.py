@@ -1,0 +1,75 @@
+"""Virtual hosts, users and permissions."""
+
+import pytest
+
+from broker.cluster import schema
+from broker.cluster.passwords import fits, hash_password
+from broker.cluster.procedures.vhosts import PREDECLARED
+from broker.cluster.refusal import Refused
+from tests.cluster.procedures.leader import ALL, Leader
+
+RIGHTS = {"configure": ".*", "write": "^x", "read": ""}
+
+
+@pytest.fixture
+def leader():
+    leader = Leader("n1")
+    leader.ask("put_user", name="guest", password="geheim", tags=["administrator"])
+    return leader
+
+
+def refusal(leader, do, **facts):
+    with pytest.raises(Refused) as caught:
+        leader.ask(do, **facts)
+    return caught.value.code
+
+
+def test_a_password_is_kept_as_its_hash(leader):
+    record = schema.user(leader.tree, "guest")
+    assert fits("geheim", record.password_hash)
+    assert not fits("Geheim", record.password_hash)
+    assert record.tags == ("administrator",)
+    assert b"geheim" not in leader.tree.snapshot()
+
+
+def test_a_user_is_replaced_and_may_have_no_password(leader):
+    given = hash_password("x", leader.chance)
+    assert leader.ask("put_user", name="other", password_hash=given, tags=[]) == {"created": True}
+    assert fits("x", schema.user(leader.tree, "other").password_hash)
+    assert leader.ask("put_user", name="other") == {"created": False}
+    assert not fits("x", schema.user(leader.tree, "other").password_hash)
+    for wrong in ({"password_hash": "no base64!"}, {"password_hash": "YWJj"}, {"tags": "administrator"}):
+        assert refusal(leader, "put_user", name="other", **wrong) == "invalid"
+
+
+def test_permissions_need_both_ends_and_go_with_either(leader):
+    leader.ask("put_vhost", name="v")
+    assert leader.ask("put_permission", user="guest", vhost="v", **RIGHTS) == {"created": True}
+    assert leader.ask("put_permission", user="guest", vhost="/", **RIGHTS) == {"created": True}
+    assert leader.ask("put_permission", user="guest", vhost="/", **RIGHTS) == {"created": False}
+    assert schema.permission(leader.tree, "v", "guest").write == "^x"
+    assert refusal(leader, "put_permission", user="nobody", vhost="v", **RIGHTS) == "not_found"
+    assert refusal(leader, "put_permission", user="guest", vhost="w", **RIGHTS) == "not_found"
+    assert leader.ask("clear_permission", user="guest", vhost="/") == {"deleted": True}
+    assert leader.ask("clear_permission", user="guest", vhost="/") == {"deleted": False}
+    leader.ask("delete_user", name="guest")
+    assert schema.permission(leader.tree, "v", "guest") is None
+    assert schema.users(leader.tree) == []
+    assert refusal(leader, "delete_user", name="guest") == "not_found"
+
+
+def test_a_vhost_has_its_exchanges_and_takes_everything_along(leader):
+    assert leader.ask("put_vhost", name="v", description="d", tags=["t"]) == {"created": True}
+    assert {one.name: one.kind for one in schema.exchanges(leader.tree, "v")} == PREDECLARED
+    assert schema.exchange(leader.tree, "v", "amq.rabbitmq.trace").internal
+    before = len(leader.tree)
+    assert leader.ask("put_vhost", name="v", description="e") == {"created": False}
+    assert len(leader.tree) == before
+    leader.ask("declare_queue", vhost="v", name="q", node="n1", life=1)
+    leader.ask("bind", vhost="v", source="amq.direct", destination_kind="queue", destination="q")
+    leader.ask("put_permission", user="guest", vhost="v", **RIGHTS)
+    leader.ask("put_policy", vhost="v", name="p", pattern="", definition=ALL)
+    leader.ask("delete_vhost", name="v")
+    assert [vhost.name for vhost in schema.vhosts(leader.tree)] == ["/"]
+    assert not leader.tree.find(schema.copies_key("n1"))
+    assert refusal(leader, "delete_vhost", name="v") == "not_found"

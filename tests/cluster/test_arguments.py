@@ -1,0 +1,85 @@
+"""Arguments in JSON and back, and when two declarations mean the same."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, from_json, to_json
+from broker.cluster.refusal import Refused
+from broker.wire.fields import Long, Timestamp
+
+SCALAR = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+    st.integers(0, 2**40).map(Timestamp),
+    st.integers(0, 2**40).map(Long),
+    st.decimals(allow_nan=False, allow_infinity=False, places=2),
+)
+VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+
+
+def typed(value):
+    """The value with the types of everything in it: Long(1) is not 1."""
+    if isinstance(value, dict):
+        return {name: typed(item) for name, item in value.items()}
+    return [typed(item) for item in value] if isinstance(value, list) else (type(value), value)
+
+
+@given(st.dictionaries(st.text(), VALUE, max_size=4))
+def test_any_table_survives_json(table):
+    assert typed(from_json(json.loads(json.dumps(to_json(table))))) == typed(table)
+
+
+def test_a_table_that_looks_like_a_tag_stays_a_table():
+    for table in ({"$": "nothing known", "value": 1}, {"$": "bytes"}, {"$": 7, "value": 1}, {"$": "Long", "x": 1}):
+        assert from_json(to_json({"a": table})) == {"a": table}
+
+
+def compare(present, given, name="x-max-length"):
+    check_arguments("queue 'q' in vhost '/'", QUEUE_ARGUMENTS, {name: to_json(present)}, {name: to_json(given)})
+
+
+@pytest.mark.parametrize(("present", "given"), [(5, 5), (5, Long(5)), (Long(5), 5), ("a", "a"), (None, None)])
+def test_the_same_whatever_the_width(present, given):
+    compare(present, given)
+
+
+@pytest.mark.parametrize(
+    ("present", "given", "text"),
+    [
+        (5, 6, "received '6' but current is '5'"),
+        (1, True, "received 'true' but current is '1'"),
+        (5, None, "received none but current is the value '5' of type 'signedint'"),
+        (None, 2**40, "received the value '1099511627776' of type 'long' but current is none"),
+        (None, Long(5), "received the value '5' of type 'long' but current is none"),
+        (None, True, "received the value 'true' of type 'bool' but current is none"),
+        (None, 1.5, "received the value '1.5' of type 'double' but current is none"),
+        (None, b"a", "of type 'binary' but current is none"),
+        (None, Decimal("1.5"), "received the value '1.5' of type 'decimal' but current is none"),
+        (None, [1], "of type 'array' but current is none"),
+        (None, {"a": 1}, "of type 'table' but current is none"),
+    ],
+)
+def test_another_value_is_told_as_rabbitmq_does(present, given, text):
+    with pytest.raises(Refused) as caught:
+        compare(present, given)
+    assert caught.value.code == "inequivalent"
+    assert text in caught.value.why
+
+
+def test_a_classic_queue_need_not_say_so():
+    compare(None, "classic", "x-queue-type")
+    compare("classic", None, "x-queue-type")
+    with pytest.raises(Refused):
+        compare(None, "quorum", "x-queue-type")
+
+
+def test_other_arguments_do_not_count():
+    compare(1, 2, "x-my-own")
