@@ -35,7 +35,10 @@ class Detector:
 
     def peer(self, name: str) -> Peer:
         """The record of this peer, made when first asked for."""
-        return self.peers.setdefault(name, Peer())
+        peer = self.peers.get(name)
+        if peer is None:
+            peer = self.peers[name] = Peer()
+        return peer
 
     def link_up(self, name: str, life: int, now: float) -> None:
         """The link to this life of the peer stands. An older life than the known one is ignored."""

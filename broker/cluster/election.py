@@ -43,8 +43,10 @@ class Looking:
         """Only Status counts here; `Zab` has noted it as the sender's ballot."""
         if not isinstance(message, Status):
             return None
+        said = self._said
         move = self._consider(now)
-        if message.state == LOOKING and self._member.me.name not in message.heard and move is None:
+        deaf = message.state == LOOKING and self._member.me.name not in message.heard
+        if deaf and move is None and said is self._said:
             self._member.say(sender, self._status())
         return move
 
@@ -81,13 +83,15 @@ class Looking:
 
     def waiting_for(self) -> str:
         """Names the members that are missing."""
-        member = self._member
-        if member.history.blank and not self._electorate().names:
+        member, electorate = self._member, self._electorate()
+        if member.history.blank and not electorate.names:
             missing = [name for name in member.me.seeds if name != member.me.name and name not in member.ballots]
-            if missing:
+            if missing and not any(ballot.status.last_epoch for ballot in member.ballots.values()):
                 return f"a founding needs every configured member: waiting for {', '.join(sorted(missing))}"
-            return "blank: waiting to be admitted by the members that hold the state"
-        names = self._electorate().names - {member.me.name}
+            return "blank: waiting for the members that hold the state"
+        if not electorate.includes(member.me.name, member.me.folder):
+            return "no member with this data folder: waiting for the members to admit it"
+        names = electorate.names - {member.me.name}
         missing = sorted(name for name in names if name not in member.ballots)
         return f"no majority: waiting for {', '.join(missing)}" if missing else "electing a leader"
 

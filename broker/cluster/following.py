@@ -44,7 +44,7 @@ class Following:
         self._marker = zxid_of(epoch, 0)
         self._report_due = False
         self._snapshot = bytearray()
-        self._heard_at = 0.0
+        self._heard_at = self._followed_at = 0.0
         self._floor: int | None = None
         self._asked = False
         self._sight_at = 0.0
@@ -55,8 +55,11 @@ class Following:
 
     @property
     def active(self) -> bool:
-        """Everything that was committed when this member came is applied."""
-        return self._floor is not None and self._member.applied >= self._floor
+        """Everything that was committed when this member came is applied, and its admission, if it needed one."""
+        member = self._member
+        if self._floor is None or member.applied < self._floor:
+            return False
+        return member.history.members_at(member.applied).get(member.me.name) == member.me.folder
 
     def in_touch(self, now: float) -> bool:
         """The leader, which leads only while a majority answers it, was heard."""
@@ -67,7 +70,7 @@ class Following:
         member = self._member
         self._heard_at = self._sight_at = now
         member.accept(self.epoch, self._leader)
-        self._follow()
+        self._follow(now)
         member.tell([name for name in member.linked if name != self._leader], self._status())
         return None
 
@@ -82,9 +85,9 @@ class Following:
         self._heard_at = now
         match message:
             case Proposals():
-                self._take(message)
+                self._take(message, now)
             case SnapshotPart():
-                self._take_snapshot(message)
+                self._take_snapshot(message, now)
             case Marks():
                 self._take_marks(message, now)
         return None
@@ -98,7 +101,7 @@ class Following:
         elif peer.proven_dead:
             return Look(f"the leader {name} is dead")
         elif peer.up:
-            self._follow()
+            self._follow(now)
         return None
 
     def tick(self, now: float) -> Move | None:
@@ -147,7 +150,8 @@ class Following:
         if status.state != LEADING or status.epoch != self.epoch:
             return Look(f"{self._leader} leads epoch {self.epoch} no more")
         self._heard_at = now
-        self._follow()  # the leader says this only to members that it does not count as its followers
+        if now - self._followed_at > self._member.me.net_ticktime / SIGHTS_PER_TICKTIME / 2:
+            self._follow(now)  # the leader says this only to members that it does not count as its followers
         return None
 
     def _receive_from_other(self, sender: str, message: Message) -> Move | None:
@@ -161,10 +165,10 @@ class Following:
         self._member.say(sender, self._status())
         return None
 
-    def _take(self, proposals: Proposals) -> None:
+    def _take(self, proposals: Proposals, now: float) -> None:
         history = self._member.history
         if not history.contains(proposals.previous):
-            self._follow_again()
+            self._follow_again(now)
             return
         self._asked = False
         previous = proposals.previous
@@ -176,7 +180,7 @@ class Following:
         new = entries[known:]
         chain = [previous, *(entry.zxid for entry in new)]
         if not all(may_follow(last, zxid) for last, zxid in pairwise(chain)):  # ZOOKEEPER-4925: no hole is taken over
-            self._follow_again()
+            self._follow_again(now)
             return
         if new:
             self._extend(previous, new)
@@ -187,13 +191,13 @@ class Following:
             self._member.truncate(previous)
         self._member.append(entries)
 
-    def _take_snapshot(self, part: SnapshotPart) -> None:
+    def _take_snapshot(self, part: SnapshotPart, now: float) -> None:
         if self._member.history.contains(part.zxid):
             return  # asked for twice: what is acknowledged above it must stay
         if part.offset == 0:
             self._snapshot.clear()
         if part.offset != len(self._snapshot) or part.total > SNAPSHOT_BYTES_MAX:
-            self._follow_again()  # a slice is missing
+            self._follow_again(now)  # a slice is missing
             return
         self._snapshot += part.data
         if len(self._snapshot) < part.total:
@@ -217,21 +221,22 @@ class Following:
             self._asked = False
             member.say(self._leader, self._report(member.durable_zxid, marks.round, now))
         if marks.sent > member.history.last_zxid:
-            self._follow_again()  # something was lost on the way
+            self._follow_again(now)  # something was lost on the way
 
     # What is said.
 
-    def _follow(self) -> None:
+    def _follow(self, now: float) -> None:
         member = self._member
+        self._followed_at = now
         counted = member.accepted_epoch == self.epoch and member.accepted_from == self._leader
         history = member.history
         follow = Follow(self.epoch, counted, member.me.folder, history.cluster, list(history.epochs))
         member.say_after_disk(self._leader, follow)
 
-    def _follow_again(self) -> None:
+    def _follow_again(self, now: float) -> None:
         if not self._asked:  # once per heartbeat: what is on the way will show gaps, too
             self._asked = True
-            self._follow()
+            self._follow(now)
 
     def _report(self, durable: int, number: int = 0, stamp: float = NO_STAMP) -> Report:
         member = self._member

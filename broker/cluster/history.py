@@ -51,6 +51,11 @@ class History:
         """The latest list of members in the log, committed or not; empty if blank."""
         return self._rolls[-1][1].members if self._rolls else {}
 
+    def members_at(self, zxid: int) -> dict[str, str]:
+        """The list of members that held after `zxid`; empty before the first."""
+        found = bisect_right(self._rolls, zxid, key=lambda roll: roll[0])
+        return self._rolls[found - 1][1].members if found else {}
+
     def rolls_in_force(self, committed: int) -> list[dict[str, str]]:
         """The last committed list of members and every later one: a majority is asked of each."""
         first = max(bisect_right(self._rolls, committed, key=lambda roll: roll[0]) - 1, 0)

@@ -33,6 +33,7 @@ class Leading:
         self._accepted_by: set[str] = set()
         self._waiting: dict[str, Follow] = {}
         self._followers: dict[str, Progress] = {}
+        self._heard_at: dict[str, float] = {}
         self._beats = Beats()
         self._establish_until = 0.0
         self._beat_at = 0.0
@@ -44,10 +45,10 @@ class Leading:
         return self.established and self._member.applied >= self._marker
 
     def in_touch(self, now: float) -> bool:
-        """A majority was heard lately."""
-        detector = self._member.detector
-        alive = [name for name in self._member.electorate.names if detector.believed_alive(name, now)]
-        return self._member.electorate.majority(self._member.folders(alive))
+        """Whether a majority followed lately."""
+        ticktime = self._member.me.net_ticktime
+        following = [name for name, at in self._heard_at.items() if now - at <= ticktime]
+        return self._member.electorate.majority(self._member.folders(following))
 
     def enter(self, now: float) -> Move | None:
         """Propose the epoch to everyone (NEWEPOCH)."""
@@ -67,8 +68,10 @@ class Leading:
             case Status():
                 return self._hear_status(sender, message)
             case Follow(epoch=self.epoch):
+                self._heard_at[sender] = now
                 return self._hear_follow(sender, message)
             case Report(epoch=self.epoch):
+                self._heard_at[sender] = now
                 return self._hear_report(sender, message, now)
             case Follow() | Report():
                 return None
@@ -79,10 +82,13 @@ class Leading:
         """A follower's link broke or came again: it has to offer itself anew. Its death may cost the majority."""
         self._followers.pop(name, None)
         self._waiting.pop(name, None)
-        if self._member.detector.peer(name).up:
+        peer = self._member.detector.peer(name)
+        if peer.up:
             self._member.say(name, self._status())
-        elif not self.in_touch(now) and (self.established or self._lost_for_good(now)):
-            return Look("no majority of living members")
+        elif peer.proven_dead:
+            self._heard_at.pop(name, None)
+            if not self.in_touch(now) if self.established else self._lost_for_good():
+                return Look("no majority of living members")
         self._find_stable(now)
         return None
 
@@ -113,7 +119,8 @@ class Leading:
         self._find_stable(now)
 
     def woke(self, now: float) -> None:
-        """This member stood still: ask at once whether it still leads."""
+        """This member stood still: ask at once whether it still leads, and give everyone time to answer."""
+        self._heard_at = dict.fromkeys(self._heard_at, now)
         self._beat(now)
 
     def waiting_for(self) -> str:
@@ -176,6 +183,7 @@ class Leading:
             return Look(f"{sender} leads epoch {status.epoch}")
         if status.state == LOOKING:
             self._followers.pop(sender, None)
+            self._heard_at.pop(sender, None)
             self._member.say(sender, self._status())
         return None
 
@@ -327,7 +335,7 @@ class Leading:
                 beats.hurry = any(not progress.has_lease for progress in self._followers.values())
                 self._beat(now)
 
-    def _lost_for_good(self, now: float) -> bool:
+    def _lost_for_good(self) -> bool:
         member = self._member
         possible = [name for name in member.electorate.names if not member.detector.peer(name).proven_dead]
         return self._founding or not member.electorate.majority(member.folders(possible))

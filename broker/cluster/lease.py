@@ -9,10 +9,10 @@ SHARE_OF_TICKTIME = 0.6
 
 
 class Lease:
-    """`until` is in seconds of the injected clock; -inf without a lease."""
+    """`until` is in seconds of the injected clock, -inf without a lease; `length` in seconds."""
 
     def __init__(self, net_ticktime: float) -> None:
-        self._length_s = SHARE_OF_TICKTIME * net_ticktime
+        self.length = SHARE_OF_TICKTIME * net_ticktime
         self._not_before = float("-inf")
         self.until = float("-inf")
         self.suspended = False
@@ -21,7 +21,7 @@ class Lease:
         """A heartbeat sent at that time was answered by a quorum."""
         if sent_at >= self._not_before:
             self.suspended = False
-            self.until = max(self.until, sent_at + self._length_s)
+            self.until = max(self.until, sent_at + self.length)
 
     def suspend(self, now: float) -> None:
         """This member stood still (DESIGN S4, sleeper): only heartbeats sent from now on count."""

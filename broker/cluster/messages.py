@@ -7,7 +7,7 @@ Rare messages carry JSON, frequent ones fixed fields (network byte order). Links
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker.cluster.entries import Entry, Roll, Snapshot
@@ -123,9 +123,9 @@ def encode(message: Message) -> bytes:
     """The bytes of a message."""
     match message:
         case Status():
-            return bytes([_STATUS_KIND]) + json.dumps(asdict(message)).encode()
+            return bytes([_STATUS_KIND]) + _fields(message)
         case Follow():
-            return bytes([_FOLLOW_KIND]) + json.dumps(asdict(message)).encode()
+            return bytes([_FOLLOW_KIND]) + _fields(message)
         case Proposals(epoch, previous, entries):
             parts = [_PROPOSALS.pack(_PROPOSALS_KIND, epoch, previous, len(entries))]
             for zxid, kind, payload in entries:
@@ -137,6 +137,10 @@ def encode(message: Message) -> bytes:
             return _REPORT.pack(_REPORT_KIND, epoch, durable, applied, digest, number, stamp)
         case Marks(epoch, committed, stable, sent, number, echo):
             return _MARKS.pack(_MARKS_KIND, epoch, committed, stable, sent, number, echo)
+
+
+def _fields(message: Status | Follow) -> bytes:
+    return json.dumps({name: getattr(message, name) for name in message.__slots__}).encode()
 
 
 def decode(data: bytes) -> Message:

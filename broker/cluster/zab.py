@@ -139,6 +139,11 @@ class Zab:
         """Until when this member may act alone (DESIGN S3, S4); -inf without a lease."""
         return self._member.lease.until
 
+    @property
+    def lease_length(self) -> float:
+        """How long a lease lasts, in seconds: so long nobody may be put in the place of one that fell silent."""
+        return self._member.lease.length
+
     def has_quorum(self, now: float) -> bool:
         """Whether this member serves: in an established quorum, caught up, in touch, and awake."""
         return self._role.active and not self._member.lease.suspended and self._role.in_touch(now)

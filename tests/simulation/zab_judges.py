@@ -15,15 +15,17 @@ class Judges:
         self.history: list[tuple[int, bytes]] = []
         self.proposals: dict[int, bytes] = {}
         self.leaders: dict[int, str] = {}
-        self.answered: dict[int, bytes] = {}
-        self._seen: dict[str, object] = {}
+        self._seen: dict[str, int] = {}
+        self._established_at: dict[int, float] = {}
+        self._leases: dict[str, float] = {}
 
     def proposed(self, zxid: int, payload: bytes) -> None:
         if self.proposals.get(zxid, payload) != payload:
             raise Broken(f"total order: two transactions are {zxid:#x}")
         self.proposals[zxid] = payload
 
-    def look(self, name: str, zab: Zab) -> None:
+    def look(self, name: str, zab: Zab, now: float) -> None:
+        self._look_at_lease(name, zab)
         if not zab.leading:
             self._seen.pop(name, None)
             return
@@ -31,9 +33,19 @@ class Judges:
             raise Broken(f"leadership: {name} and {self.leaders[zab.epoch]} lead epoch {zab.epoch}")
         if self._seen.get(name) != zab.epoch:
             self._seen[name] = zab.epoch
+            self._established_at.setdefault(zab.epoch, now)
             self._history_is_complete(name, zab)
         if zab.take_differing():
             raise Broken("digest: two members have another state at the same zxid")
+
+    def _look_at_lease(self, name: str, zab: Zab) -> None:
+        """S4: nobody's lease counts from a moment when a later leader than the one that granted it was there."""
+        if zab.lease_until > self._leases.get(name, float("-inf")) and zab.epoch:
+            sent_at = zab.lease_until - zab.lease_length
+            late = [epoch for epoch, at in self._established_at.items() if epoch > zab.epoch and at < sent_at]
+            if late:
+                raise Broken(f"lease: {name} got one in epoch {zab.epoch} after epoch {late[0]} had begun")
+        self._leases[name] = zab.lease_until
 
     def _history_is_complete(self, name: str, zab: Zab) -> None:
         """Durability (9) and primary integrity (8): a new leader has all that was ever applied of earlier epochs.

@@ -21,7 +21,7 @@ from broker.cluster.entries import (
     Truncate,
 )
 from broker.cluster.zab import NotLeading, Ready, Zab
-from tests.simulation.zab_judges import Judges
+from tests.simulation.zab_judges import Broken, Judges
 
 NET_TICKTIME = 5.0
 COMPACT_AT = 12
@@ -66,6 +66,8 @@ class Node:
         self.applied: list[tuple[int, bytes]] = []
         self.busy = False
         self.frozen = False
+        self.writes = 0
+        self.crash_at_write = 0
         self.held: list[Callable[[], None]] = []
 
     @property
@@ -187,8 +189,8 @@ class World:
         """Lets time pass until it is so; returns how long it took. Fails after so many seconds."""
         began = self.now
         while not condition():
-            assert self._heap, "nothing will ever happen"
-            assert self.now - began <= seconds, f"not within {seconds} s"
+            if not self._heap or self.now - began > seconds:
+                raise Broken(f"progress: not within {seconds} s")
             self.now, _, event = heapq.heappop(self._heap)
             event()
         return self.now - began
@@ -251,7 +253,7 @@ class World:
     def _drain(self, node: Node) -> None:
         zab = node.zab
         assert zab
-        self.judges.look(node.name, zab)
+        self.judges.look(node.name, zab, self.now)
         self._send(node, zab.take_urgent())
         if not node.busy:
             ready = zab.take_ready()
@@ -272,7 +274,7 @@ class World:
         return tick
 
     def _persist(self, node: Node, life: int, ready: Ready, done: int) -> None:
-        """One order after the other, so that a crash may fall between any two."""
+        """One order after the other, each after a pause, so that a crash may fall before, between and after them."""
         if node.life != life or node.zab is None:
             return
         if node.frozen:
@@ -281,9 +283,8 @@ class World:
         if done == 0 and self.ack_before_disk:
             self._send(node, ready.messages)
         if done < len(ready.log):
-            node.disk.carry_out(ready.log[done])
             pause = self.chance.uniform(0.0, self.disk_s) if ready.sync else 0.0
-            self.later(pause, lambda: self._persist(node, life, ready, done + 1))
+            self.later(pause, lambda: self._carry_out(node, life, ready, done))
             return
         zab = node.zab
         zab.persisted(self.now)
@@ -292,6 +293,15 @@ class World:
         self._apply(node, zab, ready)
         node.busy = False
         self._drain(node)
+
+    def _carry_out(self, node: Node, life: int, ready: Ready, done: int) -> None:
+        if node.life == life and node.zab:
+            node.disk.carry_out(ready.log[done])
+            node.writes += 1
+            if node.writes == node.crash_at_write:
+                self.crash(node.name)
+            else:
+                self._persist(node, life, ready, done + 1)
 
     def _apply(self, node: Node, zab: Zab, ready: Ready) -> None:
         if ready.restore:

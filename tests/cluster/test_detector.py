@@ -1,0 +1,49 @@
+"""Who is alive: proof at once, silence after net_ticktime, and no verdict over what was not watched."""
+
+from broker.cluster.detector import Detector, Verdict
+
+
+def test_a_proven_end_is_believed_at_once() -> None:
+    detector = Detector(5.0, 0.0)
+    detector.link_up("n2", 3, 1.0)
+    assert detector.verdict("n2", 3, 1.5) is None
+    detector.link_down("n2", 3, proven=True)
+    assert detector.verdict("n2", 3, 1.5) == Verdict(proven=True)
+    assert not detector.believed_alive("n2", 1.5)
+
+
+def test_a_broken_link_proves_nothing() -> None:
+    detector = Detector(5.0, 0.0)
+    detector.link_up("n2", 3, 1.0)
+    detector.link_down("n2", 3, proven=False)
+    assert detector.verdict("n2", 3, 5.9) is None
+    assert detector.believed_alive("n2", 5.9)
+    assert detector.verdict("n2", 3, 6.1) == Verdict(proven=False)
+
+
+def test_a_newer_life_ends_the_older_and_news_of_the_older_is_ignored() -> None:
+    detector = Detector(5.0, 0.0)
+    detector.link_up("n2", 3, 1.0)
+    detector.link_up("n2", 4, 1.1)
+    detector.link_down("n2", 3, proven=True)
+    detector.link_up("n2", 3, 1.2)
+    assert detector.verdict("n2", 3, 1.2) == Verdict(proven=True)
+    assert detector.verdict("n2", 4, 1.2) is None
+    assert detector.peer("n2").up
+
+
+def test_what_was_never_met_is_not_believed_alive_but_only_silence_ends_it() -> None:
+    detector = Detector(5.0, 10.0)
+    assert not detector.believed_alive("n2", 10.0)
+    assert detector.verdict("n2", 1, 14.0) is None
+    assert detector.verdict("n2", 1, 15.1) == Verdict(proven=False)
+
+
+def test_silence_counts_only_while_this_member_was_awake() -> None:
+    detector = Detector(5.0, 0.0)
+    detector.link_up("n2", 1, 0.0)
+    detector.watch_anew(60.0)
+    assert detector.verdict("n2", 1, 61.0) is None
+    detector.heard("n2", 62.0)
+    assert detector.believed_alive("n2", 66.9)
+    assert not detector.believed_alive("n2", 67.1)
