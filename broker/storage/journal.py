@@ -189,7 +189,7 @@ class Journal:
         self._pending.append((self._segment, self._chunks))
 
     async def _commit_forever(self) -> None:
-        while True:
+        while self.failure is None:
             if self.appended > self.synced:
                 await self._commit()
             elif self._stopping:

@@ -1,5 +1,7 @@
 """Ranges are a set of numbers, whatever is added and removed."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ def test_ranges_are_a_set(changes, window):
             expected -= set(range(first, last + 1))
         assert numbers(ranges) == expected
     pairs = list(ranges)
-    assert all(before[1] + 1 < after[0] for before, after in zip(pairs, pairs[1:], strict=False)), "neighbours are one"
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(pairs)), "neighbours are one"
     assert bool(ranges) is bool(expected)
     cut = ranges.within(*window)
     assert {number for first, last in cut for number in range(first, last + 1)} == expected & set(

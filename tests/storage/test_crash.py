@@ -1,0 +1,198 @@
+"""The journal dies at any step, by loss of power or by kill -9, and comes back with a prefix of what was appended.
+
+The prefix reaches at least to what was reported as synced; in it every message, settle, term and drop counts, so
+nothing confirmed is lost and nothing settled comes back. Each story goes through several lives on one disk, with tiny
+segments, so that rolling, dropping and compaction happen all the time.
+"""
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+import pytest
+import trio
+
+from broker.storage.journal import Journal
+from broker.storage.recover import RecoveredQueue, Recovery
+from broker.wire.message import Run, Traits, make_address
+from broker.wire.records import Drop, Mark, Publish, QueueRecord, Settle, Term, encode
+from tests.simulation.disk import PowerCut, SimDisk
+
+SEGMENT_BYTES = 700
+TRAITS = Traits(persistent=True)
+ADDRESS = make_address("", "q")
+
+
+@dataclass
+class QueueState:
+    """What one queue must look like: the specification of the records, in the simplest words."""
+
+    alive: dict[int, bytes] = field(default_factory=dict)
+    terms: list[tuple[int, int]] = field(default_factory=list)
+    marks: dict[int, int] = field(default_factory=dict)
+    next: int = 1
+
+    def after(self, record: QueueRecord) -> "QueueState":
+        match record:
+            case Publish(run=run):
+                new = dict(zip(range(run.first, run.last + 1), run.contents, strict=True))
+                return replace(self, alive=self.alive | new, next=max(self.next, run.last + 1))
+            case Settle(ranges=ranges):
+                dead = {position for first, last in ranges for position in range(first, last + 1)}
+                return replace(self, alive={p: content for p, content in self.alive.items() if p not in dead})
+            case Term(term=term, first=first):
+                return replace(
+                    self,
+                    alive={p: content for p, content in self.alive.items() if p < first},
+                    terms=[entry for entry in self.terms if entry[1] < first] + [(term, first)],
+                    next=first,
+                )
+            case Mark(level=level, upto=upto):
+                return replace(self, marks=self.marks | {level: upto})
+            case Drop():
+                return QueueState()
+        raise AssertionError(record)
+
+
+State = dict[int, QueueState]
+
+
+def shows(found: RecoveredQueue | None, expected: QueueState) -> bool:
+    if found is None:
+        return expected == QueueState()
+    contents = {run.first + index: content for run in found.line for index, content in enumerate(run.contents)}
+    assert list(contents) == sorted(contents), "order is kept"
+    return (
+        contents == expected.alive
+        and found.terms == expected.terms
+        and found.marks == expected.marks
+        and found.next_position >= expected.next
+    )
+
+
+class Life:
+    """One run of a node: random appends on what the disk gave back, until it dies."""
+
+    def __init__(self, chance: Random, disk: SimDisk, state: State, term: int) -> None:
+        self.chance = chance
+        self.state = dict(state)
+        self.term = term
+        self.journal = Journal(disk, segment_bytes=SEGMENT_BYTES)
+        self.states: list[tuple[int, State]] = []  # what had to be found after a death behind that LSN
+        self.unreleased: list[Settle] = []
+        self.reported = 0
+        self.journal.on_synced.append(self._note_synced)
+
+    async def live(self, appends: int) -> None:
+        self.states.append((0, dict(self.state)))
+        await self.journal.recover()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.journal.run)
+            for queue_id in self.state:
+                self.append(Term(queue_id, self.new_term(), self.state[queue_id].next))
+            for _ in range(appends):
+                self.append(self.some_record(self.chance.choice(list(self.state))))
+                if self.chance.random() < 0.5:
+                    await trio.sleep(self.chance.choice((0, 0.001, 0.03)))
+            self.journal.stop()
+
+    def append(self, record: QueueRecord) -> None:
+        lsn = self.journal.append(encode(record), record)
+        if isinstance(record, Settle):
+            self.unreleased.append(record)
+        while self.unreleased and self.chance.random() < 0.5:
+            released = self.unreleased.pop(0)
+            self.journal.settled(released.queue_id, released.ranges)
+        self.state = self.state | {record.queue_id: self.state[record.queue_id].after(record)}
+        self.states.append((lsn, self.state))
+
+    def some_record(self, queue_id: int) -> QueueRecord:
+        queue = self.state[queue_id]
+        dice = self.chance.random()
+        if not queue.terms or dice < 0.03:
+            return Term(queue_id, self.new_term(), max(queue.next - self.chance.choice((0, 0, 3)), 1))
+        term = queue.terms[-1][0]
+        if dice < 0.05:
+            return Drop(queue_id)
+        if dice < 0.08:
+            return Mark(queue_id, term, self.chance.randint(0, 2), queue.next - 1)
+        if dice < 0.5 and queue.alive:
+            alive = sorted(queue.alive)
+            chosen = alive[: self.chance.randint(1, 8)] if dice < 0.4 else [self.chance.choice(alive)]
+            return Settle(queue_id, term, [(position, position) for position in chosen])
+        contents = [f"{queue_id}/{term}/{queue.next + index}".encode() for index in range(self.chance.randint(1, 6))]
+        return Publish(queue_id, term, Run(contents, ADDRESS, TRAITS, first=queue.next))
+
+    def new_term(self) -> int:
+        self.term += 1
+        return self.term
+
+    def _note_synced(self, lsn: int) -> None:
+        assert self.reported < lsn <= self.journal.appended
+        self.reported = lsn
+
+    def found_in(self, recovery: Recovery) -> State:
+        """The state that was found; fails unless it is one that the journal may come back with."""
+        assert not recovery.damages
+        possible = [state for lsn, state in self.states if lsn >= self.reported]
+        if not possible or self.states[-1][0] < self.reported:  # the last records were the journal's own
+            possible = [self.states[-1][1]]
+        else:  # the state that was synced may have its LSN below the journal's own records
+            possible.insert(0, [state for lsn, state in self.states if lsn <= self.reported][-1])
+        for state in reversed(possible):
+            if all(shows(recovery.queues.get(queue_id), queue) for queue_id, queue in state.items()):
+                return state
+        raise AssertionError(f"found {recovery.queues}\nsynced {possible[0]}\nthen {possible[1:]}")
+
+
+async def live_until_death(life: Life, disk: SimDisk, appends: int, kill_at_s: float | None) -> bool:
+    """Returns whether the life ended by itself."""
+    cut = False
+    with trio.move_on_after(kill_at_s if kill_at_s is not None else 1e9) as scope:
+        try:
+            await life.live(appends)
+        except* PowerCut:
+            cut = True
+    return not cut and not scope.cancelled_caught
+
+
+async def several_lives(seed: int, cuts: list[int | None], appends: int = 60) -> int:
+    """Live and die once per cut (a step of the disk, or None: by chance); returns the steps of the last life."""
+    chance = Random(seed)
+    disk = SimDisk(chance)
+    state: State = {1: QueueState(), 2: QueueState(), 3: QueueState()}
+    term = 0
+    for cut in cuts:
+        life = Life(chance, disk, state, term)
+        kill_at_s = chance.uniform(0.0, 0.8) if cut is None and chance.random() < 0.3 else None
+        start = disk.steps
+        disk.cut_at = start + (cut if cut is not None else chance.randint(1, 400))
+        at_end = await live_until_death(life, disk, appends, kill_at_s)
+        steps = disk.steps - start
+        if at_end:
+            assert life.reported >= life.states[-1][0], "an orderly end loses nothing"
+        if chance.random() < 0.3:
+            disk.kill()
+        else:
+            disk.lose_power()
+        state, term = life.found_in(await Journal(disk, segment_bytes=SEGMENT_BYTES).recover()), life.term
+        disk.lose_power()
+        again = await Journal(disk, segment_bytes=SEGMENT_BYTES).recover()
+        assert life.found_in(again) == state, "what was recovered once is durable"
+    return steps
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_death_by_chance(seed, autojump_clock):
+    await several_lives(seed, [None] * 4)
+
+
+async def test_death_at_every_step_of_a_second_life(autojump_clock):
+    steps = await several_lives(7, [150, 10**9], appends=20)
+    for cut in range(1, steps + 1):
+        await several_lives(7, [150, cut], appends=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1300))
+async def test_death_by_chance_at_length(seed, autojump_clock):
+    await several_lives(seed, [None] * 6, appends=200)
