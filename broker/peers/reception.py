@@ -113,7 +113,6 @@ class Reception:
         if peer is None:
             return f"{greeting.node} is not a member"
         if not peer.evidence.believes(_identity(greeting), dialled=False):
-            peer.kick()  # our own dial finds out which of the two lives is there
             return f"another life of {greeting.node} is known here"
         return None
 

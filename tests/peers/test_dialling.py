@@ -29,10 +29,7 @@ def test_two_diallers_fall_out_of_step():
 async def test_a_node_that_is_not_there_is_dialled_once_a_second_and_named_once(autojump_clock, caplog):
     caplog.set_level(logging.INFO, "warren.peers")
     async with cluster_of() as cluster:
-        one = await cluster.start("n1")
-        dials = []
-        dial = one.links._network.dial
-        one.links._network.dial = lambda address, timeout_s: (dials.append(address), dial(address, timeout_s))[1]
+        dials = count_dials(await cluster.start("n1"))
         await trio.sleep(60)
         assert 2 * 60 <= len(dials) <= 2 * 130
         assert sorted(caplog.messages) == [
@@ -47,3 +44,25 @@ async def test_a_connection_that_never_lasts_is_not_dialled_in_a_hot_loop(autoju
         one.links.disconnect("n2", "a test")
         await trio.sleep(2)
         assert len([line for line in one.heard if line.startswith("up")]) < 2 * 2 * 60
+
+
+async def test_nobody_dials_through_a_pretended_cut(autojump_clock):
+    async with cluster_of() as cluster:
+        one = await cluster.start("n1")
+        one.links.block("n2", "in")
+        await trio.sleep(10)
+        dials = count_dials(one)
+        await trio.sleep(10)
+        assert dials == []
+        one.links.unblock("n2", "in")
+        await trio.sleep(10)
+        assert dials
+
+
+def count_dials(node):
+    """A list that grows with each dial of a node."""
+    dials = []
+    network = node.links._network
+    dial = network.dial
+    network.dial = lambda address, timeout_s: (dials.append(address), dial(address, timeout_s))[1]
+    return dials

@@ -7,6 +7,7 @@ import trio
 
 from broker.peers.greeting import Credentials, Identity, Stranger, dial_and_greet
 from broker.peers.reception import GREETINGS_MAX
+from broker.world.network import Unreachable
 from tests.peers.nodes import COOKIE, address_of, cluster_of
 
 
@@ -106,3 +107,32 @@ async def test_health_checks_that_only_knock_stay_out_of_the_log(autojump_clock,
         (await dial(cluster)).close_now()
         await trio.sleep(1)
         assert refusals(caplog) == []
+
+
+async def test_behind_a_pretended_cut_a_greeting_hangs_until_it_is_mended(autojump_clock):
+    async with cluster_of() as cluster:
+        one = await cluster.start("n1")
+        two = Credentials(Identity("n2", 1, "folder of n2"), cluster="test", cookie=COOKIE)
+        host = cluster.network.host("n2")
+        for direction, other in (("in", "out"), ("out", "in")):
+            one.links.block("n2", direction)
+            started = trio.current_time()
+            with pytest.raises(Unreachable, match=r"no greeting within 5 s|closed during the greeting"):
+                await dial_and_greet(host, address_of("n1"), two, "data", expected="n1")
+            assert trio.current_time() - started > 4.9
+            one.links.block("n2", other)
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def mend():
+                    await trio.sleep(1)
+                    one.links.unblock("n2", "in")
+                    one.links.unblock("n2", "out")
+
+                started = trio.current_time()
+                with pytest.raises(Unreachable, match="closed during the greeting"):
+                    await dial_and_greet(host, address_of("n1"), two, "data", expected="n1")
+                assert trio.current_time() - started < 1.1
+        stream, _ = await dial_and_greet(host, address_of("n1"), two, "data", expected="n1")
+        stream.close_now()
+        await one.until("incoming n2 1 data")

@@ -55,7 +55,10 @@ class SimNetwork:
         self._ring()
 
     def kill(self, name: str) -> None:
-        """End the process on a host: its connections break, its ports refuse. Cancel its tasks first."""
+        """End the process on a host: its connections break, its ports refuse. The caller cancels its tasks.
+
+        Until then they hang in whatever they ask of the network: the dead do not learn that they are.
+        """
         host = self._hosts.pop(name, None)
         if host is None:
             return
@@ -268,6 +271,7 @@ class SimHost(Network):
             owner = network.owners.get(address, self.name)
             while self.cut_off(owner):
                 await network.changed.wait()
+            await self.go_on()
             listener = network.listeners.get(address)
             if listener is None:
                 raise Refused(f"{address}: connection refused")
@@ -276,6 +280,11 @@ class SimHost(Network):
             listener.offer(SimStream(listener.host, forth, back, join_endpoint(self.name, 0)))
             return stream
         raise Unreachable(f"{address}: no answer within {timeout_s:g} s")
+
+    async def go_on(self) -> None:
+        """Whoever was killed does not come back from a call."""
+        if not self.alive:
+            await trio.sleep_forever()
 
     def cut_off(self, other: str) -> bool:
         """Whether a connection to another host cannot come about now."""
@@ -309,6 +318,7 @@ class SimListener(Listener):
                 return self._waiting.popleft()
             else:
                 await self._bell.wait()
+        await self.host.go_on()
         raise trio.ClosedResourceError("this listener was closed here")
 
     def close_now(self) -> None:
@@ -335,8 +345,12 @@ class SimStream(Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `Stream.receive_some`."""
         await trio.lowlevel.checkpoint()
-        self._check()
-        return await self._incoming.take(65536 if max_bytes is None else max_bytes)
+        await self._check()
+        try:
+            return await self._incoming.take(65536 if max_bytes is None else max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._host.go_on()
+            raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send every byte, as there is room."""
@@ -350,10 +364,10 @@ class SimStream(Stream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for room, and until the host is not frozen."""
-        self._check()
+        await self._check()
         while self._host.network.is_frozen(self._host.name) or self._outgoing.room_bytes() <= 0:
             await self._outgoing.bell.wait()
-            self._check()
+            await self._check()
 
     def close_now(self) -> None:
         """See `Stream.close_now`."""
@@ -362,6 +376,7 @@ class SimStream(Stream):
             self._outgoing.finish(b"")
             self._incoming.leave()
 
-    def _check(self) -> None:
-        if not self._open or not self._host.alive:
+    async def _check(self) -> None:
+        await self._host.go_on()
+        if not self._open:
             raise trio.ClosedResourceError("this stream was closed here")

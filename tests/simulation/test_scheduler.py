@@ -1,6 +1,7 @@
 """The scheduler's seed decides the order of tasks; this fails if trio renames what `seeded_scheduler` relies on."""
 
 import trio
+import trio.testing
 from trio._core import _run
 
 from tests.simulation.scheduler import seeded_scheduler

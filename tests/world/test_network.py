@@ -6,6 +6,7 @@ import ssl
 
 import pytest
 import trio
+import trio.testing
 
 from broker.world.network import (
     Refused,
