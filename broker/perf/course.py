@@ -18,11 +18,12 @@ import trio
 from broker.node.configuration import Cluster
 from broker.perf.client import Client, Closed, Target
 from broker.perf.control import Control, Helpless
-from broker.perf.crew import Crew
+from broker.perf.crew import PUBLISH_INTERVAL_S, Crew
 from broker.perf.faults import FAULTS, Deck
 from broker.perf.judge import Judge, promotion_figures
 from broker.perf.rounds import Rounds, Stuck, match_promotions
 from broker.wire.methods import QueueDeclare, QueueDelete
+from broker.world.network import Network
 
 POLICY = {"ha-mode": "all", "ha-sync-mode": "automatic", "ha-promote-on-failure": "when-synced"}
 POLICY_PRIORITY = 1_000_000
@@ -35,19 +36,23 @@ Say = Callable[[str], None]
 
 @dataclass
 class Orders:
-    """What the user wants: `rounds` None = as long as the command runs."""
+    """What the user wants: `rounds` None = while the command runs; each publisher has a message each `interval_s`."""
 
     rounds: int | None = ROUNDS_DEFAULT
     faults: tuple[str, ...] = FAULTS[:1]
     seed: int = 0
     command: list[str] = field(default_factory=list)
+    interval_s: float = PUBLISH_INTERVAL_S
 
 
 class Drill:
     """One drill on a cluster that runs."""
 
-    def __init__(self, cluster: Cluster, control: Control, orders: Orders, say: Say) -> None:
+    def __init__(
+        self, cluster: Cluster, control: Control, orders: Orders, say: Say, network: Network | None = None
+    ) -> None:
         self._control = control
+        self._network = network
         self._orders = orders
         self._say = say
         user = next((user for user in cluster.users if "administrator" in user.tags), cluster.users[0])
@@ -59,7 +64,7 @@ class Drill:
         self._prefix = f"drill.{os.urandom(4).hex()}."
         self._declared: list[str] = []
         self._judge = Judge()
-        self._crew = Crew(self._targets, self._judge)
+        self._crew = Crew(self._targets, self._judge, network, interval_s=orders.interval_s)
         chance = Random(orders.seed)
         ticktime_s = max(node.settings.net_ticktime for node in cluster.nodes)
         self._deck = Deck(orders.faults, chance, net_ticktime_s=ticktime_s)
@@ -135,7 +140,7 @@ class Drill:
         name = f"{self._prefix}{len(self._declared) + 1}"
         self._declared.append(name)
         try:
-            async with await Client.open(self._targets[node]) as client:
+            async with await Client.open(self._targets[node], self._network) as client:
                 await client.call(QueueDeclare(queue=name, durable=True))
         except Closed as closed:
             raise Helpless(f"{name} cannot be declared on {node}: {closed}") from None
@@ -145,7 +150,7 @@ class Drill:
         """Until all that was confirmed has arrived, or nothing more comes."""
         with trio.move_on_after(LAST_DELIVERIES_S):
             delivered, since = -1, trio.current_time()
-            while self._crew.is_publishing or self._judge.missing():
+            while self._crew.is_publishing or self._judge.awaited:
                 if self._judge.delivered != delivered:
                     delivered, since = self._judge.delivered, trio.current_time()
                 elif trio.current_time() - since > QUIET_S:
@@ -155,7 +160,7 @@ class Drill:
     async def _clean_up(self, policy: dict[str, Any]) -> None:
         for target in self._targets.values():
             with suppress(Closed):
-                async with await Client.open(target) as client:
+                async with await Client.open(target, self._network) as client:
                     for queue in self._declared:
                         await client.call(QueueDelete(queue=queue))
                     break

@@ -82,13 +82,21 @@ class Place(NamedTuple):
 class Crew:
     """Everybody who publishes and consumes in a drill. Queues may be added, or retired: then only consumed."""
 
-    def __init__(self, targets: Mapping[str, Target], judge: Judge, network: Network | None = None) -> None:
+    def __init__(
+        self,
+        targets: Mapping[str, Target],
+        judge: Judge,
+        network: Network | None = None,
+        *,
+        interval_s: float = PUBLISH_INTERVAL_S,
+    ) -> None:
         self.queues: list[str] = []
         self.retired: list[str] = []
         self.lost_at: dict[str, float] = {}
         self._places = [Place(node, target) for node, target in targets.items()]
         self._judge = judge
         self._network = network
+        self.interval_s = interval_s
         self._stopping = False
         self._calls_home = 0
         self._subscriptions = 0
@@ -186,7 +194,7 @@ class Publisher:
             data = b"".join(self._lanes[queue].next(now) for queue in self._crew.queues if queue in self._lanes)
             if data:
                 await self._client.send(data)
-            due = max(due + PUBLISH_INTERVAL_S, now)
+            due = max(due + self._crew.interval_s, now)
             await trio.sleep_until(due)
 
     async def leave(self) -> None:

@@ -19,7 +19,7 @@ SAMPLES_MAX = 20
 class Stream:
     """What one publishing channel sent and was answered; number n stands at index n - 1."""
 
-    __slots__ = ("confirmed_at", "identity", "node", "published_at", "queue", "refused")
+    __slots__ = ("awaited", "confirmed_at", "delivered", "identity", "node", "published_at", "queue", "refused")
 
     def __init__(self, identity: int, queue: str, node: str) -> None:
         self.identity = identity
@@ -28,6 +28,9 @@ class Stream:
         self.published_at: list[float] = []
         self.confirmed_at: list[float] = []
         self.refused: set[int] = set()
+        self.delivered: set[int] = set()
+        # Confirmed, not delivered yet: what the end of a drill waits for. The verdict compares the sets themselves.
+        self.awaited: set[int] = set()
 
     def publish(self, now: float) -> int:
         """The number of the message that is published now."""
@@ -41,6 +44,8 @@ class Stream:
         for index in range(first - 1, min(last, len(times))):
             if times[index] != times[index]:
                 times[index] = now
+                if index + 1 not in self.delivered:
+                    self.awaited.add(index + 1)
 
     def refuse(self, first: int, last: int) -> None:
         """The broker refused these numbers (basic.nack)."""
@@ -61,7 +66,6 @@ class Judge:
 
     def __init__(self) -> None:
         self.streams: list[Stream] = []
-        self._delivered: dict[int, set[int]] = {}
         self._duplicated: set[tuple[int, int]] = set()
         self._redelivered: set[tuple[int, int]] = set()
         self._highest: dict[tuple[int, int], int] = {}
@@ -72,7 +76,6 @@ class Judge:
         """A new channel publishes to `queue` through `node`."""
         stream = Stream(len(self.streams), queue, node)
         self.streams.append(stream)
-        self._delivered[stream.identity] = set()
         return stream
 
     def deliver(self, subscription: int, identity: int, number: int, *, redelivered: bool) -> None:
@@ -81,13 +84,14 @@ class Judge:
         A message that comes again without the redelivered flag is duplicated; with it, it is what at-least-once
         promises. Within a subscription the messages of a stream ascend, but for those that returned to the queue.
         """
-        seen = self._delivered.get(identity)
-        if seen is None or not 1 <= number <= len(self.streams[identity].published_at):
+        stream = self.streams[identity] if identity < len(self.streams) else None
+        if stream is None or not 1 <= number <= len(stream.published_at):
             self.unknown += 1
             return
-        if number in seen:
+        if number in stream.delivered:
             (self._redelivered if redelivered else self._duplicated).add((identity, number))
-        seen.add(number)
+        stream.delivered.add(number)
+        stream.awaited.discard(number)
         if not redelivered:
             highest = self._highest.get((subscription, identity), 0)
             if number > highest:
@@ -95,21 +99,20 @@ class Judge:
             else:
                 self.reordered += 1
 
-    def is_delivered(self, identity: int, number: int) -> bool:
-        """Whether the message has reached a consumer."""
-        return number in self._delivered[identity]
-
     @property
     def delivered(self) -> int:
         """How many different messages have reached a consumer."""
-        return sum(map(len, self._delivered.values()))
+        return sum(len(stream.delivered) for stream in self.streams)
+
+    @property
+    def awaited(self) -> int:
+        """How many confirmed messages have not reached a consumer yet."""
+        return sum(len(stream.awaited) for stream in self.streams)
 
     def missing(self) -> set[tuple[int, int]]:
         """(stream, number) of everything confirmed that no consumer has got."""
         return {
-            (stream.identity, number)
-            for stream in self.streams
-            for number in stream.confirmed() - self._delivered[stream.identity]
+            (stream.identity, number) for stream in self.streams for number in stream.confirmed() - stream.delivered
         }
 
     def promotion_ms(self, queue: str, since: float, survivors: Collection[str]) -> float | None:

@@ -41,11 +41,11 @@ class FakeBroker:
         self.published = 0
         self.acknowledged = 0
         self.deleted: list[str] = []
-        self.declared: list[str] = []
+        self.declared: dict[str, str] = {}
 
-    async def serve(self, stream: Stream) -> None:
+    async def serve(self, stream: Stream, node: str = "") -> None:
         """One client until it hangs up."""
-        session = Session(self, stream)
+        session = Session(self, stream, node)
         try:
             await session.run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -91,10 +91,12 @@ class FakeBroker:
 class Session:
     """One connection."""
 
-    def __init__(self, broker: FakeBroker, stream: Stream) -> None:
+    def __init__(self, broker: FakeBroker, stream: Stream, node: str) -> None:
         self.broker = broker
+        self.node = node
         self.stream = stream
         self.out: list[bytes] = []
+        self.ready = trio.Event()
         self.tags: dict[str, str] = {}
         self.delivered: dict[int, int] = {}
         self.unacked: dict[tuple[int, int], tuple[str, Message]] = {}
@@ -125,10 +127,15 @@ class Session:
     async def write(self) -> None:
         """Send what has gathered, a little later than it gathered."""
         while True:
+            await self.ready.wait()
             await trio.sleep(0.0005)
-            if self.out:
-                data, self.out = b"".join(self.out), []
-                await self.stream.send_all(data)
+            data, self.out, self.ready = b"".join(self.out), [], trio.Event()
+            await self.stream.send_all(data)
+
+    def say(self, data: bytes) -> None:
+        """Put something into the outbox."""
+        self.out.append(data)
+        self.ready.set()
 
     def acknowledge(self, event: Acks) -> None:
         """Forget what is acknowledged."""
@@ -141,7 +148,7 @@ class Session:
         """So many more publishes are safe."""
         if channel in self.confirming:
             self.confirming[channel] += count
-            self.out.append(BasicAck(delivery_tag=self.confirming[channel], multiple=True).frame(channel))
+            self.say(BasicAck(delivery_tag=self.confirming[channel], multiple=True).frame(channel))
 
     def deliver(self, queue: str, message: Message) -> None:
         """One message to the consumer of this session."""
@@ -152,27 +159,27 @@ class Session:
         deliver = BasicDeliver(
             consumer_tag=self.tags[queue], delivery_tag=tag, redelivered=message.redelivered, routing_key=queue
         )
-        self.out.append(deliver.frame(channel) + rechannel(message.content, channel))
+        self.say(deliver.frame(channel) + rechannel(message.content, channel))
 
     def method(self, channel: int, class_id: int, method_id: int, payload: bytes) -> None:
         """Anything else: note it, and answer with its -ok."""
         method = decode(class_id, method_id, payload)
         name = str(getattr(method, "queue", ""))
         if method.name == "connection.start_ok":
-            self.out.append(ConnectionTune(channel_max=2047, frame_max=FRAME_BYTES_MAX, heartbeat=60).frame(0))
+            self.say(ConnectionTune(channel_max=2047, frame_max=FRAME_BYTES_MAX, heartbeat=60).frame(0))
         elif isinstance(method, QueueDeclare):
             if self.broker.allowed is not None and name not in self.broker.allowed:
                 refusal = ChannelClose(reply_code=403, reply_text=f"ACCESS_REFUSED - queue {name!r}")
-                self.out.append(refusal.frame(channel))
+                self.say(refusal.frame(channel))
             else:
-                self.broker.declared.append(name)
-                self.out.append(QueueDeclareOk(queue=name, message_count=0, consumer_count=0).frame(channel))
+                self.broker.declared[name] = self.node
+                self.say(QueueDeclareOk(queue=name, message_count=0, consumer_count=0).frame(channel))
         elif isinstance(method, BasicConsume):
             self.tags[name], self.channels[name] = method.consumer_tag, channel
             if method.no_ack:
                 self.automatic.add(name)
             if not method.nowait:
-                self.out.append(METHODS[60, 21](consumer_tag=method.consumer_tag).frame(channel))
+                self.say(METHODS[60, 21](consumer_tag=method.consumer_tag).frame(channel))
             self.broker.consumers.setdefault(name, deque()).append(self)
             self.broker.pump(name)
         elif (class_id, method_id + 1) in METHODS:
@@ -180,4 +187,4 @@ class Session:
                 self.confirming[channel] = 0
             elif method.name == "queue.delete":
                 self.broker.deleted.append(name)
-            self.out.append(METHODS[class_id, method_id + 1]().frame(channel))
+            self.say(METHODS[class_id, method_id + 1]().frame(channel))
