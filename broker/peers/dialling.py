@@ -19,8 +19,8 @@ log = logging.getLogger("warren.peers")
 
 PAUSE_MIN_S = 0.020
 PAUSE_MAX_S = 1.0
-LOOK_AGAIN_S = 0.005
-LASTING_S = 1.0
+LOOK_AGAIN_S = 0.002
+LASTING_S = 0.05
 """A connection that lived so long was a good one: the pauses begin anew."""
 
 
@@ -83,6 +83,7 @@ class Dialler:
                 peer.refused(started, trio.current_time())
             except (DialFailure, Stranger) as failure:
                 self._note(failure)
+                peer.evidence.failed()
             else:
                 self._noted = ""
                 await self._use(half)

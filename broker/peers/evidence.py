@@ -61,6 +61,12 @@ class Evidence:
         self._refused_at = None
         self._looks = 0
 
+    def failed(self) -> None:
+        """A dial failed in a way that proves nothing: a dying process may still take a connection and reset it."""
+        self._refused_at = None
+        if self.known is not None and self._listened:
+            self._looks += 1
+
     def refused(self, started: float, now: float) -> Identity | None:
         """A dial begun at `started` was refused; the life that this proves over."""
         if self.known is None or not self._listened:

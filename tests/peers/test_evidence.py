@@ -70,6 +70,18 @@ def test_quick_looks_are_few():
     assert looks == LOOKS_MAX
 
 
+def test_a_dial_that_fails_otherwise_proves_nothing_but_is_worth_another_look():
+    evidence = seen_and_closed()
+    assert evidence.refused(1.000, 1.001) is None
+    evidence.failed()
+    assert evidence.wants_another_look()
+    assert evidence.refused(1.002, 1.003) is None, "somebody answered in between"
+    assert evidence.refused(1.004, 1.005) == FIRST
+    unseen = Evidence()
+    unseen.failed()
+    assert not unseen.wants_another_look()
+
+
 def test_a_connection_between_two_refusals_takes_them_back():
     evidence = seen_and_closed()
     evidence.refused(1.000, 1.001)
