@@ -76,7 +76,7 @@ class Topic(Exchange):
             for node in before:
                 if node.swallows:
                     _enter(places, node)
-                if (child := node.children.get(word)) is not None and word not in ("*", "#"):
+                if (child := node.children.get(word)) is not None:
                     _enter(places, child)
                 if node.one is not None:
                     _enter(places, node.one)
