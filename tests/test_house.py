@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from policies.library import ready_made, ready_made_names
+from policies.validation import problems
+
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
@@ -217,6 +220,12 @@ def test_layers_hold() -> None:
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_ready_made_policy_is_valid() -> None:
+    names = ready_made_names()
+    assert "ha-all" in names
+    assert {name: problems(ready_made(name)) for name in names} == {name: [] for name in names}
 
 
 def texts() -> Iterator[Path]:
