@@ -16,7 +16,7 @@ from collections import deque
 from broker.peers.greeting import Identity
 
 REFUSALS_APART_S = 0.020
-LOOKS_MAX = 10
+LOOKS_MAX = 20
 """How many quick dials are spent on one closed link before the ordinary back-off: a busy loop misses the 20 ms."""
 PAST_LIVES = 16
 

@@ -101,8 +101,8 @@ class Peer:
             self.closes(half, reason)
 
     def refused(self, started: float, now: float) -> None:
-        """A dial that began at `started` found nobody listening."""
-        ended = self.evidence.refused(started, now)
+        """A dial that began at `started` found nobody listening, unless a cut since then hides even that."""
+        ended = None if self.deaf or self.mute else self.evidence.refused(started, now)
         if ended is not None:
             self._dies(ended, "refused twice")
 

@@ -86,6 +86,20 @@ async def test_a_greeting_that_ends_behind_a_cut_comes_too_late(peer, heard, dir
     assert heard == []
 
 
+async def test_a_refusal_that_comes_through_behind_a_cut_is_not_heard(peer, heard):
+    half = outgoing()
+    peer.opens(half)
+    peer.closes(half, "a test")
+    peer.block(incoming=True)
+    for second in range(3):
+        peer.refused(second * 0.01, second * 0.01 + 0.001)
+    assert "dead 1" not in heard
+    peer.unblock(incoming=True)
+    for second in range(2):
+        peer.refused(second * 0.01, second * 0.01 + 0.001)
+    assert heard[-1] == "dead 1"
+
+
 async def test_mending_one_direction_mends_nothing_that_has_lost_bytes(peer, heard):
     half = outgoing()
     peer.opens(half)
