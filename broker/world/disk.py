@@ -67,7 +67,7 @@ class Disk(ABC):
 
     @abstractmethod
     async def truncate(self, name: str, size_bytes: int) -> None:
-        """Cut the file to its first bytes and make those durable, also the ones that were never synced."""
+        """Cut the file to its first bytes; make those and its name durable, though a killed process never did."""
 
     @abstractmethod
     async def remove(self, name: str) -> None:
@@ -157,6 +157,7 @@ class RealDisk(Disk):
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            self._sync_folders((self._folder / name).parent)
 
         await self._in_thread(cut)
 

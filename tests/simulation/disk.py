@@ -66,8 +66,10 @@ class SimDisk(Disk):
         self._start_anew()
 
     def kill(self) -> None:
-        """End the process only: what it wrote is still there, and still not durable."""
+        """End the process only: what it wrote and named is still there, and still not durable."""
+        changes = list(self._changes)
         self._start_anew()
+        self._changes = changes
 
     def damage(self, name: str, offset: int) -> None:
         """Let one bit rot."""
@@ -140,6 +142,7 @@ class SimDisk(Disk):
         await self._step(life)
         del content.seen[size_bytes:]
         await self._sync(life, content)
+        self._sync_names()
 
     async def remove(self, name: str) -> None:
         life = self.life
