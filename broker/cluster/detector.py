@@ -12,6 +12,7 @@ class Peer:
     """What is known of another member. `life` 0: never met. Times are seconds of the injected clock."""
 
     life: int = 0
+    past_life: int = 0
     folder: str = ""
     up: bool = False
     proven_dead: bool = False
@@ -45,14 +46,18 @@ class Detector:
         peer = self.peer(name)
         if life < peer.life:
             return
-        peer.life, peer.up, peer.proven_dead, peer.heard_at = life, True, False, now
+        if life > peer.life:
+            peer.past_life, peer.life = peer.life, life
+        peer.up, peer.proven_dead, peer.heard_at = True, False, now
 
     def link_down(self, name: str, life: int, proven: bool) -> None:
         """The link to this life broke; `proven`: and the life is certainly over."""
         peer = self.peer(name)
         if life < peer.life:
             return
-        peer.life, peer.up = life, False
+        if life > peer.life:
+            peer.past_life, peer.life = peer.life, life
+        peer.up = False
         peer.proven_dead = peer.proven_dead or proven
 
     def heard(self, name: str, now: float) -> None:
@@ -73,6 +78,11 @@ class Detector:
         if peer.life > life or (peer.life == life and peer.proven_dead):
             return Verdict(proven=True)
         return Verdict(proven=False) if self.silent(name, now) else None
+
+    def met(self, name: str, life: int) -> bool:
+        """Whether this member had a link to that very life (of the last two it is remembered)."""
+        peer = self.peer(name)
+        return life > 0 and life in (peer.life, peer.past_life)
 
     def believed_alive(self, name: str, now: float) -> bool:
         """Met in this run, its end not proven, and not silent for too long."""

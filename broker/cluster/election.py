@@ -120,6 +120,7 @@ class Looking:
         electorate = self._electorate()
         founding = self._founding_is_possible()
         if founding and set(agreeing) | {member.me.name} != set(member.me.seeds):
+            self._agreed_since = None
             return None
         if not founding and not electorate.majority(member.folders(agreeing)):
             self._agreed_since = None

@@ -275,20 +275,26 @@ class Leading:
             self._beat(now)
         if not member.electorate.includes(member.me.name, member.me.folder):
             return Look("no member any more")
-        self._admit(now)
+        if self.exhausted and member.committed == member.history.last_zxid:
+            return Look("the counter of the epoch is used up")
+        self._admit()
         return None
 
-    def _admit(self, now: float) -> None:
-        """A member that lost its memory holds the state again: its new folder gets the vote (DESIGN S13)."""
+    def guests(self) -> dict[str, str]:
+        """Name and folder of those who follow without a vote and hold everything that is committed."""
         member = self._member
-        members = member.history.members
-        if not self.may_propose() or len(member.history.rolls_in_force(member.committed)) > 1:
-            return
-        for name, progress in self._followers.items():
-            folder = member.folders([name]).get(name)
-            if name in members and folder and folder != members[name] and progress.durable >= member.committed:
-                self.propose_members({**members, name: folder})
-                return
+        held = [name for name, progress in self._followers.items() if progress.durable >= member.committed]
+        folders = member.folders(held)
+        return {
+            name: folders[name] for name in held if folders.get(name, "") not in ("", member.history.members.get(name))
+        }
+
+    def _admit(self) -> None:
+        """A member that lost its memory holds the state again: its new folder gets the vote (DESIGN S13)."""
+        members = self._member.history.members
+        returned = [name for name in self.guests() if name in members] if self.may_propose() else []
+        if returned:
+            self.propose_members({**members, returned[0]: self.guests()[returned[0]]})
 
     def _find_stable(self, now: float) -> None:
         member = self._member

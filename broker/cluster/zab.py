@@ -101,8 +101,18 @@ class Zab:
 
     @property
     def leading(self) -> bool:
-        """Established as leader: may propose."""
+        """Established as leader."""
         return isinstance(self._role, Leading) and self._role.established
+
+    @property
+    def active(self) -> bool:
+        """In an established epoch, with everything applied that was committed before this member joined it."""
+        return self._role.active
+
+    @property
+    def linked(self) -> dict[str, int]:
+        """The peers to which a link stands, with their lives."""
+        return {name: peer.life for name, peer in self._member.detector.peers.items() if peer.up}
 
     @property
     def committed(self) -> int:
@@ -130,6 +140,11 @@ class Zab:
         return dict(self._member.history.members)
 
     @property
+    def guests(self) -> dict[str, str]:
+        """Name -> folder id of those who follow this leader without a vote and hold everything committed."""
+        return self._role.guests() if isinstance(self._role, Leading) else {}
+
+    @property
     def log_length(self) -> int:
         """Entries above the last snapshot: when there are many, `compact` is due."""
         return len(self._member.history.entries)
@@ -155,6 +170,10 @@ class Zab:
     def verdict(self, name: str, life: int, now: float) -> Verdict | None:
         """Whether that life is over, in the eyes of a leader; None while it may go on."""
         return self._member.detector.verdict(name, life, now)
+
+    def met(self, name: str, life: int) -> bool:
+        """Whether this member ever had a link to that life; else it only waits for it."""
+        return self._member.detector.met(name, life)
 
     # Feed.
 
@@ -197,6 +216,10 @@ class Zab:
         """A transaction registered this life: older ones of the same member have no vote (DESIGN S13)."""
         lives = self._member.known_lives
         lives[name] = max(life, lives.get(name, 0))
+
+    def may_propose(self) -> bool:
+        """Whether `propose` would succeed now."""
+        return isinstance(self._role, Leading) and self._role.may_propose()
 
     def propose(self, payload: bytes) -> int:
         """Add a transaction to the log of all members; returns its zxid. Raises NotLeading."""
@@ -255,9 +278,7 @@ class Zab:
 
     def _leader(self) -> Leading:
         role = self._role
-        if isinstance(role, Leading) and role.exhausted:
-            self._change(Look("the counter of the epoch is used up"), self._seen_at)
-        elif isinstance(role, Leading) and role.may_propose():
+        if isinstance(role, Leading) and role.may_propose():
             return role
         raise NotLeading(self.waiting_for() or f"{self.leader} leads")
 

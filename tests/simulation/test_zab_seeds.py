@@ -1,4 +1,4 @@
-"""Whole clusters of agreement machines under random faults: every promise is kept, and everything settles once healed."""
+"""Agreement machines under random faults: every promise is kept, and everything settles once healed."""
 
 from random import Random
 

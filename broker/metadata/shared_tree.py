@@ -1,0 +1,103 @@
+"""The shared tree, as the rest of the node sees it: read it, watch it, ask for a change and wait.
+
+Decides how many requests one node may have under way. It must not know how agreement comes about.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import trio
+
+from broker.cluster.tree import Tree
+from broker.cluster.watches import Callback, Watch
+from broker.metadata.driver import Driver
+
+REQUESTS_MAX = 256
+"""Under way at a time; others wait their turn (DESIGN S11)."""
+
+_ROLES: dict[str, Literal["leader", "follower", "looking"]] = {
+    "leading": "leader",
+    "following": "follower",
+    "looking": "looking",
+}
+
+
+class SharedTree:
+    """The tree of this node, which is everybody's."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._slots = trio.CapacityLimiter(REQUESTS_MAX)
+
+    @property
+    def tree(self) -> Tree:
+        """What is committed and applied here; reads are local."""
+        return self._driver.state.tree
+
+    def read(self, path: str) -> bytes | None:
+        """The data at a path, None if there is no znode."""
+        return self.tree.data(path)
+
+    def watch(self, prefix: str, callback: Callback) -> Watch:
+        """Have `callback` called for each change at or below `prefix`, after the transaction was applied here."""
+        return self.tree.watches.add(prefix, callback, subtree=True)
+
+    async def propose(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Ask for a change; returns when it is applied here and by every node believed alive (DESIGN S15).
+
+        It is carried out once, also over a change of the leader; without a quorum it waits. Raises Refused. If the
+        caller is cancelled, it may or may not be carried out.
+        """
+        driver = self._driver
+        async with self._slots:
+            pending = driver.requests.add(request, driver.applied)
+            try:
+                driver.turn()
+                await pending.done.wait()
+            finally:
+                driver.requests.remove(pending)
+        return pending.result()
+
+    # Where this node stands.
+
+    @property
+    def role(self) -> Literal["leader", "follower", "looking"]:
+        """In the agreement."""
+        return _ROLES[self._driver.zab.state]
+
+    @property
+    def leader(self) -> str | None:
+        """The node that leads, as far as this one knows."""
+        return self._driver.zab.leader
+
+    @property
+    def epoch(self) -> int:
+        """Of that leader; 0 while looking for one."""
+        return self._driver.zab.epoch
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether this node serves: in an established majority, up to date, in touch, and awake."""
+        return self._driver.zab.has_quorum(trio.current_time())
+
+    def lease_valid(self) -> bool:
+        """Whether nobody else can have been put in this node's place (DESIGN S3, S4)."""
+        return trio.current_time() < self._driver.zab.lease_until
+
+    @property
+    def waiting_for(self) -> str:
+        """In words, what keeps this node from serving; empty if nothing."""
+        return self._driver.zab.waiting_for()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the cluster has ended this life: only a new one can take part."""
+        return self._driver.over
+
+    def on_life_ended(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when the cluster ends this life."""
+        self._driver.on_over.append(callback)
+
+    def on_quorum(self, callback: Callable[[bool], None]) -> None:
+        """Have `callback` called whenever this node begins (True) or ceases (False) to have a quorum."""
+        self._driver.on_quorum.append(callback)
