@@ -4,17 +4,17 @@ Decides whom to ask (each node at its link address, the supervisor at its port i
 counts. It must not know which fault comes next nor how messages are judged. Like any command it only holds the cookie.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import trio
 
-from broker.node.configuration import Address, Cluster
+from broker.node.configuration import Cluster
 from broker.peers.admin import AdminClient
 from broker.peers.greeting import Stranger
 from broker.perf.faults import Scene
+from broker.perf.finding import dialled, running
 from broker.world.network import DialFailure, Network, TcpNetwork
 
 DIAL_TIMEOUT_S = 1.0
@@ -84,13 +84,11 @@ class Control:
     def __init__(self, cluster: Cluster, network: Network | None = None) -> None:
         self._cluster = cluster
         self._network = network or TcpNetwork()
-        try:
-            run = json.loads((cluster.run_folder / "run.json").read_text(encoding="utf-8"))
-            self._supervisor = f"127.0.0.1:{run['supervisor']['port']}"
-            self._links = {name: _dialled(node["link"]) for name, node in run["nodes"].items()}
-            self.amqp = {name: _dialled(node["amqp"]) for name, node in run["nodes"].items()}
-        except (OSError, ValueError, KeyError) as error:
-            raise Helpless(f"no cluster was started here with `warren up`: {error}") from None
+        run = running(cluster)
+        if run is None:
+            raise Helpless(f"no cluster was started here with `warren up` ({cluster.run_folder} has no run.json)")
+        self._supervisor = f"127.0.0.1:{run['supervisor']['port']}"
+        self._links = {name: dialled(node["link"]) for name, node in run["nodes"].items()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -180,7 +178,3 @@ class Control:
             raise Helpless(f"{address}: {failure}") from None
         except trio.TooSlowError:
             raise Helpless(f"{address}: no answer within {timeout_s:g} s") from None
-
-
-def _dialled(address: str) -> str:
-    return str(Address.parse(address).reachable)

@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 import trio
 
-from broker.node.configuration import Cluster
 from broker.perf.client import Client, Closed, Target
 from broker.perf.control import Control, Helpless
 from broker.perf.crew import PUBLISH_INTERVAL_S, Crew
@@ -42,6 +41,7 @@ class Orders:
     faults: tuple[str, ...] = FAULTS[:1]
     seed: int = 0
     command: list[str] = field(default_factory=list)
+    net_ticktime_s: float = 5.0
     interval_s: float = PUBLISH_INTERVAL_S
 
 
@@ -49,32 +49,32 @@ class Drill:
     """One drill on a cluster that runs."""
 
     def __init__(
-        self, cluster: Cluster, control: Control, orders: Orders, say: Say, network: Network | None = None
+        self,
+        control: Control,
+        targets: dict[str, Target],
+        orders: Orders,
+        say: Say,
+        network: Network | None = None,
     ) -> None:
         self._control = control
         self._network = network
         self._orders = orders
         self._say = say
-        user = next((user for user in cluster.users if "administrator" in user.tags), cluster.users[0])
-        self._vhost = "/" if "/" in cluster.vhosts else cluster.vhosts[0]
-        self._targets = {
-            name: Target(address, user.name, user.password, self._vhost) for name, address in control.amqp.items()
-        }
+        self._targets = targets
+        self._vhost = next(iter(targets.values())).vhost
         # Two drills on one cluster do not meet, and an old one's messages are nobody's.
         self._prefix = f"drill.{os.urandom(4).hex()}."
         self._declared: list[str] = []
         self._judge = Judge()
         self._crew = Crew(self._targets, self._judge, network, interval_s=orders.interval_s)
-        chance = Random(orders.seed)
-        ticktime_s = max(node.settings.net_ticktime for node in cluster.nodes)
-        self._deck = Deck(orders.faults, chance, net_ticktime_s=ticktime_s)
+        self._deck = Deck(orders.faults, Random(orders.seed), net_ticktime_s=orders.net_ticktime_s)
         self._rounds = Rounds(
             control,
             self._crew,
             self._judge,
             self._deck,
             self._prefix,
-            promotion_timeout_s=3 * ticktime_s + 15,
+            promotion_timeout_s=3 * orders.net_ticktime_s + 15,
             say=say,
         )
         self._failure: str | None = None

@@ -5,7 +5,6 @@ looks. It must not know how a drill goes: that is `course`.
 """
 
 import json
-import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -17,10 +16,11 @@ from typing import Any
 import click
 import trio
 
-from broker.node.configuration import Cluster, ConfigurationError, load
+from broker.node.configuration import Cluster
 from broker.perf.control import Control, Helpless
 from broker.perf.course import ROUNDS_DEFAULT, Drill, Orders
 from broker.perf.faults import FAULTS
+from broker.perf.finding import find_cluster, targets
 from broker.perf.own_cluster import NotStarted, own_cluster
 
 COMMAND = "broker.perf.drill:command"
@@ -46,12 +46,6 @@ class CommandAtTheEnd(click.Command):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show it, too."""
         return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
-
-
-class WrongConfiguration(click.ClickException):
-    """A file that cannot be used."""
-
-    exit_code = 2
 
 
 @click.command(name="drill", cls=CommandAtTheEnd, epilog=EPILOG)
@@ -91,7 +85,7 @@ def command(
     )
     say = partial(click.echo, err=as_json)
     try:
-        report = _drill(_cluster(file or config), orders, say)
+        report = _drill(find_cluster(file or config), orders, say)
     except (Helpless, NotStarted) as error:
         raise click.ClickException(" ".join(str(error).split())) from None
     if as_json:
@@ -99,16 +93,6 @@ def command(
     else:
         click.echo("\n".join(summary(report)))
     sys.exit(exit_code(report))
-
-
-def _cluster(given: Path | None) -> Cluster:
-    if given is None:
-        named = os.environ.get("WARREN_CONFIG", "cluster.yaml")
-        given = Path(named) if "WARREN_CONFIG" in os.environ or Path(named).exists() else None
-    try:
-        return load(given)
-    except ConfigurationError as error:
-        raise WrongConfiguration(str(error)) from None
 
 
 def _drill(cluster: Cluster, orders: Orders, say: Callable[[str], None]) -> dict[str, Any]:
@@ -119,7 +103,8 @@ def _drill(cluster: Cluster, orders: Orders, say: Callable[[str], None]) -> dict
             cluster = stack.enter_context(own_cluster(cluster))
             control = Control(cluster)
         say(f"seed {orders.seed}")
-        return trio.run(Drill(cluster, control, orders, say).run)
+        orders.net_ticktime_s = max(node.settings.net_ticktime for node in cluster.nodes)
+        return trio.run(Drill(control, targets(cluster), orders, say).run)
 
 
 def _running(cluster: Cluster) -> Control | None:

@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ import trio
 
 from broker.perf.blocks import CHANNEL, Block
 from broker.perf.client import Client, Closed, Target, target_of
+from broker.perf.finding import find_cluster, targets
 from broker.perf.flow import Consumer, Pace, Publisher
 from broker.perf.meter import Meter, table
 from broker.perf.tally import Interrupted
@@ -24,7 +26,6 @@ from broker.wire.methods import ExchangeDeclare, ExchangeDelete, QueueBind, Queu
 
 IDLE_S = 10.0
 """No delivery for so long: what is missing will not come."""
-DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ Examples:
 
 @click.command(name="perf", epilog=EPILOG)
 @click.option("--url", "urls", multiple=True, help="AMQP URL of the broker; several: connections take them in turn.")
+@click.option("--config", type=click.Path(path_type=Path), help="Without URL: the first node of this cluster.yaml.")
 @click.option("--producers", default=1, show_default=True, type=click.IntRange(0), help="Publishing connections.")
 @click.option("--consumers", default=1, show_default=True, type=click.IntRange(0), help="Consuming connections.")
 @click.option("--queues", default=1, show_default=True, type=click.IntRange(1, 9999), help="Queues, shared out evenly.")
@@ -187,12 +189,19 @@ Examples:
 @click.option("--argument", "arguments", multiple=True, metavar="KEY=VALUE", help="Queue argument.")
 @click.option("--keep", is_flag=True, help="Take the queues as they are, and leave them.")
 @click.option("--json", "as_json", is_flag=True, help="One object on one line.")
-def command(urls: tuple[str, ...], sizes: str, arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def command(
+    urls: tuple[str, ...],
+    config: Path | None,
+    sizes: str,
+    arguments: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure any AMQP 0-9-1 broker: rates, and latencies by percentile.
 
     Exit code 0 if every message arrived, 1 if some did not or the broker ended it.
     """
-    load = _load_of(urls or (DEFAULT_URL,), sizes, arguments, **options)
+    load = _load_of(_targets(urls, config), sizes, arguments, **options)
     try:
         figures = trio.run(measure, load)
     except* (Closed, Interrupted) as group:
@@ -205,8 +214,18 @@ def command(urls: tuple[str, ...], sizes: str, arguments: tuple[str, ...], as_js
     sys.exit(1 if figures["missing"] or figures["refused"] else 0)
 
 
+def _targets(urls: Sequence[str], config: Path | None) -> tuple[Target, ...]:
+    """The URLs; without any the first node of the cluster that is meant, by default at port 5672."""
+    if urls:
+        try:
+            return tuple(target_of(url) for url in urls)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    return (next(iter(targets(find_cluster(config)).values())),)
+
+
 def _load_of(
-    urls: Sequence[str],
+    brokers: tuple[Target, ...],
     sizes: str,
     arguments: Sequence[str],
     *,
@@ -218,7 +237,6 @@ def _load_of(
 ) -> Load:
     try:
         numbers = tuple(int(size) for size in sizes.split(","))
-        targets = tuple(target_of(url) for url in urls)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if min(numbers) < 0:
@@ -229,7 +247,7 @@ def _load_of(
         raise click.UsageError("--producers 0 --consumers 0: nothing to do")
     pairs = [argument.partition("=") for argument in arguments]
     table_of = {key: int(value) if value.lstrip("-").isdigit() else value for key, _, value in pairs}
-    return Load(targets, sizes=numbers, pace=Pace(rate, window, seconds, count), arguments=table_of, **options)
+    return Load(brokers, sizes=numbers, pace=Pace(rate, window, seconds, count), arguments=table_of, **options)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> BaseException:

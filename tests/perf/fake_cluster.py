@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from broker.perf.client import Target
 from broker.perf.control import Picture
 from tests.perf.fake_broker import FakeBroker
 from tests.simulation.network import SimNetwork
@@ -23,7 +24,7 @@ class FakeCluster:
         self, chance: Random, broker: FakeBroker, *, takeover_s: float | None = 0.05, silence_s: float = 1.0
     ) -> None:
         self.names = NAMES
-        self.amqp = {name: f"{name}:5672" for name in NAMES}
+        self.targets = {name: Target(f"{name}:5672") for name in NAMES}
         self.broker = broker
         self.network = SimNetwork(chance)
         self.masters = broker.declared
@@ -113,7 +114,7 @@ class FakeCluster:
 
     async def _serve(self, node: str) -> None:
         with trio.CancelScope() as self._scopes[node]:
-            listener = await self.network.host(node).listen(self.amqp[node])
+            listener = await self.network.host(node).listen(self.targets[node].address)
             self.states[node] = "running"
             async with trio.open_nursery() as nursery:
                 while True:

@@ -10,7 +10,6 @@ import trio
 from click.testing import CliRunner
 from trio.testing import MockClock
 
-from broker.node.configuration import load
 from broker.perf import drill
 from broker.perf.course import Drill, Orders
 from tests.perf.fake_broker import FakeBroker
@@ -23,7 +22,7 @@ async def drilled(orders: Orders, cluster: FakeCluster | None = None) -> tuple[d
     async with trio.open_nursery() as nursery:
         await nursery.start(cluster.run)
         host = cluster.network.host("client")
-        report = await Drill(load(None), cluster, orders, said.append, host).run()
+        report = await Drill(cluster, cluster.targets, orders, said.append, host).run()
         nursery.cancel_scope.cancel()
     return report, cluster, said
 
