@@ -8,14 +8,14 @@ then the kind's own body. The checksum covers everything behind it and is seeded
 """
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import accumulate, chain, pairwise
+from itertools import chain
 from typing import ClassVar
 from zlib import crc32
 
-from broker.wire.message import Run, Traits
+from broker.wire.message import Run
+from broker.wire.packed_run import Buffer, PackedRun, pack_shared, pack_text, unpack_text
 
 MAGIC = b"\xd7W"
 VERSION = 1
@@ -24,7 +24,6 @@ HEAD_BYTES = HEAD.size
 _UNCHECKED_HEAD = struct.Struct(">2sBBI")
 _CHECKED_HEAD = struct.Struct(">IQQ")
 
-Buffer = bytes | bytearray | memoryview
 PositionRanges = list[tuple[int, int]]
 """Positions as (first, last), both included."""
 
@@ -173,23 +172,14 @@ Record = QueueRecord | JournalRecord
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 
-_PUBLISH = struct.Struct(">QQBBIIH")  # first, stamp_ms, flags, priority, count, size of each content or 0, extra bytes
 _POSITION = struct.Struct(">Q")
 _MARK = struct.Struct(">BQ")
 _COUNT = struct.Struct(">I")
-_PERSISTENT, _REDELIVERED, _HEADERS, _EXPIRES, _ORIGIN, _USER = 1, 2, 4, 8, 16, 32
 
 
 def encode_publish(queue_id: int, term: int, run: Run) -> bytes:
     """The Publish record of a run: a few C calls, whatever its length."""
-    contents = run.contents
-    sizes = set(map(len, contents))
-    extra = bytearray()
-    flags = _put_extra(extra, run)
-    uniform = sizes.pop() if len(sizes) == 1 else 0
-    lengths = b"" if uniform else struct.pack(f">{len(contents)}I", *map(len, contents))
-    fixed = _PUBLISH.pack(run.first, run.stamp_ms, flags, run.traits.priority, len(contents), uniform, len(extra))
-    return _seal(Publish.KIND, queue_id, term, b"".join((fixed, run.address, extra, lengths)), contents)
+    return _seal(Publish.KIND, queue_id, term, pack_shared(run), run.contents)
 
 
 def encode(record: Record) -> bytes:
@@ -204,7 +194,7 @@ def encode(record: Record) -> bytes:
         case Mark(queue_id, term, level, upto):
             body = _MARK.pack(level, upto)
         case Origin(queue_id, term, origin, highest, refused):
-            body = _pack_text(origin) + _POSITION.pack(highest) + _pack_ranges(refused)
+            body = pack_text(origin) + _POSITION.pack(highest) + _pack_ranges(refused)
         case Drop(queue_id, term):
             body = b""
         case Opening(number, present):
@@ -224,27 +214,6 @@ def _seal(kind: int, queue_id: int, term: int, body: bytes, contents: Sequence[b
     crc = crc32(joined, crc32(checked, VERSION << 8 | kind))
     del joined
     return b"".join((_UNCHECKED_HEAD.pack(MAGIC, VERSION, kind, crc), checked, *contents))
-
-
-def _put_extra(extra: bytearray, run: Run) -> int:
-    """Append the parts of a run that most runs lack; returns the flags."""
-    traits = run.traits
-    flags = (traits.persistent and _PERSISTENT) | (run.redelivered and _REDELIVERED) | (traits.has_headers and _HEADERS)
-    if traits.expiration_ms is not None:
-        flags |= _EXPIRES
-        extra += _POSITION.pack(traits.expiration_ms)
-    if run.origin is not None:
-        flags |= _ORIGIN
-        extra += _pack_text(run.origin) + _POSITION.pack(run.sequence)
-    if traits.user_id is not None:
-        flags |= _USER
-        extra += _pack_text(traits.user_id)
-    return flags
-
-
-def _pack_text(text: str) -> bytes:
-    raw = text.encode("utf-8", "surrogateescape")
-    return bytes((len(raw),)) + raw
 
 
 def _pack_ranges(ranges: PositionRanges) -> bytes:
@@ -273,7 +242,7 @@ def skim(buffer: Buffer, offset: int = 0) -> tuple[Record | Outline, int]:
         return decode(buffer, offset)
     _, queue_id, term, end = _check(buffer, offset)
     try:
-        body = _PublishBody(buffer, offset + HEAD_BYTES)
+        body = PackedRun(buffer, offset + HEAD_BYTES)
     except (struct.error, IndexError, ValueError) as error:
         raise DamagedRecord(f"the body of a publish record at {offset} makes no sense: {error}") from error
     return Outline(queue_id, term, body.first, body.count, body.origin, body.sequence), end
@@ -296,81 +265,8 @@ def _check(buffer: Buffer, offset: int) -> tuple[int, int, int, int]:
     return kind, queue_id, term, end
 
 
-class _PublishBody:
-    """Everything of a publish record but its contents, which start at `contents_at`."""
-
-    __slots__ = (
-        "address",
-        "contents_at",
-        "count",
-        "first",
-        "flags",
-        "origin",
-        "sequence",
-        "stamp_ms",
-        "traits",
-        "uniform",
-    )
-
-    def __init__(self, buffer: Buffer, at: int) -> None:
-        self.first, self.stamp_ms, flags, priority, self.count, self.uniform, extra = _PUBLISH.unpack_from(buffer, at)
-        at += _PUBLISH.size
-        key_at = at + 1 + buffer[at]
-        extra_at = key_at + 1 + buffer[key_at]
-        self.address = bytes(buffer[at:extra_at])
-        self.flags = flags
-        self.contents_at = extra_at + extra
-        expiration_ms, self.origin, self.sequence, user_id = None, None, 0, None
-        if flags & _EXPIRES:
-            expiration_ms = _POSITION.unpack_from(buffer, extra_at)[0]
-            extra_at += _POSITION.size
-        if flags & _ORIGIN:
-            self.origin, extra_at = _unpack_text(buffer, extra_at)
-            self.sequence = _POSITION.unpack_from(buffer, extra_at)[0]
-            extra_at += _POSITION.size
-        if flags & _USER:
-            user_id, extra_at = _unpack_text(buffer, extra_at)
-        self.traits = _traits(bool(flags & _PERSISTENT), priority, expiration_ms, bool(flags & _HEADERS), user_id)
-
-
-@lru_cache(maxsize=1024)
-def _traits(persistent: bool, priority: int, expiration_ms: int | None, headers: bool, user_id: str | None) -> Traits:
-    return Traits(
-        persistent=persistent, priority=priority, expiration_ms=expiration_ms, has_headers=headers, user_id=user_id
-    )
-
-
 def _parse_publish(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Publish:
-    body = _PublishBody(buffer, at)
-    run = Run(
-        _cut_contents(buffer, body, end),
-        body.address,
-        body.traits,
-        first=body.first,
-        stamp_ms=body.stamp_ms,
-        redelivered=bool(body.flags & _REDELIVERED),
-        origin=body.origin,
-        sequence=body.sequence,
-    )
-    return Publish(queue_id, term, run)
-
-
-def _cut_contents(buffer: Buffer, body: _PublishBody, end: int) -> list[bytes]:
-    at = body.contents_at
-    if body.uniform:
-        if at + body.uniform * body.count != end:
-            raise ValueError("the contents do not fill the record")
-        return list(struct.unpack_from(f"{body.uniform}s" * body.count, buffer, at))
-    lengths = struct.unpack_from(f">{body.count}I", buffer, at)
-    bounds = list(accumulate(lengths, initial=at + 4 * body.count))
-    if bounds[-1] != end:
-        raise ValueError("the contents do not fill the record")
-    return [bytes(buffer[start:stop]) for start, stop in pairwise(bounds)]
-
-
-def _unpack_text(buffer: Buffer, at: int) -> tuple[str, int]:
-    end = at + 1 + buffer[at]
-    return bytes(buffer[at + 1 : end]).decode("utf-8", "surrogateescape"), end
+    return Publish(queue_id, term, PackedRun(buffer, at).unpack(buffer, end))
 
 
 def _unpack_ranges(buffer: Buffer, at: int) -> PositionRanges:
@@ -384,7 +280,7 @@ def _parse_mark(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> 
 
 
 def _parse_origin(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Origin:
-    origin, at = _unpack_text(buffer, at)
+    origin, at = unpack_text(buffer, at)
     highest = _POSITION.unpack_from(buffer, at)[0]
     return Origin(queue_id, term, origin, highest, _unpack_ranges(buffer, at + _POSITION.size))
 
@@ -402,11 +298,3 @@ _PARSERS: dict[int, _Parser] = {
     Batch.KIND: lambda buffer, at, end, queue_id, term: Batch(queue_id, term),
     Gone.KIND: lambda buffer, at, end, queue_id, term: Gone(queue_id),
 }
-
-
-def decode_all(buffer: Buffer) -> Iterable[Record]:
-    """The records of a buffer that holds nothing else, in order; raises as `decode` does."""
-    offset = 0
-    while offset < len(buffer):
-        record, offset = decode(buffer, offset)
-        yield record

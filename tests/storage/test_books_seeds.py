@@ -1,0 +1,121 @@
+"""The books against the simplest words: random events, and after each of them the log says what the books say."""
+
+from random import Random
+
+import pytest
+
+from broker.wire.records import Drop, Mark, Settle, Term
+from tests.storage.writer import Writer, living, publish
+
+
+class Story:
+    """Random events that a queue's master or mirror could see, and what has to be alive after them."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Random(seed)
+        self.writer = Writer()
+        self.term = 1
+        self.alive: dict[int, dict[int, int]] = {1: {}, 2: {}, 3: {}}  # queue id -> position -> term
+        self.next = dict.fromkeys(self.alive, 1)
+        self.terms: dict[int, list[tuple[int, int]]] = {queue_id: [] for queue_id in self.alive}
+        self.waiting: list[tuple[int, list[tuple[int, int]]]] = []
+
+    def step(self) -> None:
+        queue_id = self.chance.choice(list(self.alive))
+        events = [self.publish] * 6 + [self.settle] * 6 + [self.release, self.fill, self.begin_term, self.note_mark]
+        events += [self.roll] * 3 + [self.sweep] * 3 + [self.compact] * 2
+        if self.chance.random() < 0.02:
+            events = [self.drop]
+        self.chance.choice(events)(queue_id)
+
+    def owner(self, queue_id: int, position: int) -> int:
+        return max([term for term, first in self.terms[queue_id] if first <= position], default=0)
+
+    def publish(self, queue_id: int) -> None:
+        if not self.terms[queue_id]:
+            self.begin_term(queue_id)
+        self.next[queue_id] += self.chance.choice((0, 0, 0, 2))  # transient messages in between
+        first, count = self.next[queue_id], self.chance.randint(1, 5)
+        term = self.terms[queue_id][-1][0]
+        self.writer.write(publish(queue_id, term, first, count))
+        self.alive[queue_id].update(dict.fromkeys(range(first, first + count), term))
+        self.next[queue_id] += count
+
+    def settle(self, queue_id: int) -> None:
+        alive = sorted(self.alive[queue_id])
+        if not alive:
+            return
+        chosen = alive[: self.chance.randint(1, 6)] if self.chance.random() < 0.6 else self.chance.sample(alive, 1)
+        ranges = [(position, position) for position in chosen]
+        self.writer.write(Settle(queue_id, self.terms[queue_id][-1][0], ranges))
+        self.waiting.append((queue_id, ranges))
+        for position in chosen:
+            del self.alive[queue_id][position]
+        if self.chance.random() < 0.7:
+            self.release(queue_id)
+
+    def release(self, queue_id: int) -> None:
+        for waiting_id, ranges in self.waiting:
+            self.writer.books.settled(waiting_id, [r for r in ranges if r[0] not in self.alive[waiting_id]])
+        self.waiting.clear()
+
+    def fill(self, queue_id: int) -> None:
+        """Catch-up sends something below the end, dead here or not."""
+        position = self.chance.randint(1, self.next[queue_id])
+        term = self.owner(queue_id, position)
+        if position < self.next[queue_id] and term:
+            self.release(queue_id)
+            self.writer.write(publish(queue_id, term, position))
+            self.alive[queue_id][position] = term
+
+    def begin_term(self, queue_id: int) -> None:
+        self.term += 1
+        first = max(self.next[queue_id] - self.chance.choice((0, 0, 1, 4)), 1)
+        self.writer.write(Term(queue_id, self.term, first))
+        self.terms[queue_id] = [entry for entry in self.terms[queue_id] if entry[1] < first] + [(self.term, first)]
+        self.alive[queue_id] = {at: term for at, term in self.alive[queue_id].items() if at < first}
+        self.next[queue_id] = first
+
+    def note_mark(self, queue_id: int) -> None:
+        if self.terms[queue_id]:
+            self.writer.write(Mark(queue_id, self.terms[queue_id][-1][0], 0, self.next[queue_id] - 1))
+
+    def drop(self, queue_id: int) -> None:
+        self.writer.write(Drop(queue_id))
+        self.alive[queue_id], self.terms[queue_id] = {}, []
+        self.waiting = [entry for entry in self.waiting if entry[0] != queue_id]
+        self.next[queue_id] = self.chance.randint(1, self.next[queue_id])
+
+    def roll(self, queue_id: int) -> None:
+        self.writer.roll()
+
+    def sweep(self, queue_id: int) -> None:
+        self.writer.sweep()
+
+    def compact(self, queue_id: int) -> None:
+        closed = [segment for segment in self.writer.books.segments.values() if segment.closed]
+        if closed:
+            self.writer.compact(self.chance.choice(closed))
+
+    def check(self) -> None:
+        books = self.writer.books
+        for name, read in (("live", books), ("reread", self.writer.reread())):
+            for queue_id, alive in self.alive.items():
+                account = read.accounts.get(queue_id)
+                assert living(account) == set(alive), f"{name}, queue {queue_id}"
+                if account is not None and not account.dropped:
+                    assert account.terms == self.terms[queue_id], name
+                    assert account.marks == books.accounts[queue_id].marks
+                    assert account.next_position > max(alive, default=0)
+                    assert account.next_position >= books.accounts[queue_id].next_position
+        for segment in books.segments.values():
+            stretches = [s for account in books.accounts.values() for s in account.holdings if s.segment is segment]
+            assert segment.living == sum(stretch.last - stretch.first + 1 for stretch in stretches)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_reading_what_is_left_gives_what_the_books_say(seed):
+    story = Story(seed)
+    for _ in range(150):
+        story.step()
+        story.check()
