@@ -1,0 +1,57 @@
+"""SIGSTOP for a part of a trio run: the tasks of one process stand still while timers and the network go on.
+
+The third of trio's private names that the simulation needs (`Runner.reschedule` with its `runq`); the test beside it
+fails if trio changes it. What wakes a task that stands still is kept, in order, until it goes on.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from trio._core import _run
+
+PROCESS: ContextVar[str] = ContextVar("PROCESS", default="")
+"""Whose task this is; a task inherits it from the one that started it."""
+
+
+class Freezer:
+    """Knows which processes stand still, and which of their tasks would like to go on."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[tuple[Any, Any]]] = {}
+
+    def freeze(self, process: str) -> None:
+        """Let it stand still; a task in the middle of a step finishes that step."""
+        self._waiting.setdefault(process, [])
+
+    def thaw(self, process: str) -> None:
+        """Let it go on."""
+        for runner, task in self._waiting.pop(process, []):
+            runner.runq.append(task)
+
+    def thaw_all(self) -> None:
+        """Let all go on."""
+        for process in list(self._waiting):
+            self.thaw(process)
+
+    def is_frozen(self, process: str) -> bool:
+        """Whether it stands still."""
+        return process in self._waiting
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Enter it before `trio.run`."""
+        original = _run.Runner.reschedule
+
+        def reschedule(runner: Any, task: Any, *outcome: Any) -> None:
+            original(runner, task, *outcome)
+            waiting = self._waiting.get(task.context.get(PROCESS, ""))
+            if waiting is not None:
+                waiting.append((runner, runner.runq.pop()))
+
+        _run.Runner.reschedule = reschedule  # type: ignore[method-assign,assignment]  # the point of this module
+        try:
+            yield
+        finally:
+            _run.Runner.reschedule = original  # type: ignore[method-assign]
