@@ -3,10 +3,10 @@
 Decides the words of `warren status` and of a paused node's log. It must not change anything.
 """
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from broker.cluster import schema
+from broker.world.process import announce, process_id, resident_bytes
 
 if TYPE_CHECKING:
     from broker.cluster.records import QueueRecord
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from broker.peers.links import Links
     from broker.vhosts.hall import Hall
     from broker.world.clock import Clock
-
-MEMORY_FILE = "/proc/self/statm"
 
 
 class Report:
@@ -34,6 +32,34 @@ class Report:
         self.tree: SharedTree | None = None
         self.links: Links | None = None
         self.hall: Hall | None = None
+
+    # ------------------------------------------------------------------ what a life fills in
+
+    def begin_life(self, life: int, link: str) -> None:
+        """A life has begun to listen for its peers."""
+        self.life = life
+        self.link = link
+
+    def join(self, links: "Links", tree: "SharedTree") -> None:
+        """It looks for its cluster."""
+        self.links = links
+        self.tree = tree
+
+    def open(self, hall: "Hall", amqp: str) -> None:
+        """Clients are served; whoever started this process waits for that line."""
+        self.hall = hall
+        self.amqp = amqp
+        announce(f"ready amqp={self.amqp} http={self.http} link={self.link}")
+
+    def close(self) -> None:
+        """Clients are not served any more."""
+        self.hall = None
+
+    def forget_life(self) -> None:
+        """The life is over."""
+        self.hall = None
+        self.links = None
+        self.tree = None
 
     # ------------------------------------------------------------------ the node
 
@@ -71,7 +97,7 @@ class Report:
             "state": state,
             "reason": None if state == "running" else self.why_not_serving(),
             "waiting_for": [] if state == "running" else self.waiting_for(),
-            "pid": os.getpid(),
+            "pid": process_id(),
             "life": self.life,
             "role": None if tree is None else tree.role,
             "epoch": 0 if tree is None else tree.epoch,
@@ -79,7 +105,7 @@ class Report:
             "http": self.http,
             "link": self.link,
             "uptime_s": (self._clock.stamp_ms() - self._started_ms) / 1000,
-            "memory_bytes": _resident_bytes(),
+            "memory_bytes": resident_bytes(),
             "cut_from": sorted(self.links.blocked()) if self.links is not None else [],
         }
         if queues:
@@ -126,14 +152,3 @@ class Report:
 
     def _filling(self, record: "QueueRecord") -> bool:
         return (record.definition or {}).get("ha-sync-mode") == "automatic"
-
-
-def _resident_bytes() -> int:
-    """Memory of this process; the peak where the system tells nothing better (macOS)."""
-    try:
-        with open(MEMORY_FILE, encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,191 @@
+"""One node: everything that one life of it is made of, and the tree of its tasks.
+
+    life
+    ├─ journal              storage: write and fsync for everyone waiting
+    ├─ links                peers: two lanes to and from every other node, and the admin road
+    ├─ driver               metadata: ticks, elections, commits
+    ├─ timeline             what happened, for people
+    ├─ hall                 vhosts: turns, timers, attaching to masters elsewhere, entries into in-sync sets
+    └─ doors                opened last, closed first
+       └─ AMQP listener     and one session per client
+
+Decides the order in which a node comes up and goes down, and when a life is over: when the node is told to stop, when
+the cluster has ended this life, or when it has been without a majority for too long. Then all of the above is thrown
+away, and the next life begins from what is on disk. It must not know what its parts do.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+
+import trio
+
+from broker.amqp.handshake import Limits
+from broker.metadata.driver import Driver
+from broker.node.commands import Commands
+from broker.node.configuration import Cluster
+from broker.node.recovered import copies_of
+from broker.node.report import Report
+from broker.node.timeline import Timeline
+from broker.peers.greeting import Credentials, Identity
+from broker.peers.links import Links
+from broker.server.door import Door
+from broker.server.gate import Gate
+from broker.server.listener import AmqpListener
+from broker.storage.identity import Folder
+from broker.storage.journal import Journal
+from broker.storage.zab_log import ZabLog
+from broker.vhosts.hall import Hall
+from broker.vhosts.properties import server_properties
+from broker.vhosts.switchboard import Switchboard
+from broker.world.clock import Clock
+from broker.world.disk import Disk
+from broker.world.network import Network
+
+log = logging.getLogger("warren.node")
+
+STOP_GRACE_S = 3.0
+"""How long clients get for their farewell."""
+BETWEEN_LIVES_S = 0.2
+
+
+class End(Enum):
+    """Why a life ended."""
+
+    STOPPED = "stopped"
+    """Somebody told the node to stop."""
+    OVER = "over"
+    """The cluster goes on without this life, or this node was without a majority: a new one begins."""
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """The world as one node sees it; the simulation hands in another one."""
+
+    network: Network
+    disk: Disk
+    clock: Clock
+    chance: Random
+
+
+class Node:
+    """One node over all its lives."""
+
+    def __init__(self, cluster: Cluster, name: str, world: Surroundings, cut: Mapping[str, str]) -> None:
+        self.name = name
+        self.cluster = cluster
+        self.config = cluster.node(name)
+        self.world = world
+        self.cut = dict(cut)
+        self.stopping = trio.Event()
+        self.report = Report(cluster, self.config, world.clock)
+        self.timeline = Timeline(name, world.clock, world.disk)
+
+    def stop(self) -> None:
+        """Let the present life be the last."""
+        self.stopping.set()
+
+    async def run(self) -> None:
+        """One life after the other, until the node is told to stop. Raises JournalFailed (S8)."""
+        await self.timeline.load()
+        while True:
+            life = Life(self)
+            if await life.run() is End.STOPPED:
+                return
+            self.report.forget_life()
+            with trio.move_on_after(BETWEEN_LIVES_S):
+                await self.stopping.wait()
+
+
+class Life:
+    """From what is on disk to the end of one life."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._end: End | None = None
+        self._scope = trio.CancelScope()
+        self._doors: list[AmqpListener] = []
+
+    async def run(self) -> End:
+        """Live."""
+        node, world = self._node, self._node.world
+        folder = await Folder.begin_life(world.disk, chance=world.chance, stamp_ms=world.clock.stamp_ms())
+        journal, zab_log = Journal(world.disk), ZabLog(world.disk)
+        recovery = await journal.recover()
+        durable = await zab_log.recover()
+        listener = await world.network.listen(node.report.link)
+        node.report.begin_life(folder.life, listener.address)
+        log.info("event=life_begins node=%s life=%d queues=%d", node.name, folder.life, len(recovery.queues))
+        identity = Identity(node.name, folder.life, folder.id)
+        credentials = Credentials(identity, cluster=node.cluster.name, cookie=node.cluster.cookie)
+        peers = {other.name: str(other.link.reachable) for other in node.cluster.nodes if other.name != node.name}
+        links = Links(world.network, credentials, peers, world.chance)
+        driver = Driver(node.cluster, folder, durable, zab_log, links, world.chance, damaged=bool(recovery.damages))
+        commands = Commands(node.report, node.timeline, links)
+        node.report.join(links, driver)
+        node.timeline.follow(driver.tree)
+        links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
+        self._cut_links(links)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(journal.run)
+                    nursery.start_soon(links.run, listener, commands.answer)
+                    nursery.start_soon(node.timeline.run)
+                    nursery.start_soon(self._watch_for_stop)
+                    nursery.start_soon(self._drive, driver)
+                    await driver.joined()
+                    switchboard = Switchboard(
+                        node=node.name, life=folder.life, journal=journal, links=links, clock=world.clock
+                    )
+                    properties = server_properties(node.cluster.name)
+                    hall = Hall(switchboard, driver, world.chance, copies_of(recovery.queues), properties)
+                    await nursery.start(hall.run)
+                    await self._open_doors(hall, nursery)
+                    commands.hall = hall
+                    await trio.sleep_forever()
+        finally:
+            zab_log.close()
+            listener.close_now()
+        return self._end or End.OVER
+
+    def _cut_links(self, links: Links) -> None:
+        for peer, direction in self._node.cut.items():
+            if direction in ("both", "in"):
+                links.block(peer, "in")
+            if direction in ("both", "out"):
+                links.block(peer, "out")
+
+    async def _open_doors(self, hall: Hall, nursery: trio.Nursery) -> None:
+        node = self._node
+        settings = node.config.settings
+        limits = Limits(
+            channel_max=settings.channel_max,
+            frame_max=settings.frame_max,
+            heartbeat_s=settings.heartbeat,
+            message_bytes_max=settings.max_message_size,
+        )
+        door = Door(hall, Gate(), node.world.clock, node.world.chance, limits)
+        amqp = AmqpListener(door, node.world.network, node.report.amqp)
+        await amqp.open()
+        self._doors.append(amqp)
+        nursery.start_soon(amqp.run)
+        node.report.open(hall, amqp.address)
+        log.info("event=serving node=%s amqp=%s", node.name, amqp.address)
+
+    async def _drive(self, driver: Driver) -> None:
+        why = await driver.run()
+        log.warning("event=life_over node=%s why=%s", self._node.name, why)
+        self._node.timeline.tell("life", f"node {self._node.name}: {why}")
+        self._end = End.OVER
+        self._scope.cancel()
+
+    async def _watch_for_stop(self) -> None:
+        await self._node.stopping.wait()
+        self._node.report.close()
+        for door in self._doors:
+            await door.close(STOP_GRACE_S)
+        self._end = End.STOPPED
+        self._scope.cancel()

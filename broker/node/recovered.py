@@ -1,0 +1,30 @@
+"""What the journal found on disk becomes copies of queues.
+
+Decides nothing beyond the shape: which copy may serve is the cluster's decision.
+"""
+
+from broker.mirroring.copy import Copy
+from broker.mirroring.terms import Terms
+from broker.queues.line import Line
+from broker.storage.recover import RecoveredQueue
+
+
+def copy_of(queue_id: int, found: RecoveredQueue) -> Copy:
+    """One queue's copy. Only durable queues are in a journal."""
+    terms = Terms(found.terms)
+    return Copy(
+        queue_id,
+        True,
+        line=Line(found.line),
+        terms=terms,
+        promised=terms.newest,
+        marks=dict(found.marks),
+        origins={origin: highest for origin, (highest, _) in found.origins.items()},
+        lacking=list(found.holes),
+        next_position=found.next_position,
+    )
+
+
+def copies_of(queues: dict[int, RecoveredQueue]) -> dict[int, Copy]:
+    """All copies by queue id."""
+    return {queue_id: copy_of(queue_id, found) for queue_id, found in queues.items()}

@@ -1,0 +1,41 @@
+"""What all AMQP sessions of one node share, and who they are.
+
+Decides nothing: it holds the hall that clients enter, the limits they are offered, the gate that publishers pass and
+the turn in which output is written. It must not know what a session does.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from broker.amqp.handshake import Limits
+from broker.server.gate import Gate
+from broker.server.turn import Turn
+from broker.vhosts.hall import Hall
+from broker.world.clock import Clock
+
+if TYPE_CHECKING:
+    from broker.server.session import Session
+
+
+class Door:
+    """One per node; several listeners may lead to it."""
+
+    def __init__(self, hall: Hall, gate: Gate, clock: Clock, chance: Random, limits: Limits) -> None:
+        self.hall = hall
+        self.gate = gate
+        self.clock = clock
+        self.chance = chance
+        self.limits = limits
+        self.turn = Turn(hall.switchboard.end_turn)
+        self.sessions: set[Session] = set()
+        self._serial = 0
+        gate.on_change = self._tell_blocked
+
+    def next_serial(self) -> int:
+        """Tells sessions apart even if a client comes again from the same port."""
+        self._serial += 1
+        return self._serial
+
+    def _tell_blocked(self) -> None:
+        for session in tuple(self.sessions):
+            session.tell_blocked()

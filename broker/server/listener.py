@@ -1,0 +1,91 @@
+"""Lets AMQP clients in, and in the end out.
+
+Decides when connections are accepted and how long their farewell may take. All sessions hang in the nursery of the
+listener that accepted them. It must not know what a session does.
+"""
+
+import logging
+import ssl
+
+import trio
+
+from broker.server.door import Door
+from broker.server.heartbeats import keep_beating
+from broker.server.session import HANDSHAKE_TIMEOUT_S, Session
+from broker.world.network import Listener, Network, Stream, secure
+
+log = logging.getLogger("warren.amqp")
+
+SHUTDOWN_WORDS = "broker forced connection closure with reason 'shutdown'"
+
+
+class AmqpListener:
+    """One open port. `open` it, `run` it; `close` ends `run`."""
+
+    def __init__(self, door: Door, network: Network, address: str, tls: ssl.SSLContext | None = None) -> None:
+        self.address = address
+        """Where it listens; after `open` with the port that was free if 0 was asked for."""
+        self.sessions: set[Session] = set()
+        self._door = door
+        self._network = network
+        self._tls = tls
+        self._listener: Listener | None = None
+        self._nursery: trio.Nursery | None = None
+        self._closing = False
+        self._last_has_left = trio.Event()
+
+    async def open(self) -> None:
+        """Take the port. Raises OSError."""
+        self._listener = await self._network.listen(self.address)
+        self.address = self._listener.address
+
+    async def run(self) -> None:
+        """Serve until `close`, or until cancelled."""
+        assert self._listener is not None
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(keep_beating, self.sessions)
+            try:
+                while not self._closing:
+                    stream = await self._listener.accept()
+                    self._nursery.start_soon(self._serve, stream)
+            except trio.ClosedResourceError:
+                await trio.sleep_forever()  # the last sessions; `close` cancels
+            finally:
+                self._listener.close_now()
+
+    async def _serve(self, stream: Stream) -> None:
+        if self._tls is not None:
+            secured = await self._secured(stream, self._tls)
+            if secured is None:
+                return
+            stream = secured
+        session = Session(stream, self._door, self.address)
+        self.sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self.sessions.discard(session)
+            if self._closing and not self.sessions:
+                self._last_has_left.set()
+
+    async def _secured(self, stream: Stream, tls: ssl.SSLContext) -> Stream | None:
+        try:
+            with trio.fail_after(HANDSHAKE_TIMEOUT_S):
+                return await secure(stream, tls)
+        except (trio.TooSlowError, trio.BrokenResourceError) as failure:
+            log.warning("event=tls_refused peer=%s why=%s", stream.peer_address, failure)
+            stream.close_now()
+            return None
+
+    async def close(self, grace_s: float, words: str = SHUTDOWN_WORDS) -> None:
+        """Accept nobody any more, tell everybody to go, and return when they have or the time is over."""
+        self._closing = True
+        if self._listener is not None:
+            self._listener.close_now()
+        for session in tuple(self.sessions):
+            session.force_close(words)
+        if self.sessions:
+            with trio.move_on_after(grace_s):
+                await self._last_has_left.wait()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()

@@ -1,0 +1,299 @@
+"""One client of the AMQP door, from its first byte to its last: a reader and a writer around a `ServerConnection`.
+
+Decides what becomes of each event of the connection, where errors are turned into closes (here and nowhere else), and
+that whatever the client held is given back at the end. It must not know bytes or queues. The rules:
+
+1. Between a read and the outboxes nobody waits, unless the client asks for something slow.
+2. What is slow is done in the reader, one after the other: a client's own order is kept.
+3. However a session ends, its channels and its client are closed in the vhost.
+"""
+
+import logging
+import math
+from typing import TYPE_CHECKING
+
+import trio
+
+from broker.amqp.channel import Channel
+from broker.amqp.connection import ChannelEvent, ServerConnection
+from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
+from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, Request
+from broker.server.door import Door
+from broker.server.verbs import Verbs
+from broker.server.writer import Writer
+from broker.vhosts.hall import LoginRefused
+from broker.wire.basic_methods import BasicAck, BasicPublish
+from broker.wire.events import Acks, Oversize, Publish
+from broker.wire.method_fields import Method
+from broker.wire.methods import ChannelClose, ChannelOpen
+from broker.world.network import Stream
+
+if TYPE_CHECKING:
+    from broker.vhosts.client import Client, User
+
+log = logging.getLogger("warren.amqp")
+
+RECEIVE_BYTES = 65536
+HANDSHAKE_TIMEOUT_S = 10.0
+FAREWELL_TIMEOUT_S = 10.0
+"""How long a client may take to answer connection.close, and to read the last bytes."""
+REFUSED_LINGER_S = 3.0
+"""How long a client that was refused without a word may keep its socket, as with RabbitMQ."""
+CLEANUP_TIMEOUT_S = 30.0
+
+
+class Session:
+    """One client connection: `run` serves it; any other task may close it or look at its facts."""
+
+    def __init__(self, stream: Stream, door: Door, local_address: str) -> None:
+        self.name = f"{stream.peer_address} -> {local_address}"
+        self.connected_at_ms = door.clock.stamp_ms()
+        self.connection = ServerConnection(door.hall.server_properties, door.limits, self._has_output)
+        self.writer = Writer(stream, self.connection, self.hang_up)
+        self.received_bytes = 0
+        self.user: User | None = None
+        self.client: Client | None = None
+        self._door = door
+        self._stream = stream
+        self._verbs: Verbs | None = None
+        self._scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_TIMEOUT_S)
+        self._reading = False
+        self._ended = False
+        self._has_published = False
+        self._told_words = ""
+
+    # Its life
+
+    async def run(self) -> None:
+        """Serve the client to the end, whatever that is."""
+        log.info("event=connection_accepted connection=%r", self.name)
+        self._door.sessions.add(self)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.writer.run)
+                with self._scope:
+                    await self._read()
+                await self._clean_up()
+                with trio.move_on_after(FAREWELL_TIMEOUT_S):
+                    await self.writer.drained()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._door.sessions.discard(self)
+            await self._clean_up()
+            self._stream.close_now()
+            log.info("event=connection_closed connection=%r state=%s", self.name, self.connection.state)
+
+    async def _read(self) -> None:
+        """Take what comes until nothing more will, or the gate lets it."""
+        gate = self._door.gate
+        while not self._ended:
+            self._reading = True
+            try:
+                data = await self._stream.receive_some(RECEIVE_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            finally:
+                self._reading = False
+            if not data:
+                return
+            self.received_bytes += len(data)
+            await self._take(data)
+            if self._has_published and not gate.is_open:
+                self.tell_blocked()
+                await gate.passage()
+            self.connection.excuse(trio.current_time())
+
+    async def _take(self, data: bytes) -> None:
+        """One turn; several if the client asks for something slow."""
+        turn = self._door.turn
+        turn.begin()
+        try:
+            for channel, event in self.connection.feed(data, trio.current_time()):
+                try:
+                    if self._take_at_once(channel, event):
+                        continue
+                    turn.end()
+                    await self._act(channel, event)
+                except AmqpException as error:
+                    turn.end()
+                    await self._refuse(channel, event, error)
+                turn.begin()
+        except Exception as bug:  # it is ours, not the client's: this session ends, the node does not
+            log.exception("event=internal_error connection=%r", self.name)
+            turn.end()
+            await self._fail(ConnectionException(541, type(bug).__name__), None)
+        finally:
+            turn.end()
+
+    def _take_at_once(self, channel: Channel | None, event: ChannelEvent | Request) -> bool:
+        """Do what must be fast; whether it was such."""
+        if isinstance(event, Publish):
+            assert channel is not None
+            assert self._verbs is not None
+            self._has_published = True
+            self._verbs.publish(channel, event)
+        elif isinstance(event, Acks):
+            assert channel is not None
+            assert self._verbs is not None
+            self._verbs.acknowledge(channel, event.first_tag, event.last_tag, event.multiple)
+        else:
+            return False
+        return True
+
+    # What clients ask
+
+    async def _act(self, channel: Channel | None, event: ChannelEvent | Request) -> None:
+        if channel is None:
+            assert isinstance(event, Request)
+            await self._act_on_connection(event)
+            return
+        assert self._verbs is not None
+        if isinstance(event, Oversize):
+            limit = self._door.limits.message_bytes_max
+            raise ChannelException(406, f"message size {event.size} is larger than configured max size {limit}")
+        if isinstance(event, ChannelClose):
+            await self._release(channel, self._verbs)
+            self.connection.accept_channel_close(channel)
+        elif isinstance(event, Method) and not isinstance(event, ChannelOpen):
+            await self._verbs.perform(channel, event)
+
+    async def _act_on_connection(self, request: Request) -> None:
+        match request:
+            case Login():
+                self._log_in(request)
+            case Open():
+                self._open(request.virtual_host)
+            case NewSecret():  # passwords do not expire here, so there is nothing to renew
+                self.connection.accept_secret()
+            case CloseRequest():
+                await self._clean_up()
+                self._end(self.connection.accept_close())
+            case Failed():
+                await self._failed(request.error)
+            case Ended():
+                self._end(request)
+
+    def _log_in(self, login: Login) -> None:
+        peer_host = self._stream.peer_address.rpartition(":")[0].strip("[]")
+        try:
+            self.user = self._door.hall.authenticate(login.mechanism, login.user, login.password, peer_host)
+        except LoginRefused as refused:
+            log.warning("event=login_refused connection=%r user=%r why=%s", self.name, login.user, refused)
+            ended = self.connection.refuse_login()
+            if ended is not None:
+                self._end(ended)
+            else:
+                self._expect_end(FAREWELL_TIMEOUT_S)
+        else:
+            self.connection.accept_login()
+
+    def _open(self, name: str) -> None:
+        door = self._door
+        assert self.user is not None
+        # A later client from the same port is another owner of exclusive queues.
+        owner = f"{self.name} ({door.next_serial()})"
+        vhost, self.client = door.hall.open_vhost(self.user, name, owner)
+        self._verbs = Verbs(self.connection, vhost, self.client, door.hall.declarations, door.chance)
+        self.connection.accept_open()
+        self._scope.deadline = math.inf
+        log.info("event=connection_opened connection=%r user=%r vhost=%r", self.name, self.user.name, name)
+
+    # What goes wrong
+
+    async def _refuse(self, channel: Channel | None, event: ChannelEvent | Request, error: AmqpException) -> None:
+        """The one place where an error becomes a close."""
+        cause = _cause(event)
+        # Whoever raised it: replies from 500 on are hard errors, which end the connection (AMQP 0-9-1 section 1.2).
+        if channel is not None and isinstance(error, ChannelException) and error.code < 500:
+            log.warning("event=channel_error connection=%r channel=%d why=%r", self.name, channel.number, error.text)
+            if channel.state == "open":
+                self.connection.fail_channel(channel, error, cause)
+            assert self._verbs is not None
+            await self._release(channel, self._verbs)
+        else:
+            await self._fail(error, cause)
+
+    async def _fail(self, error: AmqpException, cause: type[Method] | None) -> None:
+        self.connection.fail(error, cause)
+        await self._failed(error)
+
+    async def _failed(self, error: AmqpException) -> None:
+        log.warning("event=connection_error connection=%r why=%r", self.name, error.text)
+        self._expect_end(REFUSED_LINGER_S if self.connection.state == "closed" else FAREWELL_TIMEOUT_S)
+        await self._clean_up()
+
+    # How it ends
+
+    def force_close(self, why: str) -> None:
+        """Tell the client to go (320), and see to it that it does."""
+        if self.connection.state == "running":
+            self.connection.fail(ConnectionException(320, why))
+            self._expect_end(FAREWELL_TIMEOUT_S)
+        elif self.connection.state not in ("closing", "closed"):
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close without a word."""
+        self._scope.cancel()
+
+    def _end(self, ended: Ended) -> None:
+        if ended.linger_s:
+            self._expect_end(ended.linger_s)
+        else:
+            self._ended = True
+
+    def _expect_end(self, within_s: float) -> None:
+        self._scope.deadline = min(self._scope.deadline, trio.current_time() + within_s)
+
+    async def _clean_up(self) -> None:
+        """Give everything back; once."""
+        verbs, self._verbs = self._verbs, None
+        client, self.client = self.client, None
+        if verbs is None or client is None:
+            return
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP_TIMEOUT_S):
+            for channel in tuple(self.connection.channels.values()):
+                await self._release(channel, verbs)
+            try:
+                await self._door.hall.close_client(client)
+            except AmqpException as error:
+                log.warning("event=cleanup_failed connection=%r why=%r", self.name, error.text)
+
+    async def _release(self, channel: Channel, verbs: Verbs) -> None:
+        """Give back what a channel held; a queue that cannot be reached has got it back already."""
+        try:
+            await verbs.close_channel(channel)
+        except AmqpException as error:
+            log.warning("event=release_failed connection=%r why=%r", self.name, error.text)
+
+    # What others see to
+
+    def _has_output(self) -> None:
+        self._door.turn.has_output(self.writer)
+
+    def tell_blocked(self) -> None:
+        """Tell a client that publishes why it must wait, or that it need not any more."""
+        words = self._door.gate.words
+        if self._has_published and words != self._told_words:
+            self._told_words = words
+            if words:
+                self.connection.block(words)
+            else:
+                self.connection.unblock()
+
+    def beat(self, now: float) -> None:
+        """See `heartbeats.Pulse`."""
+        if not self._reading:
+            self.connection.excuse(now)
+        if not self.connection.tick(now):
+            log.warning("event=heartbeat_missed connection=%r", self.name)
+            self.hang_up()
+
+
+def _cause(event: ChannelEvent | Request) -> type[Method] | None:
+    """The method that an error is about."""
+    if isinstance(event, Method):
+        return type(event)
+    if isinstance(event, (Publish, Oversize)):
+        return BasicPublish
+    return BasicAck if isinstance(event, Acks) else None
