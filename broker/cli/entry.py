@@ -64,6 +64,8 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command and exits with 0 (done), 1 (failed) or 2 (misused)."""
+    if os.name != "posix":
+        sys.exit("warren: runs on Linux and macOS, not here: its processes and files need POSIX")
     sys.exit(run(arguments))
 
 

@@ -55,8 +55,11 @@ def up(file: Path | None, config: Path | None, *, detach: bool, fresh: bool, res
     """
     cluster = load_cluster(file or config)
     folder = cluster.run_folder
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = None if supervisor_lives(folder) else hold_lock(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = None if supervisor_lives(folder) else hold_lock(folder)
+    except OSError as error:
+        raise Failed(f"the data folder {folder} cannot be used: {error.strerror or error}") from error
     if lock is None:
         return _set_again(cluster, fresh=fresh)
     try:
@@ -186,7 +189,10 @@ def _find_ports(cluster: Cluster) -> tuple[Cluster, tuple[str, ...]]:
         raise Failed("none of the nodes' link addresses is one of this machine")
     if len(local) < len(cluster.nodes) and any(node.link.port == 0 for node in cluster.nodes):
         raise Failed("port 0 is only known on this machine: give every link a port, for the other machines to find it")
-    cluster = choose_free_ports(cluster)
+    try:
+        cluster = choose_free_ports(cluster)
+    except OSError as error:
+        raise Failed(f"no free port can be had: {error.strerror or error}") from error
     if taken := [line for name in local for line in taken_ports(cluster.node(name))]:
         raise Failed("\n".join(taken))
     return cluster, local

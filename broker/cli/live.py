@@ -33,10 +33,12 @@ class Screen:
 
     def say(self, line: str) -> None:
         """One line, above the table if there is one."""
-        if self._live is not None:
-            self._live.console.print(line, highlight=False, markup=False)
-        else:
-            click.echo(line)
+        # Whoever read our lines may have gone, with the terminal or a pipe; the nodes are not to die of it.
+        with suppress(OSError):
+            if self._live is not None:
+                self._live.console.print(line, highlight=False, markup=False)
+            else:
+                click.echo(line)
 
     async def run(self) -> None:
         """Follows the cluster until cancelled."""

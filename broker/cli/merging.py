@@ -99,7 +99,9 @@ def lacking_synchronisation(queues: list[QueueRow], wanted: str | None, vhost: s
             found.append(f"{name} is {row['state']}" + (f": {row['reason']}" if row["reason"] else ""))
         elif missing := [mirror for mirror in row["mirrors"] if mirror not in row["in_sync"]]:
             lacks = row["unsynchronised"]
-            shown = (f"{mirror} lacks {lacks[mirror]} messages" if mirror in lacks else mirror for mirror in missing)
+            shown = (
+                f"{mirror} ({lacks[mirror]} messages missing)" if lacks.get(mirror) else mirror for mirror in missing
+            )
             found.append(f"{name} is not synchronised on {', '.join(shown)}")
     if wanted is not None and not any((row["name"], row["vhost"]) == (wanted, vhost) for row in queues):
         found.append(f"there is no queue {wanted} in vhost {vhost}")

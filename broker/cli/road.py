@@ -155,8 +155,13 @@ def nobody_serves(cluster: Cluster, states: dict[str, dict[str, Any] | Silent]) 
 
 
 def travel(journey: Callable[[Road], Awaitable[T]], cluster: Cluster) -> T:
-    """Runs what a command does with the cluster."""
-    return trio.run(partial(_travel, journey, cluster))
+    """Runs what a command does with the cluster. Ctrl-C raises KeyboardInterrupt, wherever it struck."""
+    try:
+        return trio.run(partial(_travel, journey, cluster))
+    except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is None:
+            raise KeyboardInterrupt from None
+        raise
 
 
 async def _travel(journey: Callable[[Road], Awaitable[T]], cluster: Cluster) -> T:

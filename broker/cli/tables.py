@@ -50,10 +50,11 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[s
 
 def rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "Table":
     """The same for a terminal, states in colour."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for column in columns:
         table.add_column(column)
     for row in rows:

@@ -68,7 +68,7 @@ def test_what_lacks_synchronisation():
     alone = queue("c", mirrors=None)
     assert lacking_synchronisation([queue()], None, "/") == []
     assert lacking_synchronisation([lagging, waiting, alone], None, "/") == [
-        "a is not synchronised on n3 lacks 12 messages",
+        "a is not synchronised on n3 (12 messages missing)",
         "b is waiting: waits for n1",
     ]
     assert lacking_synchronisation([alone], "c", "/") == ["c is not mirrored: no policy with ha-mode matches it"]
