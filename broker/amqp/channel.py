@@ -64,6 +64,7 @@ class Channel:
         self._frames: dict[tuple[bytes, bytes, bool], tuple[bytes, bytes]] = {}
         self._confirms: ConfirmLine | None = None
         self._commit: ConfirmLine | None = None
+        self._held_cancels: list[str] | None = None
 
     # Deliveries
 
@@ -98,8 +99,20 @@ class Channel:
     def cancel_consumer(self, tag: str) -> None:
         """A consumer has ended without the client's doing: tell it, if it can hear it."""
         self.consumer_tags.discard(tag)
-        if self.state == "open" and "consumer_cancel_notify" in self.outlet.capabilities:
+        if self._held_cancels is not None:
+            self._held_cancels.append(tag)
+        elif self.state == "open" and "consumer_cancel_notify" in self.outlet.capabilities:
             self.outlet.send(BasicCancel(tag, nowait=True).frame(self.number))
+
+    def hold_cancels(self) -> None:
+        """The client is about to delete a queue: its answer comes before the cancels that follow from it."""
+        self._held_cancels = []
+
+    def release_cancels(self) -> None:
+        """The answer is out: tell of the consumers that have ended meanwhile."""
+        held, self._held_cancels = self._held_cancels or [], None
+        for tag in held:
+            self.cancel_consumer(tag)
 
     def _take_tags(self, count: int, run: Run, source: Source | None) -> int:
         tag = self._next_tag

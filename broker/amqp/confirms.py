@@ -57,7 +57,7 @@ class ConfirmLine:
     `on_complete` is called when an answer may be written: the owner then calls `take_frames` at the end of its turn.
     """
 
-    def __init__(self, channel: int, on_complete: Callable[[], None]) -> None:
+    def __init__(self, channel: int, on_complete: Callable[[], object]) -> None:
         self._channel = channel
         self._on_complete = on_complete
         self._waiting: deque[Pending] = deque()

@@ -81,11 +81,10 @@ class ServerConnection:
                 yield None, Ended("no AMQP 0-9-1 protocol header", 0.0)
                 return
         for event in self._reader.feed(data):
-            kind = type(event)
-            if kind is Publish or kind is Acks:
-                channel = self.channels.get(event.channel)  # type: ignore[union-attr]  # told by kind, for speed
+            if isinstance(event, (Publish, Acks)):
+                channel = self.channels.get(event.channel)
                 if channel is not None and channel.state == "open" and self.state == "running":
-                    yield channel, event  # type: ignore[misc]  # as above
+                    yield channel, event
                     continue
             yield from self._attend(event)
         if self._reader.assembling and self.state == "running":
@@ -219,7 +218,10 @@ class ServerConnection:
         elif channel is None:
             raise ConnectionException(504, "expected 'channel.open'")
         elif channel.state == "open":
-            yield channel, method or event  # type: ignore[misc]  # no method: then it is one of the channel's events
+            if method is not None:
+                yield channel, method
+            elif isinstance(event, (Publish, Acks, Oversize)):
+                yield channel, event
         elif isinstance(method, methods.ChannelCloseOk):
             del self.channels[number]
         elif isinstance(method, methods.ChannelClose):

@@ -209,12 +209,17 @@ class Verbs:
         channel.last_queue = declared.name
         return methods.QueueDeclareOk(declared.name, declared.message_count, declared.consumer_count)
 
-    async def delete_queue(self, channel: Channel, method: methods.QueueDelete) -> Method:
-        """queue.delete."""
-        count = await self._declarations.delete_queue(
-            self._client, _queue(channel, method.queue), if_unused=method.if_unused, if_empty=method.if_empty
-        )
-        return methods.QueueDeleteOk(count)
+    async def delete_queue(self, channel: Channel, method: methods.QueueDelete) -> None:
+        """queue.delete; the answer goes out before the channel hears that its own consumers have ended."""
+        channel.hold_cancels()
+        try:
+            count = await self._declarations.delete_queue(
+                self._client, _queue(channel, method.queue), if_unused=method.if_unused, if_empty=method.if_empty
+            )
+            if not method.nowait:
+                self._connection.send_method(channel, methods.QueueDeleteOk(count))
+        finally:
+            channel.release_cancels()
 
     async def purge_queue(self, channel: Channel, method: methods.QueuePurge) -> Method:
         """queue.purge."""

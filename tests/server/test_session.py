@@ -35,12 +35,6 @@ from broker.wire.properties import Properties
 from tests.server.fakes import world
 
 
-@pytest.fixture(autouse=True)
-def jumping(autojump_clock):
-    """Nobody waits in earnest."""
-    return autojump_clock
-
-
 async def declared(talker, name="q"):
     return await talker.ask(1, methods.QueueDeclare(queue=name), methods.QueueDeclareOk)
 
@@ -370,7 +364,7 @@ async def test_a_wrong_password_is_told_to_whom_can_hear_it():
         assert not house.door.sessions
 
 
-async def test_a_wrong_password_is_met_with_silence_else():
+async def test_a_wrong_password_is_met_with_silence_else(autojump_clock):
     async with world() as house:
         talker = house.connect(password="wrong", capabilities={})
         await talker.expect(methods.ConnectionStart)
@@ -389,7 +383,7 @@ async def test_a_vhost_that_is_not_there():
 
 
 @pytest.mark.parametrize("said", [b"", b"AMQ", b"AMQP\0\0\x09\x01"])
-async def test_a_client_that_does_not_introduce_itself_is_hung_up_on(said):
+async def test_a_client_that_does_not_introduce_itself_is_hung_up_on(said, autojump_clock):
     async with world() as house:
         talker = house.connect()
         await talker.stream.send_all(said)
@@ -407,7 +401,7 @@ async def test_another_protocol_is_answered_with_the_header_of_this_one():
         assert await talker.stream.receive_some(4096) == b""
 
 
-async def test_a_client_that_never_answers_the_close_is_hung_up_on():
+async def test_a_client_that_never_answers_the_close_is_hung_up_on(autojump_clock):
     async with world() as house:
         talker = await house.connect().open()
         house.sessions[0].force_close("broker forced connection closure with reason 'shutdown'")
@@ -446,7 +440,7 @@ async def test_a_bug_of_ours_ends_one_session_only(caplog):
     assert "a bug of ours" in caplog.text
 
 
-async def test_heartbeats_keep_a_silent_client_alive_and_end_a_dead_one():
+async def test_heartbeats_keep_a_silent_client_alive_and_end_a_dead_one(autojump_clock):
     async with world(heartbeat_s=10) as house:
         house.nursery.start_soon(keep_beating, house.door.sessions)
         talker = await house.connect(heartbeat_s=10).open()
@@ -459,7 +453,7 @@ async def test_heartbeats_keep_a_silent_client_alive_and_end_a_dead_one():
         assert 19 <= trio.current_time() - began <= 21
 
 
-async def test_a_publisher_that_is_not_read_is_not_closed_for_its_silence():
+async def test_a_publisher_that_is_not_read_is_not_closed_for_its_silence(autojump_clock):
     async with world(heartbeat_s=10) as house:
         house.nursery.start_soon(keep_beating, house.door.sessions)
         talker = await house.connect(heartbeat_s=10).open()
