@@ -26,7 +26,7 @@ log = logging.getLogger("warren.node")
 
 
 def run_node(cluster: Cluster, name: str, cut: Mapping[str, str]) -> int:
-    """Run the node of this name until it is told to stop; returns the exit code. `cut`: links to drop from the start."""
+    """Run this node until it is told to stop; returns the exit code. `cut`: links to drop from the start."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
     logging.basicConfig(

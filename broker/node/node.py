@@ -19,13 +19,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
+from typing import Any
 
 import trio
 
 from broker.amqp.handshake import Limits
+from broker.cluster import records as identified
 from broker.metadata.driver import Driver
+from broker.metadata.shared_tree import SharedTree
 from broker.node.commands import Commands
 from broker.node.configuration import Cluster
+from broker.node.founding import founding_of
 from broker.node.recovered import copies_of
 from broker.node.report import Report
 from broker.node.timeline import Timeline
@@ -36,6 +40,7 @@ from broker.server.gate import Gate
 from broker.server.listener import AmqpListener
 from broker.storage.identity import Folder
 from broker.storage.journal import Journal
+from broker.storage.recover import Recovery
 from broker.storage.zab_log import ZabLog
 from broker.vhosts.hall import Hall
 from broker.vhosts.properties import server_properties
@@ -49,6 +54,8 @@ log = logging.getLogger("warren.node")
 STOP_GRACE_S = 3.0
 """How long clients get for their farewell."""
 BETWEEN_LIVES_S = 0.2
+QUORUM_SHARE_OF_TICKTIME = 0.6
+"""A node without a majority pauses after this share of net_ticktime, as its lease does."""
 
 
 class End(Enum):
@@ -104,7 +111,7 @@ class Life:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._end: End | None = None
+        self._end = End.OVER
         self._scope = trio.CancelScope()
         self._doors: list[AmqpListener] = []
 
@@ -118,45 +125,73 @@ class Life:
         listener = await world.network.listen(node.report.link)
         node.report.begin_life(folder.life, listener.address)
         log.info("event=life_begins node=%s life=%d queues=%d", node.name, folder.life, len(recovery.queues))
-        identity = Identity(node.name, folder.life, folder.id)
-        credentials = Credentials(identity, cluster=node.cluster.name, cookie=node.cluster.cookie)
-        peers = {other.name: str(other.link.reachable) for other in node.cluster.nodes if other.name != node.name}
-        links = Links(world.network, credentials, peers, world.chance)
-        driver = Driver(node.cluster, folder, durable, zab_log, links, world.chance, damaged=bool(recovery.damages))
+        links = self._make_links(folder)
+        driver = Driver(
+            identified.Life(node.name, folder.life),
+            folder.id,
+            node.cluster.names,
+            durable,
+            zab_log,
+            links,
+            world.chance,
+            net_ticktime=node.config.settings.net_ticktime,
+            founding=founding_of(node.cluster),
+        )
+        tree = SharedTree(driver)
         commands = Commands(node.report, node.timeline, links)
-        node.report.join(links, driver)
-        node.timeline.follow(driver.tree)
-        links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
-        self._cut_links(links)
+        node.report.join(links, tree)
+        node.timeline.follow(tree.tree)
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(journal.run)
                     nursery.start_soon(links.run, listener, commands.answer)
+                    await nursery.start(driver.run)
                     nursery.start_soon(node.timeline.run)
-                    nursery.start_soon(self._watch_for_stop)
-                    nursery.start_soon(self._drive, driver)
-                    await driver.joined()
+                    nursery.start_soon(self._watch_for_stop, tree, folder)
+                    tree.on_life_ended(lambda: self._finish(f"life {folder.life} was ended by the cluster"))
+                    await tree.propose(self._registration(folder, recovery))
+                    nursery.start_soon(self._watch_quorum, tree)
                     switchboard = Switchboard(
                         node=node.name, life=folder.life, journal=journal, links=links, clock=world.clock
                     )
                     properties = server_properties(node.cluster.name)
-                    hall = Hall(switchboard, driver, world.chance, copies_of(recovery.queues), properties)
+                    hall = Hall(switchboard, tree, world.chance, copies_of(recovery.queues), properties)
                     await nursery.start(hall.run)
                     await self._open_doors(hall, nursery)
                     commands.hall = hall
-                    await trio.sleep_forever()
         finally:
             zab_log.close()
             listener.close_now()
-        return self._end or End.OVER
+        return self._end
 
-    def _cut_links(self, links: Links) -> None:
-        for peer, direction in self._node.cut.items():
+    def _make_links(self, folder: Folder) -> Links:
+        node = self._node
+        credentials = Credentials(
+            Identity(node.name, folder.life, folder.id), cluster=node.cluster.name, cookie=node.cluster.cookie
+        )
+        peers = {other.name: str(other.link.reachable) for other in node.cluster.nodes if other.name != node.name}
+        links = Links(node.world.network, credentials, peers, node.world.chance)
+        links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
+        for peer, direction in node.cut.items():
             if direction in ("both", "in"):
                 links.block(peer, "in")
             if direction in ("both", "out"):
                 links.block(peer, "out")
+        return links
+
+    def _registration(self, folder: Folder, recovery: Recovery) -> dict[str, Any]:
+        world = self._node.world
+        return {
+            "do": "register_life",
+            "node": self._node.name,
+            "life": folder.life,
+            "folder": folder.id,
+            "blank": folder.blank,
+            "memory": not world.disk.keeps,
+            "damaged": list(recovery.queues) if recovery.damages else [],
+            "token": f"{world.chance.getrandbits(64):x}",
+        }
 
     async def _open_doors(self, hall: Hall, nursery: trio.Nursery) -> None:
         node = self._node
@@ -175,17 +210,42 @@ class Life:
         node.report.open(hall, amqp.address)
         log.info("event=serving node=%s amqp=%s", node.name, amqp.address)
 
-    async def _drive(self, driver: Driver) -> None:
-        why = await driver.run()
-        log.warning("event=life_over node=%s why=%s", self._node.name, why)
+    # ------------------------------------------------------------------ its end
+
+    def _finish(self, why: str) -> None:
+        log.warning("event=life_over node=%s why=%r", self._node.name, why)
         self._node.timeline.tell("life", f"node {self._node.name}: {why}")
-        self._end = End.OVER
         self._scope.cancel()
 
-    async def _watch_for_stop(self) -> None:
-        await self._node.stopping.wait()
-        self._node.report.close()
+    async def _watch_quorum(self, tree: SharedTree) -> None:
+        """Without a majority nobody else can be asked whether this node's word still counts: it pauses (S3, S9)."""
+        changed = trio.Event()
+
+        def on_change(_: bool) -> None:
+            changed.set()
+
+        tree.on_quorum(on_change)
+        while True:
+            if tree.has_quorum:
+                changed = trio.Event()
+                await changed.wait()
+                continue
+            with trio.move_on_after(QUORUM_SHARE_OF_TICKTIME * self._node.config.settings.net_ticktime):
+                while not tree.has_quorum:
+                    changed = trio.Event()
+                    await changed.wait()
+            if not tree.has_quorum:
+                self._node.report.close()
+                self._finish(f"paused: {self._node.report.why_not_serving()}")
+                return
+
+    async def _watch_for_stop(self, tree: SharedTree, folder: Folder) -> None:
+        node = self._node
+        await node.stopping.wait()
+        self._end = End.STOPPED
+        node.report.close()
         for door in self._doors:
             await door.close(STOP_GRACE_S)
-        self._end = End.STOPPED
+        with trio.move_on_after(STOP_GRACE_S):
+            await tree.propose({"do": "end_life", "node": node.name, "life": folder.life, "why": "shutdown"})
         self._scope.cancel()

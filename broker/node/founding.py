@@ -1,0 +1,29 @@
+"""What the first transaction of a cluster says, from its configuration.
+
+Decides which facts of the file seed the cluster; later they are committed state, and the file only adds to them.
+"""
+
+from typing import Any
+
+from broker.node.configuration import Cluster
+
+
+def founding_of(cluster: Cluster) -> dict[str, Any]:
+    """The request `found`, without the id that the agreement gives."""
+    return {
+        "do": "found",
+        "name": cluster.name,
+        "members": list(cluster.names),
+        "vhosts": list(cluster.vhosts),
+        "users": [
+            {
+                "name": user.name,
+                "password": user.password,
+                "tags": list(user.tags),
+                "permissions": {vhost: list(rights) for vhost, rights in user.permissions.items()},
+            }
+            for user in cluster.users
+        ],
+        "policies": [policy.as_json() for policy in cluster.policies],
+        "operator_policies": [policy.as_json() for policy in cluster.operator_policies],
+    }
