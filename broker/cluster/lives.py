@@ -23,19 +23,24 @@ class Lives:
     ) -> None:
         """`ended`: the lives that this very transaction ends."""
         self._members = members
-        self._contact = contact
         self.ended = frozenset(ended)
+        seen = contact if contact is not None else {}
+        self._current = {
+            name: record.life
+            for name, record in sorted(members.items())
+            if record.running and seen.get(name, 0) <= record.life
+        }
+        known = self._current.items() if contact is None else self._current.items() & contact.items()
+        self.reachable = {node: Life(node, number) for node, number in sorted(known)}
+        """The lives that certainly go on, by node."""
 
     def is_over(self, life: Life) -> bool:
         """Certainly over: ended by a transaction, or a newer life of the node has been seen."""
-        record = self._members.get(life.node)
-        if record is None or not record.running or record.life != life.number:
-            return True
-        return self._contact is not None and self._contact.get(life.node, 0) > life.number
+        return self._current.get(life.node) != life.number
 
     def goes_on(self, life: Life) -> bool:
         """Certainly not over."""
-        return not self.is_over(life) and (self._contact is None or self._contact.get(life.node) == life.number)
+        return self.reachable.get(life.node) == life
 
     def is_lost(self, life: Life) -> bool:
         """Over, and what it had on disk is gone with the disk, or with the node."""
@@ -46,22 +51,19 @@ class Lives:
 
     def current(self, node: str) -> Life | None:
         """The life of this node that is not over."""
-        record = self._members.get(node)
-        if record is None or self.is_over(life := Life(node, record.life)):
-            return None
-        return life
+        number = self._current.get(node)
+        return None if number is None else Life(node, number)
 
     def last(self, node: str) -> Life | None:
         """The newest life of this member, over or not; None if the node is no member."""
         record = self._members.get(node)
         return None if record is None else Life(node, record.life)
 
+    def is_stopped(self, node: str) -> bool:
+        """Whether this is a member without a life."""
+        return node in self._members and node not in self._current
+
     def keeps_nothing(self, node: str) -> bool:
         """Whether the member runs with `data: memory`."""
         record = self._members.get(node)
         return record is not None and record.memory
-
-    def going_on(self) -> list[Life]:
-        """Every life that certainly goes on, by node."""
-        lives = (Life(name, record.life) for name, record in sorted(self._members.items()))
-        return [life for life in lives if self.goes_on(life)]

@@ -2,8 +2,8 @@
 
 Decides whether an operation fits (ZooKeeper's conditions: parent, version, children, path) and writes it down with
 absolute effects. Changes are made inside `transaction`; a refusal in it undoes all of them, the parents' counts too
-(ZOOKEEPER-1624). Looks like a tree to readers. A leader makes one at the start of its reign and throws it away at the
-end, with what was outstanding. It must not know what the data mean.
+(ZOOKEEPER-1624). Looks like a tree to readers. A leader makes one at the start of its reign, once everything in its log
+is committed and applied, and throws it away at the end with what was outstanding. It must not know what the data mean.
 """
 
 import re

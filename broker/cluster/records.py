@@ -7,11 +7,14 @@ is decoded once however many ask.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from functools import cache, lru_cache
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 CACHE_RECORDS_MAX = 32_768
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Life(NamedTuple):
@@ -29,16 +32,14 @@ class Owner(NamedTuple):
     connection: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterRecord:
+class ClusterRecord(NamedTuple):
     """The cluster itself; `id` is made at the founding and stands in every data folder."""
 
     name: str
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRecord:
+class MemberRecord(NamedTuple):
     """One member and its newest life; `running` until that life has ended, `why` says how it did."""
 
     name: str
@@ -55,29 +56,24 @@ class MemberRecord:
     """Names the process that registered the life, so that a repeated request is known from a rival."""
 
 
-@dataclass(frozen=True, slots=True)
-class VhostRecord:
+class VhostRecord(NamedTuple):
     """A virtual host."""
 
     name: str
     description: str = ""
     tags: tuple[str, ...] = ()
-    converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"tags": tuple}
 
 
-@dataclass(frozen=True, slots=True)
-class UserRecord:
+class UserRecord(NamedTuple):
     """A user; an empty hash means that no password fits."""
 
     name: str
     password_hash: str = ""
     hashing_algorithm: str = "rabbit_password_hashing_sha256"
     tags: tuple[str, ...] = ()
-    converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"tags": tuple}
 
 
-@dataclass(frozen=True, slots=True)
-class PermissionRecord:
+class PermissionRecord(NamedTuple):
     """What a user may do in a virtual host: three regular expressions on resource names."""
 
     user: str
@@ -87,8 +83,7 @@ class PermissionRecord:
     read: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeRecord:
+class ExchangeRecord(NamedTuple):
     """An exchange; `definition` is what its policies come to, None without any."""
 
     id: int
@@ -98,14 +93,13 @@ class ExchangeRecord:
     durable: bool = False
     auto_delete: bool = False
     internal: bool = False
-    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, Any] = NOTHING
     policy: str | None = None
     operator_policy: str | None = None
-    definition: Mapping[str, Any] | None = field(default=None, hash=False)
+    definition: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BindingRecord:
+class BindingRecord(NamedTuple):
     """A binding from an exchange to a queue or an exchange (`destination_kind` "queue" or "exchange")."""
 
     vhost: str
@@ -113,7 +107,7 @@ class BindingRecord:
     destination_kind: str
     destination: str
     key: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, Any] = NOTHING
 
 
 RUNNING, WAITING, UNAVAILABLE = "running", "waiting", "unavailable"
@@ -121,8 +115,7 @@ COMPLETENESS = "completeness"
 """`reason` of a waiting queue whose living mirrors are to be asked which of them has most."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRecord:
+class QueueRecord(NamedTuple):
     """A queue: who it is, where its copies are, and which of them hold everything (DESIGN rules S2, S3)."""
 
     id: int
@@ -147,20 +140,13 @@ class QueueRecord:
     durable: bool = False
     auto_delete: bool = False
     exclusive: Owner | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, Any] = NOTHING
     policy: str | None = None
     operator_policy: str | None = None
-    definition: Mapping[str, Any] | None = field(default=None, hash=False)
+    definition: Mapping[str, Any] | None = None
     """Policy and operator policy merged (`effective_policy_definition`), None without any."""
     version: int = 0
     """Every change of this record raises it, and is conditional on it."""
-    converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
-        "master": lambda value: Life(*value),
-        "mirrors": lambda values: tuple(Life(*value) for value in values),
-        "in_sync": lambda values: tuple(Life(*value) for value in values),
-        "candidates": tuple,
-        "exclusive": lambda value: Owner(*value),
-    }
 
     @property
     def is_mirrored(self) -> bool:
@@ -170,42 +156,69 @@ class QueueRecord:
 
 R = TypeVar("R")
 
+_known: dict[tuple[Any, bytes], Any] = {}
+"""The records of the newest bytes, oldest first: a record is decoded once, and not at all where it was encoded."""
+
 
 def encode(record: Any) -> bytes:
     """The bytes of a record."""
-    facts = {}
     kind: Any = type(record)
-    for name, default in _fields_of(kind):
-        value = getattr(record, name)
-        if value != default:
-            facts[name] = value
-    return _to_json(facts).encode()
+    facts = {name: value for value, (name, default) in zip(record, _fields_of(kind), strict=True) if value != default}
+    data = _to_json(facts).encode()
+    _remember(kind, data, record)
+    return data
 
 
 def decode(kind: type[R], data: bytes) -> R:
     """The record of that kind in these bytes; fields that this version does not know are passed over."""
-    # mypy takes a class for unhashable where lru_cache asks for a key.
-    record: R = _decode(cast("Any", kind), data)
+    record: R | None = _known.get((kind, data))
+    if record is None:
+        record = _decode(kind, data)
+        _remember(kind, data, record)
     return record
+
+
+def _remember(kind: Any, data: bytes, record: Any) -> None:
+    _known[kind, data] = record
+    if len(_known) > CACHE_RECORDS_MAX:
+        del _known[next(iter(_known))]
 
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@lru_cache(maxsize=CACHE_RECORDS_MAX)
+def _lives(values: list[Any]) -> tuple[Life, ...]:
+    return tuple(Life(*value) for value in values)
+
+
+_CONVERTERS: dict[Any, dict[str, Callable[[Any], Any]]] = {
+    VhostRecord: {"tags": tuple},
+    UserRecord: {"tags": tuple},
+    QueueRecord: {
+        "master": lambda value: Life(*value),
+        "mirrors": _lives,
+        "in_sync": _lives,
+        "candidates": tuple,
+        "exclusive": lambda value: Owner(*value),
+    },
+}
+
+
 def _decode(kind: Any, data: bytes) -> Any:
-    found = json.loads(data)
-    converters = getattr(kind, "converters", {})
-    facts = {}
-    for name, _ in _fields_of(kind):
-        if name in found:
-            facts[name] = converters[name](found[name]) if name in converters else found[name]
-    return kind(**facts)
+    facts = json.loads(data)
+    for name, converter in _CONVERTERS.get(kind, {}).items():
+        if name in facts:
+            facts[name] = converter(facts[name])
+    try:
+        return kind(**facts)
+    except TypeError:
+        return kind(**{name: facts[name] for name in kind._fields if name in facts})
 
 
 @cache
 def _fields_of(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """Name and default of each field; the MISSING of a required one is equal to no value."""
-    return tuple(
-        (one.name, one.default_factory() if one.default_factory is not MISSING else one.default) for one in fields(kind)
-    )
+    """Name and default of each field; the default of a required one is equal to no value."""
+    return tuple((name, kind._field_defaults.get(name, _REQUIRED)) for name in kind._fields)
+
+
+_REQUIRED = object()

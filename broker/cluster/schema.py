@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from broker.cluster.records import (
+    CACHE_RECORDS_MAX,
     RUNNING,
     BindingRecord,
     ClusterRecord,
@@ -103,7 +104,7 @@ def policy_path(vhost: str, name: str, *, operator: bool = False) -> str:
 
 def binding_path(binding: BindingRecord) -> str:
     """Bindings have no name: what they say is who they are."""
-    said = (binding.source, binding.destination_kind, binding.destination, binding.key, binding.arguments)
+    said = (binding.source, binding.destination_kind, binding.destination, binding.key, dict(binding.arguments))
     digest = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
     return vhost_path(binding.vhost, "bindings", digest)
 
@@ -157,6 +158,7 @@ def index(path: str, data: bytes) -> tuple[str, ...]:
     return keys(data) if keys is not None else ()
 
 
+@lru_cache(maxsize=CACHE_RECORDS_MAX)
 def _queue_keys(data: bytes) -> tuple[str, ...]:
     record = decode(QueueRecord, data)
     nodes = {record.master.node, *record.candidates}

@@ -16,7 +16,7 @@ It must not know the tree; it returns a record, None for a queue that ends, and 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -53,9 +53,12 @@ def reassess(record: QueueRecord, situation: Situation) -> tuple[QueueRecord | N
         found = _succeed(found, situation, record)
     if found is None:
         return None, [queue_event("vanished", record, cause=situation.cause)]
+    former = _formerly(record, lives)
     if lives.goes_on(found.master):
-        found = _arrange(found, situation, record)
-    found = replace(found, candidates=_candidates(found, lives, record))
+        found = _arrange(found, situation, former)
+    candidates = _candidates(found, lives, former)
+    if candidates != found.candidates:
+        found = found._replace(candidates=candidates)
     return found, _news(record, found, situation.cause)
 
 
@@ -63,8 +66,7 @@ def promote(record: QueueRecord, heir: Life, in_sync: Iterable[Life], zxid: int,
     """A new master under a new term; `in_sync` is who holds everything besides (the old master never)."""
     mirrors = tuple(life for life in record.mirrors if life != heir)
     others = tuple(life for life in in_sync if life not in (heir, record.master))
-    return replace(
-        record,
+    return record._replace(
         master=heir,
         term=zxid,
         term_count=record.term_count + 1,
@@ -92,16 +94,18 @@ def queue_event(kind: str, record: QueueRecord, **facts: Any) -> Event:
 
 def _bury(record: QueueRecord, situation: Situation) -> QueueRecord:
     lives = situation.lives
-    mirrors = tuple(life for life in record.mirrors if not lives.is_over(life))
-    if any(lives.goes_on(life) for life in record.in_sync):
-        in_sync = tuple(life for life in record.in_sync if not lives.is_over(life))
+    mirrors = tuple([life for life in record.mirrors if not lives.is_over(life)])
+    if any(map(lives.goes_on, record.in_sync)):
+        in_sync = tuple([life for life in record.in_sync if not lives.is_over(life)])
     else:
         distrusted = situation.distrusted if record.id in situation.damaged else None
         in_sync = (
             tuple(life for life in record.in_sync if not lives.is_lost(life) and life.node != distrusted)
             or record.in_sync
         )
-    return replace(record, mirrors=mirrors, in_sync=in_sync)
+    if (mirrors, in_sync) == (record.mirrors, record.in_sync):
+        return record
+    return record._replace(mirrors=mirrors, in_sync=in_sync)
 
 
 def _succeed(record: QueueRecord, situation: Situation, before: QueueRecord) -> QueueRecord | None:
@@ -121,7 +125,7 @@ def _succeed(record: QueueRecord, situation: Situation, before: QueueRecord) -> 
         awaited = promote(record, (unknown or record.in_sync)[0], record.in_sync, zxid)
         if unknown:
             return awaited
-        record = replace(awaited, state=before.state, reason=before.reason)
+        record = awaited._replace(state=before.state, reason=before.reason)
     if unknown:
         return _await(record, unknown)
     return _without_heirs(record, situation, before)
@@ -136,7 +140,7 @@ def _without_heirs(record: QueueRecord, situation: Situation, before: QueueRecor
         entitled = (watched or all_lost or not record.durable) and not _refusing_key(record, cause)
         given_up = all_lost and cause == FORGOTTEN
         if entitled or given_up or before.reason == COMPLETENESS:
-            return replace(record, state=WAITING, reason=COMPLETENESS)
+            return record._replace(state=WAITING, reason=COMPLETENESS)
     if not record.durable:
         return None
     if cause == FORGOTTEN and all_lost:
@@ -161,11 +165,11 @@ def _refusing_key(record: QueueRecord, cause: str) -> str | None:
 
 
 def _await(record: QueueRecord, awaited: Iterable[Life]) -> QueueRecord:
-    return replace(record, state=WAITING, reason=f"waiting for {_nodes(awaited)}")
+    return record._replace(state=WAITING, reason=f"waiting for {_nodes(awaited)}")
 
 
 def _unavailable(record: QueueRecord, reason: str) -> QueueRecord:
-    return replace(record, state=UNAVAILABLE, reason=reason)
+    return record._replace(state=UNAVAILABLE, reason=reason)
 
 
 def _start_empty(record: QueueRecord, situation: Situation) -> QueueRecord | None:
@@ -185,48 +189,42 @@ def _hand_to_stopped(record: QueueRecord, situation: Situation) -> QueueRecord |
         last = situation.lives.last(node)
         if last is not None and situation.lives.current(node) is None and not situation.lives.is_lost(last):
             awaited = promote(record, last, (), situation.zxid, lossy=True)
-            return replace(awaited, state=WAITING, reason=f"waiting for {node}")
+            return awaited._replace(state=WAITING, reason=f"waiting for {node}")
     return None
 
 
-def _arrange(record: QueueRecord, situation: Situation, before: QueueRecord) -> QueueRecord:
+def _arrange(record: QueueRecord, situation: Situation, former: list[str]) -> QueueRecord:
     """The mirrors that the policy wants; the master moves if it wants another and that one is in sync (rule 4.3)."""
-    lives = situation.lives
-    record = replace(record, state=RUNNING, reason="")
-    if not record.is_mirrored:
-        return replace(record, mirrors=(), in_sync=(record.master,))
+    lives, definition = situation.lives, record.definition
+    if definition is None or not record.is_mirrored:
+        return record._replace(mirrors=(), in_sync=(record.master,), state=RUNNING, reason="")
     present = {life.node: life for life in record.mirrors}
+    reachable = {**lives.reachable, **present}
     # Nodes that had a copy come before strangers: most of what they need is on their disks.
-    returning = [node for node in _formerly(before, lives) if node not in present and node != record.master.node]
-    reachable = {life.node: life for life in lives.going_on()} | present | {record.master.node: record.master}
-    wanted = place(
-        record.definition or {},
-        record.master.node,
-        [*present, *(node for node in returning if node in reachable)],
-        [node for node, life in present.items() if life in record.in_sync and lives.goes_on(life)],
-        sorted(reachable),
-        situation.chance,
-    )
-    if wanted.master != record.master.node:
+    master = record.master.node
+    returning = [node for node in former if node in reachable and node not in present and node != master]
+    synchronised = [node for node, life in present.items() if life in record.in_sync and lives.goes_on(life)]
+    wanted = place(definition, master, [*present, *returning], synchronised, sorted(reachable), situation.chance)
+    if wanted.master != master:
         record = promote(record, present[wanted.master], record.in_sync, situation.zxid)
-    mirrors = tuple(reachable[node] for node in wanted.mirrors)
-    in_sync = (record.master, *(life for life in mirrors if life in record.in_sync))
-    return replace(record, mirrors=mirrors, in_sync=in_sync)
+    mirrors = tuple([reachable[node] for node in wanted.mirrors])
+    in_sync = (record.master, *[life for life in mirrors if life in record.in_sync])
+    return record._replace(mirrors=mirrors, in_sync=in_sync, state=RUNNING, reason="")
 
 
 def _formerly(before: QueueRecord, lives: Lives) -> list[str]:
-    """Nodes that had a copy when the record was last written and whose copy is over, oldest first."""
+    """Nodes that had a copy when the record was last written, or were candidates, oldest first."""
     over = [life.node for life in (before.master, *before.mirrors) if lives.is_over(life)]
     return list(dict.fromkeys([*before.candidates, *over]))
 
 
-def _candidates(record: QueueRecord, lives: Lives, before: QueueRecord) -> tuple[str, ...]:
+def _candidates(record: QueueRecord, lives: Lives, former: list[str]) -> tuple[str, ...]:
     if not record.is_mirrored:
         return ()
     mirrors = [life.node for life in record.mirrors]
-    stopped = [node for node in _formerly(before, lives) if node in mirrors or lives.current(node) is None]
-    kept = [node for node in stopped if node != record.master.node and lives.last(node) is not None]
-    return tuple(dict.fromkeys([*kept, *mirrors]))
+    master = record.master.node
+    kept = [node for node in former if node in mirrors or (node != master and lives.is_stopped(node))]
+    return (*kept, *[node for node in mirrors if node not in kept])
 
 
 def _news(before: QueueRecord, after: QueueRecord, cause: str) -> list[Event]:

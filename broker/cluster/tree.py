@@ -23,6 +23,10 @@ _ITEM = struct.Struct(">IIQQQQQQ")
 _MAGIC = b"TRE1"
 
 
+NO_CHILDREN: dict[str, None] = {}
+"""Stands in every leaf; replaced, not filled, when the first child comes."""
+
+
 class Znode:
     """One znode. `created` counts the children it ever got; ZooKeeper's cversion is `2 * created - len(children)`."""
 
@@ -36,7 +40,7 @@ class Znode:
         self.mzxid = zxid
         self.pzxid = zxid
         self.owner = owner
-        self.children: dict[str, None] = {}
+        self.children: dict[str, None] = NO_CHILDREN
         self.keys: tuple[str, ...] = ()
         self.digest = 0
 
@@ -136,7 +140,7 @@ class Tree:
         for path, node in nodes.items():
             if path != "/":
                 above, name = parent_of(path)
-                nodes[above].children[name] = None
+                _adopt(nodes[above], name)
             fresh._enter(path, node)
         self._nodes, self._found, self.zxid, self.digest = nodes, fresh._found, zxid, digest
 
@@ -146,7 +150,7 @@ class Tree:
             raise KeyError(path)
         above, name = parent_of(path)
         parent = self._touch(above, touched)
-        parent.children[name] = None
+        _adopt(parent, name)
         parent.created, parent.pzxid = operation.created, zxid
         node = Znode(operation.data, zxid, operation.owner)
         self._nodes[path] = touched[path] = node
@@ -210,6 +214,12 @@ def parent_of(path: str) -> tuple[str, str]:
     """The path of the parent, and the name under it."""
     above, _, name = path.rpartition("/")
     return above or "/", name
+
+
+def _adopt(parent: Znode, name: str) -> None:
+    if parent.children is NO_CHILDREN:
+        parent.children = {}
+    parent.children[name] = None
 
 
 def ephemerals_of(owner: int) -> str:

@@ -1,6 +1,5 @@
 """Records and their bytes, paths, index keys."""
 
-import dataclasses
 from random import Random
 
 from hypothesis import given
@@ -41,7 +40,7 @@ QUEUE = QueueRecord(
 def test_records_survive_their_bytes():
     records = [
         QUEUE,
-        dataclasses.replace(QUEUE, exclusive=None, arguments={}, definition=None, name="\udcff"),
+        QUEUE._replace(exclusive=None, arguments={}, definition=None, name="\udcff"),
         MemberRecord("n1", 3, running=True, folder="f", memory_from=2),
         UserRecord("u", "hash", tags=("a", "b")),
         ExchangeRecord(1, "/", "x", "topic", durable=True),
@@ -68,11 +67,11 @@ def test_different_names_have_different_paths(one, other):
 
 def test_a_binding_is_what_it_says():
     binding = BindingRecord("/", "x", "queue", "q", "k", {"a": 1, "b": 2})
-    assert schema.binding_path(binding) == schema.binding_path(
-        dataclasses.replace(binding, arguments={"b": 2, "a": 1})
-    ), "the order of arguments says nothing"
+    assert schema.binding_path(binding) == schema.binding_path(binding._replace(arguments={"b": 2, "a": 1})), (
+        "the order of arguments says nothing"
+    )
     for facts in ({"source": "y"}, {"destination_kind": "exchange"}, {"key": ""}, {"arguments": {}}):
-        assert schema.binding_path(binding) != schema.binding_path(dataclasses.replace(binding, **facts))
+        assert schema.binding_path(binding) != schema.binding_path(binding._replace(**facts))
 
 
 def keys_of(record):
@@ -80,14 +79,14 @@ def keys_of(record):
 
 
 def test_a_queue_is_found_by_its_id_its_nodes_and_its_wants():
-    queue = dataclasses.replace(QUEUE, exclusive=None)
+    queue = QUEUE._replace(exclusive=None)
     copies = {f"copies:{node}" for node in ("n1", "n2", "n3")}
     assert keys_of(queue) == {"id:7", "masters:n1", "wants:*", *copies}
-    named = dataclasses.replace(queue, definition={"ha-mode": "nodes", "ha-params": ["rabbit@n2", "n4"]})
+    named = queue._replace(definition={"ha-mode": "nodes", "ha-params": ["rabbit@n2", "n4"]})
     assert keys_of(named) - copies == {"id:7", "masters:n1", "wants:n2", "wants:n4"}
-    full = dataclasses.replace(queue, definition={"ha-mode": "exactly", "ha-params": 2}, state="waiting")
+    full = queue._replace(definition={"ha-mode": "exactly", "ha-params": 2}, state="waiting")
     assert keys_of(full) - copies == {"id:7", "masters:n1", "waiting"}
-    short = dataclasses.replace(queue, definition={"ha-mode": "exactly", "ha-params": 3})
+    short = queue._replace(definition={"ha-mode": "exactly", "ha-params": 3})
     assert schema.WANTS_ANY in keys_of(short)
     assert keys_of(QUEUE) - copies == {"id:7", "masters:n1", "owner:n1"}
 
@@ -133,11 +132,11 @@ def test_what_is_known_of_a_life():
     assert lives.is_lost(Life("c", 1)), "it keeps nothing"
     assert lives.is_lost(Life("d", 1))
     assert (lives.current("a"), lives.current("b"), lives.current("c")) == (Life("a", 3), None, None)
-    assert lives.going_on() == [Life("a", 3)]
+    assert list(lives.reachable.values()) == [Life("a", 3)]
     unseen = Lives(members, {})
     assert not unseen.goes_on(Life("a", 3))
     assert not unseen.is_over(Life("a", 3))
-    assert Lives(members).going_on() == [Life("a", 3), Life("c", 1)]
+    assert list(Lives(members).reachable.values()) == [Life("a", 3), Life("c", 1)]
 
 
 def test_passwords_are_rabbitmqs():

@@ -4,8 +4,6 @@ Decides which of them is still timely: each names the record's version, or is an
 S2 and S3. Members: `id` of the queue (promote and transfer also take `vhost` and `name`), `node`, `life`, `version`.
 """
 
-from dataclasses import replace
-
 from broker.cluster.lives import Lives
 from broker.cluster.procedures.draft import Answer, Draft
 from broker.cluster.procedures.placing import settle, store, wanted_queue
@@ -28,7 +26,7 @@ def enter_in_sync(draft: Draft) -> Answer:
     in_sync = tuple(one for one in order if one in record.in_sync or one == life)
     draft.tell(queue_event("sync", record, node=life.node, change="entered"))
     situation = Situation(lives, draft.zxid, draft.chance, "synchronised")
-    return {"version": settle(draft, record, situation, replace(record, in_sync=in_sync)).version}
+    return {"version": settle(draft, record, situation, record._replace(in_sync=in_sync)).version}
 
 
 def leave_in_sync(draft: Draft) -> Answer:
@@ -41,7 +39,7 @@ def leave_in_sync(draft: Draft) -> Answer:
         raise Refused("invalid", f"{life.node} is the master of queue '{record.name}'")
     in_sync = tuple(one for one in record.in_sync if one != life)
     event = queue_event("sync", record, node=life.node, change="left", why=draft.ask("why", str, ""))
-    return {"version": store(draft, record, replace(record, in_sync=in_sync), [event]).version}
+    return {"version": store(draft, record, record._replace(in_sync=in_sync), [event]).version}
 
 
 def promote_most_complete(draft: Draft) -> Answer:
@@ -87,7 +85,7 @@ def transfer(draft: Draft) -> Answer:
     if record.state != RUNNING or heir not in record.in_sync:
         raise Refused("unsynchronised", f"{node} has no synchronised mirror of queue '{record.name}'")
     after = promoted(record, heir, record.in_sync, draft.zxid)
-    after = replace(after, mirrors=(*after.mirrors, record.master))
+    after = after._replace(mirrors=(*after.mirrors, record.master))
     draft.tell(promotion_event(record, after, "transfer"))
     settle(draft, record, Situation(lives, draft.zxid, draft.chance, "transfer"), after)
     return {"master": heir}

@@ -6,8 +6,6 @@ only what the leader says of it: `why` is "failure" or "shutdown" if the leader 
 if it only waited for it in vain; the promotion keys count for the first two.
 """
 
-from dataclasses import replace
-
 from broker.cluster import schema
 from broker.cluster.operations import Event
 from broker.cluster.procedures.draft import Answer, Draft
@@ -100,7 +98,7 @@ def register_life(draft: Draft) -> Answer:
         token=token,
     )
     ended = [Life(record.name, record.life)] if record.running else []
-    if all(one.node == life.node for one in draft.lives().going_on()):
+    if not draft.lives().reachable.keys() - {life.node}:
         _end_transient_exchanges(draft)
     draft.put(schema.member_path(life.node), now)
     draft.tell(Event.of("life", node=life.node, life=life.number, change="began"))
@@ -123,7 +121,7 @@ def end_life(draft: Draft) -> Answer:
         raise Refused("invalid", f"a life ends by failure, shutdown or absence, not by {why}")
     if not record.running or record.life != life.number:
         return {"ended": False}
-    draft.put(schema.member_path(life.node), replace(record, running=False, why=why))
+    draft.put(schema.member_path(life.node), record._replace(running=False, why=why))
     draft.tell(Event.of("life", node=life.node, life=life.number, change="ended", why=why))
     situation = Situation(draft.lives(ended=[life]), draft.zxid, draft.chance, why)
     settle_all(draft, [schema.copies_key(life.node)], situation)

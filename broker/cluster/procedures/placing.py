@@ -5,7 +5,6 @@ rules of succession, which it only asks.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from broker.cluster import schema
 from broker.cluster.operations import Event
@@ -29,7 +28,7 @@ def store(draft: Draft, before: QueueRecord, after: QueueRecord | None, events: 
         remove_queue(draft.overlay, before)
         after = before
     elif after != before:
-        after = replace(after, version=before.version + 1)
+        after = after._replace(version=before.version + 1)
         draft.put(schema.queue_path(after.vhost, after.name), after)
     for event in events:
         draft.tell(event)

@@ -5,7 +5,6 @@ virtual host) are one transaction. It must not know what keys mean. Source: mirr
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from broker.cluster import schema
@@ -93,9 +92,9 @@ def _enforce(draft: Draft, vhost: str) -> None:
     for queue in schema.queues(draft.overlay, vhost):
         ruling = rules.ruling(QUEUES, queue.name)
         if ruling != (queue.policy, queue.operator_policy, queue.definition):
-            settle(draft, queue, situation, replace(queue, **ruling._asdict()))
+            settle(draft, queue, situation, queue._replace(**ruling._asdict()))
     for exchange in schema.exchanges(draft.overlay, vhost):
         ruling = rules.ruling(EXCHANGES, exchange.name)
         if ruling != (exchange.policy, exchange.operator_policy, exchange.definition):
             path = schema.exchange_path(vhost, exchange.name)
-            draft.put(path, replace(exchange, **ruling._asdict()))
+            draft.put(path, exchange._replace(**ruling._asdict()))

@@ -67,7 +67,7 @@ def _new_queue(draft: Draft, vhost: str, name: str) -> QueueRecord:
     arguments = draft.ask("arguments", dict, {})
     ruling = Rules(draft.overlay, vhost).ruling(QUEUES, name)
     definition = ruling.definition or {}
-    reachable = {life.node: life for life in lives.going_on()} | {local.node: local}
+    reachable = lives.reachable | {local.node: local}
     nodes: tuple[str, tuple[str, ...]]
     if owner is not None:
         nodes = (local.node, ())
