@@ -117,7 +117,7 @@ class Drill:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_command)
                 while self._command_exit is None:
-                    if self._orders.rounds is None or len(self._rounds.log.faults) < self._orders.rounds:
+                    if self._orders.rounds is None or len(self._rounds.log.rounds) < self._orders.rounds:
                         await self._rounds.play(self._declare)
                     else:
                         await trio.sleep(0.05)
@@ -172,14 +172,13 @@ class Drill:
         promotions = match_promotions(log.hits, self._judge, events)
         return {
             "seed": orders.seed,
-            "rounds": len(log.faults),
+            "rounds": len(log.rounds),
             **self._judge.verdict(),
             "promotions": promotions,
             **promotion_figures(promotions),
-            "faults": log.faults,
             "kills": self._deck.kills,
             "leader_kills": self._deck.leader_kills,
-            "round_s_max": round(max(log.seconds, default=0.0), 1),
+            "course": log.rounds,
             "failure": self._failure,
             "command_exit": self._command_exit,
         }

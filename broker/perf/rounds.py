@@ -58,11 +58,10 @@ class Hit:
 
 @dataclass
 class Log:
-    """What happened, for the report."""
+    """What happened: every hit, and of each round the fault, the nodes hurt and the seconds until all was whole."""
 
     hits: list[Hit] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Rounds:
@@ -118,16 +117,15 @@ class Rounds:
         masters = {queue: master for queue, master in scene.masters.items() if queue in self._crew.queues}
         fault = self._deck.deal(scene._replace(masters=masters))
         began, before = trio.current_time(), len(self.log.hits)
-        self.log.faults.append(fault.name)
+        self.log.rounds.append({"fault": fault.name, "nodes": [], "s": None})
         try:
             await self._carry_out(fault, picture)
         finally:
             await self.undo()
-        hurt = trio.current_time() - began
         await self.settle()
-        whole = trio.current_time() - began
-        self.log.seconds.append(whole)
-        self._tell(fault, self.log.hits[before:], hurt, whole)
+        hits, seconds = self.log.hits[before:], trio.current_time() - began
+        self.log.rounds[-1] |= {"nodes": list(dict.fromkeys(hit.node for hit in hits)), "s": round(seconds, 2)}
+        self._tell(fault, hits, seconds)
 
     async def undo(self) -> None:
         """Bring back whatever is still killed, frozen or cut off."""
@@ -183,7 +181,7 @@ class Rounds:
         masters = picture.scene(self._prefix).masters
         queues = tuple(queue for queue in self._crew.queues if masters.get(queue) == step.node)
         survivors = tuple(name for name in self._hand.names if name not in self._down)
-        self.log.hits.append(Hit(len(self.log.faults), step.node, step.cause, since, queues, survivors))
+        self.log.hits.append(Hit(len(self.log.rounds), step.node, step.cause, since, queues, survivors))
 
     async def _wait_for_promotion(self, node: str, queue: str) -> None:
         hit = next(hit for hit in reversed(self.log.hits) if hit.node == node)
@@ -195,13 +193,13 @@ class Rounds:
                 )
             await trio.sleep(0.005)
 
-    def _tell(self, fault: Fault, hits: Iterable[Hit], hurt: float, whole: float) -> None:
+    def _tell(self, fault: Fault, hits: Iterable[Hit], seconds: float) -> None:
         times = [self._judge.promotion_ms(queue, hit.since, hit.survivors) for hit in hits for queue in hit.queues]
         known = [ms for ms in times if ms is not None]
         nodes = ", ".join(dict.fromkeys(hit.node for hit in hits))
         took = f"promoted in {min(known):.0f} to {max(known):.0f} ms" if known else "no promotion"
-        number = len(self.log.faults)
-        self._say(f"round {number}: {fault.name.replace('_', ' ')} {nodes}: {took}, whole again after {whole:.1f} s")
+        number = len(self.log.rounds)
+        self._say(f"round {number}: {fault.name.replace('_', ' ')} {nodes}: {took}, whole again after {seconds:.1f} s")
 
 
 def match_promotions(hits: Iterable[Hit], judge: Judge, events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
