@@ -1,0 +1,40 @@
+"""What clients' test suites have found: the door with the real queues behind it."""
+
+import pytest
+
+from broker.wire.basic_methods import BasicAck, BasicCancel, BasicConsume, BasicConsumeOk, BasicQos, BasicQosOk
+from broker.wire.content import body_of
+from broker.wire.methods import QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk
+from tests.vhosts.door import open_house
+
+
+@pytest.fixture(autouse=True)
+def jumping(autojump_clock):
+    """Nobody waits in earnest."""
+
+
+async def test_an_ack_that_makes_room_is_not_taken_for_two():
+    async with open_house() as house:
+        client = await house.client()
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        client.connection.publish(1, "", "q", b"one")
+        client.connection.publish(1, "", "q", b"two")
+        await client.ask(1, BasicQos(prefetch_count=1), BasicQosOk)
+        await client.ask(1, BasicConsume(queue="q", consumer_tag="c"), BasicConsumeOk)
+        for tag, body in ((1, b"one"), (2, b"two")):
+            ((got_tag, content),) = await client.deliveries(1)
+            assert (got_tag, body_of(content)) == (tag, body)
+            client.connection.call(1, BasicAck(tag))
+        answer = await client.ask(1, QueueDeclare(queue="q", passive=True), QueueDeclareOk)
+        assert answer.message_count == 0
+
+
+async def test_who_deletes_a_queue_hears_that_first_and_then_of_its_consumers_end():
+    async with open_house() as house:
+        client, other = await house.client(), await house.client()
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        for talker in (client, other):
+            await talker.ask(1, BasicConsume(queue="q", consumer_tag="c"), BasicConsumeOk)
+        await client.ask(1, QueueDelete(queue="q"), QueueDeleteOk)
+        for talker in (client, other):
+            assert (await talker.expect(BasicCancel)).consumer_tag == "c"
