@@ -6,13 +6,18 @@ After each transaction it checks what must hold for every queue whatever happene
 import json
 from random import Random
 
+import pytest
+
 from broker.cluster import schema
 from broker.cluster.operations import decode, encode
 from broker.cluster.overlay import Overlay
 from broker.cluster.procedures import prepare
 from broker.cluster.records import RUNNING
+from broker.cluster.refusal import Refused
 from broker.cluster.tree import Tree
 
+ASKED = "waiting: completeness"
+"""How `Leader.shown` shows a queue whose mirrors are to be asked."""
 ALL = {"ha-mode": "all"}
 WHEN_SYNCED = {"ha-mode": "all", "ha-promote-on-failure": "when-synced"}
 
@@ -138,3 +143,25 @@ class Leader:
             assert is_acting == (record.state == RUNNING), "exactly a running queue has a master whose life goes on"
             for life in set(record.in_sync) - {record.master, *record.mirrors}:
                 assert not schema.is_current(self.tree, life), "whoever lives and is in sync has a copy"
+
+
+def unsynchronised(policy):
+    """n1 is master and alone in sync; n2 has just come back and lacks messages."""
+    leader = Leader("n1", "n2", policy=policy)
+    leader.declare()
+    leader.kill("n2")
+    leader.start("n2")
+    assert leader.shown() == "n1* n2"
+    return leader
+
+
+def refusal(leader, do, **members):
+    """The code with which this request is refused."""
+    with pytest.raises(Refused) as caught:
+        leader.ask(do, **members)
+    return caught.value.code
+
+
+def bind(leader, source, queue):
+    """The queue is bound to this exchange."""
+    leader.ask("bind", vhost="/", source=source, destination_kind="queue", destination=queue, key="k")

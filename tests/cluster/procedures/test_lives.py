@@ -4,31 +4,22 @@ import pytest
 
 from broker.cluster import schema
 from broker.cluster.records import Life
-from broker.cluster.refusal import Refused
-from tests.cluster.procedures.leader import ALL, WHEN_SYNCED, Leader, exactly, nodes
-
-COMPLETENESS = "waiting: completeness"
-
-
-def refusal(leader, do, **members):
-    with pytest.raises(Refused) as caught:
-        leader.ask(do, **members)
-    return caught.value.code
+from tests.cluster.procedures.leader import (
+    ALL,
+    ASKED,
+    WHEN_SYNCED,
+    Leader,
+    bind,
+    exactly,
+    nodes,
+    refusal,
+    unsynchronised,
+)
 
 
 @pytest.fixture
 def three():
     return Leader("n1", "n2", "n3", policy=ALL)
-
-
-def unsynchronised(policy):
-    """n1 is master and alone in sync; n2 has just come back and lacks messages."""
-    leader = Leader("n1", "n2", policy=policy)
-    leader.declare()
-    leader.kill("n2")
-    leader.start("n2")
-    assert leader.shown() == "n1* n2"
-    return leader
 
 
 class TestTheTableOfSection11:
@@ -53,8 +44,8 @@ class TestTheTableOfSection11:
             (None, None, "ha-promote-on-shutdown"),
             ("when-synced", "always", "ha-promote-on-shutdown"),
             ("when-synced", "when-synced", "ha-promote-on-shutdown"),
-            ("always", None, COMPLETENESS),
-            ("always", "always", COMPLETENESS),
+            ("always", None, ASKED),
+            ("always", "always", ASKED),
             ("always", "when-synced", "ha-promote-on-failure"),
         ],
     )
@@ -66,7 +57,7 @@ class TestTheTableOfSection11:
     @pytest.mark.parametrize("on_shutdown", KEYS)
     @pytest.mark.parametrize(
         ("on_failure", "result"),
-        [(None, COMPLETENESS), ("always", COMPLETENESS), ("when-synced", "ha-promote-on-failure")],
+        [(None, ASKED), ("always", ASKED), ("when-synced", "ha-promote-on-failure")],
     )
     def test_uncontrolled_loss_without_a_synchronised_mirror(self, on_shutdown, on_failure, result):
         leader = unsynchronised(with_keys(on_shutdown, on_failure))
@@ -88,8 +79,8 @@ def with_keys(on_shutdown, on_failure):
 
 
 def refused_by(result):
-    if result == COMPLETENESS:
-        return f"n1* n2 {COMPLETENESS}"
+    if result == ASKED:
+        return f"n1* n2 {ASKED}"
     return f"n1* n2 unavailable: no synchronised mirror and {result} is when-synced; waiting for n1"
 
 
@@ -182,7 +173,7 @@ class TestAlways:
         leader.leave("n2")
         leader.leave("n3")
         leader.kill("n1")
-        assert leader.shown() == f"n1* n2 n3 {COMPLETENESS}"
+        assert leader.shown() == f"n1* n2 n3 {ASKED}"
         return leader
 
     def test_the_most_complete_mirror_is_taken(self, leader):
@@ -205,7 +196,7 @@ class TestAlways:
 
     def test_answers_of_a_node_that_has_died_meanwhile_do_not_count(self, leader):
         leader.kill("n3")
-        assert leader.shown() == f"n1* n2 {COMPLETENESS}"
+        assert leader.shown() == f"n1* n2 {ASKED}"
         leader.counts(n2=1, n3=9)
         assert leader.shown() == "n2*"
 
@@ -238,218 +229,6 @@ class TestAlways:
         assert refusal(leader, "promote_most_complete", **late) == "stale"
 
 
-class TestColdStart:
-    def kill_all(self, leader):
-        """Everything is killed at once: nobody is left to commit the end of a life."""
-        self.contact = {}
-        return {node: leader.life(node) for node in ("n1", "n2", "n3")}
-
-    def start(self, leader, node):
-        """The node comes up and registers; the leader sees those that have come up so far, in their new lives."""
-        self.contact[node] = leader.life(node) + 1
-        leader.start(node, contact=dict(self.contact))
-
-    def test_the_first_to_register_is_not_thrown_out_in_favour_of_the_dead(self):
-        """Safety schedule 2, last sentence."""
-        leader = Leader("n1", "n2", "n3", policy=ALL)
-        leader.declare()
-        self.kill_all(leader)
-        self.start(leader, "n2")
-        assert "n2" in leader.shown()
-        assert leader.queue().state == "running", "n1 may be alive: nothing is decided against it"
-        assert leader.queue().in_sync == (Life("n1", 1), Life("n2", 1), Life("n3", 1))
-        self.start(leader, "n3")
-        self.start(leader, "n1")
-        assert leader.queue().master == Life("n1", 2)
-        assert leader.shown() == "n1* n2 n3"
-
-    def test_a_member_of_the_set_serves_when_the_others_stay_away(self):
-        leader = Leader("n1", "n2", "n3", policy=ALL)
-        leader.declare()
-        self.kill_all(leader)
-        self.start(leader, "n2")
-        self.start(leader, "n3")
-        leader.end("n1", why="absent", contact=self.contact)
-        assert leader.shown() == "n2* n3"
-
-    def test_a_queue_waits_for_the_only_one_in_sync(self):
-        """Safety schedule 5: B and C have a quorum before A listens; `always` must not throw A's messages away."""
-        leader = Leader("n1", "n2", "n3", policy=ALL)
-        leader.declare()
-        leader.leave("n2")
-        leader.leave("n3")
-        self.kill_all(leader)
-        self.start(leader, "n2")
-        self.start(leader, "n3")
-        leader.end("n1", why="absent", contact=self.contact)
-        assert leader.shown() == "n1* waiting: waiting for n1"
-        self.start(leader, "n1")
-        assert leader.shown() == "n1* n2 n3"
-
-    def test_two_that_were_in_sync_are_named(self):
-        leader = Leader("n1", "n2", "n3", policy=exactly(2))
-        leader.declare()
-        leader.policy(nodes("n1", "n2"))
-        leader.ask("reconcile")
-        if leader.queue().in_sync != (Life("n1", 1), Life("n2", 1)):
-            leader.enter("n2")
-        self.kill_all(leader)
-        self.start(leader, "n3")
-        leader.end("n1", why="absent", contact=self.contact)
-        leader.end("n2", why="absent", contact=self.contact)
-        assert leader.shown() == "n1* (n2) waiting: waiting for n1 or n2"
-        self.start(leader, "n2")
-        assert leader.shown() == "n2*"
-
-    def test_transient_things_end_with_the_last_life(self):
-        leader = Leader("n1", "n2", "n3", policy=ALL)
-        leader.declare("gone", durable=False)
-        leader.declare("kept")
-        leader.ask("declare_exchange", vhost="/", name="passing", kind="fanout")
-        leader.ask("declare_exchange", vhost="/", name="lasting", kind="fanout", durable=True)
-        for source in ("passing", "lasting"):
-            for queue in ("gone", "kept"):
-                bind(leader, source, queue)
-        leader.start("n3")
-        assert schema.exchange(leader.tree, "/", "passing") is not None, "somebody's life went on"
-        self.kill_all(leader)
-        self.start(leader, "n1")
-        assert schema.exchange(leader.tree, "/", "passing") is None
-        self.start(leader, "n2")
-        self.start(leader, "n3")
-        assert leader.shown("gone") == "gone"
-        (binding,) = schema.bindings(leader.tree, "/")
-        assert (binding.source, binding.destination) == ("lasting", "kept")
-
-
-class TestUnknown:
-    """A life that the tree calls running and the leader does not see is neither trusted nor given up."""
-
-    def test_nobody_is_promoted_while_one_in_sync_may_still_live(self, three):
-        three.declare()
-        three.leave("n3")
-        contact = {"n1": 1, "n3": 1}
-        three.kill("n1", contact=contact)
-        assert three.shown() == "n1* n2* n3 waiting: waiting for n2"
-        three.ask("reconcile", node="n2", contact={"n2": 1, "n3": 1})
-        assert three.shown() == "n2* n3", "it lives"
-
-    def test_a_disk_does_not_stand_in_for_a_life_that_may_go_on(self, three):
-        """What was confirmed from memory is with n2 only, if n2 lives."""
-        three.declare()
-        three.leave("n3")
-        contact = {"n1": 2, "n3": 1}
-        three.start("n1", contact=contact)
-        assert three.shown() == "n1* n2* n3 waiting: waiting for n2"
-        three.end("n2", why="absent", contact=contact)
-        assert three.queue().master == Life("n1", 2)
-
-    def test_who_is_known_to_have_a_newer_life_does_not_enter(self, three):
-        three.declare()
-        three.leave("n2")
-        record = three.queue()
-        facts = {"id": record.id, "version": record.version, "contact": {"n1": 1, "n2": 2, "n3": 1}}
-        assert refusal(three, "enter_in_sync", node="n2", life=1, **facts) == "stale"
-
-    def test_its_end_settles_it_too(self, three):
-        three.declare()
-        three.leave("n3")
-        three.kill("n1", contact={"n3": 1})
-        three.kill("n2", contact={"n3": 1})
-        assert three.shown() == f"n1* n3 (n2) {COMPLETENESS}"
-        three.start("n2")
-        assert three.shown() == "n2* n3"
-
-    def test_a_newer_life_in_contact_proves_the_end_of_the_old_one(self, three):
-        three.declare()
-        three.kill("n1", contact={"n2": 2, "n3": 1})
-        assert three.queue().master == Life("n3", 1)
-        assert Life("n2", 1) not in three.queue().in_sync
-
-    def test_a_master_out_of_sight_keeps_its_queue_and_the_dead_stay_candidates(self, three):
-        three.declare()
-        three.leave("n3")
-        contact = {"n2": 2, "n3": 1}
-        three.start("n2", contact=contact)
-        assert three.queue().master == Life("n1", 1)
-        assert three.queue().in_sync == (Life("n1", 1), Life("n2", 1))
-        three.kill("n1", contact=contact)
-        assert three.queue().master == Life("n2", 2), "n1 is dead: n2 has all of it on its disk"
-
-
-class TestMemory:
-    """DESIGN S13: what a folder can still hold."""
-
-    def test_a_life_that_is_not_newer_is_an_old_folder(self, three):
-        facts = {"node": "n1", "folder": "folder of n1"}
-        assert refusal(three, "register_life", life=1, token="another process", **facts) == "old_life"
-        assert refusal(three, "register_life", life=0, token="1", **facts) == "old_life"
-        assert three.ask("register_life", life=1, token="1", **facts) == {"life": 1, "began": False}
-        assert refusal(three, "register_life", node="n9", life=1, folder="x") == "not_found"
-
-    @pytest.mark.parametrize("facts", [{"blank": True}, {"folder": "another folder"}])
-    def test_a_blank_node_is_no_candidate_while_another_has_it(self, three, facts):
-        three.declare()
-        three.leave("n3")
-        three.kill("n3")
-        contact = {"n3": 1}
-        three.kill("n1", contact=contact)
-        three.kill("n2", contact=contact)
-        three.start("n1", **facts)
-        assert three.queue().in_sync == (Life("n2", 1),)
-        assert three.shown() == "n2* waiting: waiting for n2"
-        three.start("n2")
-        assert three.shown() == "n2* n1"
-
-    def test_the_only_copy_is_lost_with_the_disk_and_an_operator_decides(self):
-        leader = Leader("n1", "n2")
-        leader.declare()
-        leader.kill("n1")
-        assert leader.shown() == "n1* waiting: waiting for n1"
-        leader.start("n1", blank=True)
-        assert leader.shown() == "n1* unavailable: every synchronised copy is lost"
-        assert leader.queue().master == Life("n1", 1), "nobody acts for it"
-        leader.ask("promote", vhost="/", name="q", node="n1")
-        assert leader.shown() == "n1*"
-        assert leader.queue().lossy_term == leader.queue().term
-
-    def test_always_takes_a_living_mirror_when_the_only_copy_is_lost(self):
-        leader = unsynchronised(ALL)
-        leader.start("n1", blank=True)
-        assert leader.shown() == f"n1* n2 {COMPLETENESS}"
-        leader.counts(n2=0)
-        assert leader.shown() == "n2* n1"
-
-    def test_a_node_that_keeps_nothing_begins_empty(self):
-        leader = Leader("n1", "n2")
-        leader.start("n1", memory=True)
-        leader.declare()
-        leader.start("n1", memory=True)
-        assert leader.shown() == "n1*"
-        assert leader.queue().lossy_term == leader.queue().term
-
-    def test_nobody_waits_for_a_node_that_keeps_nothing(self):
-        leader = Leader("n1", "n2", policy=ALL)
-        leader.start("n1", memory=True)
-        leader.declare()
-        leader.leave("n2")
-        leader.end("n1", why="absent")
-        assert leader.shown() == f"n1* n2 {COMPLETENESS}"
-
-    def test_a_damaged_copy_is_no_candidate_while_another_has_it(self, three):
-        three.declare()
-        three.leave("n3")
-        damaged = [three.queue().id]
-        contact = {"n3": 1}
-        three.kill("n1", contact=contact)
-        three.kill("n2", contact=contact)
-        assert three.shown() == f"n1* n3 (n2) {COMPLETENESS}"
-        three.start("n1", damaged=damaged)
-        assert three.queue().in_sync == (Life("n2", 1),)
-        three.start("n2", damaged=damaged)
-        assert three.shown() == "n2* n3 n1", "better than nothing"
-
-
 class TestWhatVanishes:
     def test_exclusive_queues_go_with_their_node(self, three):
         three.declare("e", node="n2", exclusive=True, connection="c")
@@ -478,7 +257,7 @@ class TestWhatVanishes:
         three.start("n2")
         assert three.shown() == "n3* n1 n2" or three.shown() == "n3* n2"
         three.kill("n3")
-        assert COMPLETENESS in three.shown()
+        assert ASKED in three.shown()
 
     def test_a_transient_queue_that_nobody_may_take_over_is_no_ghost(self):
         leader = Leader("n1", "n2", policy=WHEN_SYNCED)
@@ -522,7 +301,7 @@ class TestMembers:
         leader = unsynchronised(WHEN_SYNCED)
         leader.kill("n1")
         leader.ask("forget_member", node="n1")
-        assert leader.shown() == f"n1* n2 {COMPLETENESS}"
+        assert leader.shown() == f"n1* n2 {ASKED}"
         leader.counts(n2=4)
         assert leader.shown() == "n2*"
 
@@ -545,10 +324,6 @@ class TestMembers:
         leader.kill("n2", contact={"n3": 1})
         leader.ask("forget_member", node="n1")
         assert leader.queue().in_sync == (Life("n2", 1),)
-
-
-def bind(leader, source, queue):
-    leader.ask("bind", vhost="/", source=source, destination_kind="queue", destination=queue, key="k")
 
 
 def test_a_cluster_is_founded_once(three):
