@@ -182,10 +182,12 @@ class Zab:
         decoded = decode(message)
         self._wake(now)
         member = self._member
-        member.detector.heard(sender, now)
         if isinstance(decoded, Status):
             member.detector.peer(sender).folder = decoded.folder
             member.ballots[sender] = Ballot(decoded, now)
+        else:
+            # One that only ever says where it stands does not hear its leader: that is no sign of life.
+            member.detector.heard(sender, now)
         self._change(self._role.receive(sender, decoded, now), now)
 
     def tick(self, now: float) -> None:

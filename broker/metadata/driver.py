@@ -122,6 +122,7 @@ class Driver:
             going_on = True
             while going_on and self._failure is None:
                 self._once_more = False
+                self._send(self.zab.take_urgent())
                 self._look(trio.current_time())
                 self._send(self.zab.take_urgent())
                 going_on = self._drain() or self._once_more
