@@ -7,8 +7,9 @@ import trio
 
 from broker.storage.cleaning import COMPACTION_PAUSE_S
 from broker.storage.journal import Journal, JournalFailed
+from broker.storage.reading import Scan
 from broker.wire.message import Run, Traits
-from broker.wire.records import Publish, QueueRecord, Settle, encode
+from broker.wire.records import Batch, Mark, Opening, Publish, QueueRecord, Settle, encode
 from tests.simulation.disk import SimDisk
 
 SEGMENT_BYTES = 6000
@@ -116,3 +117,36 @@ async def test_a_disk_that_fails_the_cleaner_ends_the_journal(verb, autojump_clo
                     settle = Settle(1, 1, [(1, 2000)])
                     bench.journal.append(encode(settle), settle)
                     bench.journal.settled(1, settle.ranges)
+
+
+async def test_that_a_segment_went_is_said_behind_what_it_leaves(autojump_clock):
+    """A torn write must not leave the news without the farewell: every cut of the last batch is tried."""
+    disk = SimDisk(Random(1))
+    journal = Journal(disk, segment_bytes=100)
+    await journal.recover()
+    removed = trio.Event()
+
+    async def keep(name: str) -> None:
+        removed.set()
+        await trio.sleep_forever()
+
+    disk.remove = keep
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.run)
+        for record in (publish(1, 2), Settle(1, 1, [(2, 2)]), Mark(1, 1, 0, 7), Mark(1, 1, 9, 7), Mark(1, 1, 5, 7)):
+            await trio.sleep(0.1)
+            journal.append(encode(record), record)
+            if isinstance(record, Settle):
+                journal.settled(1, record.ranges)
+        await removed.wait()
+        nursery.cancel_scope.cancel()
+    newest = max(disk.sizes())
+    data = await disk.read(newest)
+    heads = [at for at, record in Scan(data, int(newest[-16:]), closed=False) if isinstance(record, Opening | Batch)]
+    for size in range(heads[-1], len(data)):
+        again = SimDisk(Random(1))
+        for name in disk.sizes():
+            await again.replace(name, data[:size] if name == newest else await disk.read(name))
+        queue = (await Journal(again).recover()).queues[1]
+        assert [run.first for run in queue.line] == [1]
+        assert queue.marks[0] == 7

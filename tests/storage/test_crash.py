@@ -181,15 +181,15 @@ async def several_lives(seed: int, cuts: list[int | None], appends: int = 60) ->
     return steps
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 async def test_death_by_chance(seed, autojump_clock):
     await several_lives(seed, [None] * 4)
 
 
 async def test_death_at_every_step_of_a_second_life(autojump_clock):
-    steps = await several_lives(7, [150, 10**9], appends=20)
+    steps = await several_lives(7, [100, 10**9], appends=12)
     for cut in range(1, steps + 1):
-        await several_lives(7, [150, cut], appends=20)
+        await several_lives(7, [100, cut], appends=12)
 
 
 @pytest.mark.slow
