@@ -59,6 +59,9 @@ class AmqpListener:
             if secured is None:
                 return
             stream = secured
+        if self._closing:  # it came while the others were told to go
+            stream.close_now()
+            return
         session = Session(stream, self._door, self.address)
         self.sessions.add(session)
         try:
@@ -73,7 +76,7 @@ class AmqpListener:
             with trio.fail_after(HANDSHAKE_TIMEOUT_S):
                 return await secure(stream, tls)
         except (trio.TooSlowError, trio.BrokenResourceError) as failure:
-            log.warning("event=tls_refused peer=%s why=%s", stream.peer_address, failure)
+            log.warning("event=tls_refused peer=%s why=%r", stream.peer_address, failure.__cause__ or failure)
             stream.close_now()
             return None
 

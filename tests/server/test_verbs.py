@@ -11,6 +11,7 @@ from tests.vhosts.door import open_house
 @pytest.fixture(autouse=True)
 def jumping(autojump_clock):
     """Nobody waits in earnest."""
+    return autojump_clock
 
 
 async def test_an_ack_that_makes_room_is_not_taken_for_two():
