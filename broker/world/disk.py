@@ -90,6 +90,7 @@ class RealDisk(Disk):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._claim: int | None = None
+        self._durable_folders: set[Path] = set()
         self._threads = trio.CapacityLimiter(_THREADS_MAX)
 
     def claim(self) -> None:
@@ -191,11 +192,13 @@ class RealDisk(Disk):
             part.mkdir(exist_ok=True, mode=0o700)
 
     def _sync_folders(self, folder: Path) -> None:
-        """Make the names in the folder durable, and the folder's own name up to the node's folder's parent."""
+        """Make the names in the folder durable; the first time also its own, up to the node's folder."""
         _sync_folder(folder)
-        while folder != self._folder.parent and folder != folder.parent:
-            folder = folder.parent
-            _sync_folder(folder)
+        if folder not in self._durable_folders:
+            self._durable_folders.add(folder)
+            while folder not in (self._folder.parent, folder.parent):
+                folder = folder.parent
+                _sync_folder(folder)
 
 
 class _RealAppendFile(AppendFile):
