@@ -31,7 +31,7 @@ class AmqpListener:
         self._tls = tls
         self._listener: Listener | None = None
         self._nursery: trio.Nursery | None = None
-        self._closing = False
+        self._closing = trio.Event()
         self._last_has_left = trio.Event()
 
     async def open(self) -> None:
@@ -45,7 +45,7 @@ class AmqpListener:
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(keep_beating, self.sessions)
             try:
-                while not self._closing:
+                while not self._closing.is_set():
                     stream = await self._listener.accept()
                     self._nursery.start_soon(self._serve, stream)
             except trio.ClosedResourceError:
@@ -59,7 +59,7 @@ class AmqpListener:
             if secured is None:
                 return
             stream = secured
-        if self._closing:  # it came while the others were told to go
+        if self._closing.is_set():  # it came while the others were told to go
             stream.close_now()
             return
         session = Session(stream, self._door, self.address)
@@ -68,7 +68,7 @@ class AmqpListener:
             await session.run()
         finally:
             self.sessions.discard(session)
-            if self._closing and not self.sessions:
+            if self._closing.is_set() and not self.sessions:
                 self._last_has_left.set()
 
     async def _secured(self, stream: Stream, tls: ssl.SSLContext) -> Stream | None:
@@ -82,7 +82,7 @@ class AmqpListener:
 
     async def close(self, grace_s: float, words: str = SHUTDOWN_WORDS) -> None:
         """Accept nobody any more, tell everybody to go, and return when they have or the time is over."""
-        self._closing = True
+        self._closing.set()
         if self._listener is not None:
             self._listener.close_now()
         for session in tuple(self.sessions):
