@@ -72,7 +72,7 @@ def merge_events(found: list[dict[str, Any]], after_ms: int) -> list[dict[str, A
     for event in found:
         if event["stamp_ms"] >= after_ms:
             once.setdefault(event["id"], event)
-    return sorted(once.values(), key=lambda event: (event["stamp_ms"], event["id"]))
+    return sorted(once.values(), key=lambda event: (event["stamp_ms"], str(event["id"])))
 
 
 def event_line(event: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ in a millisecond, because three nodes have to be up in two seconds.
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -149,6 +148,8 @@ class Cluster:
         """Where run.json and the logs are: the data folder, or one of its own below the temporary folder."""
         if self.data is not None:
             return self.data
+        import tempfile  # which is slow to import, and rarely needed: nodes start faster without
+
         # `data: memory` keeps no message, but a command in another shell must still find the running cluster.
         mark = sha256(f"{self.file or Path.cwd()}".encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"warren-{os.getuid()}-{mark}"

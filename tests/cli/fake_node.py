@@ -1,6 +1,6 @@
 """A process that looks like a node to the supervisor and to commands: it listens, says `ready`, answers the admin road.
 
-It stores no message. `orders` is mastered by the first node that runs; FAKE_NODES, JSON by node name, makes one
+`orders` is mastered by the first node that runs; FAKE_NODES, JSON by node name, makes one
 misbehave: "crash" ends with code 3 before it is ready, "mute" never says ready, "paused" waits for a majority for ever.
 """
 
@@ -11,12 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-import trio
+name, _, config, *rest = sys.argv[1:]
+plan = json.loads(os.environ.get("FAKE_NODES", "{}")).get(name, "")
+print(f"node {name} starts")
+if plan == "crash":  # before the imports, which take longer than everything else here
+    print("no space left on device")
+    sys.exit(3)
 
-from broker.node.configuration import Cluster, load
-from broker.peers.greeting import Credentials, Identity
-from broker.peers.reception import Reception
-from broker.world.network import TcpNetwork
+import trio  # noqa: E402
+
+from broker.node.configuration import Cluster, load  # noqa: E402
+from broker.peers.greeting import Credentials, Identity  # noqa: E402
+from broker.peers.reception import Reception  # noqa: E402
+from broker.world.network import TcpNetwork  # noqa: E402
 
 
 class FakeNode:
@@ -25,9 +32,31 @@ class FakeNode:
         self.node = cluster.node(name)
         self.blocks = blocks
         self.plan = plan
-        self.policies: list[dict] = []
-        self.messages: list[dict] = []
-        self.applied: list[str] = []
+
+    # What all nodes of the cluster share stands in files, so that it does not matter which of them is asked.
+
+    @property
+    def policies(self) -> list[dict]:
+        return self.read("policies")
+
+    @policies.setter
+    def policies(self, value: list[dict]) -> None:
+        self.write("policies", value)
+
+    @property
+    def messages(self) -> list[dict]:
+        return self.read("messages")
+
+    @messages.setter
+    def messages(self, value: list[dict]) -> None:
+        self.write("messages", value)
+
+    def read(self, name: str) -> list[dict]:
+        path = self.cluster.run_folder / f"fake_{name}.json"
+        return json.loads(path.read_text()) if path.exists() else []
+
+    def write(self, name: str, value: list[dict]) -> None:
+        (self.cluster.run_folder / f"fake_{name}.json").write_text(json.dumps(value))
 
     def living(self) -> list[str]:
         run = json.loads((self.cluster.run_folder / "run.json").read_text())
@@ -86,7 +115,10 @@ class FakeNode:
         return {"set": [f"policy {name}" for name in fresh]}
 
     def do_policy_set(self, request: dict) -> dict:
-        self.policies.append({key: value for key, value in request.items() if key not in ("do", "operator")})
+        self.policies = [
+            *self.policies,
+            {key: value for key, value in request.items() if key not in ("do", "operator")},
+        ]
         return {}
 
     def do_policy_clear(self, request: dict) -> dict:
@@ -164,12 +196,6 @@ class FakeNode:
 
 
 def main() -> None:
-    name, _, config, *rest = sys.argv[1:]
-    plan = json.loads(os.environ.get("FAKE_NODES", "{}")).get(name, "")
-    print(f"node {name} starts")
-    if plan == "crash":
-        print("no space left on device")
-        sys.exit(3)
     trio.run(FakeNode(load(Path(config)), name, [word for word in rest if word != "--block"], plan).run)
 
 

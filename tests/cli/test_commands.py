@@ -118,8 +118,20 @@ def test_a_partition_survives_a_restart_until_it_is_healed(warren):
 
 def test_policies(warren):
     assert warren("policy", "set", "two", "^o", '{"ha-mode": "exactly", "ha-params": 2}', "--priority", "3").code == 0
-    names = {one["name"] for one in json.loads(warren("policy", "list", "--json").out)["policies"]}
-    assert "two" in names or names  # whichever node was asked; a fake one keeps its own list
+    listed = json.loads(warren("policy", "list", "--json").out)["policies"]
+    assert [one for one in listed if one["name"] == "two"] == [
+        {
+            "vhost": "/",
+            "name": "two",
+            "pattern": "^o",
+            "apply-to": "all",
+            "priority": 3,
+            "definition": {"ha-mode": "exactly", "ha-params": 2},
+        }
+    ]
+    assert "^o       all       3         {" in warren("policy", "list").out
+    assert warren("policy", "clear", "two").out == "cleared policy two of vhost /\n"
+    assert "two" not in warren("policy", "list").out
 
 
 def test_a_policy_that_rabbitmq_would_refuse_is_refused_here_in_its_words(warren):
@@ -139,21 +151,42 @@ def test_clearing_a_policy_that_is_not_there(warren):
 def test_policies_of_a_file_or_a_ready_made_one_are_applied(warren, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("- {name: mine, pattern: x, definition: {expires: 5}}\n")
-    assert warren("policy", "apply", str(path)).code == 0
-    assert warren("policy", "apply", "ttl-day").code == 0
+    assert warren("policy", "apply", str(path)).out == "set policy mine\n"
+    assert warren("policy", "apply", str(path)).out == "nothing to set: the policies are in force already\n"
+    assert warren("policy", "apply", "ttl-day").out == "set policy ttl-day\n"
+    assert warren("policy", "clear", "ttl-day").code == 0
     assert warren("policy", "apply", "no-such").err == "warren: no-such: there is no such file\n"
 
 
 def test_preview_shows_where_copies_would_go(warren):
-    done = warren("policy", "preview", "ha-two", "--json")
-    assert done.code == 0, done.err
-    assert isinstance(json.loads(done.out)["changes"], list)
+    assert warren("policy", "preview", "ha-two").out == "no queue would change\n"  # ha-all sorts first
+    (change,) = json.loads(warren("policy", "preview", "bounded", "--json").out)["changes"]
+    assert (change["queue"], change["policy_then"], change["mirrors_then"]) == ("orders", "bounded", None)
+    assert change["note"] == "copies on n2, n3 dropped"
 
 
 def test_messages_by_hand(warren):
     lost = warren("publish", "nowhere", "x")
     assert (lost.code, lost.err) == (1, "warren: 1 of 1 messages reached no queue (queue nowhere of vhost /)\n")
     assert warren("get", "orders", "-n", "0").code == 2
+    assert warren("publish", "orders", "first", "zwölf").out == "2 confirmed\n"
+    assert warren("get", "orders", "-n", "5", "--keep").out == "first\nzwölf\n"
+    assert json.loads(warren("get", "orders", "--json").out) == {
+        "messages": [
+            {
+                "body": "first",
+                "encoding": "utf8",
+                "exchange": "",
+                "key": "orders",
+                "redelivered": False,
+                "properties": {},
+            }
+        ],
+        "remaining": 1,
+    }
+    assert warren("get", "orders").out == "zwölf\n"
+    empty = warren("get", "orders")
+    assert (empty.code, empty.err) == (1, "warren: queue orders of vhost / is empty\n")
 
 
 def test_what_a_node_refuses_is_told_with_its_name(warren):

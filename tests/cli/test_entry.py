@@ -8,7 +8,7 @@ import pytest
 from broker.cli.entry import COMMANDS, cli, run
 from broker.cli.policy import COMMANDS as POLICY_COMMANDS
 
-LATER = ("drill",)
+LATER = ()
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in LATER])
