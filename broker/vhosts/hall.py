@@ -95,10 +95,14 @@ class Hall:
             self.tree.tree.watches.add(schema.VHOSTS, self._forget_rights, subtree=True)
             self.tree.tree.watches.add(schema.USERS, self._forget_rights, subtree=True)
             task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
 
     def _spawn(self, function: Callable[..., Any], *args: Any) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(function, *args)
+        if self._nursery is not None:  # links that close at the end of a life still tell of it
+            self._nursery.start_soon(function, *args)
 
     # ------------------------------------------------------------------ who comes in
 
@@ -165,8 +169,12 @@ class Hall:
             self._ask_again(peer)
 
     def _link_closed(self, peer: str, life: int, lane: str) -> None:
+        """What the peer said last may be lost: answers, deliveries, confirms. So everything with it begins anew."""
         if lane == "data":
             self.guests.peer_gone(peer)
+            self.mirrors.link_closed(peer)
+            self.switchboard.peer_down(peer)
+            self._ask_again(peer)
 
     def _ask_again(self, peer: str) -> None:
         for handle in self.catalogue.handles.values():
