@@ -180,9 +180,13 @@ class Catalogue:
         return copy
 
     def _stop_being_mirror(self, record: QueueRecord) -> None:
-        """A copy stays while this node may be asked for it again; when the queue goes on without it, it goes."""
+        """A copy stays while this node may be asked for it again; when the queue goes on without it, it goes.
+
+        A former life of this node may be in the in-sync set of a master that is dead and not yet known to be.
+        """
         self._mirrors.leave(record.id)
-        wanted = record.state != RUNNING or self._life.node in record.candidates
+        named = {*record.candidates, *(life.node for life in record.in_sync)}
+        wanted = record.state != RUNNING or self._life.node in named
         if record.id in self._copies and not wanted:
             self._forget_copy(record.id)
 
