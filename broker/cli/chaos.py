@@ -121,9 +121,13 @@ async def _wait_for_masters(road: Road, timeout_s: float) -> None:
 def _say_what_was_done(verb: str, done: list[dict[str, Any]]) -> None:
     for one in done:
         click.echo(f"{one['node']} {SAID[verb]} (pid {one['pid']})")
-    # Answers that were given at the same time may know of each other or not: the worst is true.
+    # Answers that were given at the same time may know of each other or not.
+    told = [one["majority"] for one in done]
+    lonely = [text for text in told if text.startswith("no majority")]
     if verb in ("kill", "stop", "freeze"):
-        click.echo(min((one["majority"] for one in done), key=lambda text: not text.startswith("no majority")))
+        click.echo((lonely or told)[-1])
+    elif len(lonely) == len(told):
+        click.echo(lonely[-1])
 
 
 def _process_command(verb: str, text: str) -> Callable[..., None]:

@@ -26,6 +26,8 @@ from broker.world.network import TcpNetwork
 
 STOP_GRACE_S = 20.0
 START_GRACE_S = 30.0
+LONELY_START_GRACE_S = 1.0
+"""So long is watched whether a node that has to wait for others at least lives."""
 LOG_CHECK_S = 5.0
 RESTART_PAUSE_FIRST_S = 0.1
 RESTART_PAUSE_MAX_S = 5.0
@@ -121,19 +123,20 @@ class Supervisor:
                 return {"error": f"the supervisor does not know the command {other!r}"}
 
     async def start(self, process: NodeProcess) -> dict[str, Any]:
-        """Starts a node that does not run, and waits until it says that it is ready."""
+        """Starts a node that does not run. Waits until it is ready, unless too few nodes run for any to be."""
         name = process.node.name
         if process.is_alive():
             raise Refusal(f"{name} runs already (pid {process.pid})")
         await self._launch(process)
         pid = process.pid
-        with trio.move_on_after(START_GRACE_S):
+        grace_s = START_GRACE_S if self._can_have_majority() else LONELY_START_GRACE_S
+        with trio.move_on_after(grace_s):
             async with trio.open_nursery() as nursery:
                 for event in (process.ready, process.ended):
                     nursery.start_soon(_when, event, nursery.cancel_scope)
         if not process.is_alive():
             raise Refusal(f"{name} {process.reason or 'stopped'}")
-        if not process.ready.is_set():
+        if not process.ready.is_set() and self._can_have_majority():
             raise Refusal(f"{name} was not ready within {START_GRACE_S:g} s (its log: {process.log_path})")
         return {"node": name, "pid": pid, "majority": self._majority()}
 
@@ -222,10 +225,18 @@ class Supervisor:
             nodes[name] = RunningNode(process.pid, amqp, http, link)
         RunFile(os.getpid(), self._port, nodes).write(self.cluster.run_folder)
 
+    def _can_have_majority(self) -> bool:
+        """Whether enough nodes run for any of them to serve; nodes of other machines may."""
+        elsewhere = len(self.cluster.names) - len(self.processes)
+        return elsewhere + len(self._up()) >= self.cluster.quorum
+
+    def _up(self) -> list[str]:
+        return [name for name, process in self.processes.items() if process.state in ("running", "starting")]
+
     def _majority(self) -> str:
         """Whether the nodes that still run are a majority."""
         members, quorum = self.cluster.names, self.cluster.quorum
-        up = [name for name, process in self.processes.items() if process.state in ("running", "starting")]
+        up = self._up()
         if len(self.processes) < len(members):
             return f"of the nodes on this machine {', '.join(up) or 'none'} run on"
         if len(up) >= quorum:

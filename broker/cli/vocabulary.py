@@ -29,7 +29,8 @@ To the supervisor, at its own loopback port (run.json); `at_ms` is when the sign
 
     processes     {}                                                -> {nodes: {name: Process}}
     kill, stop, freeze, thaw   {node}                               -> {node, pid, at_ms, majority: text}
-    start, restart             {node}                               -> {node, pid, majority}; once it says `ready`
+    start, restart             {node}                               -> {node, pid, majority}; once it says `ready`,
+                  or at once while too few nodes run for any to be ready
     block         {blocks: {node: {peer: "both" | "in" | "out"}}}   -> {}; handed to nodes that start later; adds
     unblock       {}                                                -> {}
     down          {}                                                -> {stopping: [name]}

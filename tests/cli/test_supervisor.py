@@ -112,6 +112,17 @@ async def test_start_fails_with_the_last_words_of_the_node(cluster, nursery):
         }
 
 
+async def test_a_lonely_node_is_started_without_waiting_for_what_cannot_come(cluster, nursery, monkeypatch):
+    monkeypatch.setattr("broker.cli.supervisor.LONELY_START_GRACE_S", 0.05)
+    async with Stage(cluster, nursery, {}) as stage:
+        await stage.until_ready()
+        for name in "abc":
+            await stage.supervisor.obey({"do": "kill", "node": name})
+        stage.supervisor.processes["a"].command = ["sleep", "60"]
+        answer = await stage.supervisor.obey({"do": "start", "node": "a"})
+        assert answer["majority"].startswith("no majority is left: 1 of 3 run, 1 more is needed ")
+
+
 async def test_a_program_that_is_not_there(cluster, nursery):
     async with Stage(cluster, nursery, {}) as stage:
         await stage.until_ready()
