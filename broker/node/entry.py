@@ -17,6 +17,7 @@ from broker.world.chance import make_chance
 from broker.world.clock import RealClock
 from broker.world.disk import FolderInUse, MemoryDisk, RealDisk
 from broker.world.network import TcpNetwork
+from broker.world.process import keep_memory
 
 SWITCH_INTERVAL_S = 0.0005
 """The journal's thread must get the interpreter lock back quickly after a write."""
@@ -27,6 +28,7 @@ log = logging.getLogger("warren.node")
 
 def run_node(cluster: Cluster, name: str, cut: Mapping[str, str]) -> int:
     """Run this node until it is told to stop; returns the exit code. `cut`: links to drop from the start."""
+    keep_memory()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
     logging.basicConfig(

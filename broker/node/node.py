@@ -25,6 +25,8 @@ import trio
 
 from broker.amqp.handshake import Limits
 from broker.cluster import records as identified
+from broker.cluster import schema
+from broker.cluster.records import QueueRecord
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
 from broker.node.commands import Commands
@@ -45,6 +47,7 @@ from broker.storage.zab_log import ZabLog
 from broker.vhosts.hall import Hall
 from broker.vhosts.properties import server_properties
 from broker.vhosts.switchboard import Switchboard
+from broker.vhosts.upkeep import Upkeep
 from broker.world.clock import Clock
 from broker.world.disk import Disk
 from broker.world.network import Network
@@ -114,6 +117,7 @@ class Life:
         self._end = End.OVER
         self._scope = trio.CancelScope()
         self._doors: list[AmqpListener] = []
+        self._quorum_changed = trio.Event()
 
     async def run(self) -> End:
         """Live."""
@@ -148,12 +152,18 @@ class Life:
                     nursery.start_soon(links.run, listener, commands.answer)
                     await nursery.start(driver.run)
                     nursery.start_soon(node.timeline.run)
-                    nursery.start_soon(self._watch_for_stop, tree, folder)
+                    nursery.start_soon(self._watch_for_stop, tree, folder, journal)
+                    tree.on_quorum(self._on_quorum)
                     tree.on_life_ended(lambda: self._finish(f"life {folder.life} was ended by the cluster"))
-                    await tree.propose(self._registration(folder, recovery))
+                    await tree.propose(await self._registration(tree, folder, recovery))
                     nursery.start_soon(self._watch_quorum, tree)
                     switchboard = Switchboard(
-                        node=node.name, life=folder.life, journal=journal, links=links, clock=world.clock
+                        node=node.name,
+                        life=folder.life,
+                        journal=journal,
+                        links=links,
+                        clock=world.clock,
+                        lease_valid=tree.lease_valid,
                     )
                     properties = server_properties(node.cluster.name)
                     hall = Hall(switchboard, tree, world.chance, copies_of(recovery.queues), properties)
@@ -180,16 +190,22 @@ class Life:
                 links.block(peer, "out")
         return links
 
-    def _registration(self, folder: Folder, recovery: Recovery) -> dict[str, Any]:
-        world = self._node.world
+    async def _registration(self, tree: SharedTree, folder: Folder, recovery: Recovery) -> dict[str, Any]:
+        """What this life says of itself. Where the journal was damaged no copy here counts as complete (S3)."""
+        node, world = self._node, self._node.world
+        damaged: list[int] = []
+        if recovery.damages:
+            await self._until_quorum(tree)
+            copies = schema.found(tree.tree, QueueRecord, schema.copies_key(node.name))
+            damaged = [record.id for record in copies]
         return {
             "do": "register_life",
-            "node": self._node.name,
+            "node": node.name,
             "life": folder.life,
             "folder": folder.id,
             "blank": folder.blank,
             "memory": not world.disk.keeps,
-            "damaged": list(recovery.queues) if recovery.damages else [],
+            "damaged": damaged,
             "token": f"{world.chance.getrandbits(64):x}",
         }
 
@@ -202,7 +218,10 @@ class Life:
             heartbeat_s=settings.heartbeat,
             message_bytes_max=settings.max_message_size,
         )
-        door = Door(hall, Gate(), node.world.clock, node.world.chance, limits)
+        gate = Gate()
+        upkeep = Upkeep(hall, settings.net_ticktime, gate.close, gate.open)
+        nursery.start_soon(upkeep.run)
+        door = Door(hall, gate, node.world.clock, node.world.chance, limits)
         amqp = AmqpListener(door, node.world.network, node.report.amqp)
         await amqp.open()
         self._doors.append(amqp)
@@ -217,29 +236,27 @@ class Life:
         self._node.timeline.tell("life", f"node {self._node.name}: {why}")
         self._scope.cancel()
 
+    def _on_quorum(self, there: bool) -> None:
+        self._quorum_changed.set()
+        self._quorum_changed = trio.Event()
+
+    async def _until_quorum(self, tree: SharedTree, *, there: bool = True) -> None:
+        """Return when this node has a majority behind it, or (`there` False) has it no more."""
+        while tree.has_quorum is not there:
+            await self._quorum_changed.wait()
+
     async def _watch_quorum(self, tree: SharedTree) -> None:
         """Without a majority nobody else can be asked whether this node's word still counts: it pauses (S3, S9)."""
-        changed = trio.Event()
-
-        def on_change(_: bool) -> None:
-            changed.set()
-
-        tree.on_quorum(on_change)
         while True:
-            if tree.has_quorum:
-                changed = trio.Event()
-                await changed.wait()
-                continue
+            await self._until_quorum(tree, there=False)
             with trio.move_on_after(QUORUM_SHARE_OF_TICKTIME * self._node.config.settings.net_ticktime):
-                while not tree.has_quorum:
-                    changed = trio.Event()
-                    await changed.wait()
+                await self._until_quorum(tree)
             if not tree.has_quorum:
                 self._node.report.close()
                 self._finish(f"paused: {self._node.report.why_not_serving()}")
                 return
 
-    async def _watch_for_stop(self, tree: SharedTree, folder: Folder) -> None:
+    async def _watch_for_stop(self, tree: SharedTree, folder: Folder, journal: Journal) -> None:
         node = self._node
         await node.stopping.wait()
         self._end = End.STOPPED
@@ -248,4 +265,6 @@ class Life:
             await door.close(STOP_GRACE_S)
         with trio.move_on_after(STOP_GRACE_S):
             await tree.propose({"do": "end_life", "node": node.name, "life": folder.life, "why": "shutdown"})
+        with trio.move_on_after(STOP_GRACE_S):
+            await journal.wait_synced(journal.appended)
         self._scope.cancel()

@@ -52,6 +52,12 @@ class Catalogue:
         self._spawn = spawn
         self._delete_unused = delete_unused
 
+    def held(self, queue_id: int) -> int:
+        """How many messages of a queue this node's copy holds."""
+        mirror = self._mirrors.mirrors.get(queue_id)
+        copy = self._copies.get(queue_id) if mirror is None else mirror.copy
+        return 0 if copy is None else len(copy.line)
+
     # ------------------------------------------------------------------ from the tree
 
     def load(self, tree: "Tree") -> None:

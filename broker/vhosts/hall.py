@@ -84,6 +84,7 @@ class Hall:
         links.on_incoming_closed.append(self._link_closed)
         self.switchboard.journal.on_synced.append(self._synced)
         self.switchboard.answer("synchronise", self._serve_synchronise)
+        self.switchboard.answer("held", self._serve_held)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow the tree and serve, until cancelled."""
@@ -154,6 +155,14 @@ class Hall:
         if fields["queue"] not in self.guests.locals:
             return {"changed": False}, b""
         return {"changed": self.mirrors.synchronise(fields["queue"], start=fields["start"])}, b""
+
+    async def _serve_held(self, peer: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        return {"count": self.catalogue.held(fields["queue"])}, b""
+
+    @property
+    def peers(self) -> list[str]:
+        """The other nodes of the cluster."""
+        return [name for name in schema.members(self.tree.tree) if name != self.life.node]
 
     # ------------------------------------------------------------------ links and disk
 

@@ -228,12 +228,19 @@ class Local:
             for follower in master.witnesses.followers.values():
                 if follower.joined:
                     offset = switchboard.send(follower.node, frames.RECORD, note.raw)
-                    follower.noted(note.number, offset)
+                    if offset >= 0:  # without a link it has not been told, and will state anew what it holds
+                        follower.noted(note.number, offset)
             master.shipped(note, lsn)
 
     def advance(self) -> None:
-        """Disk or mirrors have got further."""
+        """Disk or mirrors have got further.
+
+        A master that is the only synchronised copy acts only under a lease: else nobody could tell that it has been
+        replaced (S3).
+        """
         master, journal = self.master, self.switchboard.journal
+        if master.logged and not master.witnesses.required() and not self.switchboard.lease_valid():
+            return
         open_before = self.queue.open_upto
         freed = master.advance(journal.synced)
         if self.queue.open_upto != open_before:

@@ -35,12 +35,23 @@ class Flushed(Protocol):
 class Switchboard:
     """The services of one node that its queues share."""
 
-    def __init__(self, *, node: str, life: int, journal: Journal, links: Links, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        node: str,
+        life: int,
+        journal: Journal,
+        links: Links,
+        clock: Clock,
+        lease_valid: Callable[[], bool],
+    ) -> None:
+        """`lease_valid`: whether nobody else can have been put in this node's place."""
         self.node = node
         self.life = life
         self.origin = f"{node}/{life}"
         self.journal = journal
         self.links = links
+        self.lease_valid = lease_valid
         self._clock = clock
         self._touched: dict[Flushed, None] = {}
         self._turn = trio.Event()

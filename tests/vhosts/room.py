@@ -58,7 +58,9 @@ async def open_hall() -> AsyncIterator[Hall]:
     journal = Journal(MemoryDisk())
     await journal.recover()
     links = Links(TcpNetwork(), Credentials(Identity("n1", 1, "f"), cluster="test", cookie="c"), {}, Random(2))
-    switchboard = Switchboard(node="n1", life=1, journal=journal, links=links, clock=RealClock())
+    switchboard = Switchboard(
+        node="n1", life=1, journal=journal, links=links, clock=RealClock(), lease_valid=tree.lease_valid
+    )
     hall = Hall(switchboard, tree, Random(3), {}, server_properties("test"))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(journal.run)

@@ -1,0 +1,153 @@
+"""What a hall looks after from time to time, because no message would bring it up.
+
+Decides when a mirror has kept silent for too long (DESIGN S11), asks the living mirrors of a queue without synchronised
+copy what they hold (S3), closes the publishers' gate while something is full (S8, S11), and lets masters go on that had
+to wait for this node's lease (S4). It must not decide who is promoted: the tree's procedures do.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.cluster import schema
+from broker.cluster.records import COMPLETENESS, QueueRecord
+from broker.cluster.refusal import Refused
+from broker.vhosts.switchboard import PeerLost
+
+if TYPE_CHECKING:
+    from broker.mirroring.follower import Follower
+    from broker.vhosts.hall import Hall
+    from broker.vhosts.local import Local
+
+log = logging.getLogger("warren.queues")
+
+EVERY_S = 0.1
+JOURNAL_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+LINK_BACKLOG_BYTES_MAX = 32 * 1024 * 1024
+UNANSWERED_BYTES_MAX = 64 * 1024 * 1024
+"""Publishers wait while so much of this node's publications has no answer from masters elsewhere."""
+
+Close = Callable[[str, str], None]
+Open = Callable[[str], None]
+
+
+class Upkeep:
+    """The chores of one hall, done every tenth of a second."""
+
+    def __init__(self, hall: "Hall", net_ticktime_s: float, close: Close, open_: Open) -> None:
+        """`close(key, reason)` and `open_(key)` move the publishers' gate; a reason is for clients to read."""
+        self._hall = hall
+        self._net_ticktime_s = net_ticktime_s
+        self._close = close
+        self._open = open_
+        self._silent_since: dict[tuple[int, str], tuple[int, float]] = {}
+
+    async def run(self) -> None:
+        """Look after everything until cancelled."""
+        while True:
+            await trio.sleep(EVERY_S)
+            self._watch_gate()
+            self._wake_masters()
+            await self._remove_silent_mirrors()
+            await self._find_most_complete()
+
+    # ------------------------------------------------------------------ back-pressure
+
+    def _watch_gate(self) -> None:
+        board = self._hall.switchboard
+        links = board.links
+        backlog = max((links.backlog_bytes(peer) for peer in self._hall.peers), default=0)
+        unanswered = sum(
+            handle.publications.size_bytes for handle in self._hall.catalogue.handles.values() if handle.local is None
+        )
+        self._set("disk", "disk", full=board.journal.is_short_of_space())
+        self._set("journal", "", full=board.journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX)
+        self._set("links", "", full=backlog > LINK_BACKLOG_BYTES_MAX)
+        self._set("unanswered", "", full=unanswered > UNANSWERED_BYTES_MAX)
+
+    def _set(self, key: str, reason: str, *, full: bool) -> None:
+        if full:
+            self._close(key, reason)
+        else:
+            self._open(key)
+
+    def _wake_masters(self) -> None:
+        """A master alone in its set waits for the lease, and nothing else tells it that there is one again."""
+        if self._hall.tree.lease_valid():
+            for local in list(self._hall.guests.locals.values()):
+                if local.waits and not local.master.witnesses.required():
+                    local.advance()
+
+    # ------------------------------------------------------------------ mirrors
+
+    async def _remove_silent_mirrors(self) -> None:
+        now = trio.current_time()
+        seen: set[tuple[int, str]] = set()
+        for local in list(self._hall.guests.locals.values()):
+            for node in local.master.witnesses.member_nodes:
+                key = (local.queue_id, node)
+                seen.add(key)
+                follower = local.master.witnesses.followers.get(node)
+                if not _owes(local, follower):
+                    self._silent_since.pop(key, None)
+                    continue
+                heard = 0 if follower is None else follower.synced_note
+                before = self._silent_since.get(key)
+                if before is None or before[0] != heard:
+                    self._silent_since[key] = (heard, now)
+                elif now - before[1] > self._net_ticktime_s:
+                    del self._silent_since[key]
+                    await self._remove(local, node)
+        for key in self._silent_since.keys() - seen:
+            del self._silent_since[key]
+
+    async def _remove(self, local: "Local", node: str) -> None:
+        record = self._hall.catalogue.handles[local.queue_id].record
+        life = next((life for life in record.in_sync if life.node == node), None)
+        if life is None:
+            return
+        log.warning("event=mirror_silent queue=%s node=%s", record.name, node)
+        why = f"acknowledged nothing for {self._net_ticktime_s:g} s"
+        await self._propose(
+            do="leave_in_sync", id=record.id, node=node, life=life.number, version=record.version, why=why
+        )
+
+    async def _find_most_complete(self) -> None:
+        """The leader's node asks the living mirrors; whoever holds most is promoted (ha-promote-on-failure: always)."""
+        tree = self._hall.tree
+        if tree.role != "leader":
+            return
+        for path in tree.tree.find(schema.WAITING_QUEUES):
+            record = schema.read(tree.tree, QueueRecord, path)
+            if record is None or record.reason != COMPLETENESS:
+                continue
+            counts: dict[str, int] = {}
+            for life in record.mirrors:
+                if schema.is_current(tree.tree, life):
+                    counts[life.node] = await self._count(record.id, life.node)
+            if counts:
+                await self._propose(do="promote_most_complete", id=record.id, counts=counts, version=record.version)
+
+    async def _count(self, queue_id: int, node: str) -> int:
+        if node == self._hall.life.node:
+            return self._hall.catalogue.held(queue_id)
+        try:
+            answer, _ = await self._hall.switchboard.call(node, {"do": "held", "queue": queue_id})
+        except PeerLost:
+            return 0
+        return int(answer["count"])
+
+    async def _propose(self, **request: Any) -> None:
+        try:
+            await self._hall.tree.propose(request)
+        except Refused as refused:
+            log.info("event=refused request=%s why=%r", request["do"], refused.why)
+
+
+def _owes(local: "Local", follower: "Follower | None") -> bool:
+    """Whether a member keeps the master waiting."""
+    if follower is None or not follower.joined:
+        return bool(local.master.witnesses.waiting)
+    return follower.outstanding
