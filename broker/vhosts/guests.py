@@ -111,6 +111,7 @@ class Guests:
             return {"not_master": True}, b""
         match fields["do"]:
             case "origin":
+                self._begin_anew(peer, local)
                 highest = local.master.copy.origins.get(fields["origin"], 0)
                 if highest:
                     local.owe(peer, highest)
@@ -131,6 +132,16 @@ class Guests:
             case _:
                 local.queue.used()
                 return local.statistics(), b""
+
+    def _begin_anew(self, peer: str, local: "Local") -> None:
+        """A node attaches again after a link broke: what it held here before, it has given up."""
+        for key in [key for key, guest in self._guests.items() if key[0] == peer and guest.local is local]:
+            guest = self._guests.pop(key)
+            local.cancel(guest)
+            local.settle(guest, frames.RELEASE, 0, 0)
+        for key in [key for key, owner in self._fetchers.items() if key[0] == peer and owner is local]:
+            del self._fetchers[key]
+            local.settle(key, frames.RELEASE, 0, 0)
 
     def _consume(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
         guest = Guest(peer, local, fields)

@@ -51,7 +51,7 @@ class Mirrors:
         self._unsynced: dict[str, deque[tuple[int, int]]] = {}
         self._acknowledged: dict[str, tuple[int, int]] = {}
         self._told: dict[str, tuple[int, int]] = {}
-        self._statements: deque[tuple[int, str, Statement]] = deque()
+        self._statements: list[tuple[int, str, Statement]] = []
         links = switchboard.links
         links.handle(frames.OFFER, self._receive_offer)
         links.handle(frames.STATEMENT, self._receive_statement)
@@ -106,19 +106,33 @@ class Mirrors:
         return changed or (start and any(f.missing for f in local.master.witnesses.followers.values()))
 
     def link_up(self, peer: str) -> None:
-        """Records can be sent to this node again."""
+        """Records, statements and acknowledgements can be sent to this node again."""
+        begin = self._switchboard.links.offset(peer, "data")
+        self._acknowledged[peer] = (begin, begin)
         for local in list(self._locals.values()):
             if peer in local.master.witnesses.followers:
+                self._renew(local, peer)
                 self._offer(local, peer)
+        self._told.pop(peer, None)
+        self._switchboard.touch(self)
 
     def link_down(self, peer: str) -> None:
         """What was sent to this node may be lost: its mirrors have to state anew what they hold."""
         for local in self._locals.values():
-            follower = local.master.witnesses.followers.get(peer)
-            if follower is not None:
-                fresh = Follower(peer, follower.life)
-                fresh.entering = follower.entering
-                local.master.witnesses.followers[peer] = fresh
+            if peer in local.master.witnesses.followers:
+                self._renew(local, peer)
+
+    def link_closed(self, peer: str) -> None:
+        """The stream from this node has ended: its numbers say nothing about the next one."""
+        for known in (self._received, self._unsynced, self._told):
+            known.pop(peer, None)
+        self._statements = [due for due in self._statements if due[1] != peer]  # it will offer itself again
+
+    def _renew(self, local: "Local", node: str) -> None:
+        followers = local.master.witnesses.followers
+        fresh = Follower(node, followers[node].life)
+        fresh.entering = followers[node].entering
+        followers[node] = fresh
 
     def _offer(self, local: "Local", node: str) -> None:
         copy = local.master.copy
@@ -145,9 +159,18 @@ class Mirrors:
             return
         local.flush()
         automatic = self._is_automatic(self._records[statement.queue_id], peer)
-        for raw in catch_up.receive_statement(local.master, follower, statement, automatic=automatic):
-            follower.sent = self._switchboard.send(peer, frames.RECORD, raw)
-        self._feed(local, follower)
+        first = catch_up.receive_statement(local.master, follower, statement, automatic=automatic)
+        if self._send(follower, first):
+            self._feed(local, follower)
+
+    def _send(self, follower: Follower, chunk: list[bytes]) -> bool:
+        """Records of catch-up; False if there is no link: when there is, the mirror states anew what it holds."""
+        for raw in chunk:
+            offset = self._switchboard.send(follower.node, frames.RECORD, raw)
+            if offset < 0:
+                return False
+            follower.sent = offset
+        return True
 
     def _feed(self, local: "Local", follower: Follower) -> None:
         """Send the next of what it lacks, as far as the link has room; let it join when the rest is small."""
@@ -157,8 +180,8 @@ class Mirrors:
         joins = catch_up.may_join(master, follower)
         received = self._acknowledged.get(follower.node, (0, 0))[0]
         while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):
-            for raw in catch_up.take_chunk(master, follower):
-                follower.sent = self._switchboard.send(follower.node, frames.RECORD, raw)
+            if not self._send(follower, catch_up.take_chunk(master, follower)):
+                return
         if follower.missing:
             return
         if not follower.joined:
@@ -237,8 +260,9 @@ class Mirrors:
         statement, dropped = mirror.receive_offer(offer)
         if dropped:
             self._set_aside(offer.queue_id, dropped)
-        lsn = self._store(mirror)
-        self._statements.append((lsn, peer, statement))
+        self._store(mirror)
+        # all that it claims must be on disk, also what came from an earlier master a moment ago
+        self._statements.append((self._switchboard.journal.appended, peer, statement))
         self._switchboard.touch(self)
 
     def _receive_record(self, peer: str, payload: bytes, offset: int) -> None:
@@ -273,17 +297,19 @@ class Mirrors:
     def flush(self) -> None:
         """Tell masters how far their streams have been received and synced."""
         synced_lsn = self._switchboard.journal.synced
-        while self._statements and self._statements[0][0] <= synced_lsn:
-            _, peer, statement = self._statements.popleft()
-            self._switchboard.send(peer, frames.STATEMENT, frames.encode_json(asdict(statement)))
+        self._statements = [due for due in self._statements if due[0] > synced_lsn or not self._state(due[1], due[2])]
         for peer, received in list(self._received.items()):
             waiting = self._unsynced.get(peer)
             while waiting and waiting[0][1] <= synced_lsn:
                 waiting.popleft()
             synced = waiting[0][0] - 1 if waiting else received
             if self._told.get(peer) != (received, synced):
-                self._told[peer] = (received, synced)
-                self._switchboard.send(peer, frames.ACKNOWLEDGED, frames.encode_pair(received, synced))
+                sent = self._switchboard.send(peer, frames.ACKNOWLEDGED, frames.encode_pair(received, synced))
+                if sent >= 0:
+                    self._told[peer] = (received, synced)
+
+    def _state(self, peer: str, statement: Statement) -> bool:
+        return self._switchboard.send(peer, frames.STATEMENT, frames.encode_json(asdict(statement))) >= 0
 
     def statistics(self) -> dict[int, Any]:
         """How many living messages each mirror here holds."""

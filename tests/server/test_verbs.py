@@ -1,20 +1,12 @@
 """What clients' test suites have found: the door with the real queues behind it."""
 
-import pytest
-
 from broker.wire.basic_methods import BasicAck, BasicCancel, BasicConsume, BasicConsumeOk, BasicQos, BasicQosOk
 from broker.wire.content import body_of
 from broker.wire.methods import QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk
 from tests.vhosts.door import open_house
 
 
-@pytest.fixture(autouse=True)
-def jumping(autojump_clock):
-    """Nobody waits in earnest."""
-    return autojump_clock
-
-
-async def test_an_ack_that_makes_room_is_not_taken_for_two():
+async def test_an_ack_that_makes_room_is_not_taken_for_two(autojump_clock):
     async with open_house() as house:
         client = await house.client()
         await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
@@ -30,7 +22,7 @@ async def test_an_ack_that_makes_room_is_not_taken_for_two():
         assert answer.message_count == 0
 
 
-async def test_who_deletes_a_queue_hears_that_first_and_then_of_its_consumers_end():
+async def test_who_deletes_a_queue_hears_that_first_and_then_of_its_consumers_end(autojump_clock):
     async with open_house() as house:
         client, other = await house.client(), await house.client()
         await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)

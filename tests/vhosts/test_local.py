@@ -1,0 +1,280 @@
+"""A master's side of a queue on services without tasks: what goes to disk, to mirrors and back to publishers."""
+
+import pytest
+
+from broker.mirroring.copy import Copy
+from broker.mirroring.follower import Follower
+from broker.mirroring.master import Master
+from broker.queues.settings import Settings
+from broker.vhosts.local import Local
+from broker.vhosts.publications import Publications
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.message import Run
+from tests.mirroring.lane import Taker, run_of
+from tests.vhosts.fakes import FakePending, FakeSwitchboard, FakeTimers
+
+TERM = 10
+
+
+@pytest.fixture
+def switchboard():
+    return FakeSwitchboard()
+
+
+class DeadLetterBox:
+    def __init__(self):
+        self.letters = []
+
+    def send(self, source, dead):
+        self.letters.append(dead)
+
+
+def local_of(switchboard, *, durable=True, mirrored=False, copy=None, publications=None, auto_delete=False, **settings):
+    deleted = []
+
+    async def delete():
+        deleted.append(True)
+
+    local = Local(
+        Master(copy or Copy(1, durable), TERM, Settings(**settings), mirrored=mirrored),
+        publications or Publications(switchboard.origin),
+        switchboard,
+        FakeTimers(),
+        DeadLetterBox(),
+        auto_delete=auto_delete,
+        delete=delete,
+        spawn=lambda function, *args: deleted.append(function),
+    )
+    local.deleted = deleted
+    switchboard.end_turn()
+    return local
+
+
+def follow(local, node="n2", *, member=True):
+    follower = local.master.witnesses.followers[node] = Follower(node, 1)
+    follower.stated = follower.joined = True
+    if member:
+        local.master.witnesses.member_nodes.add(node)
+    return follower
+
+
+def acknowledge(local, follower, offset):
+    if follower.acknowledged(offset, offset):
+        local.advance()
+
+
+def test_a_queue_that_nobody_logs_answers_at_once(switchboard):
+    local, pending = local_of(switchboard, durable=False), FakePending()
+    local.publish(run_of("a", "b"), pending)
+    assert pending.answers == 1
+    assert local.queue.messages_ready == 2
+    assert not switchboard.journal.appended
+
+
+def test_a_persistent_message_is_confirmed_when_it_is_on_disk(switchboard):
+    local, pending = local_of(switchboard), FakePending()
+    local.publish(run_of("a"), pending)
+    switchboard.end_turn()
+    assert (pending.answers, local.waits) == (0, True)
+    switchboard.journal.sync()
+    local.advance()
+    assert (pending.answers, local.waits) == (1, False)
+
+
+def test_the_only_copy_confirms_under_a_lease_alone(switchboard):
+    local, pending = local_of(switchboard), FakePending()
+    local.publish(run_of("a"), pending)
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    switchboard.lease = False
+    local.advance()
+    assert (pending.answers, local.waits) == (0, True)
+    switchboard.lease = True
+    local.advance()
+    assert pending.answers == 1
+
+
+def test_a_message_of_a_mirrored_queue_is_confirmed_when_every_member_has_it(switchboard):
+    local, pending = local_of(switchboard, mirrored=True), FakePending()
+    follower = follow(local)
+    local.publish(run_of("a"), pending)
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    assert pending.answers == 0
+    acknowledge(local, follower, switchboard.links.offset("n2", "data"))
+    assert pending.answers == 1
+
+
+def test_a_note_that_found_no_link_is_not_taken_for_acknowledged(switchboard):
+    local, pending = local_of(switchboard, mirrored=True), FakePending()
+    follower = follow(local)
+    switchboard.links.down.add("n2")  # the link broke by this very frame: on_down is still to come
+    local.publish(run_of("a"), pending)
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    acknowledge(local, follower, 0)
+    local.advance()
+    assert pending.answers == 0
+    assert not follower.unsynced
+
+
+def test_what_overflows_is_refused_and_then_answered(switchboard):
+    local, pending = local_of(switchboard, max_length=1, overflow="reject-publish"), FakePending()
+    local.publish(run_of("a", "b", "c"), pending)
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    assert (pending.refused, pending.answers) == ([(1, 3)], 1)
+
+
+def from_peer(sequence, *bodies):
+    run = run_of(*bodies)
+    run.origin, run.sequence = "n2/1", sequence
+    return run
+
+
+def answers(switchboard):
+    return [frames.decode_pair(payload)[1] for payload in switchboard.take(frames.ANSWERED, "n2")]
+
+
+def test_another_nodes_publications_are_answered_once_a_turn_and_repeats_are_not_taken_twice(switchboard):
+    local = local_of(switchboard)
+    local.publish_from("n2", from_peer(1, "a"))
+    local.publish_from("n2", from_peer(2, "b", "c"))
+    local.publish_from("n2", from_peer(2, "b", "c", "d"))  # sent again after a link broke
+    switchboard.end_turn()
+    assert answers(switchboard) == []
+    switchboard.journal.sync()
+    local.advance()
+    assert answers(switchboard) == [4]
+    assert local.queue.messages_ready == 4
+
+
+def test_a_gap_in_another_nodes_publications_is_not_taken(switchboard):
+    local = local_of(switchboard)
+    local.publish_from("n2", from_peer(3, "c"))
+    assert local.queue.messages_ready == 0
+
+
+def test_another_node_hears_what_was_refused_before_the_answer(switchboard):
+    local = local_of(switchboard, max_length=1, overflow="reject-publish")
+    local.publish_from("n2", from_peer(1, "a", "b", "c"))
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    kinds = [kind for _, kind, _ in switchboard.links.sent]
+    assert kinds == [frames.REFUSED, frames.ANSWERED]
+    assert frames.decode_triple(switchboard.take(frames.REFUSED)[0]) == (1, 2, 3)
+
+
+def test_what_another_node_publishes_without_confirms_is_only_taken(switchboard):
+    local = local_of(switchboard)
+    local.publish_from("n2", run_of("a"))
+    assert local.queue.messages_ready == 1
+
+
+def test_a_new_master_takes_what_this_node_has_not_had_answered_and_nothing_twice(switchboard):
+    publications, copy = Publications(switchboard.origin), Copy(1, True)
+    known, half, new = FakePending(), FakePending(), FakePending()
+    publications.add(run_of("a"), known)
+    publications.add(run_of("b", "c"), half)
+    publications.add(run_of("d"), new)
+    copy.origins[switchboard.origin] = 2  # the log has a and b
+    local = local_of(switchboard, copy=copy, publications=publications)
+    assert [len(run.contents) for run in local.queue.living()] == [1, 1]
+    assert all(run.redelivered for run in local.queue.living())
+    switchboard.journal.sync()
+    local.advance()
+    assert [pending.answers for pending in (known, half, new)] == [1, 1, 1]
+
+
+def test_consumers_answers_reach_the_queue(switchboard):
+    local, taker = local_of(switchboard, durable=False), Taker()
+    local.consume(taker)
+    local.publish(run_of("a", "b", "c"), None)
+    local.settle(taker, frames.ACKNOWLEDGE, 1, 1)
+    local.settle(taker, frames.REJECT, 2, 2)
+    taker.window = 0
+    local.settle(taker, frames.REQUEUE, 3, 3)
+    assert (local.queue.messages_ready, local.queue.messages_unacked) == (1, 0)
+    taker.window = 5
+    local.wake(taker)
+    assert [(run.first, run.redelivered) for run in taker.got] == [(1, False), (3, True)]
+    local.settle(taker, frames.RELEASE, 0, 0)
+    assert local.statistics()["messages"] == 1
+
+
+def test_an_auto_delete_queue_ends_with_its_last_consumer(switchboard):
+    local, taker, other = local_of(switchboard, durable=False, auto_delete=True), Taker(), Taker()
+    assert not local.is_unused
+    local.consume(taker)
+    local.consume(other)
+    local.part_with(taker)
+    assert not local.deleted
+    local.part_with(other)
+    assert local.deleted == [local.delete]
+
+
+def test_a_settle_leaves_the_disk_when_every_member_has_it(switchboard):
+    local, taker = local_of(switchboard, mirrored=True), Taker()
+    follower = follow(local)
+    local.publish(run_of("a"), None)
+    local.consume(taker)
+    local.wake(taker)
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    acknowledge(local, follower, switchboard.links.offset("n2", "data"))
+    assert [run.first for run in taker.got] == [1]
+    local.settle(taker, frames.ACKNOWLEDGE, 1, 1)
+    switchboard.end_turn()
+    assert switchboard.journal.freed == []
+    acknowledge(local, follower, switchboard.links.offset("n2", "data"))
+    assert switchboard.journal.freed == [(1, [(1, 1)])]
+
+
+async def test_a_get_behind_the_mark_waits_for_the_announcement(switchboard, autojump_clock):
+    local = local_of(switchboard)
+    local.publish(run_of("a"), None)
+    assert local.get("holder", ack_required=True) is None
+    assert local.opens()
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    run = local.get("holder", ack_required=True)
+    assert run is not None
+    assert not local.opens(), "there is nothing behind it"
+
+
+def test_dead_letters_go_out_at_the_end_of_the_turn_and_settle_when_they_are_safe(switchboard):
+    local = local_of(switchboard, durable=False, dead_letter_exchange="dlx", max_length=1)
+    local.publish(run_of("a", "b"), None)
+    switchboard.end_turn()
+    (dead,) = local._dead_letters.letters
+    assert dead.reason == "maxlen"
+    assert local.statistics()["messages_dying"] == 1
+    local.forget_dead(1, 1)
+    assert local.statistics()["messages_dying"] == 0
+    local.forget_dead(0, 0)  # of a publish that was refused and never stood in the log
+
+
+def test_an_unused_queue_that_expires_is_deleted(switchboard):
+    local = local_of(switchboard, durable=False, expires_ms=100)
+    local.tick(switchboard.stamp_ms)
+    assert not local.deleted
+    local.tick(switchboard.stamp_ms + 101)
+    assert local.deleted == [local.delete]
+
+
+def test_the_log_says_what_the_queue_did(switchboard):
+    written = []
+    switchboard.store = lambda raw, record: written.append(record) or switchboard.journal.append(raw, record)
+    local, taker = local_of(switchboard), Taker()
+    local.consume(taker)
+    local.publish(run_of("a"), None)
+    local.settle(taker, frames.ACKNOWLEDGE, 1, 1)
+    switchboard.end_turn()
+    assert [type(record) for record in written] == [records.Term, records.Mark, records.Publish, records.Settle]
+    assert isinstance(written[2].run, Run)
+    assert local.purge() == 0

@@ -1,0 +1,391 @@
+"""Copies, started, fed and stopped: first on services without tasks, then between halls with links that break."""
+
+from dataclasses import asdict
+
+import pytest
+
+from broker.cluster.records import Life, QueueRecord
+from broker.mirroring.copy import Copy
+from broker.mirroring.master import Master
+from broker.mirroring.mirror import Offer, Statement
+from broker.queues.settings import Settings
+from broker.vhosts.local import Local
+from broker.vhosts.mirrors import CATCH_UP_BYTES_MAX, Mirrors
+from broker.vhosts.publications import Publications
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.basic_methods import BasicConsume, BasicConsumeOk, ConfirmSelect, ConfirmSelectOk
+from broker.wire.content import body_of
+from broker.wire.methods import QueueDeclare, QueueDeclareOk
+from broker.wire.properties import Properties
+from tests.mirroring.lane import run_of
+from tests.vhosts.fakes import FakeSwitchboard, FakeTimers
+from tests.vhosts.halls import open_cluster
+
+TERM = 10
+AUTOMATIC = {"ha-mode": "all", "ha-sync-mode": "automatic"}
+PERSISTENT = Properties(delivery_mode=2)
+
+
+class House:
+    """The mirrors room of one node."""
+
+    def __init__(self, node="n1", begin=0):
+        self.switchboard = FakeSwitchboard(node, begin)
+        self.entering = []
+        self.set_aside = []
+        self.mirrors = Mirrors(
+            self.switchboard,
+            None,
+            lambda _, local, follower: self.entering.append(follower),
+            lambda queue_id, runs: self.set_aside.append(runs),
+        )
+
+    def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=()):
+        """Be the master of queue 1, with a mirror on n2."""
+        master = Master(Copy(1, True), TERM, Settings(), mirrored=True)
+        local = Local(master, Publications("n1/1"), self.switchboard, FakeTimers(), None, False, None, None)
+        for body in bodies:
+            local.publish(run_of(body), None)
+        lives = tuple(Life(node, 1) for node in in_sync)
+        record = QueueRecord(
+            1,
+            "/",
+            "q",
+            Life("n1", 1),
+            TERM,
+            mirrors=(Life("n2", 1),),
+            in_sync=lives,
+            durable=True,
+            definition=definition,
+        )
+        self.mirrors.lead(local, record)
+        self.end_turn()
+        return local
+
+    def end_turn(self):
+        self.switchboard.end_turn()
+        self.switchboard.journal.sync()
+        self.mirrors.flush()
+
+    def hear_statement(self, common=0, living=(), refused=0):
+        statement = Statement(1, TERM, refused, common, list(living))
+        self.switchboard.hear("n2", frames.STATEMENT, frames.encode_json(asdict(statement)))
+
+    def hear_acknowledged(self, received, synced):
+        self.switchboard.hear("n2", frames.ACKNOWLEDGED, frames.encode_pair(received, synced))
+
+    def offer(self, peer, term=TERM, next_position=1):
+        offer = Offer(1, term, [(term, 1)], next_position)
+        self.switchboard.hear(peer, frames.OFFER, frames.encode_json(asdict(offer)))
+
+    def record(self, peer, record, offset):
+        self.switchboard.hear(peer, frames.RECORD, records.encode(record), offset)
+
+
+def publish_record(first, *bodies, term=TERM):
+    run = run_of(*bodies)
+    run.first = first
+    return records.Publish(1, term, run)
+
+
+def sent_records(house):
+    return [records.decode(payload)[0] for payload in house.switchboard.take(frames.RECORD)]
+
+
+# ---------------------------------------------------------------------- the master's node
+
+
+def test_a_master_offers_itself_when_the_mirror_can_be_reached_and_again_after_each_break():
+    house = House()
+    house.switchboard.links.down.add("n2")
+    house.lead(bodies=["a"])
+    assert house.switchboard.take_json(frames.OFFER) == []
+    house.switchboard.links.down.clear()
+    house.mirrors.link_up("n2")
+    (offer,) = house.switchboard.take_json(frames.OFFER, "n2")
+    assert offer == {"queue_id": 1, "term": TERM, "terms": [[TERM, 1]], "next_position": 2}
+    house.mirrors.link_down("n2")
+    house.mirrors.link_up("n2")
+    assert len(house.switchboard.take_json(frames.OFFER, "n2")) == 1
+
+
+def test_a_mirror_is_filled_and_proposed_when_its_disk_has_all():
+    house = House()
+    local = house.lead(bodies=["a", "b"])
+    house.hear_statement()
+    runs = [record.run for record in sent_records(house) if isinstance(record, records.Publish)]
+    assert [body_of(content) for run in runs for content in run.contents] == [b"a", b"b"]
+    assert local.master.witnesses.followers["n2"].joined
+    behind = house.switchboard.links.offset("n2", "data")
+    house.hear_acknowledged(behind, behind - 1)
+    assert house.entering == []
+    house.hear_acknowledged(behind, behind)
+    assert [follower.node for follower in house.entering] == ["n2"]
+    house.mirrors.entered(1, "n2")
+    assert not house.entering[0].entering
+
+
+def test_without_automatic_sync_the_mirror_lacks_what_was_there_until_an_operator_or_the_consumers_see_to_it():
+    house = House()
+    local = house.lead(definition={"ha-mode": "all"}, bodies=["a"])
+    house.hear_statement()
+    follower = local.master.witnesses.followers["n2"]
+    assert follower.missing_count == 1
+    behind = house.switchboard.links.offset("n2", "data")
+    house.hear_acknowledged(behind, behind)
+    assert house.entering == []
+    assert house.mirrors.synchronise(1, start=True)
+    assert follower.missing_count == 0
+    assert not house.mirrors.synchronise(1, start=False), "nothing is left to stop"
+
+
+def test_a_mirror_that_follows_a_newer_term_counts_for_nothing():
+    house = House()
+    local = house.lead(bodies=["a"])
+    house.hear_statement(refused=TERM + 1)
+    assert local.master.witnesses.followers["n2"].refused
+    house.hear_acknowledged(1 << 40, 1 << 40)
+    assert house.entering == []
+
+
+def test_the_window_of_catch_up_counts_from_where_the_stream_begins():
+    house = House(begin=50_000_000)
+    house.mirrors.link_up("n2")
+    big = "x" * (CATCH_UP_BYTES_MAX // 8)
+    house.lead(bodies=[big] * 24)
+    house.hear_statement()
+    sent = sum(len(payload) for payload in house.switchboard.take(frames.RECORD))
+    assert CATCH_UP_BYTES_MAX <= sent < 2 * CATCH_UP_BYTES_MAX, "a window full, and not all of it"
+
+
+def test_catch_up_that_loses_its_link_begins_anew():
+    house = House()
+    local = house.lead(bodies=["a"])
+    house.switchboard.links.down.add("n2")
+    house.hear_statement()
+    follower = local.master.witnesses.followers["n2"]
+    assert (follower.joined, list(follower.unsynced)) == (False, [])
+    house.mirrors.link_down("n2")
+    house.switchboard.links.down.clear()
+    house.mirrors.link_up("n2")
+    house.hear_statement()
+    assert local.master.witnesses.followers["n2"].joined
+
+
+def test_a_late_statement_does_not_keep_a_mirror_from_stating_anew():
+    house = House()
+    local = house.lead(bodies=["a"])
+    house.switchboard.links.down.add("n2")
+    house.mirrors.link_down("n2")
+    house.hear_statement()  # it was on its way when the other direction broke
+    house.switchboard.links.down.clear()
+    house.mirrors.link_up("n2")
+    house.hear_statement()
+    assert local.master.witnesses.followers["n2"].joined
+
+
+def test_who_is_no_mirror_any_more_is_forgotten():
+    house = House()
+    local = house.lead()
+    house.mirrors.lead(local, QueueRecord(1, "/", "q", Life("n1", 1), TERM, in_sync=(Life("n1", 1),)))
+    assert local.master.witnesses.followers == {}
+    house.mirrors.unlead(1)
+    house.hear_statement()
+    assert sent_records(house) == []
+
+
+# ---------------------------------------------------------------------- the mirror's node
+
+
+def test_a_mirror_states_what_it_holds_when_that_is_on_disk_whoever_it_came_from():
+    house = House("n2")
+    house.mirrors.follow(Copy(1, True))
+    house.offer("n1")
+    house.end_turn()
+    assert len(house.switchboard.take_json(frames.STATEMENT, "n1")) == 1
+    house.record("n1", publish_record(1, "a"), 100)
+    house.switchboard.end_turn()  # received, not synced
+    house.offer("n3", term=TERM)  # the same history: nothing to be stored for it
+    house.switchboard.end_turn()
+    assert house.switchboard.take_json(frames.STATEMENT, "n3") == []
+    house.switchboard.journal.sync()
+    house.mirrors.flush()
+    (statement,) = house.switchboard.take_json(frames.STATEMENT, "n3")
+    assert statement["living"] == [[1, 1]]
+
+
+def test_received_and_synced_are_told_apart():
+    house = House("n2")
+    house.mirrors.follow(Copy(1, True))
+    house.offer("n1")
+    house.end_turn()
+    house.record("n1", publish_record(1, "a"), 100)
+    house.record("n1", publish_record(2, "b"), 200)
+    house.switchboard.end_turn()
+    assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ACKNOWLEDGED, "n1")] == [(200, 99)]
+    house.switchboard.journal.sync()
+    house.mirrors.flush()
+    assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ACKNOWLEDGED, "n1")] == [(200, 200)]
+    house.mirrors.flush()
+    assert house.switchboard.take(frames.ACKNOWLEDGED) == []
+
+
+def test_what_could_not_be_told_is_told_when_the_link_is_up():
+    house = House("n2")
+    house.mirrors.follow(Copy(1, True))
+    house.switchboard.links.down.add("n1")
+    house.offer("n1")
+    house.end_turn()
+    house.record("n1", publish_record(1, "a"), 100)
+    house.end_turn()
+    house.switchboard.links.down.clear()
+    house.mirrors.link_up("n1")
+    house.end_turn()
+    assert len(house.switchboard.take_json(frames.STATEMENT, "n1")) == 1
+    assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ACKNOWLEDGED, "n1")] == [(100, 100)]
+
+
+def test_the_numbers_of_a_stream_end_with_it():
+    house = House("n2")
+    house.mirrors.follow(Copy(1, True))
+    house.offer("n1")
+    house.end_turn()
+    house.record("n1", publish_record(1, "a"), 5000)
+    house.mirrors.link_closed("n1")  # a new life of n1 counts from the beginning
+    house.mirrors.flush()
+    assert house.switchboard.take(frames.ACKNOWLEDGED) == []
+    house.offer("n1", next_position=2)
+    house.record("n1", publish_record(2, "b"), 100)
+    house.switchboard.end_turn()
+    assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ACKNOWLEDGED)] == [(100, 99)]
+
+
+def test_records_of_another_term_are_refused_ahead_of_their_acknowledgement():
+    house = House("n2")
+    house.mirrors.follow(Copy(1, True))
+    house.offer("n1", term=TERM + 5)
+    house.end_turn()
+    house.switchboard.links.sent.clear()
+    house.record("n3", publish_record(1, "a"), 100)
+    house.switchboard.end_turn()
+    assert [kind for _, kind, _ in house.switchboard.links.sent] == [frames.STATEMENT, frames.ACKNOWLEDGED]
+    assert house.switchboard.take_json(frames.STATEMENT, "n3")[0]["refused"] == TERM + 5
+
+
+def test_an_offer_waits_for_the_commit_that_makes_this_node_a_mirror():
+    house = House("n2")
+    house.offer("n1")
+    house.end_turn()
+    assert house.switchboard.take_json(frames.STATEMENT) == []
+    house.mirrors.follow(Copy(1, True))
+    house.end_turn()
+    assert len(house.switchboard.take_json(frames.STATEMENT, "n1")) == 1
+    assert house.mirrors.statistics() == {1: 0}
+
+
+def test_what_a_new_master_does_not_have_is_set_aside():
+    house = House("n2")
+    house.mirrors.follow(Copy(1, True))
+    house.offer("n1")
+    house.record("n1", publish_record(1, "a", "b"), 100)
+    offer = Offer(1, TERM + 5, [(TERM, 1), (TERM + 5, 2)], 2)  # it has a, and not b
+    house.switchboard.hear("n3", frames.OFFER, frames.encode_json(asdict(offer)))
+    assert [[run.first for run in runs] for runs in house.set_aside] == [[2]]
+    assert len(house.mirrors.leave(1).line) == 1
+
+
+# ---------------------------------------------------------------------- between halls
+
+
+async def publisher(node, queue="q"):
+    client = await node.client()
+    await client.ask(1, QueueDeclare(queue=queue, durable=True), QueueDeclareOk)
+    await client.ask(1, ConfirmSelect(), ConfirmSelectOk)
+    return client
+
+
+async def publish(client, first, last):
+    for number in range(first, last + 1):
+        client.connection.publish(1, "", "q", b"%d" % number, PERSISTENT)
+    await client.confirmed(last)
+
+
+def bodies_of(node):
+    return [int(body_of(content)) for run in node.copy("q").line.runs() for content in run.contents]
+
+
+@pytest.mark.parametrize("node", ["n1", "n2", "n3"])
+async def test_a_confirmed_message_is_on_every_mirror(autojump_clock, node):
+    async with open_cluster(3) as cluster:
+        cluster.mirror()
+        await cluster.nodes["n1"].hall.declarations.declare_plain("/", "q")
+        client = await publisher(cluster.nodes[node])
+        await publish(client, 1, 100)
+        assert [bodies_of(cluster.nodes[mirror]) for mirror in ("n2", "n3")] == [list(range(1, 101))] * 2
+
+
+async def test_a_policy_that_comes_later_fills_the_mirrors(autojump_clock):
+    async with open_cluster(3) as cluster:
+        client = await publisher(cluster.nodes["n1"])
+        await publish(client, 1, 100)
+        cluster.mirror(**{"ha-sync-mode": "automatic"})
+        await cluster.until_in_sync("q", "n1", "n2", "n3")
+        assert bodies_of(cluster.nodes["n3"]) == list(range(1, 101))
+
+
+async def test_a_mirror_that_was_not_synchronised_is_when_the_old_messages_are_gone(autojump_clock):
+    async with open_cluster(2) as cluster:
+        client = await publisher(cluster.nodes["n1"])
+        await publish(client, 1, 10)
+        cluster.mirror()
+        await publish(client, 11, 20)
+        assert [life.node for life in cluster.queue("q").in_sync] == ["n1"]
+        await client.ask(1, BasicConsume(queue="q", no_ack=True), BasicConsumeOk)
+        await client.deliveries(20)
+        await cluster.until_in_sync("q", "n1", "n2")
+
+
+async def test_the_oldest_mirror_goes_on_where_a_killed_master_ended(autojump_clock):
+    async with open_cluster(3) as cluster:
+        cluster.mirror()
+        await cluster.nodes["n1"].hall.declarations.declare_plain("/", "q")
+        client = await publisher(cluster.nodes["n3"])
+        await publish(client, 1, 50)
+        for number in range(51, 101):
+            client.connection.publish(1, "", "q", b"%d" % number, PERSISTENT)
+        await client.flush()
+        cluster.kill("n1")
+        while (await client.listen())[1].last_tag < 100:
+            pass
+        assert cluster.queue("q").master.node == "n2"
+        await cluster.until_in_sync("q", "n2", "n3")
+        await client.ask(1, BasicConsume(queue="q", no_ack=True), BasicConsumeOk)
+        assert [int(body_of(content)) for _, content in await client.deliveries(100)] == list(range(1, 101))
+
+
+async def test_a_node_that_comes_back_is_filled_again(autojump_clock):
+    async with open_cluster(2) as cluster:
+        cluster.mirror(**{"ha-sync-mode": "automatic"})
+        client = await publisher(cluster.nodes["n1"])
+        await publish(client, 1, 10)
+        cluster.kill("n2")
+        await publish(client, 11, 20)
+        await cluster.start("n2", life=2)
+        await cluster.until_in_sync("q", "n1", "n2")
+        await publish(client, 21, 30)
+        assert bodies_of(cluster.nodes["n2"]) == list(range(1, 31))
+
+
+async def test_links_that_break_under_load_cost_nothing_but_time(autojump_clock):
+    async with open_cluster(2) as cluster:
+        cluster.mirror(**{"ha-sync-mode": "automatic"})
+        client = await publisher(cluster.nodes["n1"])
+        for turn in range(10):
+            for number in range(20 * turn + 1, 20 * turn + 21):
+                client.connection.publish(1, "", "q", b"%d" % number, PERSISTENT)
+            await client.flush()
+            cluster.nodes["n1" if turn % 2 else "n2"].links.disconnect("n2" if turn % 2 else "n1", "a test")
+        while (await client.listen())[1].last_tag < 200:
+            pass
+        assert bodies_of(cluster.nodes["n2"]) == list(range(1, 201))
