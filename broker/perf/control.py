@@ -147,15 +147,15 @@ class Control:
 
     async def events(self, after_ms: int) -> list[dict[str, Any]]:
         """The time line since then, of every node that answers, each event once."""
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[tuple[str, str], dict[str, Any]] = {}
         for name in self.names:
             try:
                 answer = await self._ask(self._links[name], {"do": "events", "after_ms": after_ms}, LOOK_TIMEOUT_S)
             except Helpless:
                 continue
             for event in answer.get("events", ()):
-                found.setdefault(event["id"], event)
-        return sorted(found.values(), key=lambda event: (event["stamp_ms"], event["id"]))
+                found.setdefault((str(event["id"]), event["text"]), event)
+        return sorted(found.values(), key=lambda event: (event["stamp_ms"], str(event["id"])))
 
     async def _must(self, address: str, request: dict[str, Any]) -> dict[str, Any]:
         answer = await self._ask(address, request, ACT_TIMEOUT_S)

@@ -53,8 +53,8 @@ class Answering:
         await trio.lowlevel.checkpoint()
         self.heard.append((name, request))
         if request["do"] == "events":
-            own = {"id": name, "stamp_ms": 2, "kind": "life"}
-            return {"events": [own, {"id": "5/1", "stamp_ms": 1, "kind": "promotion"}]}
+            own = {"id": name, "stamp_ms": 2, "kind": "life", "text": name}
+            return {"events": [own, {"id": "5/1", "stamp_ms": 1, "kind": "promotion", "text": "p"}]}
         if request.get("node") == "n9":
             return {"error": "there is no node n9"}
         return self.answers.get(name, {})
