@@ -32,6 +32,9 @@ def deliveries(
 
     Contents of another channel are put on this one, frames longer than `frame_max` (0 = no limit) are cut.
     """
+    if len(contents) == 1:
+        content = reframe(contents[0], frame_max) if len(contents[0]) > frame_max > 0 else contents[0]
+        return front + _TAG.pack(first_tag) + back + rechannel(content, channel)
     sizes = set(map(len, contents))
     if max(sizes) > frame_max > 0:
         contents = [reframe(content, frame_max) for content in contents]

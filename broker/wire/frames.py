@@ -166,7 +166,8 @@ class FrameReader:
         payload = method[11:-1]
         contents: list[bytes] = []
         traits: Traits | None = None
-        while data.startswith(method, at):
+        more_to_come = True
+        while more_to_come:
             body, behind = self._simple_content(data, at + skip, channel)
             if not behind:
                 break
@@ -181,11 +182,16 @@ class FrameReader:
                 events.append(Publish(channel, payload, traits, contents))
                 contents, traits = [], found
             contents.append(data[at + skip : behind])
-            stride = behind - at
-            more = repeats(data, at, min(body + 7, behind) - at, stride)
-            if more:
+            more_to_come = data.startswith(method, behind)
+            head = body + 7 if body < behind else behind
+            if more_to_come and data.startswith(data[at:head], behind):
+                stride = behind - at
+                more = repeats(data, at, head - at, stride)
                 contents += pick(data, behind, skip, stride - skip, more)
-            at = behind + more * stride
+                at = behind + more * stride
+                more_to_come = data.startswith(method, at)
+            else:
+                at = behind
         if traits is not None:
             events.append(Publish(channel, payload, traits, contents))
         return at

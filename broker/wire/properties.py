@@ -6,6 +6,7 @@ know what anybody does with them. A content is the header frame and the body fra
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from broker.wire.fields import Table, Timestamp, decode_table, encode_table
@@ -21,7 +22,7 @@ EXPIRATION_INVALID = -1
 _SIZE = struct.Struct(">I")
 _HEADERS, _DELIVERY_MODE, _PRIORITY, _EXPIRATION, _USER_ID = 0x2000, 0x1000, 0x0800, 0x0100, 0x0010
 _KNOWN = 0xFFFC
-_QUEUE_CARES = _HEADERS | _DELIVERY_MODE | _PRIORITY | _EXPIRATION | _USER_ID
+_PERSISTENT = 2
 _MEMO_MAX = 1024
 _MEMO_KEY_BYTES_MAX = 512
 
@@ -89,6 +90,7 @@ _FIELDS = (
     (0x0008, "app_id", "text"),
     (0x0004, "cluster_id", "text"),
 )
+_NAMES = {flag: name for flag, name, _ in _FIELDS}
 
 
 def property_bytes(content: bytes) -> bytes:
@@ -103,10 +105,11 @@ def headers_of(content: bytes) -> Table:
 
 
 _memo: dict[bytes, Traits] = {}
+_interned: dict[tuple[int, int, int | None, bool, str | None], Traits] = {}
 
 
 def traits_of(content: bytes) -> Traits:
-    """What a queue must know of a content's properties; the same object for the same property bytes, mostly.
+    """What a queue must know of a content's properties; equal traits are one object, mostly.
 
     Raises Malformed (502).
     """
@@ -126,15 +129,61 @@ def traits_of_properties(data: bytes) -> Traits:
 
 
 def _traits(data: bytes) -> Traits:
-    found = _decode(data, _QUEUE_CARES & ~_HEADERS)
-    expiration = found.get("expiration")
-    return Traits(
-        persistent=found.get("delivery_mode") == 2,
-        priority=found.get("priority", 0),
-        expiration_ms=None if expiration is None else _milliseconds(expiration),
-        has_headers=bool(data[0] & _HEADERS >> 8),
-        user_id=found.get("user_id"),
-    )
+    mode, priority, expiration, user_id = _cared_for(data)
+    expiration_ms = None if expiration is None else _milliseconds(expiration)
+    key = mode, priority, expiration_ms, bool(data[0] & _HEADERS >> 8), user_id
+    traits = _interned.get(key)
+    if traits is None:
+        if len(_interned) >= _MEMO_MAX:
+            _interned.clear()
+        traits = _interned[key] = Traits(
+            persistent=mode == _PERSISTENT,
+            priority=priority,
+            expiration_ms=expiration_ms,
+            has_headers=key[3],
+            user_id=user_id,
+        )
+    return traits
+
+
+def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None]:
+    """Delivery mode, priority, expiration and user of undecoded properties, in one walk over their lengths."""
+    mode = priority = 0
+    expiration = user_id = None
+    try:
+        flags = data[0] << 8 | data[1]
+        offset = 2
+        for flag, kind in _plan(flags):
+            if kind == "text":
+                start = offset + 1
+                offset = start + data[offset]
+                if flag == _EXPIRATION:
+                    expiration = data[start:offset].decode("utf-8", "surrogateescape")
+                elif flag == _USER_ID:
+                    user_id = data[start:offset].decode("utf-8", "surrogateescape")
+            elif kind == "octet":
+                if flag == _PRIORITY:
+                    priority = data[offset]
+                else:
+                    mode = data[offset]
+                offset += 1
+            elif kind == "time":
+                offset += 8
+            else:
+                offset += 4 + int.from_bytes(data[offset : offset + 4], "big")
+    except IndexError as error:
+        raise Malformed(502, "properties end too early") from error
+    if offset != len(data):
+        raise Malformed(502, "properties do not end where the content header does")
+    return mode, priority, expiration, user_id
+
+
+@lru_cache(maxsize=256)
+def _plan(flags: int) -> tuple[tuple[int, str], ...]:
+    """Flag and kind of the fields that are there. Raises Malformed (502) for flags that mean nothing."""
+    if flags & ~_KNOWN:
+        raise Malformed(502, f"unknown property flags {flags:#06x}")
+    return tuple((flag, kind) for flag, _, kind in _FIELDS if flags & flag)
 
 
 def _milliseconds(expiration: str) -> int:
@@ -148,15 +197,11 @@ def _decode(data: bytes, wanted: int) -> dict[str, Any]:
     """The wanted fields of the properties by name; all others are stepped over, but must be there."""
     found: dict[str, Any] = {}
     try:
-        flags = data[0] << 8 | data[1]
-        if flags & ~_KNOWN:
-            raise Malformed(502, f"unknown property flags {flags:#06x}")
         offset = 2
-        for flag, name, kind in _FIELDS:
-            if flags & flag:
-                value, offset = _field(data, offset, kind, flag & wanted)
-                if flag & wanted:
-                    found[name] = value
+        for flag, kind in _plan(data[0] << 8 | data[1]):
+            value, offset = _field(data, offset, kind, flag & wanted)
+            if flag & wanted:
+                found[_NAMES[flag]] = value
     except (struct.error, IndexError) as error:
         raise Malformed(502, "properties end too early") from error
     if offset != len(data):
