@@ -12,7 +12,9 @@ from broker.cluster import schema
 from broker.cluster.arguments import to_json
 from broker.cluster.records import Life
 from broker.cluster.refusal import Refused
+from broker.routing.exchange import BindingInvalid
 from broker.routing.graph import KINDS
+from broker.routing.headers import validate
 from broker.vhosts.arguments import check_exchange_arguments, check_queue_arguments
 
 if TYPE_CHECKING:
@@ -104,12 +106,14 @@ class Declarations:
     async def bind_exchange(
         self, client: "Client", destination: str, source: str, key: str, arguments: dict[str, Any], *, bind: bool
     ) -> None:
-        """exchange.bind and exchange.unbind."""
+        """exchange.bind and exchange.unbind; what is not there is unbound already (RabbitMQ)."""
         access = client.access(client.vhost)
         access.check("write", "exchange", destination)
         access.check("read", "exchange", source)
         _check_default(destination)
         _check_default(source)
+        if bind:
+            self._check_source(client.vhost, source, arguments)
         await self._change_binding(client, source, "exchange", destination, key, arguments, bind=bind)
 
     async def _change_binding(
@@ -123,8 +127,6 @@ class Declarations:
         *,
         bind: bool,
     ) -> None:
-        if schema.exchange(self._tree.tree, client.vhost, source) is None:
-            raise ChannelException(404, f"no exchange '{source}' in vhost '{client.vhost}'")
         await self._propose(
             do="bind" if bind else "unbind",
             vhost=client.vhost,
@@ -134,6 +136,16 @@ class Declarations:
             key=key,
             arguments=to_json(arguments),
         )
+
+    def _check_source(self, vhost: str, name: str, arguments: dict[str, Any]) -> None:
+        record = schema.exchange(self._tree.tree, vhost, name)
+        if record is None:
+            raise ChannelException(404, f"no exchange '{name}' in vhost '{vhost}'")
+        if record.kind == "headers":
+            try:
+                validate(arguments)
+            except BindingInvalid as invalid:
+                raise ChannelException(406, str(invalid)) from None
 
     # ------------------------------------------------------------------ queues
 
@@ -216,13 +228,16 @@ class Declarations:
     async def bind_queue(
         self, client: "Client", queue: str, source: str, key: str, arguments: dict[str, Any], *, bind: bool
     ) -> None:
-        """queue.bind and queue.unbind."""
+        """queue.bind and queue.unbind; what is not there is unbound already (RabbitMQ)."""
         access = client.access(client.vhost)
         access.check("write", "queue", queue)
         access.check("read", "exchange", source)
         _check_default(source)
-        handle = self._catalogue.vhosts[client.vhost].handle(queue)
-        client.check_exclusive(handle)
+        if bind:
+            self._check_source(client.vhost, source, arguments)
+        vhost = self._catalogue.vhosts[client.vhost]
+        if bind or queue in vhost.handles:
+            client.check_exclusive(vhost.handle(queue))
         await self._change_binding(client, source, "queue", queue, key, arguments, bind=bind)
 
     async def purge_queue(self, client: "Client", name: str) -> int:
