@@ -66,6 +66,8 @@ class Master:
             copy.terms.begin(term, copy.next_position)
             copy.promised = term
             self._put(records.Term(copy.queue_id, term, copy.next_position), copy.durable)
+        else:
+            self.note = self.confirmed_note = 1  # the term's own record, which nobody needs
 
     def _close(self) -> None:
         self.queue.open_upto = 0
@@ -197,9 +199,10 @@ class Master:
         freed: list[Range] = []
         opened = False
         for done in self.witnesses.safe(journal_synced):
+            self.confirmed_note = done.note
             if done.effect is None:
-                self.confirmed_note = done.note
-            elif isinstance(done.effect, Opened):
+                continue
+            if isinstance(done.effect, Opened):
                 level, upto = done.effect
                 self._opening.discard(level)
                 self.queue.open_level(level, max(upto, self.copy.marks.get(level, 0)))

@@ -10,7 +10,7 @@ from broker.vhosts.local import Local
 from broker.vhosts.publications import Publications
 from broker.wire import queue_frames as frames
 from broker.wire import records
-from broker.wire.message import Run
+from broker.wire.message import Run, Traits
 from tests.mirroring.lane import Taker, run_of
 from tests.vhosts.fakes import FakePending, FakeSwitchboard, FakeTimers
 
@@ -92,6 +92,31 @@ def test_the_only_copy_confirms_under_a_lease_alone(switchboard):
     assert (pending.answers, local.waits) == (0, True)
     switchboard.lease = True
     local.advance()
+    assert pending.answers == 1
+
+
+def test_a_transient_message_is_confirmed_with_whatever_stands_before_it_in_the_log(switchboard):
+    local, taker, pending = local_of(switchboard), Taker(), FakePending()
+    local.consume(taker)
+    local.publish(run_of("a", traits=Traits()), pending)  # only its announcement is written
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    assert pending.answers == 1
+    local.settle(taker, frames.ACKNOWLEDGE, 1, 1)
+    again = FakePending()
+    local.publish(run_of("b", traits=Traits()), again)
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    assert again.answers == 1
+
+
+def test_a_queue_whose_policy_asks_for_mirrors_that_are_not_there_confirms_all_the_same(switchboard):
+    local, pending = local_of(switchboard, durable=False), FakePending()
+    local.master.mirror()
+    local.publish(run_of("a"), pending)
+    switchboard.end_turn()
     assert pending.answers == 1
 
 
