@@ -13,6 +13,8 @@ from broker.mirroring.ranges import count, merge, subtract, upto
 from broker.wire import records
 
 CHUNK_BYTES = 256 * 1024
+BATCH_MESSAGES = 4096
+"""Messages in a chunk unless the policy says it (ha-sync-batch-size)."""
 REST_BYTES_MAX = 1024 * 1024
 """A mirror joins the live stream when it lacks at most so much."""
 
@@ -56,19 +58,21 @@ def stop(follower: Follower) -> None:
     follower.missing = []
 
 
-def take_chunk(master: Master, follower: Follower) -> list[bytes]:
-    """The next records of catch-up, about CHUNK_BYTES; empty if there is nothing left to send."""
+def take_chunk(master: Master, follower: Follower, batch_messages: int = BATCH_MESSAGES) -> list[bytes]:
+    """The next records of catch-up, about CHUNK_BYTES or `batch_messages`; empty if there is nothing left to send."""
     chunk: list[bytes] = []
     size = 0
-    while follower.missing and size < CHUNK_BYTES:
-        first, last = follower.missing[0]
+    while follower.missing and size < CHUNK_BYTES and batch_messages > 0:
+        first, end = follower.missing[0]
+        last = min(end, first + batch_messages - 1)
+        batch_messages -= last - first + 1
         runs = master.queue.between(first, last, CHUNK_BYTES - size)
         for run in runs:
             raw = records.encode_publish(master.copy.queue_id, master.term, run)
             chunk.append(raw)
             size += len(raw)
         sent_upto = runs[-1].last if runs and size >= CHUNK_BYTES else last
-        follower.missing = follower.missing[1:] if sent_upto >= last else [(sent_upto + 1, last), *follower.missing[1:]]
+        follower.missing = follower.missing[1:] if sent_upto >= end else [(sent_upto + 1, end), *follower.missing[1:]]
     return chunk
 
 

@@ -142,6 +142,7 @@ class Life:
             founding=founding_of(node.cluster),
         )
         tree = SharedTree(driver)
+        hall = self._make_hall(folder, journal, links, tree, recovery)
         commands = Commands(node.report, node.timeline, links)
         node.report.join(links, tree)
         node.timeline.follow(tree.tree)
@@ -157,16 +158,6 @@ class Life:
                     tree.on_life_ended(lambda: self._finish(f"life {folder.life} was ended by the cluster"))
                     await tree.propose(await self._registration(tree, folder, recovery))
                     nursery.start_soon(self._watch_quorum, tree)
-                    switchboard = Switchboard(
-                        node=node.name,
-                        life=folder.life,
-                        journal=journal,
-                        links=links,
-                        clock=world.clock,
-                        lease_valid=tree.lease_valid,
-                    )
-                    properties = server_properties(node.cluster.name)
-                    hall = Hall(switchboard, tree, world.chance, copies_of(recovery.queues), properties)
                     await nursery.start(hall.run)
                     await self._open_doors(hall, nursery)
                     commands.hall = hall
@@ -174,6 +165,26 @@ class Life:
             zab_log.close()
             listener.close_now()
         return self._end
+
+    def _make_hall(self, folder: Folder, journal: Journal, links: Links, tree: SharedTree, recovery: Recovery) -> Hall:
+        """Made before the links are up: other nodes may have something for it as soon as they are."""
+        node, world = self._node, self._node.world
+        switchboard = Switchboard(
+            node=node.name,
+            life=folder.life,
+            journal=journal,
+            links=links,
+            clock=world.clock,
+            lease_valid=tree.lease_valid,
+        )
+        return Hall(
+            switchboard,
+            tree,
+            world.chance,
+            copies_of(recovery.queues),
+            server_properties(node.cluster.name),
+            locator=node.config.settings.queue_master_locator,
+        )
 
     def _make_links(self, folder: Folder) -> Links:
         node = self._node
@@ -221,7 +232,8 @@ class Life:
         gate = Gate()
         upkeep = Upkeep(hall, settings.net_ticktime, gate.close, gate.open)
         nursery.start_soon(upkeep.run)
-        door = Door(hall, gate, node.world.clock, node.world.chance, limits)
+        handshake_s = settings.handshake_timeout / 1000
+        door = Door(hall, gate, node.world.clock, node.world.chance, limits, handshake_timeout_s=handshake_s)
         amqp = AmqpListener(door, node.world.network, node.report.amqp)
         await amqp.open()
         self._doors.append(amqp)

@@ -83,8 +83,9 @@ class Report:
         if not missing:
             return f"node {self._node.name} is starting"
         return (
-            f"node {self._node.name} waits for {', '.join(missing)}: {there - len(missing)} of {there} nodes are "
-            f"there and partition_handling: {self._cluster.partition_handling} needs {self._cluster.quorum}"
+            f"node {self._node.name} waits for {' or '.join(missing)}: {there - len(missing)} of {there} nodes are "
+            f"there, {self._cluster.quorum} are needed by partition_handling: {self._cluster.partition_handling} "
+            f"(`warren start {missing[0]}` would help; no other setting serves without a majority)"
         )
 
     def status(self, *, queues: bool) -> dict[str, Any]:

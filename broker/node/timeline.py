@@ -79,6 +79,8 @@ class Timeline:
         facts: dict[str, Any] = json.loads(change.new)
         self._told = self._told + 1 if zxid == self._zxid else 1
         self._zxid = zxid
+        if "id" in facts:
+            facts["queue_id"] = facts.pop("id")  # an event has an id of its own
         if "cause" in facts:
             facts["cause"] = CAUSES.get(facts["cause"], facts["cause"])
         if facts["kind"] == "promotion":
@@ -98,7 +100,10 @@ def _text(facts: dict[str, Any]) -> str:
     match facts["kind"]:
         case "promotion":
             missing = f", {facts['missing']} messages missing" if facts["missing"] else ""
-            return f"queue {queue}: {facts['to']} promoted in place of {facts['from']} ({facts['cause']}){missing}"
+            where = f"{facts['to']} promoted in place of {facts['from']}"
+            return f"queue {queue}: {where} after {facts['ms']} ms ({facts['cause']}){missing}"
+        case "waiting":
+            return f"queue {queue}: without a master, {facts.get('reason', '')}"
         case "life":
             why = f" ({facts['why']})" if facts.get("why") else ""
             return f"node {facts['node']}: life {facts['life']} {facts['change']}{why}"

@@ -16,16 +16,29 @@ from broker.world.clock import Clock
 if TYPE_CHECKING:
     from broker.server.session import Session
 
+HANDSHAKE_TIMEOUT_S = 10.0
+"""How long a client may take to open its connection (RabbitMQ's handshake_timeout)."""
+
 
 class Door:
     """One per node; several listeners may lead to it."""
 
-    def __init__(self, hall: Hall, gate: Gate, clock: Clock, chance: Random, limits: Limits) -> None:
+    def __init__(
+        self,
+        hall: Hall,
+        gate: Gate,
+        clock: Clock,
+        chance: Random,
+        limits: Limits,
+        *,
+        handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> None:
         self.hall = hall
         self.gate = gate
         self.clock = clock
         self.chance = chance
         self.limits = limits
+        self.handshake_timeout_s = handshake_timeout_s
         self.turn = Turn(hall.switchboard.end_turn)
         self.sessions: set[Session] = set()
         self._serial = 0

@@ -11,7 +11,7 @@ import trio
 
 from broker.server.door import Door
 from broker.server.heartbeats import keep_beating
-from broker.server.session import HANDSHAKE_TIMEOUT_S, Session
+from broker.server.session import Session
 from broker.world.network import Listener, Network, Stream, secure
 
 log = logging.getLogger("warren.amqp")
@@ -73,7 +73,7 @@ class AmqpListener:
 
     async def _secured(self, stream: Stream, tls: ssl.SSLContext) -> Stream | None:
         try:
-            with trio.fail_after(HANDSHAKE_TIMEOUT_S):
+            with trio.fail_after(self._door.handshake_timeout_s):
                 return await secure(stream, tls)
         except (trio.TooSlowError, trio.BrokenResourceError) as failure:
             log.warning("event=tls_refused peer=%s why=%r", stream.peer_address, failure.__cause__ or failure)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("warren.amqp")
 
 RECEIVE_BYTES = 65536
-HANDSHAKE_TIMEOUT_S = 10.0
 FAREWELL_TIMEOUT_S = 10.0
 """How long a client may take to answer connection.close, and to read the last bytes."""
 REFUSED_LINGER_S = 3.0
@@ -56,7 +55,7 @@ class Session:
         self._door = door
         self._stream = stream
         self._verbs: Verbs | None = None
-        self._scope = trio.CancelScope(deadline=trio.current_time() + HANDSHAKE_TIMEOUT_S)
+        self._scope = trio.CancelScope(deadline=trio.current_time() + door.handshake_timeout_s)
         self._reading = False
         self._ended = False
         self._has_published = False

@@ -46,11 +46,12 @@ class DeclaredQueue(NamedTuple):
 class Declarations:
     """The slow verbs of all vhosts of this node."""
 
-    def __init__(self, catalogue: "Catalogue", tree: "SharedTree", life: Life, chance: "Random") -> None:
+    def __init__(self, catalogue: "Catalogue", tree: "SharedTree", life: Life, chance: "Random", locator: str) -> None:
         self._catalogue = catalogue
         self._tree = tree
         self._life = life
         self._chance = chance
+        self._locator = locator
 
     async def _propose(self, **request: Any) -> dict[str, Any]:
         try:
@@ -183,6 +184,7 @@ class Declarations:
             node=self._life.node,
             life=self._life.number,
             connection=client.owner.connection,
+            locator=self._locator,
         )
         handle = vhost.handle(name)
         if exclusive:
@@ -193,6 +195,7 @@ class Declarations:
         """A durable queue without arguments, for a command; one that is there stays as it is."""
         if name not in self._catalogue.vhosts[vhost].handles:
             facts = {"durable": True, "node": self._life.node, "life": self._life.number, "connection": ""}
+            facts["locator"] = self._locator
             await self._propose(do="declare_queue", vhost=vhost, name=name, **facts)
 
     async def _declared(self, handle: "Handle") -> DeclaredQueue:

@@ -58,7 +58,10 @@ class Hall:
         chance: "Random",
         copies: dict[int, Copy],
         server_properties: dict[str, Any],
+        *,
+        locator: str = "client-local",
     ) -> None:
+        """`locator`: where the master of a new queue goes when neither argument nor policy say it."""
         self.server_properties = server_properties
         self.switchboard = switchboard
         self.tree = tree
@@ -69,7 +72,7 @@ class Hall:
         self.catalogue = Catalogue(
             switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused
         )
-        self.declarations = Declarations(self.catalogue, tree, self.life, chance)
+        self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator)
         self._nursery: trio.Nursery | None = None
         self._accesses: dict[tuple[str, str], Access] = {}
         self._wire_up()

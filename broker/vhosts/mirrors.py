@@ -178,9 +178,11 @@ class Mirrors:
             return
         master = local.master
         joins = catch_up.may_join(master, follower)
+        definition = self._records[local.queue_id].definition or {}
+        batch_messages = definition.get("ha-sync-batch-size", catch_up.BATCH_MESSAGES)
         received = self._acknowledged.get(follower.node, (0, 0))[0]
         while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):
-            if not self._send(follower, catch_up.take_chunk(master, follower)):
+            if not self._send(follower, catch_up.take_chunk(master, follower, batch_messages)):
                 return
         if follower.missing:
             return

@@ -3,8 +3,9 @@ import trio
 import trio.testing
 
 from broker.amqp.client import CAPABILITIES
+from broker.server.door import HANDSHAKE_TIMEOUT_S
 from broker.server.heartbeats import keep_beating
-from broker.server.session import FAREWELL_TIMEOUT_S, HANDSHAKE_TIMEOUT_S, REFUSED_LINGER_S
+from broker.server.session import FAREWELL_TIMEOUT_S, REFUSED_LINGER_S
 from broker.wire import methods
 from broker.wire.basic_methods import (
     BasicAck,

@@ -110,7 +110,7 @@ def register_life(draft: Draft) -> Answer:
         distrusted=life.node,
         damaged=frozenset(draft.ask("damaged", list, [])),
     )
-    settle_all(draft, [schema.copies_key(life.node), schema.wants_key(life.node), schema.WANTS_ANY], situation)
+    settle_all(draft, _keys_of(life.node), situation)
     return {"life": life.number, "began": True}
 
 
@@ -129,16 +129,20 @@ def end_life(draft: Draft) -> Answer:
 
 
 def reconcile(draft: Draft) -> Answer:
-    """Look again at what may have been left undecided: the queues that wait, and, with `node`, those with copies there
-    (the leader asks so when it first has a link to a running life); with `all` every queue."""
+    """Look again at what may have been left undecided: the queues that wait, and, with `node`, those that have copies
+    there or could use it (the leader asks so whenever a running life comes into sight); with `all` every queue."""
     situation = Situation(draft.lives(), draft.zxid, draft.chance, "contact")
     keys = [schema.WAITING_QUEUES]
     if draft.ask("all", bool, False):
         keys += [schema.copies_key(node) for node in schema.members(draft.overlay)]
     elif node := draft.ask("node", str, ""):
-        keys.append(schema.copies_key(node))
+        keys += _keys_of(node)
     settle_all(draft, keys, situation)
     return {}
+
+
+def _keys_of(node: str) -> list[str]:
+    return [schema.copies_key(node), schema.wants_key(node), schema.WANTS_ANY]
 
 
 def _member(draft: Draft) -> MemberRecord:
