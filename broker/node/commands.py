@@ -31,7 +31,7 @@ class Unknown(Exception):
 class Commands:
     """The admin road of one node; before the node has entered the cluster only local questions are answered."""
 
-    def __init__(self, report: "Report", timeline: "Timeline", links: "Links") -> None:
+    def __init__(self, report: "Report", timeline: "Timeline", links: "Links | None") -> None:
         self.hall: Hall | None = None
         self._report = report
         self._timeline = timeline
@@ -79,6 +79,8 @@ class Commands:
         return self._report.status(queues=request.get("queues", True))
 
     def _block(self, request: Answer) -> Answer:
+        if self._links is None:
+            return {"error": self._report.why_not_serving()}
         for peer, direction in request["peers"].items():
             for one in ("in", "out") if direction == "both" else (direction,):
                 self._links.block(peer, "in" if one == "in" else "out")
@@ -86,6 +88,8 @@ class Commands:
         return {}
 
     def _unblock(self, request: Answer) -> Answer:
+        if self._links is None:
+            return {"error": self._report.why_not_serving()}
         for peer, directions in self._links.blocked().items():
             for direction in directions:
                 self._links.unblock(peer, direction)

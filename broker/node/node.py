@@ -37,11 +37,12 @@ from broker.node.report import Report
 from broker.node.timeline import Timeline
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import Links
+from broker.peers.reception import Reception
 from broker.server.door import Door
 from broker.server.gate import Gate
 from broker.server.listener import AmqpListener
 from broker.storage.identity import Folder
-from broker.storage.journal import Journal
+from broker.storage.journal import Journal, JournalFailed
 from broker.storage.recover import Recovery
 from broker.storage.zab_log import ZabLog
 from broker.vhosts.hall import Hall
@@ -57,6 +58,8 @@ log = logging.getLogger("warren.node")
 STOP_GRACE_S = 3.0
 """How long clients get for their farewell."""
 BETWEEN_LIVES_S = 0.2
+LOOKS_DEAD_S = 1.0
+"""So long a failed node's address refuses: peers take that for the proof of its death that it is."""
 QUORUM_SHARE_OF_TICKTIME = 0.6
 """A node without a majority pauses after this share of net_ticktime, as its lease does."""
 
@@ -98,15 +101,35 @@ class Node:
         self.stopping.set()
 
     async def run(self) -> None:
-        """One life after the other, until the node is told to stop. Raises JournalFailed (S8)."""
+        """One life after the other, until the node is told to stop."""
         await self.timeline.load()
         while True:
             life = Life(self)
-            if await life.run() is End.STOPPED:
+            try:
+                if await life.run() is End.STOPPED:
+                    return
+            except* JournalFailed as failed:
+                self.report.fail(str(_first_of(failed)))
+            if self.report.failure:
+                await self._say_why()
                 return
             self.report.forget_life()
             with trio.move_on_after(BETWEEN_LIVES_S):
                 await self.stopping.wait()
+
+    async def _say_why(self) -> None:
+        """A node that cannot write any more is as good as killed; it stays only to say so (DESIGN S8)."""
+        log.critical("event=failed node=%s why=%r", self.name, self.report.failure)
+        with trio.move_on_after(LOOKS_DEAD_S):
+            await self.stopping.wait()
+        commands = Commands(self.report, self.timeline, None)
+        credentials = Credentials(Identity(self.name, 0, ""), cluster=self.cluster.name, cookie=self.cluster.cookie)
+        reception = Reception(credentials, {}, {}, tls=None, admin=commands.answer)
+        listener = await self.world.network.listen(self.report.link)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reception.run, listener)
+            await self.stopping.wait()
+            nursery.cancel_scope.cancel()
 
 
 class Life:
@@ -280,3 +303,8 @@ class Life:
         with trio.move_on_after(STOP_GRACE_S):
             await journal.wait_synced(journal.appended)
         self._scope.cancel()
+
+
+def _first_of(group: BaseExceptionGroup[JournalFailed]) -> JournalFailed:
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -26,6 +26,8 @@ class Report:
         self._clock = clock
         self._started_ms = clock.stamp_ms()
         self.life = 0
+        self.failure = ""
+        """Why this node cannot go on, if it cannot."""
         self.amqp = str(node.amqp)
         self.http = str(node.http)
         self.link = str(node.link)
@@ -55,6 +57,11 @@ class Report:
         """Clients are not served any more."""
         self.hall = None
 
+    def fail(self, why: str) -> None:
+        """The disk does not take what has to be kept: this node does not go on."""
+        self.failure = f"{why}: mend the disk, then `warren restart {self._node.name}`"
+        self.forget_life()
+
     def forget_life(self) -> None:
         """The life is over."""
         self.hall = None
@@ -65,7 +72,9 @@ class Report:
 
     @property
     def state(self) -> str:
-        """`running` when clients are served, `paused` without a majority, else `starting`."""
+        """`running` when clients are served, `paused` without a majority or a working disk, else `starting`."""
+        if self.failure:
+            return "paused"
         if self.hall is not None:
             return "running"
         return "paused" if self.tree is not None and not self.tree.has_quorum else "starting"
@@ -79,6 +88,8 @@ class Report:
 
     def why_not_serving(self) -> str:
         """One line: how many nodes are missing, and what would let it go on."""
+        if self.failure:
+            return self.failure
         missing, there = self.waiting_for(), len(self._cluster.nodes)
         if not missing:
             return f"node {self._node.name} is starting"
