@@ -8,7 +8,6 @@ import json
 import secrets
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -96,15 +95,22 @@ def command(
 
 
 def _drill(cluster: Cluster, orders: Orders, say: Callable[[str], None]) -> dict[str, Any]:
-    with ExitStack() as stack:
-        control = _running(cluster)
-        if control is None:
-            say("no cluster runs here: starting one for this drill")
-            cluster = stack.enter_context(own_cluster(cluster))
-            control = Control(cluster)
-        say(f"seed {orders.seed}")
-        orders.net_ticktime_s = max(node.settings.net_ticktime for node in cluster.nodes)
-        return trio.run(Drill(control, targets(cluster), orders, say).run)
+    control = _running(cluster)
+    if control is not None:
+        return _drill_this(cluster, control, orders, say)
+    say("no cluster runs here: starting one for this drill")
+    with own_cluster(cluster) as own:
+        report = _drill_this(own.cluster, Control(own.cluster), orders, say)
+        if report["lost"] or report["failure"]:
+            own.keep = True
+            say(f"what its nodes kept and wrote is in {own.folder}")
+    return report
+
+
+def _drill_this(cluster: Cluster, control: Control, orders: Orders, say: Callable[[str], None]) -> dict[str, Any]:
+    say(f"seed {orders.seed}")
+    orders.net_ticktime_s = max(node.settings.net_ticktime for node in cluster.nodes)
+    return trio.run(Drill(control, targets(cluster), orders, say).run)
 
 
 def _running(cluster: Cluster) -> Control | None:

@@ -19,7 +19,17 @@ SAMPLES_MAX = 20
 class Stream:
     """What one publishing channel sent and was answered; number n stands at index n - 1."""
 
-    __slots__ = ("awaited", "confirmed_at", "delivered", "identity", "node", "published_at", "queue", "refused")
+    __slots__ = (
+        "awaited",
+        "confirmed_at",
+        "delivered",
+        "identity",
+        "node",
+        "published_at",
+        "queue",
+        "refused",
+        "unflagged",
+    )
 
     def __init__(self, identity: int, queue: str, node: str) -> None:
         self.identity = identity
@@ -29,6 +39,7 @@ class Stream:
         self.confirmed_at: list[float] = []
         self.refused: set[int] = set()
         self.delivered: set[int] = set()
+        self.unflagged: set[int] = set()
         # Confirmed, not delivered yet: what the end of a drill waits for. The verdict compares the sets themselves.
         self.awaited: set[int] = set()
 
@@ -81,16 +92,21 @@ class Judge:
     def deliver(self, subscription: int, identity: int, number: int, *, redelivered: bool) -> None:
         """A consumer got a message. `subscription` is one basic.consume on one connection.
 
-        A message that comes again without the redelivered flag is duplicated; with it, it is what at-least-once
-        promises. Within a subscription the messages of a stream ascend, but for those that returned to the queue.
+        A message that comes twice without the redelivered flag is duplicated; with it, it is what at-least-once
+        promises, also when a node that was frozen hands out late what meanwhile came from another one. Within a
+        subscription the messages of a stream ascend, but for those that returned to the queue.
         """
         stream = self.streams[identity] if identity < len(self.streams) else None
         if stream is None or not 1 <= number <= len(stream.published_at):
             self.unknown += 1
             return
-        if number in stream.delivered:
-            (self._redelivered if redelivered else self._duplicated).add((identity, number))
+        if number in stream.unflagged and not redelivered:
+            self._duplicated.add((identity, number))
+        elif number in stream.delivered:
+            self._redelivered.add((identity, number))
         stream.delivered.add(number)
+        if not redelivered:
+            stream.unflagged.add(number)
         stream.awaited.discard(number)
         if not redelivered:
             highest = self._highest.get((subscription, identity), 0)

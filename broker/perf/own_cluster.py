@@ -1,15 +1,16 @@
-"""A cluster for one drill: like the one in the file, but in a temporary folder, on free ports, and gone afterwards.
+"""A cluster for one drill: like the one in the file, but in a temporary folder and on free ports, and gone afterwards.
 
 Decides where it lives. It must not know how nodes are started: that is `warren up`, called as a user would call it.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from broker.node.configuration import Address, Cluster, load
@@ -22,23 +23,38 @@ class NotStarted(Exception):
     """`warren up` failed; the text is what it said."""
 
 
+@dataclass
+class OwnCluster:
+    """`cluster` as it runs; `folder` with its data and logs is deleted at the end unless `keep` is set."""
+
+    cluster: Cluster
+    folder: Path
+    keep: bool = False
+
+
 @contextmanager
-def own_cluster(pattern: Cluster) -> Iterator[Cluster]:
-    """Start a cluster with the nodes, users, policies and settings of `pattern`; at the end stop it and drop its data.
+def own_cluster(pattern: Cluster) -> Iterator[OwnCluster]:
+    """Start a cluster with the nodes, users, policies and settings of `pattern`; in the end stop it.
 
     Raises NotStarted.
     """
-    with tempfile.TemporaryDirectory(prefix="warren-drill-") as folder:
+    folder = Path(tempfile.mkdtemp(prefix="warren-drill-"))
+    own = OwnCluster(pattern, folder)
+    try:
         nodes = tuple(replace(node, amqp=ANY_PORT, http=ANY_PORT, link=ANY_PORT) for node in pattern.nodes)
-        wanted = replace(pattern, nodes=nodes, data=Path(folder) / "data", file=None)
-        file = Path(folder) / "cluster.json"
+        wanted = replace(pattern, nodes=nodes, data=folder / "data", file=None)
+        file = folder / "cluster.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(wanted.as_json()), encoding="utf-8")
         _warren("up", str(file), "--detach")
         try:
-            yield load(file)
+            own.cluster = load(file)
+            yield own
         finally:
             _warren("down", "--config", str(file))
+    finally:
+        if not own.keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _warren(*arguments: str) -> None:

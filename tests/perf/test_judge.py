@@ -52,6 +52,11 @@ def test_a_repetition_with_the_flag_is_redelivery_and_no_disorder() -> None:
     assert (verdict["duplicated"], verdict["redelivered"], verdict["reordered"]) == (0, 2, 0)
 
 
+def test_the_original_of_a_redelivery_may_come_late() -> None:
+    verdict = judged([1], [(1, True), (1, False)])
+    assert (verdict["duplicated"], verdict["redelivered"]) == (0, 1)
+
+
 def test_descending_numbers_in_one_subscription_are_disorder() -> None:
     assert judged([1, 2, 3], plainly(1, 3, 2))["reordered"] == 1
 
