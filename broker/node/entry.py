@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import trio
 
+from broker.management.door import HttpDoor
 from broker.node.configuration import Cluster
 from broker.node.node import Node, Surroundings
 from broker.world.chance import make_chance
@@ -39,7 +40,7 @@ def run_node(cluster: Cluster, name: str, cut: Mapping[str, str]) -> int:
     try:
         if isinstance(disk, RealDisk):
             disk.claim()
-        node = Node(cluster, name, Surroundings(TcpNetwork(), disk, RealClock(), make_chance()), cut)
+        node = Node(cluster, name, Surroundings(TcpNetwork(), disk, RealClock(), make_chance(), HttpDoor), cut)
         trio.run(_main, node)
     except FolderInUse as reason:
         log.error("event=folder_in_use %s", reason)

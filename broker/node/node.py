@@ -7,7 +7,8 @@
     ├─ timeline             what happened, for people
     ├─ hall                 vhosts: turns, timers, attaching to masters elsewhere, entries into in-sync sets
     └─ doors                opened last, closed first
-       └─ AMQP listener     and one session per client
+       ├─ AMQP listener     and one session per client
+       └─ HTTP door         the web framework, once somebody knocks
 
 Decides the order in which a node comes up and goes down, and when a life is over: when the node is told to stop, when
 the cluster has ended this life, or when it has been without a majority for too long. Then all of the above is thrown
@@ -27,6 +28,8 @@ from broker.amqp.handshake import Limits
 from broker.cluster import records as identified
 from broker.cluster import schema
 from broker.cluster.records import QueueRecord
+from broker.management.census import Census
+from broker.management.door import HttpDoor
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
 from broker.node.commands import Commands
@@ -81,6 +84,8 @@ class Surroundings:
     disk: Disk
     clock: Clock
     chance: Random
+    http: type[HttpDoor] | None = None
+    """It brings its own sockets: the simulation has none."""
 
 
 class Node:
@@ -139,7 +144,7 @@ class Life:
         self._node = node
         self._end = End.OVER
         self._scope = trio.CancelScope()
-        self._doors: list[AmqpListener] = []
+        self._doors: list[AmqpListener | HttpDoor] = []
         self._quorum_changed = trio.Event()
 
     async def run(self) -> End:
@@ -181,8 +186,9 @@ class Life:
                     tree.on_life_ended(lambda: self._finish(f"life {folder.life} was ended by the cluster"))
                     await tree.propose(await self._registration(tree, folder, recovery))
                     nursery.start_soon(self._watch_quorum, tree)
+                    census = Census(hall, node.report)
                     await nursery.start(hall.run)
-                    await self._open_doors(hall, nursery)
+                    await self._open_doors(hall, census, nursery)
                     commands.hall = hall
         finally:
             zab_log.close()
@@ -243,7 +249,7 @@ class Life:
             "token": f"{world.chance.getrandbits(64):x}",
         }
 
-    async def _open_doors(self, hall: Hall, nursery: trio.Nursery) -> None:
+    async def _open_doors(self, hall: Hall, census: Census, nursery: trio.Nursery) -> None:
         node = self._node
         settings = node.config.settings
         limits = Limits(
@@ -261,6 +267,12 @@ class Life:
         await amqp.open()
         self._doors.append(amqp)
         nursery.start_soon(amqp.run)
+        if node.world.http is not None:
+            http = node.world.http(hall, census, node.report.http)
+            await http.open()
+            self._doors.append(http)
+            nursery.start_soon(http.run)
+            node.report.http = http.address
         node.report.open(hall, amqp.address)
         log.info("event=serving node=%s amqp=%s", node.name, amqp.address)
 

@@ -1,0 +1,99 @@
+"""/api/health/checks: one question each, for load balancers and monitoring.
+
+Decides what counts as healthy; what fails is an answer with status 503 and the reason in its body.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from broker.cluster import schema
+from broker.cluster.records import QueueRecord
+from broker.management.nodes import listeners
+from broker.management.visit import Refusal, rabbit
+
+if TYPE_CHECKING:
+    from broker.management.visit import Visit
+
+_OK = {"status": "ok"}
+_PROTOCOLS = {"amqp091": "amqp", "amqp0.9.1": "amqp", "amqp-0-9-1": "amqp"}
+
+
+class Unhealthy(Exception):
+    """A check that failed: the reason, and what exactly is wrong."""
+
+    def __init__(self, reason: str, **details: Any) -> None:
+        super().__init__(reason)
+        self.body = {"status": "failed", "reason": reason, **details}
+
+
+async def alarms(visit: "Visit") -> dict[str, Any]:
+    """No node is short of anything."""
+    nodes = await visit.census.nodes()
+    found = {name: facts["alarms"] for name, facts in nodes.items() if facts is not None}
+    return _without_alarms(found, "There are alarms in effect in the cluster")
+
+
+def local_alarms(visit: "Visit") -> dict[str, Any]:
+    """This node is not short of anything."""
+    found = {visit.census.node: visit.census.here()["alarms"]}
+    return _without_alarms(found, "There are alarms in effect on the node")
+
+
+def _without_alarms(found: dict[str, list[str]], reason: str) -> dict[str, Any]:
+    rows = [{"node": rabbit(name), "resource": resource} for name, names in found.items() for resource in names]
+    if rows:
+        raise Unhealthy(reason, alarms=rows)
+    return _OK
+
+
+def port_listener(visit: "Visit") -> dict[str, Any]:
+    """Something listens on this port of this node."""
+    text = visit.part("port")
+    if not (text.isascii() and text.isdigit()):
+        raise Refusal(400, "bad_request", "Invalid port number")
+    ports = [row["port"] for row in listeners(visit.census.node, visit.census.here())]
+    if int(text) not in ports:
+        raise Unhealthy("No active listener", missing=int(text), ports=ports)
+    return {**_OK, "port": int(text)}
+
+
+def protocol_listener(visit: "Visit") -> dict[str, Any]:
+    """This node speaks that protocol."""
+    wanted = visit.part("protocol")
+    protocols = [row["protocol"] for row in listeners(visit.census.node, visit.census.here())]
+    if _PROTOCOLS.get(wanted, wanted) not in protocols:
+        raise Unhealthy("No active listener", missing=wanted, protocols=protocols)
+    return {**_OK, "protocol": wanted}
+
+
+def virtual_hosts(visit: "Visit") -> dict[str, Any]:
+    """Every vhost is served here."""
+    served = visit.hall.catalogue.vhosts
+    down = [vhost.name for vhost in schema.vhosts(visit.tree) if vhost.name not in served]
+    if down:
+        raise Unhealthy("Some virtual hosts are down", **{"virtual-hosts": down})
+    return _OK
+
+
+def mirror_sync_critical(visit: "Visit") -> dict[str, Any]:
+    """Without this node every mirrored queue still has a synchronised copy."""
+    if len(schema.members(visit.tree)) == 1:
+        return {**_OK, "reason": "single node cluster"}
+    here = schema.found(visit.tree, QueueRecord, schema.masters_key(visit.census.node))
+    queues = [
+        {
+            "name": record.name,
+            "readable_name": f"queue '{record.name}' in vhost '{record.vhost}'",
+            "virtual_host": record.vhost,
+            "type": "classic",
+        }
+        for record in here
+        if record.is_mirrored and not _has_copy_elsewhere(visit, record)
+    ]
+    if queues:
+        reason = "There are classic mirrored queues without online synchronised mirrors"
+        raise Unhealthy(reason, queues=queues)
+    return _OK
+
+
+def _has_copy_elsewhere(visit: "Visit", record: QueueRecord) -> bool:
+    return any(life != record.master and schema.is_current(visit.tree, life) for life in record.in_sync)

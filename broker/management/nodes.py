@@ -1,0 +1,59 @@
+"""/api/nodes: every member of the cluster, as it describes itself.
+
+Decides the field names of a node. What a node did not answer is not made up: it has only a name, and does not run.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from broker.management.visit import NotFound, rabbit
+from policies.placement import node_name
+
+if TYPE_CHECKING:
+    from broker.management.census import Figures
+    from broker.management.visit import Visit
+
+_DOORS = {"amqp": "amqp", "http": "http", "clustering": "link"}
+
+
+async def listed(visit: "Visit") -> list[dict[str, Any]]:
+    """All nodes."""
+    visit.check_monitors()
+    return [_described(name, facts) for name, facts in (await visit.census.nodes()).items()]
+
+
+async def single(visit: "Visit") -> dict[str, Any]:
+    """One node, also by its short name."""
+    visit.check_monitors()
+    facts, name = await visit.census.nodes(), node_name(visit.part("name"))
+    if name not in facts:
+        raise NotFound
+    return _described(name, facts[name])
+
+
+def listeners(name: str, facts: "Figures") -> list[dict[str, Any]]:
+    """Where a node listens, and for what."""
+    found = []
+    for protocol, door in _DOORS.items():
+        host, _, port = facts[door].rpartition(":")
+        ip_address = host.strip("[]")
+        found.append({"node": rabbit(name), "protocol": protocol, "ip_address": ip_address, "port": int(port)})
+    return found
+
+
+def _described(name: str, facts: "Figures | None") -> dict[str, Any]:
+    node: dict[str, Any] = {"name": rabbit(name), "type": "disc", "running": facts is not None, "being_drained": False}
+    if facts is None:
+        return node
+    return node | {
+        "partitions": [rabbit(other) for other in facts["cut_from"]],
+        "os_pid": str(facts["pid"]),
+        "uptime": round(facts["uptime_s"] * 1000),
+        "processors": facts["processors"],
+        "mem_used": facts["memory_bytes"],
+        "mem_alarm": False,
+        "disk_free_alarm": "disk" in facts["alarms"],
+        # Not RabbitMQ's: where the node stands in the agreement of the cluster.
+        "role": facts["role"],
+        "epoch": facts["epoch"],
+        "life": facts["life"],
+    }
