@@ -127,6 +127,15 @@ class TestUnknown:
         three.end("n2", why="absent", contact=contact)
         assert three.queue().master == Life("n1", 2)
 
+    def test_who_was_out_of_sight_at_the_declaration_gets_its_copy_later(self, three):
+        contact = {"n1": 1, "n2": 1}
+        three.declare(contact=contact)
+        three.policy(nodes("n1", "n3"), pattern="^x$", name="x", priority=2)
+        three.declare("x", contact=contact)
+        assert (three.shown(), three.shown("x")) == ("n1* n2*", "n1*")
+        three.ask("reconcile", node="n3", contact={**contact, "n3": 1})
+        assert (three.shown(), three.shown("x")) == ("n1* n2* n3", "n1* n3")
+
     def test_who_is_known_to_have_a_newer_life_does_not_enter(self, three):
         three.declare()
         three.leave("n2")
