@@ -36,9 +36,11 @@ class Master:
 
     __slots__ = (
         "_chunk",
+        "_marks",
         "_opening",
         "confirmed_note",
         "copy",
+        "gives",
         "logged",
         "note",
         "outbox",
@@ -57,7 +59,11 @@ class Master:
         self.outbox: list[Note] = []
         self.note = 0
         self.confirmed_note = 0
+        self.gives = True
+        """Whether messages are given to consumers; see `give`."""
         self._opening: set[int] = set()
+        self._marks: dict[int, int] = {}
+        """Per priority level the position up to which messages may be delivered by now."""
         self._chunk = 1
         for level, upto in copy.marks.items():
             self.queue.mark_redelivered(upto, level)
@@ -72,7 +78,27 @@ class Master:
     def _close(self) -> None:
         self.queue.open_upto = 0
         for level, upto in self.copy.marks.items():
+            self._open(level, upto)
+
+    def _open(self, level: int, upto: int) -> None:
+        self._marks[level] = upto
+        if self.gives:
             self.queue.open_level(level, upto)
+
+    def give(self, allowed: bool) -> bool:
+        """Stop or go on giving messages to consumers; True if they may get some again.
+
+        A master whose lease has run out, as after a sleep, may have a successor that gives out the same (S4).
+        """
+        if allowed == self.gives or not self.logged:
+            return False
+        self.gives = allowed
+        if not allowed:
+            self.queue.open_upto = 0
+            return False
+        for level, upto in self._marks.items():
+            self.queue.open_level(level, upto)
+        return True
 
     def retire(self) -> Copy:
         """The copy as it is now, for a successor on this node: everything that lives, in one line."""
@@ -102,7 +128,7 @@ class Master:
         queue = self.queue
         if not self.logged:
             return queue.publish(run, stamp_ms), 0
-        live = queue.messages_ready == 0 and queue.consumers.next() is not None
+        live = self.gives and queue.messages_ready == 0 and queue.consumers.next() is not None
         if live:
             level = queue.level_of(run)
             queue.open_level(level, queue.next_position + len(run.contents) - 1)
@@ -129,7 +155,7 @@ class Master:
         given = last if head is None else min(last, head.first - 1)
         if given > self.copy.marks.get(level, 0):
             self._announce(level, given)
-        self.queue.open_level(level, self.copy.marks.get(level, 0))
+        self._open(level, self.copy.marks.get(level, 0))
         self._chunk = 1
 
     def _announce(self, level: int, upto: int) -> None:
@@ -143,12 +169,12 @@ class Master:
         What is announced may be delivered when every in-sync copy has it (`opened`).
         """
         queue = self.queue
-        if self.logged and not self._opening and queue.wants_open():
+        if self.logged and self.gives and not self._opening and queue.wants_open():
             self._announce_chunk(max(self._chunk, queue.room()))
 
     def open_one(self) -> None:
         """Announce the next message for a basic.get."""
-        if self.logged and not self._opening:
+        if self.logged and self.gives and not self._opening:
             self._announce_chunk(1)
 
     def _announce_chunk(self, wanted: int) -> None:
@@ -205,7 +231,7 @@ class Master:
             if isinstance(done.effect, Opened):
                 level, upto = done.effect
                 self._opening.discard(level)
-                self.queue.open_level(level, max(upto, self.copy.marks.get(level, 0)))
+                self._open(level, max(upto, self.copy.marks.get(level, 0)))
                 opened = True
             else:
                 freed.extend(done.effect)

@@ -71,6 +71,7 @@ class Local:
 
     def publish(self, run: Run, pending: Pending | None) -> None:
         """Take a run from a channel of this node."""
+        self._heed_lease()
         if pending is None:
             self.master.publish(run, self.switchboard.stamp_ms)
             self.switchboard.touch(self)
@@ -95,6 +96,7 @@ class Local:
 
     def publish_from(self, peer: str, run: Run) -> None:
         """Take a run from a channel of another node; what this log has already is only answered (S6)."""
+        self._heed_lease()
         if run.origin is None:
             self.master.publish(run, self.switchboard.stamp_ms)
             self.switchboard.touch(self)
@@ -142,11 +144,13 @@ class Local:
 
     def wake(self, consumer: Consumer | None) -> None:
         """Somebody has room."""
+        self._heed_lease()
         self.queue.pump(consumer)
         self.switchboard.touch(self)
 
     def get(self, holder: "Hashable", *, ack_required: bool) -> Run | None:
         """One message; None if there is none that may be had now (see `opens`)."""
+        self._heed_lease()
         run = self.queue.get(holder, ack_required)
         if run is not None:
             self.switchboard.touch(self)
@@ -173,6 +177,7 @@ class Local:
 
     def settle(self, holder: "Hashable", what: int, first: int, last: int) -> None:
         """Acknowledge, requeue or reject positions that this holder holds; or take back all of them."""
+        self._heed_lease()
         queue = self.queue
         if what == frames.ACKNOWLEDGE:
             queue.settle(holder, first, last)
@@ -185,6 +190,11 @@ class Local:
         if isinstance(holder, Consumer):
             queue.pump(holder)
         self.switchboard.touch(self)
+
+    def _heed_lease(self) -> None:
+        """Nothing is given out while somebody else may be master already (S4)."""
+        if self.master.logged and self.master.give(self.switchboard.lease_valid()):
+            self.queue.pump()
 
     def purge(self) -> int:
         """Drop what is ready."""
@@ -238,6 +248,7 @@ class Local:
         A master that is the only synchronised copy acts only under a lease: else nobody could tell that it has been
         replaced (S3).
         """
+        self._heed_lease()
         master, journal = self.master, self.switchboard.journal
         if master.logged and not master.witnesses.required() and not self.switchboard.lease_valid():
             return

@@ -74,10 +74,10 @@ class Upkeep:
             self._open(key)
 
     def _wake_masters(self) -> None:
-        """A master alone in its set waits for the lease, and nothing else tells it that there is one again."""
+        """A master waits for the lease, alone in its set or to give messages out; nothing else says it is back."""
         if self._hall.tree.lease_valid():
             for local in list(self._hall.guests.locals.values()):
-                if local.waits and not local.master.witnesses.required():
+                if not local.master.gives or (local.waits and not local.master.witnesses.required()):
                     local.advance()
 
     # ------------------------------------------------------------------ mirrors
