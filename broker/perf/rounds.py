@@ -180,13 +180,14 @@ class Rounds:
             return
         masters = picture.scene(self._prefix).masters
         queues = tuple(queue for queue in self._crew.queues if masters.get(queue) == step.node)
-        survivors = tuple(name for name in self._hand.names if name not in self._down)
+        survivors = tuple(name for name in self._hand.names if name != step.node)
         self.log.hits.append(Hit(len(self.log.rounds), step.node, step.cause, since, queues, survivors))
 
     async def _wait_for_promotion(self, node: str, queue: str) -> None:
         hit = next(hit for hit in reversed(self.log.hits) if hit.node == node)
         deadline = trio.current_time() + self._promotion_timeout_s
-        while self._judge.promotion_ms(queue, hit.since, hit.survivors) is None:
+        # Whoever publishes, and from wherever by now: the confirm of a later message proves a new master.
+        while self._judge.promotion_ms(queue, hit.since, self._hand.names) is None:
             if trio.current_time() > deadline:
                 raise Stuck(
                     f"no mirror of {queue} took over within {self._promotion_timeout_s:g} s of the loss of {node}"
