@@ -1,0 +1,157 @@
+"""Dead letters between real queues of one hall: who buries, who may forget, and what is never buried twice."""
+
+from contextlib import asynccontextmanager
+
+import trio
+
+from broker.queues.dead_letter import DeadLetter
+from broker.vhosts.dead_letters import Burial, DeadLetters
+from broker.wire.basic_methods import (
+    BasicConsume,
+    BasicConsumeOk,
+    BasicGet,
+    BasicGetEmpty,
+    BasicReject,
+    ConfirmSelect,
+    ConfirmSelectOk,
+)
+from broker.wire.content import body_of, make_content
+from broker.wire.events import Content
+from broker.wire.message import Run, Traits, make_address
+from broker.wire.methods import QueueDeclare, QueueDeclareOk
+from broker.wire.properties import Properties, headers_of
+from tests.queues.fakes import run_of
+from tests.vhosts.door import open_house
+from tests.vhosts.fakes import FakeSwitchboard
+
+
+class Target:
+    """A queue that answers when it is told to."""
+
+    def __init__(self, name):
+        self.record = self
+        self.name = name
+        self.got = []
+
+    def publish(self, run, pending):
+        self.got.append((run, pending))
+
+
+class Source:
+    def __init__(self):
+        self.switchboard = FakeSwitchboard()
+        self.forgotten = []
+
+    def forget_dead(self, first, last):
+        self.forgotten.append((first, last))
+
+
+def test_a_burial_ends_with_its_last_target():
+    ends = []
+    burial = Burial(2, lambda: ends.append(True))
+    burial.refuse(0, 1)
+    burial.answer()
+    assert not ends
+    burial.answer()
+    assert ends == [True]
+
+
+def test_the_source_forgets_when_every_target_has_the_letter_safe():
+    one, two, source = Target("one"), Target("two"), Source()
+    letters = DeadLetters("q", lambda exchange, key, headers: [one, two])
+    letters.send(source, DeadLetter("rejected", run_of(2, first=5), "dlx", None))
+    (run, pending), (_, other) = one.got[0], two.got[0]
+    assert run.address == make_address("dlx", "q")
+    pending.answer()
+    assert source.forgotten == []
+    other.answer()
+    assert source.forgotten == [(5, 6)]
+
+
+def test_a_letter_that_leads_nowhere_is_forgotten_at_once():
+    source = Source()
+    DeadLetters("q", lambda *_: []).send(source, DeadLetter("expired", run_of(1, first=5), "dlx", "key"))
+    assert source.forgotten == [(5, 5)]
+
+
+def test_what_expires_round_and_round_is_dropped():
+    back, source = Target("q"), Source()
+    properties = Properties(headers={"x-death": [{"queue": "q", "reason": "expired", "count": 1}]})
+    from_before = Run([make_content(1, properties, b"a", 131072)], make_address("", "q"), Traits(), first=5)
+    letters = DeadLetters("q", lambda *_: [back])
+    letters.send(source, DeadLetter("expired", from_before, "", "q"))
+    assert (back.got, source.forgotten) == ([], [(5, 5)])
+
+
+@asynccontextmanager
+async def house_with(**arguments):
+    async with open_house() as house:
+        client = await house.client()
+        named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        await client.ask(1, QueueDeclare(queue="dead"), QueueDeclareOk)
+        declare = QueueDeclare(
+            queue="q", arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead", **named}
+        )
+        await client.ask(1, declare, QueueDeclareOk)
+        yield house, client
+
+
+async def dead_letter(client):
+    client.connection.call(1, BasicGet(queue="dead", no_ack=True))
+    got = await client.expect(Content)
+    return got.content
+
+
+async def test_rejected_messages_go_by_the_dead_letter_exchange(autojump_clock):
+    async with house_with() as (_, client):
+        client.connection.publish(1, "", "q", b"a")
+        await client.ask(1, BasicConsume(queue="q", consumer_tag="c"), BasicConsumeOk)
+        ((tag, _),) = await client.deliveries(1)
+        client.connection.call(1, BasicReject(tag, requeue=False))
+        found = await dead_letter(client)
+        (death,) = headers_of(found)["x-death"]
+        assert (body_of(found), death["queue"], death["reason"], death["count"]) == (b"a", "q", "rejected", 1)
+
+
+async def test_what_outlives_its_time_dies_of_it(autojump_clock):
+    async with house_with(x_message_ttl=50) as (house, client):
+        client.connection.publish(1, "", "q", b"a")
+        await client.flush()
+        await _until(lambda: house.vhost.handles["dead"].local.queue.messages_ready == 1)
+        assert headers_of(await dead_letter(client))["x-first-death-reason"] == "expired"
+
+
+async def test_a_full_queue_pushes_out_its_oldest(autojump_clock):
+    async with house_with(x_max_length=1) as (house, client):
+        for body in (b"a", b"b"):
+            client.connection.publish(1, "", "q", body)
+        await client.flush()
+        await _until(lambda: house.vhost.handles["dead"].local.queue.messages_ready == 1)
+        found = await dead_letter(client)
+        assert (body_of(found), headers_of(found)["x-first-death-reason"]) == (b"a", "maxlen")
+
+
+async def test_what_was_refused_may_be_buried_too(autojump_clock):
+    async with house_with(x_max_length=1, x_overflow="reject-publish-dlx") as (_, client):
+        await client.ask(1, ConfirmSelect(), ConfirmSelectOk)
+        for body in (b"a", b"b"):
+            client.connection.publish(1, "", "q", body)
+        await client.listen()
+        await client.listen()
+        assert body_of(await dead_letter(client)) == b"b"
+
+
+async def test_without_the_exchange_they_are_gone(autojump_clock):
+    async with house_with(x_dead_letter_exchange="missing") as (house, client):
+        client.connection.publish(1, "", "q", b"a")
+        await client.ask(1, BasicConsume(queue="q", consumer_tag="c"), BasicConsumeOk)
+        ((tag, _),) = await client.deliveries(1)
+        client.connection.call(1, BasicReject(tag, requeue=False))
+        await client.ask(1, BasicGet(queue="dead"), BasicGetEmpty)
+        assert house.vhost.handles["q"].local.statistics()["messages_dying"] == 0
+
+
+async def _until(condition):
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - nothing rings when it is so
+            await trio.sleep(0.01)
