@@ -181,16 +181,20 @@ class Mirrors:
         definition = self._records[local.queue_id].definition or {}
         batch_messages = definition.get("ha-sync-batch-size", catch_up.BATCH_MESSAGES)
         received = self._acknowledged.get(follower.node, (0, 0))[0]
+        filled = bool(follower.missing)
         while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):
             if not self._send(follower, catch_up.take_chunk(master, follower, batch_messages)):
                 return
         if follower.missing:
             return
-        if not follower.joined:
-            follower.joined = True
+        if follower.joined and not filled:
+            return  # nothing went out, so nothing would be acknowledged
+        follower.joined = True
         unsent = master.outbox[0].number - 1 if master.outbox else master.note
         follower.filled_note = unsent
         follower.noted(unsent, follower.sent)
+        follower.acknowledged(*self._acknowledged.get(follower.node, (0, 0)))
+        self._propose_entry(local.queue_id, local, follower)
         self._switchboard.touch(local)
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
