@@ -48,7 +48,7 @@ def _without_alarms(found: dict[str, list[str]], reason: str) -> dict[str, Any]:
 def port_listener(visit: "Visit") -> dict[str, Any]:
     """Something listens on this port of this node."""
     text = visit.part("port")
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
         raise Refusal(400, "bad_request", "Invalid port number")
     ports = [row["port"] for row in listeners(visit.census.node, visit.census.here())]
     if int(text) not in ports:

@@ -1,0 +1,79 @@
+"""Somebody who visits the HTTP API without a socket: the application is called as hypercorn would call it."""
+
+import base64
+import json
+
+
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+class Answer:
+    def __init__(self, messages):
+        self.status = messages[0]["status"]
+        self.headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+        self.body = b"".join(message.get("body", b"") for message in messages[1:])
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Browser:
+    def __init__(self, app, peer="127.0.0.1"):
+        self._app = app
+        self._peer = peer
+        self.authorization = basic("guest", "guest")
+
+    async def ask(self, path, method="GET"):
+        """The path stands as on the wire; it begins with /api unless it begins with a slash."""
+        path = path if path.startswith("/") else f"/api/{path}"
+        headers = [] if self.authorization is None else [(b"authorization", self.authorization.encode())]
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": "what a server decodes is not looked at",
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": headers,
+            "client": (self._peer, 50000),
+        }
+        messages = []
+
+        async def receive():
+            return {"type": "http.request"}
+
+        async def send(message):
+            messages.append(message)
+
+        await self._app(scope, receive, send)
+        return Answer(messages)
+
+    async def json(self, path):
+        answer = await self.ask(path)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+
+class FakeFacts:
+    """What `broker.node.report.Report` says of a node."""
+
+    def __init__(self, node):
+        self._node = node
+
+    def status(self, *, queues):
+        assert not queues
+        return {
+            "node": self._node,
+            "state": "running",
+            "pid": 42,
+            "life": 1,
+            "role": "leader" if self._node == "n1" else "follower",
+            "epoch": 1,
+            "amqp": "127.0.0.1:5672",
+            "http": "127.0.0.1:15672",
+            "link": "[::1]:25672",
+            "uptime_s": 1.5,
+            "memory_bytes": 1000,
+            "cut_from": [],
+        }
