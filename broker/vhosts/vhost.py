@@ -15,14 +15,18 @@ from broker.vhosts.client import Client
 from broker.vhosts.handle import Got, Handle
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.wire import queue_frames as frames
+from broker.wire.content import body_of, make_content
 from broker.wire.message import Run, Traits, split_address
-from broker.wire.properties import headers_of
+from broker.wire.properties import Properties, headers_of
 
 if TYPE_CHECKING:
     from broker.vhosts.switchboard import Switchboard
 
 ROUTES_MAX = 4096
 """Publish methods remembered per client; unbound random keys must not grow memory."""
+
+FRAME_MAX = 131072
+"""Frames of a message whose headers had to be written anew: what most clients negotiate."""
 
 _MANDATORY = 1
 _IMMEDIATE = 2
@@ -95,15 +99,17 @@ class Vhost:
     ) -> None:
         """Messages whose headers may decide: neighbours with the same way stay together."""
         way: list[Handle] | None = None
-        start = 0
-        for index, content in enumerate(contents):
-            own = self._handles_for(route.exchange, route.key, headers_of(content) if traits.has_headers else {})
+        together: list[bytes] = []
+        for content in contents:
+            headers = headers_of(content) if traits.has_headers else {}
+            own = self._handles_for(route.exchange, route.key, headers)
             if way is not None and own != way:
-                self._publish_to(way, route, channel, payload, traits, contents[start:index])
-                start = index
+                self._publish_to(way, route, channel, payload, traits, together)
+                together = []
             way = own
+            together.append(_without_bcc(content) if "BCC" in headers else content)
         if way is not None:
-            self._publish_to(way, route, channel, payload, traits, contents[start:])
+            self._publish_to(way, route, channel, payload, traits, together)
 
     def _handles_for(self, exchange: str, key: str, headers: dict[str, Any]) -> list[Handle]:
         try:
@@ -222,6 +228,13 @@ class Vhost:
             if fetcher is not None:
                 handle.settle(fetcher, frames.RELEASE, 0, 0)
                 handle.forget_fetcher(fetcher)
+
+
+def _without_bcc(content: bytes) -> bytes:
+    """The message as its readers may see it (RabbitMQ, "Sender-selected Distribution")."""
+    properties = Properties.of(content)
+    properties.headers = {name: value for name, value in (properties.headers or {}).items() if name != "BCC"}
+    return make_content(int.from_bytes(content[1:3], "big"), properties, body_of(content), FRAME_MAX)
 
 
 def _answer(settled: list[Settled], what: int) -> None:

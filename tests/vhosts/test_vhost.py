@@ -1,0 +1,241 @@
+"""Where publishes go, and under whose rights: the short path on a real hall."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from broker.amqp.errors import ChannelException, ConnectionException
+from broker.vhosts import vhost as room
+from broker.vhosts.client import User
+from broker.wire import basic_methods as basic
+from broker.wire.content import body_of, make_content
+from broker.wire.events import Content
+from broker.wire.message import make_address
+from broker.wire.methods import (
+    ChannelClose,
+    ChannelCloseOk,
+    ExchangeDeclare,
+    ExchangeDeclareOk,
+    QueueBind,
+    QueueBindOk,
+    QueueDeclare,
+    QueueDeclareOk,
+    QueueDelete,
+    QueueDeleteOk,
+)
+from broker.wire.properties import Properties, headers_of, traits_of
+from tests.vhosts.door import open_house
+from tests.vhosts.room import open_hall
+
+
+class FakeChannel:
+    """Confirms nothing, keeps what is returned."""
+
+    def __init__(self):
+        self.returns = []
+
+    def open_pending(self, count):
+        return None
+
+    def returned(self, code, text, payload, contents):
+        self.returns.append((code, text, len(contents)))
+
+
+class Visit:
+    def __init__(self, hall):
+        self.hall = hall
+        self.vhost, self.client = hall.open_vhost(User("guest"), "/", "a connection")
+        self.channel = FakeChannel()
+
+    async def queue(self, *names):
+        for name in names:
+            await self.hall.declarations.declare_plain("/", name)
+
+    def publish(self, exchange, key, *bodies, mandatory=False, immediate=False, **properties):
+        contents = [make_content(1, Properties(**properties), body.encode(), 131072) for body in bodies]
+        payload = b"\0\0" + make_address(exchange, key) + bytes([mandatory + 2 * immediate])
+        self.vhost.publish(self.client, self.channel, payload, traits_of(contents[0]), contents)
+
+    def bodies(self, name):
+        living = self.vhost.handles[name].local.queue.living()
+        return [body_of(content).decode() for run in living for content in run.contents]
+
+
+@asynccontextmanager
+async def visit(*queues):
+    async with open_hall() as hall:
+        visitor = Visit(hall)
+        await visitor.queue(*queues)
+        yield visitor
+
+
+async def test_the_way_is_remembered_until_something_changes(autojump_clock):
+    async with visit("q") as guest:
+        guest.publish("", "q", "one")
+        (route,) = guest.client.routes.values()
+        guest.publish("", "q", "two")
+        assert list(guest.client.routes.values()) == [route]
+        await guest.queue("another")
+        guest.publish("", "q", "three")
+        assert list(guest.client.routes.values()) != [route]
+        assert guest.bodies("q") == ["one", "two", "three"]
+
+
+async def test_random_keys_do_not_fill_the_memory(autojump_clock, monkeypatch):
+    monkeypatch.setattr(room, "ROUTES_MAX", 10)
+    async with visit("q") as guest:
+        for number in range(50):
+            guest.publish("", f"key {number}", "lost")
+        assert len(guest.client.routes) <= 10
+
+
+async def test_what_leads_nowhere_comes_back_only_if_it_is_mandatory(autojump_clock):
+    async with visit() as guest:
+        guest.publish("", "nowhere", "lost")
+        assert guest.channel.returns == []
+        guest.publish("", "nowhere", "a", "b", mandatory=True)
+        assert guest.channel.returns == [(312, "NO_ROUTE", 2)]
+
+
+async def test_refusals(autojump_clock):
+    async with visit("q") as guest:
+        await guest.hall.tree.propose(
+            {"do": "declare_exchange", "vhost": "/", "name": "inner", "kind": "fanout", "internal": True}
+        )
+        cases = [
+            (("gone", "q"), {}, 404, "no exchange 'gone' in vhost '/'"),
+            (("inner", "q"), {}, 403, "cannot publish to internal exchange 'inner' in vhost '/'"),
+            (("", "q"), {"immediate": True}, 540, "immediate=true"),
+            (("", "q"), {"user_id": "ann"}, 406, "user_id property set to 'ann' but authenticated user was 'guest'"),
+            (("", "q"), {"headers": {"CC": "text"}}, 406, "unsupported 'CC' header value"),
+        ]
+        for address, facts, code, why in cases:
+            with pytest.raises(ChannelException) as caught:
+                guest.publish(*address, "lost", **facts)
+            assert (caught.value.code, caught.value.why) == (code, why)
+        guest.publish("", "q", "mine", user_id="guest")
+        assert guest.bodies("q") == ["mine"]
+
+
+async def test_rights_to_write_are_taken_away_at_once(autojump_clock):
+    async with visit("q") as guest:
+        guest.publish("", "q", "one")
+        rights = {"configure": ".*", "write": "^$", "read": ".*"}
+        await guest.hall.tree.propose({"do": "put_permission", "user": "guest", "vhost": "/", **rights})
+        with pytest.raises(ChannelException, match="access to exchange 'amq\\.default' in vhost '/' refused"):
+            guest.publish("", "q", "two")
+
+
+async def test_headers_decide_message_by_message_where_the_exchange_asks_for_them(autojump_clock):
+    async with visit("red", "all") as guest:
+        for queue, arguments in (("red", {"x-match": "all", "colour": "red"}), ("all", {"x-match": "any", "n": None})):
+            await guest.hall.declarations.bind_queue(guest.client, queue, "amq.headers", "", arguments, bind=True)
+        guest.publish("amq.headers", "", "r", headers={"colour": "red", "n": 1})
+        guest.publish("amq.headers", "", "b", headers={"colour": "blue", "n": 1})
+        guest.publish("amq.headers", "", "none")
+        assert (guest.bodies("red"), guest.bodies("all")) == (["r"], ["r", "b"])
+
+
+async def test_the_sender_may_name_more_keys_and_hide_some(autojump_clock):
+    async with visit("to", "copy", "blind") as guest:
+        guest.publish("", "to", "one", "two", headers={"CC": ["copy"], "BCC": ["blind"], "mine": 1})
+        for queue in ("to", "copy", "blind"):
+            assert guest.bodies(queue) == ["one", "two"]
+            (run,) = guest.vhost.handles[queue].local.queue.living()
+            assert [headers_of(content) for content in run.contents] == [{"CC": ["copy"], "mine": 1}] * 2
+
+
+async def test_an_alternate_exchange_gets_what_leads_nowhere(autojump_clock):
+    async with visit("rest") as guest:
+        arguments = {"alternate-exchange": "amq.fanout"}
+        request = {"do": "declare_exchange", "vhost": "/", "name": "x", "kind": "direct", "arguments": arguments}
+        await guest.hall.tree.propose(request)
+        await guest.hall.declarations.bind_queue(guest.client, "rest", "amq.fanout", "", {}, bind=True)
+        guest.publish("x", "nobody's", "one", mandatory=True)
+        assert (guest.bodies("rest"), guest.channel.returns) == (["one"], [])
+
+
+# ---------------------------------------------------------------------- consuming, through the door
+
+
+async def test_a_channel_that_closes_gives_everything_back(autojump_clock):
+    async with open_house() as house:
+        client = await house.client(channels=(1, 2))
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        for body in (b"a", b"b"):
+            client.connection.publish(1, "", "q", body)
+        await client.ask(1, basic.BasicQos(prefetch_count=1), basic.BasicQosOk)
+        await client.ask(1, basic.BasicConsume(queue="q"), basic.BasicConsumeOk)
+        await client.deliveries(1)
+        client.connection.call(1, basic.BasicGet(queue="q"))
+        await client.expect(Content)
+        await client.ask(1, ChannelClose(200), ChannelCloseOk)
+        client.connection.call(2, basic.BasicGet(queue="q", no_ack=True))
+        got = await client.expect(Content)
+        assert body_of(got.content) == b"a"
+        statistics = house.vhost.handles["q"].local.statistics()
+        assert (statistics["messages_ready"], statistics["messages_unacked"], statistics["consumers"]) == (1, 0, 0)
+
+
+async def test_what_a_cancelled_consumer_holds_it_may_still_answer(autojump_clock):
+    async with open_house() as house:
+        client = await house.client()
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        client.connection.publish(1, "", "q", b"a")
+        await client.ask(1, basic.BasicConsume(queue="q", consumer_tag="c"), basic.BasicConsumeOk)
+        ((tag, _),) = await client.deliveries(1)
+        await client.ask(1, basic.BasicCancel("c"), basic.BasicCancelOk)
+        await client.ask(1, basic.BasicCancel("unknown"), basic.BasicCancelOk)
+        client.connection.call(1, basic.BasicReject(tag, requeue=True))
+        await client.ask(1, basic.BasicConsume(queue="q", consumer_tag="c"), basic.BasicConsumeOk)
+        ((tag, _),) = await client.deliveries(1)
+        client.connection.call(1, basic.BasicAck(tag))
+        assert (await client.ask(1, QueueDelete(queue="q"), QueueDeleteOk)).message_count == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"x-priority": "high"}, "invalid arg 'x-priority' for queue 'q' in vhost '/': {unacceptable_type,longstr}"),
+        (
+            {"x-cancel-on-ha-failover": 1},
+            "invalid arg 'x-cancel-on-ha-failover' for queue 'q' in vhost '/': {unacceptable_type,longstr}",
+        ),
+    ],
+)
+async def test_consumers_arguments_are_checked(autojump_clock, arguments, why):
+    async with open_house() as house:
+        client = await house.client()
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        closed = await client.ask(1, basic.BasicConsume(queue="q", arguments=arguments), ChannelClose)
+        assert closed.reply_text == f"PRECONDITION_FAILED - {why}"
+
+
+async def test_an_exclusive_consumer_is_alone(autojump_clock):
+    async with open_house() as house:
+        client = await house.client(channels=(1, 2))
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        await client.ask(1, basic.BasicConsume(queue="q", exclusive=True), basic.BasicConsumeOk)
+        closed = await client.ask(2, basic.BasicConsume(queue="q"), ChannelClose)
+        assert (closed.reply_code, closed.reply_text) == (
+            403,
+            "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
+        )
+
+
+async def test_an_auto_delete_queue_goes_with_its_last_consumer_and_takes_its_bindings_along(autojump_clock):
+    async with open_house() as house:
+        client = await house.client()
+        await client.ask(1, QueueDeclare(queue="q", auto_delete=True), QueueDeclareOk)
+        await client.ask(1, ExchangeDeclare(exchange="x", type="fanout", auto_delete=True), ExchangeDeclareOk)
+        await client.ask(1, QueueBind(queue="q", exchange="x"), QueueBindOk)
+        await client.ask(1, basic.BasicConsume(queue="q", consumer_tag="c"), basic.BasicConsumeOk)
+        await client.ask(1, basic.BasicCancel("c"), basic.BasicCancelOk)
+        assert "q" not in house.vhost.handles
+        assert "x" not in house.vhost.graph
+
+
+async def test_a_vhost_that_is_not_there_is_not_entered(autojump_clock):
+    async with open_hall() as hall:
+        with pytest.raises(ConnectionException, match="vhost nowhere not found"):
+            hall.open_vhost(User("guest"), "nowhere", "c")
