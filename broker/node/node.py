@@ -28,6 +28,7 @@ from broker.amqp.handshake import Limits
 from broker.cluster import records as identified
 from broker.cluster import schema
 from broker.cluster.records import QueueRecord
+from broker.cluster.refusal import Refused
 from broker.management.census import Census
 from broker.management.door import HttpDoor
 from broker.metadata.driver import Driver
@@ -114,7 +115,11 @@ class Node:
                 if await life.run() is End.STOPPED:
                     return
             except* JournalFailed as failed:
-                self.report.fail(str(_first_of(failed)))
+                self.report.fail(f"{_first_of(failed)}: mend the disk, then `warren restart {self.name}`")
+            except* Refused as refused:
+                self.report.fail(
+                    f"{_first_of(refused)}: the data folder is an older copy; remove it, and the cluster fills a new one"
+                )
             if self.report.failure:
                 await self._say_why()
                 return
@@ -317,6 +322,6 @@ class Life:
         self._scope.cancel()
 
 
-def _first_of(group: BaseExceptionGroup[JournalFailed]) -> JournalFailed:
+def _first_of(group: BaseExceptionGroup[Exception]) -> Exception:
     first = group.exceptions[0]
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -58,8 +58,8 @@ class Report:
         self.hall = None
 
     def fail(self, why: str) -> None:
-        """The disk does not take what has to be kept: this node does not go on."""
-        self.failure = f"{why}: mend the disk, then `warren restart {self._node.name}`"
+        """This node does not go on."""
+        self.failure = why
         self.forget_life()
 
     def forget_life(self) -> None:
