@@ -118,7 +118,7 @@ class Node:
                 self.report.fail(f"{_first_of(failed)}: mend the disk, then `warren restart {self.name}`")
             except* Refused as refused:
                 self.report.fail(
-                    f"{_first_of(refused)}: the data folder is an older copy; remove it, and the cluster fills a new one"
+                    f"{_first_of(refused)}: the data folder is an older copy: remove it, and start the node again"
                 )
             if self.report.failure:
                 await self._say_why()
