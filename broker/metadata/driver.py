@@ -71,6 +71,7 @@ class Driver:
         self._chance = chance
         self._founding = founding
         self._reign: Reign | None = None
+        self._asked: list[tuple[str, Asked]] = []
         self.applied = 0
         """The last zxid that is applied here."""
         self._lazily: list[LogOp] = []
@@ -148,10 +149,9 @@ class Driver:
         except (ValueError, TypeError) as error:
             log.error("malformed request peer=%s why=%s", peer, error)
             return
-        answer = self._reign.take(asked) if self._reign is not None else None
-        if answer is not None:
-            self._links.send(peer, LANE, ANSWER, answer.encode())
-        self.turn()
+        if asked.epoch == self.zab.epoch and self.zab.state == "leading":
+            self._asked.append((peer, asked))
+            self.turn()
 
     def _receive_answer(self, peer: str, payload: bytes, offset: int) -> None:
         try:
@@ -199,6 +199,7 @@ class Driver:
         zab = self.zab
         if self._reign is not None and (not zab.leading or zab.epoch != self._reign.epoch):
             self._reign = None
+        self._asked = [(peer, asked) for peer, asked in self._asked if asked.epoch == zab.epoch]
         if zab.leading and zab.active:
             if self._reign is None and zab.may_propose():
                 log.info("leads epoch=%d", zab.epoch)
@@ -207,6 +208,8 @@ class Driver:
             if self._reign is not None and self._lives_due:
                 self._lives_due = False
                 self._reign.look_after_lives(now)
+            if self._reign is not None and zab.may_propose():
+                self._take_asked(self._reign)
         if zab.active and zab.leader is not None:
             self._ask(zab.leader, now)
         self.requests.settle(self.applied, zab.stable)
@@ -216,6 +219,14 @@ class Driver:
             log.info("quorum=%s epoch=%d leader=%s why=%r", has_quorum, zab.epoch, zab.leader, zab.waiting_for())
             for callback in self.on_quorum:
                 callback(has_quorum)
+
+    def _take_asked(self, reign: Reign) -> None:
+        """Those who are quicker than this leader's disk have asked before the reign began: their requests waited."""
+        asked_by, self._asked = self._asked, []
+        for peer, asked in asked_by:
+            answer = reign.take(asked)
+            if answer is not None:
+                self._links.send(peer, LANE, ANSWER, answer.encode())
 
     def _ask(self, leader: str, now: float) -> None:
         for asked in self.requests.due(self.zab.epoch, now):

@@ -120,7 +120,7 @@ class Requests:
         asked = []
         for pending in self._pending.values():
             answered = pending.said is not None
-            if not answered and (pending.sent_epoch != epoch or now - pending.sent_at >= SEND_AGAIN_S):
+            if not answered and (pending.sent_epoch != epoch or now >= pending.sent_at + SEND_AGAIN_S):
                 pending.sent_epoch, pending.sent_at = epoch, now
                 asked.append(Asked(self._asker, pending.number, done_below, epoch, pending.request))
         return asked

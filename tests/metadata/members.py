@@ -119,7 +119,7 @@ class Cluster:
         """Wait until it is so; returns how long that took."""
         began = trio.current_time()
         with trio.fail_after(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - nothing tells of a condition over several nodes
                 await trio.sleep(step_s)
         return trio.current_time() - began
 

@@ -227,7 +227,7 @@ async def test_one_that_was_away_too_long_gets_the_state_and_its_watches_hear_th
             if other != away.name:
                 away.links.block(other, "in")
         await cluster.until(lambda: not member_record(stays, away.name).running)
-        for number in range(20):
+        for _ in range(20):
             await stays.tree.propose(declare("comes and goes", stays))
             await stays.tree.propose({"do": "delete_queue", "vhost": "/", "name": "comes and goes"})
         await stays.tree.propose(declare("comes", stays))
@@ -244,14 +244,27 @@ async def test_one_that_was_away_too_long_gets_the_state_and_its_watches_hear_th
         assert away.driver.zab.log_length < 40
 
 
+async def let_a_disk_fail():
+    async with cluster_of(3) as cluster:
+        members = await cluster.start_all()
+        cluster.disks["n1"].sync_fails = True
+        await members[1].tree.propose(declare("q", members[1]))
+        await trio.sleep(1.0)
+
+
 async def test_a_disk_that_fails_ends_the_life(autojump_clock):
     with pytest.raises(ExceptionGroup) as failure:
-        async with cluster_of(3) as cluster:
-            members = await cluster.start_all()
-            cluster.disks["n1"].sync_fails = True
-            await members[1].tree.propose(declare("q", members[1]))
-            await trio.sleep(1.0)
+        await let_a_disk_fail()
     assert failure.group_contains(JournalFailed)
+
+
+async def test_followers_that_are_quicker_than_the_leaders_disk_do_not_ask_in_vain(autojump_clock):
+    async with cluster_of(3) as cluster:
+        cluster.disks["n3"]._chance.uniform = lambda a, b: 0.03  # n3 will lead
+        began = trio.current_time()
+        await cluster.start_all()
+        assert cluster.leader.name == "n3"
+        assert trio.current_time() - began < 0.9
 
 
 async def test_a_member_that_joins_gets_a_vote_and_one_that_is_forgotten_loses_it(autojump_clock):
