@@ -40,9 +40,9 @@ class Plan:
         "all at once",
         "stop",
     )
-    steps: int = 6
+    steps: int = 5
     persistent: bool = True
-    publishers: int = 2
+    publishers: int = 1
     consumers: int = 1
 
 

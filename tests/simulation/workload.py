@@ -163,7 +163,8 @@ class Workload:
             await client.wait_for(something_to_do, float("inf"))
             if client.cancelled:
                 break
-            await trio.sleep(chance.choice([0.0, 0.1, 0.5]))
+            if self.publishing:  # afterwards the queues are drained
+                await trio.sleep(chance.choice([0.0, 0.1, 0.5]))
             tag = chance.randint(acknowledged + 1, last_tag)
             self.held[consumer] -= tag - acknowledged
             client.acknowledge(tag, multiple=True)

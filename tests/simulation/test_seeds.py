@@ -1,0 +1,45 @@
+"""Whole clusters under random kills, restarts, power cuts, freezes and stops: nothing confirmed is lost, and all the
+rest that `judges` look for. WARREN_SEEDS=1000 (`make sim SEEDS=1000`) runs more of them than the slow tests do."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.course import run_seed
+
+SEEDS = 50
+MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 100)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def trace_of(seed: int) -> str:
+    return hashlib.sha256("\n".join(run_seed(seed).world.trace).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_nothing_confirmed_is_lost(seed: int) -> None:
+    run_seed(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SEEDS, SEEDS + MORE_SEEDS))
+def test_nor_by_more_seeds(seed: int) -> None:
+    run_seed(seed)
+
+
+def test_one_seed_one_trace_here_and_in_another_process() -> None:
+    """Also when sets and dicts of names are in another order."""
+    program = "from tests.simulation.test_seeds import trace_of; print(trace_of(2))"
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert elsewhere.stdout.split()[-1] == trace_of(2) == trace_of(2)
+
+
+def test_other_seeds_other_traces() -> None:
+    assert trace_of(2) != trace_of(3)
