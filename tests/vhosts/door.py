@@ -10,8 +10,8 @@ from broker.amqp.handshake import Limits
 from broker.server.door import Door
 from broker.server.gate import Gate
 from broker.server.session import Session
-from broker.world.clock import RealClock
 from tests.server.fakes import FakeStream, Talker
+from tests.vhosts.halls import VirtualClock
 from tests.vhosts.room import open_hall
 
 
@@ -20,7 +20,7 @@ class House:
 
     def __init__(self, hall, nursery):
         self.hall = hall
-        self.door = Door(hall, Gate(), RealClock(), Random(5), Limits())
+        self.door = Door(hall, Gate(), VirtualClock(), Random(5), Limits())
         self._nursery = nursery
         self._clients = 0
 
@@ -39,6 +39,6 @@ class House:
 
 @asynccontextmanager
 async def open_house():
-    async with open_hall() as hall, trio.open_nursery() as nursery:
+    async with open_hall(VirtualClock()) as hall, trio.open_nursery() as nursery:
         yield House(hall, nursery)
         nursery.cancel_scope.cancel()

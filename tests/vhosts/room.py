@@ -17,7 +17,7 @@ from broker.storage.journal import Journal
 from broker.vhosts.hall import Hall
 from broker.vhosts.properties import server_properties
 from broker.vhosts.switchboard import Switchboard
-from broker.world.clock import RealClock
+from broker.world.clock import Clock, RealClock
 from broker.world.disk import MemoryDisk
 from broker.world.network import TcpNetwork
 
@@ -50,8 +50,8 @@ GUEST = {
 
 
 @asynccontextmanager
-async def open_hall() -> AsyncIterator[Hall]:
-    """A running hall of a cluster of one node."""
+async def open_hall(clock: Clock | None = None) -> AsyncIterator[Hall]:
+    """A running hall of a cluster of one node; its wall clock is the machine's unless another is given."""
     tree = OneNodeTree()
     await tree.propose({"do": "found", "name": "test", "id": "1", "members": ["n1"], "users": [GUEST]})
     await tree.propose({"do": "register_life", "node": "n1", "life": 1, "folder": "f"})
@@ -59,7 +59,7 @@ async def open_hall() -> AsyncIterator[Hall]:
     await journal.recover()
     links = Links(TcpNetwork(), Credentials(Identity("n1", 1, "f"), cluster="test", cookie="c"), {}, Random(2))
     switchboard = Switchboard(
-        node="n1", life=1, journal=journal, links=links, clock=RealClock(), lease_valid=tree.lease_valid
+        node="n1", life=1, journal=journal, links=links, clock=clock or RealClock(), lease_valid=tree.lease_valid
     )
     hall = Hall(switchboard, tree, Random(3), {}, server_properties("test"))
     async with trio.open_nursery() as nursery:
