@@ -141,7 +141,10 @@ class Switchboard:
 
     async def _serve(self, peer: str, payload: bytes) -> None:
         number, fields = frames.decode_request(payload)
-        answer, attachment = await self._handlers[fields["do"]](peer, fields)
+        handler = self._handlers.get(fields["do"])
+        if handler is None:
+            return  # a question of a newer release: its asker gives up after a while
+        answer, attachment = await handler(peer, fields)
         self.send(peer, frames.RESPONSE, frames.encode_response(number, answer, attachment))
 
     def _receive_response(self, peer: str, payload: bytes, offset: int) -> None:
