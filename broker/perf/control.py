@@ -20,6 +20,7 @@ from broker.world.network import DialFailure, Network, TcpNetwork
 DIAL_TIMEOUT_S = 1.0
 LOOK_TIMEOUT_S = 1.5
 ACT_TIMEOUT_S = 30.0
+BETWEEN_LIVES_S = 5.0
 
 
 class Helpless(Exception):
@@ -128,16 +129,19 @@ class Control:
         """Cut a node from all others; one way: what it says is lost, what it is told arrives."""
         out, back = ("out", "in") if one_way else ("both", "both")
         others = [name for name in self.names if name != node]
+        blocks = {node: dict.fromkeys(others, out), **{other: {node: back} for other in others}}
+        # The supervisor remembers it for nodes that begin a new life meanwhile.
+        await self._must(self._supervisor, {"do": "block", "blocks": blocks})
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._must, self._links[node], {"do": "block", "peers": dict.fromkeys(others, out)})
-            for other in others:
-                nursery.start_soon(self._must, self._links[other], {"do": "block", "peers": {node: back}})
+            for name, peers in blocks.items():
+                nursery.start_soon(self._tell, name, {"do": "block", "peers": peers})
 
     async def heal(self) -> None:
         """Mend every cut."""
+        await self._must(self._supervisor, {"do": "unblock"})
         async with trio.open_nursery() as nursery:
             for name in self.names:
-                nursery.start_soon(self._must, self._links[name], {"do": "unblock"})
+                nursery.start_soon(self._tell, name, {"do": "unblock"})
 
     async def ask_any(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer of some node that runs, for the whole cluster."""
@@ -156,6 +160,18 @@ class Control:
             for event in answer.get("events", ()):
                 found.setdefault((str(event["id"]), event["text"]), event)
         return sorted(found.values(), key=lambda event: (event["stamp_ms"], str(event["id"])))
+
+    async def _tell(self, node: str, request: dict[str, Any]) -> None:
+        """Ask a node, again if it is between two lives."""
+        deadline = trio.current_time() + BETWEEN_LIVES_S
+        while True:
+            try:
+                await self._must(self._links[node], request)
+                return
+            except Helpless:
+                if trio.current_time() > deadline:
+                    raise
+            await trio.sleep(0.05)
 
     async def _must(self, address: str, request: dict[str, Any]) -> dict[str, Any]:
         answer = await self._ask(address, request, ACT_TIMEOUT_S)

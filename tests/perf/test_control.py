@@ -100,11 +100,14 @@ async def test_a_cut_is_told_to_both_sides(
         await nursery.start(there.run)
         control = Control(cluster, there.client)
         await control.cut("n1", one_way=one_way)
-        told = {name: request["peers"] for name, request in there.heard}
+        (_, to_supervisor), *to_nodes = there.heard
+        told = {name: request["peers"] for name, request in to_nodes}
         assert told == {"n1": {"n2": out, "n3": out}, "n2": {"n1": back}, "n3": {"n1": back}}
+        assert to_supervisor == {"do": "block", "blocks": told}
         there.heard.clear()
         await control.heal()
-        assert sorted((name, request["do"]) for name, request in there.heard) == [(name, "unblock") for name in NAMES]
+        assert there.heard[0] == ("supervisor", {"do": "unblock"})
+        assert sorted(there.heard[1:], key=str) == [(name, {"do": "unblock"}) for name in NAMES]
         nursery.cancel_scope.cancel()
 
 
