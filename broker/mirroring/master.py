@@ -125,7 +125,9 @@ class Master:
         A consumer that waits at an empty queue is served at once: delivery does not wait for mirrors, confirms do. The
         mark then goes out before the run, so that no mirror holds an unmarked message that somebody has seen (S7).
         """
-        queue = self.queue
+        queue, copy = self.queue, self.copy
+        if run.origin is not None:
+            copy.origins[run.origin] = run.sequence + len(run.contents) - 1
         if not self.logged:
             return queue.publish(run, stamp_ms), 0
         live = self.gives and queue.messages_ready == 0 and queue.consumers.next() is not None
@@ -135,10 +137,7 @@ class Master:
         accepted = queue.publish(run, stamp_ms)
         if live:
             self._announce_given(level, run.first + accepted - 1)
-        copy = self.copy
         copy.next_position = queue.next_position
-        if run.origin is not None:
-            copy.origins[run.origin] = run.sequence + len(run.contents) - 1
         if not accepted:
             return 0, self.note
         durable = copy.durable and run.traits.persistent

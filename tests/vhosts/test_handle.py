@@ -166,6 +166,16 @@ async def test_what_a_full_queue_refuses_is_refused_to_publishers_elsewhere(auto
         assert await confirmed(one, 1) == [1]
 
 
+@pytest.mark.parametrize("declare", [QueueDeclare(queue="q"), QueueDeclare(queue="q", durable=True)])
+async def test_every_publish_from_elsewhere_is_confirmed_whatever_the_queue(autojump_clock, declare):
+    async with clients(queue=declare, policy=None) as (_, _, three):
+        await confirming(three)
+        for number in range(1, 6):
+            await publish(three, str(number))
+            assert await confirmed(three, number) == []
+        assert await message_count(three) == 5
+
+
 async def test_a_queue_that_is_deleted_cancels_consumers_and_answers_publishers_everywhere(autojump_clock):
     async with clients() as (cluster, one, three):
         await confirming(three)
@@ -314,7 +324,7 @@ async def test_a_link_that_breaks_costs_publishers_and_consumers_nothing(autojum
         seen, answered, tags = set(), 0, []
         for turn in range(10):
             await publish(three, *(str(10 * turn + number) for number in range(10)))
-            await trio.sleep(0.01)
+            await trio.sleep(0.0004 * turn)  # between the publish and its confirm
             peer.closes(peer.outgoing["data"], "a test")  # only this half: the other direction stays
             await trio.sleep(0.5)
         with trio.fail_after(60):

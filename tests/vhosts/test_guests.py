@@ -1,0 +1,144 @@
+"""Clients of other nodes at masters here: frames and calls in, frames and answers out."""
+
+import pytest
+
+from broker.vhosts.guests import Guests
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from broker.wire.content import body_of
+from tests.mirroring.lane import run_of
+from tests.vhosts.fakes import FakeSwitchboard
+from tests.vhosts.test_local import TERM, local_of
+
+
+class House:
+    """Guests at one queue (id 1) that nobody logs."""
+
+    def __init__(self, **settings):
+        self.switchboard = FakeSwitchboard()
+        self.guests = Guests(self.switchboard)
+        self.local = local_of(self.switchboard, durable=False, **settings)
+        self.guests.locals[1] = self.local
+
+    async def call(self, do, peer="n2", *, term=TERM, **fields):
+        return await self.switchboard.handlers[do](peer, {"do": do, "queue": 1, "term": term, **fields})
+
+    async def consume(self, number, peer="n2", *, grant=100, **facts):
+        wanted = {"tag": "c", "ack_required": True, "exclusive": False, "priority": 0, **facts}
+        answer, _ = await self.call("consume", peer, number=number, **wanted)
+        if grant:
+            self.credit(number, grant, peer)
+        return answer
+
+    def credit(self, number, total, peer="n2"):
+        self.switchboard.hear(peer, frames.CREDIT, frames.encode_triple(1, number, total))
+
+    def settle(self, number, what, first=0, last=0, peer="n2"):
+        self.switchboard.hear(peer, frames.SETTLE, frames.encode_settle(1, number, what, first, last))
+
+    def delivered(self, peer="n2"):
+        """(consumer, bodies) of everything sent since the last call."""
+        found = []
+        for payload in self.switchboard.take(frames.DELIVER, peer):
+            number, start = frames.decode_deliver(payload)
+            record, _ = records.decode(payload, start)
+            found.append((number, [body_of(content).decode() for content in record.run.contents]))
+        return found
+
+
+@pytest.fixture
+def house():
+    return House()
+
+
+async def test_a_guest_gets_what_its_node_granted(house):
+    house.local.publish(run_of("a", "b", "c"), None)
+    assert await house.consume(7, grant=0) == {}
+    assert house.delivered() == []
+    house.credit(7, 2)
+    assert house.delivered() == [(7, ["a", "b"])]
+    house.credit(7, 2)
+    house.settle(7, frames.ACKNOWLEDGE, 1, 2)
+    assert house.delivered() == []
+    house.credit(7, 3)
+    assert house.delivered() == [(7, ["c"])]
+    assert house.local.queue.messages_unacked == 1
+
+
+async def test_who_is_not_master_says_so(house):
+    assert await house.call("statistics", term=TERM + 1) == ({"not_master": True}, b"")
+    house.guests.leave(house.local)
+    assert await house.call("statistics") == ({"not_master": True}, b"")
+
+
+async def test_exclusive_use_is_answered(house):
+    await house.consume(7, exclusive=True)
+    assert await house.consume(8, "n3", grant=0) == {"in_use": True}
+
+
+async def test_fetched_messages_are_held_until_they_are_answered(house):
+    house.local.publish(run_of("a", "b"), None)
+    answer, attachment = await house.call("get", number=5, ack_required=True)
+    record, _ = records.decode(attachment)
+    assert (answer, record.run.first) == ({"messages_ready": 1}, 1)
+    house.settle(5, frames.REQUEUE, 1, 1)
+    assert house.local.queue.messages_ready == 2
+    await house.call("get", number=6, ack_required=False)
+    await house.call("get", number=6, ack_required=False)
+    assert await house.call("get", number=6, ack_required=False) == ({"empty": True}, b"")
+
+
+async def test_a_link_that_ends_gives_everything_back(house):
+    house.local.publish(run_of("a", "b", "c"), None)
+    await house.consume(7, grant=2)
+    await house.call("get", number=8, ack_required=True)
+    await house.consume(7, "n3", grant=0)
+    house.guests.peer_gone("n2")
+    statistics = house.local.statistics()
+    assert (statistics["messages_ready"], statistics["consumers"]) == (3, 1)
+
+
+async def test_who_attaches_again_has_given_up_what_it_held_and_others_have_not():
+    house = House(auto_delete=True)
+    house.local.publish(run_of("a", "b", "c"), None)
+    await house.consume(7, grant=1)
+    await house.call("get", number=8, ack_required=True)
+    await house.consume(9, "n3", grant=1)
+    answer, _ = await house.call("origin", origin="n2/1")
+    assert answer == {"highest": 0}
+    statistics = house.local.statistics()
+    assert (statistics["messages_ready"], statistics["messages_unacked"], statistics["consumers"]) == (2, 1, 1)
+    house.guests.peer_gone("n3")
+    assert house.local.deleted
+
+
+async def test_the_last_guest_to_cancel_ends_an_auto_delete_queue(nursery):
+    house = House(auto_delete=True)
+    ended = []
+
+    async def delete():
+        ended.append(True)
+
+    house.local.delete = delete
+    await house.consume(7)
+    await house.call("cancel", number=99)
+    assert not ended
+    await house.call("cancel", number=7)
+    assert ended == [True]
+
+
+async def test_publications_of_another_term_are_not_taken(house):
+    run = run_of("a")
+    run.origin, run.sequence = "n2/1", 1
+    for term in (TERM - 1, TERM + 1, TERM):
+        house.switchboard.hear("n2", frames.PUBLISH, records.encode_publish(1, term, run))
+    assert house.local.queue.messages_ready == 1
+    house.switchboard.end_turn()
+    assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ANSWERED, "n2")] == [(1, 1)]
+    assert (await house.call("origin", origin="n2/1"))[0] == {"highest": 1}
+
+
+async def test_purging_and_counting(house):
+    house.local.publish(run_of("a", "b"), None)
+    assert (await house.call("statistics"))[0]["messages_ready"] == 2
+    assert (await house.call("purge"))[0] == {"count": 2}

@@ -1,0 +1,124 @@
+"""A master elsewhere, seen from a node with clients: what goes out on the link, and what waits."""
+
+import pytest
+
+from broker.queues.consumers import Consumer
+from broker.vhosts.publications import Publications
+from broker.vhosts.remote import WINDOW_MESSAGES, Remote
+from broker.wire import queue_frames as frames
+from broker.wire import records
+from tests.mirroring.lane import run_of
+from tests.vhosts.fakes import FakePending, FakeSwitchboard
+
+
+class Board(FakeSwitchboard):
+    """Its calls are answered with `answer`."""
+
+    def __init__(self):
+        super().__init__()
+        self.answered = {"highest": 0}
+        self.asked = []
+
+    async def call(self, peer, fields):
+        self.asked.append((peer, fields))
+        return self.answered, b""
+
+
+class Client(Consumer):
+    def __init__(self, room=10, *, ack_required=True):
+        self.number = 7
+        self.ack_required = ack_required
+        self.left = room
+        self.got = []
+
+    def room(self):
+        return self.left
+
+    def deliver(self, run):
+        self.got.append(run)
+        self.left -= len(run.contents) if self.ack_required else 0
+
+
+@pytest.fixture
+def board():
+    return Board()
+
+
+@pytest.fixture
+def publications(board):
+    return Publications(board.origin)
+
+
+@pytest.fixture
+def remote(board, publications):
+    return Remote(1, "n2", 10, publications, board)
+
+
+def published(board):
+    """(sequence, count, redelivered) of the runs sent since the last call."""
+    runs = [records.decode(payload)[0].run for payload in board.take(frames.PUBLISH, "n2")]
+    return [(run.sequence, len(run.contents), run.redelivered) for run in runs]
+
+
+def granted(board):
+    return [frames.decode_triple(payload)[2] for payload in board.take(frames.CREDIT, "n2")]
+
+
+async def test_publications_wait_until_the_master_says_how_far_it_has_them(board, remote):
+    remote.publish(run_of("a"), FakePending())
+    remote.publish(run_of("lost"), None)
+    assert published(board) == []
+    assert await remote.attach()
+    assert board.asked == [("n2", {"do": "origin", "queue": 1, "term": 10, "origin": "n1/1"})]
+    assert published(board) == [(1, 1, True)]
+    remote.publish(run_of("b"), FakePending())
+    remote.publish(run_of("c"), None)
+    assert published(board) == [(2, 1, False), (0, 1, False)]
+
+
+async def test_only_what_the_master_lacks_is_sent_again(board, remote, publications):
+    for body in "abc":
+        remote.publish(run_of(body), FakePending())
+    board.answered = {"highest": 2}
+    assert await remote.attach()
+    assert published(board) == [(3, 1, True)]
+    assert not any(entry.run.redelivered for entry in publications.entries), "the flag is for the wire alone"
+
+
+async def test_a_node_that_is_not_master_yet_is_asked_again(board, remote):
+    board.answered = {"not_master": True}
+    assert not await remote.attach()
+    assert not remote.ready
+
+
+def test_credit_follows_the_consumers_room(board, remote):
+    client = Client(room=10)
+    remote.wake(client)
+    assert granted(board) == [10]
+    remote.wake(client)
+    assert granted(board) == [], "nothing new"
+    remote.deliver(client, run_of("a", "b"))
+    client.left += 2  # both were acknowledged
+    remote.wake(client)
+    assert granted(board) == [], "small change is not worth a frame"
+    remote.deliver(client, run_of(*"cdefg"))
+    client.left += 5
+    remote.wake(client)
+    assert granted(board) == [17]
+
+
+def test_without_acknowledgements_credit_is_renewed_by_deliveries(board, remote):
+    client = Client(room=1_000_000, ack_required=False)
+    remote.wake(client)
+    assert granted(board) == [WINDOW_MESSAGES]
+    remote.deliver(client, run_of(*"x" * (WINDOW_MESSAGES // 2)))
+    assert granted(board) == [WINDOW_MESSAGES + WINDOW_MESSAGES // 2]
+
+
+def test_a_cancelled_consumer_is_forgotten_and_may_still_answer(board, remote):
+    client = Client()
+    remote.wake(client)
+    remote.forget(client)
+    remote.settle(client, frames.REQUEUE, 3, 4)
+    (payload,) = board.take(frames.SETTLE, "n2")
+    assert frames.decode_settle(payload) == (1, 7, frames.REQUEUE, 3, 4)
