@@ -1,29 +1,33 @@
-"""The cluster that real clients talk to. `amqp_urls` is the only place that knows where it comes from."""
+"""The cluster that real clients talk to: three processes, started once. `amqp_urls` is the only place that knows it."""
 
 import itertools
-import threading
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
-from random import Random
+from pathlib import Path
 
 import pytest
-import trio
 
-from broker.amqp.handshake import Limits
-from broker.server.door import Door
-from broker.server.gate import Gate
-from broker.server.listener import AmqpListener
-from broker.world.clock import RealClock
-from broker.world.network import TcpNetwork
-from tests.vhosts.room import open_hall
+ADDRESSES = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
+CLUSTER = f"""\
+cluster: {{name: clients, cookie: crumbs}}
+nodes: [{{name: n1, {ADDRESSES}}}, {{name: n2, {ADDRESSES}}}, {{name: n3, {ADDRESSES}}}]
+policies: [ha-all]
+"""
 
 
 @pytest.fixture(scope="session")
-def amqp_urls() -> Iterator[list[str]]:
+def amqp_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """One URL per node; whatever is declared at one of them can be used at every other at once."""
-    with serving() as urls:
-        yield urls
+    folder = tmp_path_factory.mktemp("clients")
+    (folder / "cluster.yaml").write_text(CLUSTER)
+    warren(folder, "up", "--detach")
+    try:
+        nodes = json.loads(warren(folder, "status", "--json"))["nodes"]
+        yield [f"amqp://guest:guest@{node['amqp']}/" for node in nodes]
+    finally:
+        warren(folder, "down")
 
 
 @pytest.fixture(scope="session")
@@ -32,23 +36,8 @@ def roads(amqp_urls: list[str]) -> list[tuple[str, str]]:
     return list(itertools.product(amqp_urls, repeat=2))
 
 
-@contextmanager
-def serving() -> Iterator[list[str]]:
-    """A node in a thread of its own."""
-    started: SimpleQueue[tuple[str, trio.lowlevel.TrioToken, trio.CancelScope]] = SimpleQueue()
-    thread = threading.Thread(target=trio.run, args=(_serve, started))
-    thread.start()
-    address, token, scope = started.get(timeout=10)
-    yield [f"amqp://guest:guest@{address}/"]
-    trio.from_thread.run_sync(scope.cancel, trio_token=token)
-    thread.join(timeout=10)
-
-
-async def _serve(started: "SimpleQueue[tuple[str, trio.lowlevel.TrioToken, trio.CancelScope]]") -> None:
-    with trio.CancelScope() as scope:
-        async with open_hall() as hall:
-            door = Door(hall, Gate(), RealClock(), Random(5), Limits())
-            listener = AmqpListener(door, TcpNetwork(), "127.0.0.1:0")
-            await listener.open()
-            started.put((listener.address, trio.lowlevel.current_trio_token(), scope))
-            await listener.run()
+def warren(folder: Path, *words: str) -> str:
+    """Run a command in the cluster's folder; what it printed."""
+    done = subprocess.run([sys.executable, "-m", "broker", *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
