@@ -105,25 +105,23 @@ class ConfirmLine:
     def take_frames(self) -> bytes:
         """The frames that answer for everything complete; each publish is answered once."""
         frames: list[bytes] = []
-        acked = 0  # the last of the publishes that one ack covers
+        acked = single = 0  # the last of the publishes that one ack covers; the same if it covers no other
         waiting = self._waiting
         while waiting and not waiting[0].missing:
             pending = waiting.popleft()
             if pending.written:
                 continue
-            if not pending.refused:
-                acked = pending.last
-                continue
             for first, last, refused in _verdicts(pending):
                 if not refused:
+                    single = last if first == last and not acked else 0
                     acked = last
                     continue
                 if acked:
-                    frames.append(self._answer(_ACK, acked, _MULTIPLE))
+                    frames.append(self._answer(_ACK, acked, 0 if single else _MULTIPLE))
                     acked = 0
                 frames.append(self._answer(_NACK, last, _REQUEUE | (_MULTIPLE if last > first else 0)))
         if acked:
-            frames.append(self._answer(_ACK, acked, _MULTIPLE))
+            frames.append(self._answer(_ACK, acked, 0 if single else _MULTIPLE))
         for pending in self._out_of_turn:
             if waiting and pending.first > waiting[0].first and not pending.written:
                 frames += self._one_by_one(pending)

@@ -33,7 +33,7 @@ from broker.wire.events import Acks, Fault, MethodFrame, Oversize, Publish, Wire
 from broker.wire.fields import Table
 from broker.wire.frames import FrameReader
 from broker.wire.malformed import Malformed
-from broker.wire.method_fields import Method
+from broker.wire.method_fields import METHODS, Method
 
 _HEARTBEAT = b"\x08\0\0\0\0\0\0\xce"
 _REFUSED_LINGER_S = 3.0
@@ -118,7 +118,8 @@ class ServerConnection:
         """Everything that is not a publish or an ack on an open channel."""
         if isinstance(event, Fault):
             if self.state not in ("closing", "closed"):
-                yield self._fail(ConnectionException(event.code, event.why))
+                error = ConnectionException(event.code, event.why)
+                yield self._fail(error, BasicPublish if event.publishing else None)
             return
         if not isinstance(event, (MethodFrame, Publish, Acks, Oversize)) or self.state == "closed":
             return
@@ -133,8 +134,9 @@ class ServerConnection:
             elif self.state != "closing":
                 raise ConnectionException(505, "frame on a channel before the connection is open")
         except Malformed as error:
-            if self.state != "closing":
-                yield self._fail(ConnectionException(error.code, error.why))
+            if self.state != "closing" and isinstance(event, MethodFrame):
+                cause = METHODS.get((event.class_id, event.method_id))
+                yield self._fail(ConnectionException(error.code, error.why), cause)
         except ConnectionException as error:
             yield self._fail(error, type(method) if method else BasicPublish if isinstance(event, Publish) else None)
 
@@ -211,7 +213,9 @@ class ServerConnection:
     def _on_channel(self, number: int, method: Method | None, event: WireEvent) -> Iterator[Event]:
         channel = self.channels.get(number)
         if isinstance(method, methods.ChannelOpen):
-            if channel is None:
+            if channel is None and self.channel_max and len(self.channels) >= self.channel_max:
+                yield self._fail(ConnectionException(530, self._too_many_channels()))
+            elif channel is None:
                 yield self._open_channel(number), method
             elif channel.state == "open":
                 raise ConnectionException(504, "second 'channel.open' seen")
@@ -228,15 +232,15 @@ class ServerConnection:
             self._send_method(number, methods.ChannelCloseOk())
 
     def _open_channel(self, number: int) -> Channel:
-        if self.channel_max and len(self.channels) >= self.channel_max:
-            raise ConnectionException(
-                530,
-                f"number of channels opened ({len(self.channels)}) has reached "
-                f"the negotiated channel_max ({self.channel_max})",
-            )
         channel = self.channels[number] = Channel(number, self)
         self._send_method(number, methods.ChannelOpenOk())
         return channel
+
+    def _too_many_channels(self) -> str:
+        return (
+            f"number of channels opened ({len(self.channels)}) has reached "
+            f"the negotiated channel_max ({self.channel_max})"
+        )
 
     def accept_channel_close(self, channel: Channel) -> None:
         """All is cleaned up after the client's channel.close."""

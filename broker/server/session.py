@@ -25,7 +25,7 @@ from broker.vhosts.hall import LoginRefused
 from broker.wire.basic_methods import BasicAck, BasicPublish
 from broker.wire.events import Acks, Oversize, Publish
 from broker.wire.method_fields import Method
-from broker.wire.methods import ChannelClose, ChannelOpen
+from broker.wire.methods import ChannelClose, ChannelOpen, ConnectionOpen
 from broker.world.network import Stream
 
 if TYPE_CHECKING:
@@ -295,4 +295,6 @@ def _cause(event: ChannelEvent | Request) -> type[Method] | None:
         return type(event)
     if isinstance(event, (Publish, Oversize)):
         return BasicPublish
+    if isinstance(event, Open):
+        return ConnectionOpen
     return BasicAck if isinstance(event, Acks) else None

@@ -332,8 +332,6 @@ def _invalid_expiration(event: Publish) -> str:
         why = "no_integer"
     elif rest := digits[len(number) :]:
         why = f'{{leftover_string,"{rest}"}}'
-    elif text.startswith("-"):
-        why = f"{{value_negative,-{number}}}"
     else:
-        why = f"{{value_too_big,{number}}}"
+        why = f"{{value_negative,-{number}}}"
     return f"invalid expiration '{text}': {why}"

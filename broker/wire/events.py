@@ -100,14 +100,18 @@ class Heartbeat:
 
 
 class Fault:
-    """The bytes break the protocol. If `fatal`, frames can no longer be told apart and nothing follows."""
+    """The bytes break the protocol. If `fatal`, frames can no longer be told apart and nothing follows.
 
-    __slots__ = ("code", "fatal", "why")
+    `publishing`: it happened between the frames of a publish.
+    """
 
-    def __init__(self, code: int, why: str, *, fatal: bool) -> None:
+    __slots__ = ("code", "fatal", "publishing", "why")
+
+    def __init__(self, code: int, why: str, *, fatal: bool, publishing: bool = False) -> None:
         self.code = code
         self.why = why
         self.fatal = fatal
+        self.publishing = publishing
 
 
 WireEvent = Publish | Acks | Delivered | Content | MethodFrame | Oversize | Heartbeat | Fault

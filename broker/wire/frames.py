@@ -21,7 +21,7 @@ from broker.wire.events import (
     Publish,
     WireEvent,
 )
-from broker.wire.malformed import Malformed
+from broker.wire.malformed import Malformed, erlang_binary
 from broker.wire.properties import traits_of_properties
 from broker.wire.runs import ACK_SIZE, acknowledged, deliveries, pick, repeats
 
@@ -119,6 +119,9 @@ class FrameReader:
             else:
                 events.append(Heartbeat())
         elif (kind == _CONTENT_HEADER and size >= 14) or kind == _BODY:
+            if not channel:
+                events.append(Fault(505, f"type {kind}, {_snippet(payload)}", fatal=False))
+                return behind
             self._content_frame(kind, channel, data[at:behind], events)
         else:
             events.append(Fault(501, f"type {kind}, {_snippet(payload)}: unknown_frame", fatal=False))
@@ -130,7 +133,7 @@ class FrameReader:
             return behind
         ids = data[at + 7 : at + 11]
         payload = data[at + 11 : behind - 1]
-        if ids in self._with_content:
+        if ids in self._with_content and channel:
             if self._runs:
                 taken = at
                 if ids == _PUBLISH:
@@ -302,7 +305,7 @@ class FrameReader:
             why = f"expected content header for class 60, got {kind} instead"
         else:
             why = "expected content body, got non content body frame instead"
-        events.append(Fault(505, why, fatal=False))
+        events.append(Fault(505, why, fatal=False, publishing=True))
 
 
 def _delivered(channel: int, payload: bytes, contents: list[bytes]) -> Delivered:
@@ -312,7 +315,10 @@ def _delivered(channel: int, payload: bytes, contents: list[bytes]) -> Delivered
 
 
 def _check_content_method(ids: bytes, payload: bytes) -> None:
-    """Publish and deliver are not decoded further on: see here that their short strings fit and are text."""
+    """Publish and deliver are not decoded further on: see here that their short strings fit.
+
+    They need not be UTF-8: RabbitMQ does not look either.
+    """
     if ids == _PUBLISH:
         strings, tail = 2, 1
     elif ids == _DELIVER:
@@ -325,16 +331,9 @@ def _check_content_method(ids: bytes, payload: bytes) -> None:
     except IndexError:
         behind = -1
     if behind + tail != len(payload):
-        raise Malformed(502, "arguments of basic.publish or basic.deliver do not fit")
-    if not payload.isascii():
-        try:
-            payload[strings + 1 : key].decode(), payload[key + 1 : behind].decode()
-        except UnicodeDecodeError as error:
-            raise Malformed(501, "Malformed UTF-8 in shortstr") from error
+        raise Malformed(501, f"cannot decode {erlang_binary(payload[:64])}")
 
 
 def _snippet(payload: bytes) -> str:
     """The first octets as RabbitMQ prints them."""
-    head = payload[:16]
-    text = f'"{head.decode()}"' if head and head.isascii() and head.decode().isprintable() else ",".join(map(str, head))
-    return f"{'all' if len(payload) <= 16 else 'first 16'} octets = <<{text}>>"
+    return f"{'all' if len(payload) <= 16 else 'first 16'} octets = {erlang_binary(payload[:16])}"

@@ -12,3 +12,10 @@ class Malformed(ValueError):
         super().__init__(code, why)
         self.code = code
         self.why = why
+
+
+def erlang_binary(data: bytes) -> str:
+    """Octets as RabbitMQ's reply texts show them: `<<1,2,3>>`, or `<<"abc">>` if they can be read."""
+    if data and data.isascii() and data.decode().isprintable():
+        return f'<<"{data.decode()}">>'
+    return f"<<{','.join(map(str, data))}>>"

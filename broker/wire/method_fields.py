@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform, get_type_hints
 
 from broker.wire.fields import Table, decode_table, encode_table
-from broker.wire.malformed import Malformed
+from broker.wire.malformed import Malformed, erlang_binary
 
 Octet = Annotated[int, "octet"]
 Short = Annotated[int, "short"]
@@ -65,7 +65,7 @@ class Method:
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
-        """The method whose arguments are the whole payload. Raises Malformed (502)."""
+        """The method whose arguments are the whole payload. Raises Malformed (501; 502 in a table)."""
         values: list[Any] = []
         offset = bit = 0
         try:
@@ -79,9 +79,9 @@ class Method:
                 value, offset = _decode(kind, payload, offset)
                 values.append(value)
         except (struct.error, IndexError) as error:
-            raise Malformed(502, f"arguments of {cls.name} end too early") from error
+            raise Malformed(501, f"cannot decode {erlang_binary(payload[:64])}") from error
         if offset + (bit > 0) != len(payload):
-            raise Malformed(502, f"arguments of {cls.name} are longer than they should be")
+            raise Malformed(501, f"cannot decode {erlang_binary(payload[:64])}")
         return cls(*values)
 
 

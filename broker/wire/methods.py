@@ -23,7 +23,10 @@ from broker.wire.method_fields import (
 
 
 def decode(class_id: int, method_id: int, payload: bytes) -> Method:
-    """The method with these numbers and arguments. Raises Malformed: 503 if there is none, 502 if bytes are wrong."""
+    """The method with these numbers and arguments.
+
+    Raises Malformed: 503 if there is no such method, 501 if the arguments do not fit, 502 if a table in them does not.
+    """
     kind = METHODS.get((class_id, method_id))
     if kind is None:
         raise Malformed(503, f"unknown method {class_id}.{method_id}")

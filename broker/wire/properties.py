@@ -17,12 +17,13 @@ PROPERTIES_AT = 19
 """Offset of the property flags within a content."""
 
 EXPIRATION_INVALID = -1
-"""`Traits.expiration_ms` of a message whose expiration is no number of milliseconds from 0 to 2^32 - 1."""
+"""`Traits.expiration_ms` of a message whose expiration is no number of milliseconds from 0 on."""
 
 _SIZE = struct.Struct(">I")
 _HEADERS, _DELIVERY_MODE, _PRIORITY, _EXPIRATION, _USER_ID = 0x2000, 0x1000, 0x0800, 0x0100, 0x0010
 _KNOWN = 0xFFFC
 _PERSISTENT = 2
+_EXPIRATION_MAX = 2**62
 _MEMO_MAX = 1024
 _MEMO_KEY_BYTES_MAX = 512
 
@@ -188,8 +189,8 @@ def _plan(flags: int) -> tuple[tuple[int, str], ...]:
 
 def _milliseconds(expiration: str) -> int:
     digits = expiration.removeprefix("+")
-    if digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) < 2**32:
-        return int(digits)
+    if digits.isascii() and digits.isdigit():
+        return min(int(digits), _EXPIRATION_MAX)
     return EXPIRATION_INVALID
 
 

@@ -231,6 +231,8 @@ class FakeHall:
 class Talker:
     """A client over a stream."""
 
+    patience_s = 5.0
+
     def __init__(self, stream, **settings):
         self.stream = stream
         self.connection = ClientConnection(settings.pop("user", "guest"), settings.pop("password", "guest"), **settings)
@@ -244,11 +246,12 @@ class Talker:
     async def listen(self):
         """The next event, with its channel; None at the end."""
         await self.flush()
-        while not self.heard and not self.at_end:
-            data = await self.stream.receive_some(65536)
-            self.at_end = not data
-            self.heard += self.connection.feed(data)
-            await self.flush()
+        with trio.fail_after(self.patience_s):
+            while not self.heard and not self.at_end:
+                data = await self.stream.receive_some(65536)
+                self.at_end = not data
+                self.heard += self.connection.feed(data)
+                await self.flush()
         return self.heard.popleft() if self.heard else None
 
     async def expect(self, kind):
