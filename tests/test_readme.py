@@ -1,0 +1,90 @@
+"""README does what it says: every code block of it is run, as a reader would run it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for kind, text in BLOCKS if kind == language]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `warren` is this checkout's command."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    shim = folder / "warren"
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m broker "$@"\n')
+    shim.chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
+def commands_of(session: str) -> list[str]:
+    """The commands of a console block, without prompts and comments."""
+    lines = [line.removeprefix("$ ") for line in session.splitlines() if line.startswith("$ ")]
+    return [re.sub(r"\s+#.*", "", line) for line in lines]
+
+
+def run(command: str, folder: Path, environment: dict[str, str], timeout_s: float = 60) -> str:
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_there_are_two_commands_for_a_fresh_machine_and_no_block_is_forgotten() -> None:
+    assert len(blocks("sh")) == 2
+    assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python"}
+    assert len(blocks("console")) == 2
+    assert len(blocks("python")) == 1
+
+
+def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -> None:
+    start, policies = (commands_of(text) for text in blocks("console"))
+    ports = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
+    nodes = ", ".join(f"{{name: {name}, {ports}}}" for name in ("n1", "n2", "n3"))
+    (tmp_path / "cluster.yaml").write_text(f"nodes: [{nodes}]\npolicies: [ha-all]\n")
+    assert start[0] == "warren up --detach"
+    assert start[-1] == "warren down"
+    said = {command: run(command, tmp_path, path) for command in start[:-1]}
+    try:
+        assert "hello" in said["warren get orders"]
+        assert "promoted" in said["warren events"]
+        for command in policies:
+            run(command, tmp_path, path)
+    finally:
+        run("warren down", tmp_path, path)
+
+
+def test_the_failover_test_for_your_ci(tmp_path: Path, path: dict[str, str]) -> None:
+    (tmp_path / "test_orders.py").write_text(blocks("python")[0])
+    run(f'"{sys.executable}" -m pytest -q -p no:cacheprovider test_orders.py', tmp_path, path)
+
+
+@pytest.mark.slow
+def test_the_first_command_on_a_fresh_machine(tmp_path: Path) -> None:
+    """The main job: install, start, kill, report. (The second command is what .ci/run runs.)"""
+    copy = tmp_path / "warren"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    names = tracked.stdout.split("\0") if tracked.returncode == 0 else []
+    if not any(names):
+        names = [str(file.relative_to(ROOT)) for room in ("broker", "policies") for file in ROOT.glob(f"{room}/**/*")]
+        names += ["pyproject.toml", "README.md", "LICENSE", "cluster.yaml"]
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    said = run(blocks("sh")[0], copy, dict(os.environ), timeout_s=300)
+    assert re.search(r"^lost\s+0$", said, re.MULTILINE)
+    assert re.search(r"^promotions\s+[1-9]", said, re.MULTILINE)
