@@ -195,6 +195,7 @@ class Local:
         """Nothing is given out while somebody else may be master already (S4)."""
         if self.master.logged and self.master.give(self.switchboard.lease_valid()):
             self.queue.pump()
+            self.switchboard.touch(self)
 
     def purge(self) -> int:
         """Drop what is ready."""
