@@ -37,6 +37,7 @@ class Plan:
         "freeze, kill another, thaw",
         "two in a row",
         "master and leader",
+        "return, kill master",
         "all at once",
         "stop",
     )
@@ -167,13 +168,19 @@ class Course:
                 world.kill(other, power=dice.random() < 0.5)
             case "master and leader":
                 world.kill(master, leader)
-            case "all at once":
-                power = dice.random() < 0.5
+            case "return, kill master":
+                world.kill(name)
+                await trio.sleep(dice.uniform(0.1, 1.0))
+                world.start(name)
+                await trio.sleep(dice.uniform(0.02, 0.15))
+                world.kill(self._master() or other)
+            case "all at once" | "power of all":
+                power = fault == "power of all" or dice.random() < 0.5
                 world.kill(*world.hosts, power=power)
                 await trio.sleep(dice.uniform(0.0, 1.0))
                 for each in dice.sample(list(world.hosts), len(world.hosts)):
                     world.start(each)
-                    await trio.sleep(dice.choice([0.0, 0.05, 1.0]))
+                    await trio.sleep(dice.choice([0.0, 0.05, 1.0, 4.0]))
             case "stop":
                 await world.stop(name)
             case _:
