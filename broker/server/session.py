@@ -19,6 +19,7 @@ from broker.amqp.connection import ChannelEvent, ServerConnection
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, Request
 from broker.server.door import Door
+from broker.server.reader import Reader
 from broker.server.verbs import Verbs
 from broker.server.writer import Writer
 from broker.vhosts.hall import LoginRefused
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warren.amqp")
 
-RECEIVE_BYTES = 65536
 FAREWELL_TIMEOUT_S = 10.0
 """How long a client may take to answer connection.close, and to read the last bytes."""
 REFUSED_LINGER_S = 3.0
@@ -49,14 +49,14 @@ class Session:
         self.connected_at_ms = door.clock.stamp_ms()
         self.connection = ServerConnection(door.hall.server_properties, door.limits, self._has_output)
         self.writer = Writer(stream, self.connection, self.hang_up)
-        self.received_bytes = 0
+        self.reader = Reader(stream, self.hang_up)
         self.user: User | None = None
         self.client: Client | None = None
         self._door = door
         self._stream = stream
         self._verbs: Verbs | None = None
         self._scope = trio.CancelScope(deadline=trio.current_time() + door.handshake_timeout_s)
-        self._reading = False
+        self._nursery: trio.Nursery | None = None
         self._ended = False
         self._has_published = False
         self._told_words = ""
@@ -69,6 +69,7 @@ class Session:
         self._door.sessions.add(self)
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 nursery.start_soon(self.writer.run)
                 with self._scope:
                     await self._read()
@@ -86,16 +87,9 @@ class Session:
         """Take what comes until nothing more will, or the gate lets it."""
         gate = self._door.gate
         while not self._ended:
-            self._reading = True
-            try:
-                data = await self._stream.receive_some(RECEIVE_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
-            finally:
-                self._reading = False
+            data = await self.reader.receive()
             if not data:
                 return
-            self.received_bytes += len(data)
             await self._take(data)
             if self._has_published and not gate.is_open:
                 self.tell_blocked()
@@ -105,9 +99,10 @@ class Session:
     async def _take(self, data: bytes) -> None:
         """One turn; several if the client asks for something slow."""
         turn = self._door.turn
+        self.reader.busy_since = now = trio.current_time()
         turn.begin()
         try:
-            for channel, event in self.connection.feed(data, trio.current_time()):
+            for channel, event in self.connection.feed(data, now):
                 try:
                     if self._take_at_once(channel, event):
                         continue
@@ -282,8 +277,10 @@ class Session:
 
     def beat(self, now: float) -> None:
         """See `heartbeats.Pulse`."""
-        if not self._reading:
+        if not self.reader.waiting:
             self.connection.excuse(now)
+            if self._nursery is not None:
+                self.reader.look_ahead(now, self._nursery)
         if not self.connection.tick(now):
             log.warning("event=heartbeat_missed connection=%r", self.name)
             self.hang_up()

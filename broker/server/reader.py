@@ -1,0 +1,66 @@
+"""Reads what a client says, and notices that it has gone even while nobody has time to listen.
+
+Decides when bytes are received. It must not know what they mean. While the session is busy with something slow (a
+queue whose master is being found, a gate that is closed) one read is made ahead: if it finds the end, the session is
+hung up instead of being served to the end; if it finds bytes, they wait.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from broker.world.network import Stream
+
+RECEIVE_BYTES = 65536
+LOOK_AFTER_S = 1.0
+"""How long a session is busy before somebody looks whether its client is still there."""
+
+
+class Reader:
+    """The incoming half of a session."""
+
+    def __init__(self, stream: "Stream", hang_up: Callable[[], None]) -> None:
+        self.waiting = False
+        """Whether the client is being listened to."""
+        self.busy_since = 0.0
+        """When the session last got something to do."""
+        self.received_bytes = 0
+        self._stream = stream
+        self._hang_up = hang_up
+        self._ahead = b""
+        self._looked: trio.Event | None = None
+
+    async def receive(self) -> bytes:
+        """The next bytes; none at the end, however it came."""
+        self.waiting = True
+        try:
+            if self._looked is None:
+                data = await self._receive()
+            else:
+                await self._looked.wait()
+                self._looked = None
+                data, self._ahead = self._ahead, b""
+        finally:
+            self.waiting = False
+        self.received_bytes += len(data)
+        return data
+
+    def look_ahead(self, now: float, nursery: trio.Nursery) -> None:
+        """Find out in the nursery whether the client is still there, if the session has been busy for long."""
+        if not self.waiting and self._looked is None and now - self.busy_since > LOOK_AFTER_S:
+            self._looked = trio.Event()
+            nursery.start_soon(self._look, self._looked)
+
+    async def _look(self, looked: trio.Event) -> None:
+        self._ahead = await self._receive()
+        looked.set()
+        if not self._ahead:
+            self._hang_up()
+
+    async def _receive(self) -> bytes:
+        try:
+            return await self._stream.receive_some(RECEIVE_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
