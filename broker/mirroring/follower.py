@@ -14,6 +14,7 @@ class Follower:
     """One mirror under this master and term; lives as long as the stream to that life of the node."""
 
     __slots__ = (
+        "awaited",
         "entering",
         "filled_note",
         "joined",
@@ -39,6 +40,8 @@ class Follower:
         """Every new note goes to it as it is made."""
         self.refused = False
         """It follows a newer term: nothing it acknowledges counts here (S4)."""
+        self.awaited: int | None = None
+        """If set, confirms wait for it, and it may enter the in-sync set once it has synced up to this note."""
         self.entering = False
         """Its entry into the in-sync set has been proposed and not yet seen committed or refused (S2)."""
         self.missing: list[Range] = []

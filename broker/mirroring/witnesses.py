@@ -55,7 +55,23 @@ class Witnesses:
 
     def required(self) -> set[str]:
         """Whose acknowledgement a confirm needs."""
-        return self.member_nodes | {node for node, follower in self.followers.items() if follower.entering}
+        awaited = {
+            node for node, follower in self.followers.items() if follower.awaited is not None or follower.entering
+        }
+        return self.member_nodes | awaited
+
+    def may_enter(self, follower: "Follower", confirmed_note: int) -> bool:
+        """Whether a mirror's entry may be proposed now: it holds every record that was confirmed without it (S2).
+
+        Confirms wait for it from the moment it is filled, so that no more are given without it while it still has to
+        sync the last ones.
+        """
+        filled = follower.complete and follower.synced_note >= follower.filled_note
+        if not filled or follower.entering or follower.node in self.member_nodes:
+            return False
+        if follower.awaited is None:
+            follower.awaited = confirmed_note
+        return follower.synced_note >= follower.awaited
 
     def marks(self) -> tuple[int, int]:
         """The highest note that every required mirror has received, and has synced; -1 if nobody is required."""

@@ -194,12 +194,12 @@ class Mirrors:
         follower.filled_note = unsent
         follower.noted(unsent, follower.sent)
         follower.acknowledged(*self._acknowledged.get(follower.node, (0, 0)))
-        self._propose_entry(local.queue_id, local, follower)
+        self._propose_entry(local, follower)
         self._switchboard.touch(local)
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
         self._acknowledged[peer] = received, synced = frames.decode_pair(payload)
-        for queue_id, local in self._locals.items():
+        for local in self._locals.values():
             follower = local.master.witnesses.followers.get(peer)
             if follower is None or follower.refused:
                 continue
@@ -207,17 +207,11 @@ class Mirrors:
                 self._feed(local, follower)
             if follower.unsynced and follower.acknowledged(received, synced):
                 local.advance()
-            self._propose_entry(queue_id, local, follower)
+            self._propose_entry(local, follower)
 
-    def _propose_entry(self, queue_id: int, local: "Local", follower: Follower) -> None:
-        witnesses = local.master.witnesses
-        if (
-            follower.complete
-            and not follower.entering
-            and follower.node not in witnesses.member_nodes
-            and follower.synced_note >= follower.filled_note
-        ):
-            follower.entering = True  # from the proposal on the master waits for it (S2)
+    def _propose_entry(self, local: "Local", follower: Follower) -> None:
+        if local.master.witnesses.may_enter(follower, local.master.confirmed_note):
+            follower.entering = True  # it is waited for until the answer has been seen (S2)
             self._spawn(self._enter, local, follower)
 
     def entered(self, queue_id: int, node: str) -> None:
@@ -228,14 +222,15 @@ class Mirrors:
         follower = local.master.witnesses.followers.get(node)
         if follower is not None:
             follower.entering = False
+            follower.awaited = None
         self.lead(local, self._records[queue_id])
 
     def progress(self) -> None:
         """Settles may have drained what a mirror lacked."""
-        for queue_id, local in self._locals.items():
+        for local in self._locals.values():
             for follower in local.master.witnesses.followers.values():
                 if follower.joined:
-                    self._propose_entry(queue_id, local, follower)
+                    self._propose_entry(local, follower)
 
     # ------------------------------------------------------------------ as a mirror's node
 

@@ -86,7 +86,7 @@ class Upkeep:
         now = trio.current_time()
         seen: set[tuple[int, str]] = set()
         for local in list(self._hall.guests.locals.values()):
-            for node in local.master.witnesses.member_nodes:
+            for node in local.master.witnesses.required():
                 key = (local.queue_id, node)
                 seen.add(key)
                 follower = local.master.witnesses.followers.get(node)
@@ -107,6 +107,9 @@ class Upkeep:
         record = self._hall.catalogue.handles[local.queue_id].record
         life = next((life for life in record.in_sync if life.node == node), None)
         if life is None:
+            follower = local.master.witnesses.followers.get(node)
+            if follower is not None:
+                follower.awaited = None  # it was only about to enter: the master need not wait for that
             return
         log.warning("event=mirror_silent queue=%s node=%s", record.name, node)
         why = f"acknowledged nothing for {self._net_ticktime_s:g} s"

@@ -126,3 +126,25 @@ def test_a_follower_made_anew_is_not_joined() -> None:
     follower = Follower("n2", 1)
     assert not follower.joined
     assert not follower.complete
+
+
+def test_a_mirror_enters_only_with_everything_that_was_confirmed_without_it() -> None:
+    cluster = Cluster([])
+    cluster.settle_down()
+    cluster.join(Replica("n2", Copy(1, True)), member=False)
+    follower = cluster.master.witnesses.followers["n2"]
+    cluster.replicas["n2"].read()
+    cluster.master.publish(run_of("confirmed without it"), 0)
+    cluster.ship()
+    cluster.sync()
+    confirmed = cluster.master.confirmed_note
+    assert confirmed == cluster.master.note
+    cluster.acknowledge("n2")  # filled, but the last record is still on its way
+    assert not cluster.master.witnesses.may_enter(follower, confirmed)
+    cluster.master.publish(run_of("waits for it already"), 0)
+    cluster.ship()
+    cluster.sync()
+    assert cluster.master.confirmed_note == confirmed
+    cluster.replicas["n2"].read()
+    cluster.acknowledge("n2")
+    assert cluster.master.witnesses.may_enter(follower, cluster.master.confirmed_note)
