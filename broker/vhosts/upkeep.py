@@ -50,6 +50,7 @@ class Upkeep:
             await trio.sleep(EVERY_S)
             self._watch_gate()
             self._wake_masters()
+            self._hall.mirrors.progress()  # an entry that lost the race for a record's version is proposed again
             await self._remove_silent_mirrors()
             await self._find_most_complete()
 
