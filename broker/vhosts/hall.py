@@ -171,6 +171,7 @@ class Hall:
 
     def _link_up(self, peer: str, life: int, lane: str) -> None:
         if lane == "data":
+            self.switchboard.peer_up(peer)
             self.mirrors.link_up(peer)
             self._ask_again(peer)
 
@@ -183,6 +184,7 @@ class Hall:
     def _link_closed(self, peer: str, life: int, lane: str) -> None:
         """What the peer said last may be lost: answers, deliveries, confirms. So everything with it begins anew."""
         if lane == "data":
+            self.switchboard.peer_gone(peer)
             self.guests.peer_gone(peer)
             self.mirrors.link_closed(peer)
             self.switchboard.peer_down(peer)

@@ -59,6 +59,7 @@ class Switchboard:
         self._calls: dict[int, tuple[str, trio.Event, list[Answer]]] = {}
         self._handlers: dict[str, RequestHandler] = {}
         self._requests: list[tuple[str, bytes]] = []
+        self._owed: dict[str, list[bytes]] = {}
         links.handle(frames.REQUEST, self._receive_request)
         links.handle(frames.RESPONSE, self._receive_response)
 
@@ -129,6 +130,15 @@ class Switchboard:
         finally:
             del self._calls[number]
 
+    def peer_up(self, peer: str) -> None:
+        """The link to a peer came up: what it has asked meanwhile is answered."""
+        for response in self._owed.pop(peer, []):
+            self.send(peer, frames.RESPONSE, response)
+
+    def peer_gone(self, peer: str) -> None:
+        """The link from a peer ended: what it had asked it will ask again."""
+        self._owed.pop(peer, None)
+
     def peer_down(self, peer: str) -> None:
         """The link to a peer broke: its answers will not come."""
         for asked, done, _ in self._calls.values():
@@ -145,7 +155,11 @@ class Switchboard:
         if handler is None:
             return  # a question of a newer release: its asker gives up after a while
         answer, attachment = await handler(peer, fields)
-        self.send(peer, frames.RESPONSE, frames.encode_response(number, answer, attachment))
+        response = frames.encode_response(number, answer, attachment)
+        if self.send(peer, frames.RESPONSE, response) < 0:
+            self._owed.setdefault(peer, []).append(
+                response
+            )  # the way back may come up a little later than the way here
 
     def _receive_response(self, peer: str, payload: bytes, offset: int) -> None:
         number, fields, attachment = frames.decode_response(payload)
