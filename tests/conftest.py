@@ -6,7 +6,6 @@ With WARREN_NO_SKIPS=1 (as .ci/run sets it) a skipped test is a failed one: a ch
 """
 
 import os
-import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
@@ -23,14 +22,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-stories", action="store_true", help="write the golden stories anew instead of comparing"
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # Tests of different rooms may share a file name, and share fakes as tests.<room>.<module>.
-    config.option.importmode = "importlib"
-    root = str(Path(__file__).resolve().parent.parent)
-    if root not in sys.path:
-        sys.path.insert(0, root)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

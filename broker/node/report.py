@@ -91,8 +91,8 @@ class Report:
         if self.failure:
             return self.failure
         missing, there = self.waiting_for(), len(self._cluster.nodes)
-        if not missing:
-            return f"node {self._node.name} is starting"
+        if there - len(missing) >= self._cluster.quorum:
+            return f"node {self._node.name} is joining: {there - len(missing)} of {there} nodes are there"
         return (
             f"node {self._node.name} waits for {' or '.join(missing)}: {there - len(missing)} of {there} nodes are "
             f"there, {self._cluster.quorum} are needed by partition_handling: {self._cluster.partition_handling} "
