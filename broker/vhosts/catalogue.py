@@ -177,7 +177,7 @@ class Catalogue:
         queue_id = handle.record.id
         self._mirrors.unlead(queue_id)
         self._guests.leave(local)
-        self._copies[queue_id] = local.master.retire()
+        self._copies[queue_id] = local.end()
 
     def _take_copy(self, record: QueueRecord) -> Copy:
         copy = self._copies.get(record.id)

@@ -18,6 +18,7 @@ from broker.wire.message import Run
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from broker.mirroring.copy import Copy
     from broker.mirroring.master import Master
     from broker.vhosts.dead_letters import DeadLetters
     from broker.vhosts.switchboard import Switchboard
@@ -51,6 +52,7 @@ class Local:
         self._peers: deque[tuple[int, str, int]] = deque()
         """(note, publisher's node, sequence) still to be answered."""
         self._wider = trio.Event()
+        self._ended = False
         self._replay(publications)
 
     def _replay(self, publications: Publications) -> None:
@@ -66,6 +68,15 @@ class Local:
             run.redelivered = True
             entry.note = self._take(run, entry.pending)
         self.switchboard.touch(self)
+
+    def end(self) -> "Copy":
+        """The queue is deleted or has another master: from now on nothing of it is written, given out or answered.
+
+        What of this turn is not yet in the log never will be. Returns the copy as it is.
+        """
+        self._ended = True
+        self._wider.set()
+        return self.master.retire()
 
     # ------------------------------------------------------------------ publishing
 
@@ -150,6 +161,8 @@ class Local:
 
     def get(self, holder: "Hashable", *, ack_required: bool) -> Run | None:
         """One message; None if there is none that may be had now (see `opens`)."""
+        if self._ended:
+            return None
         self._heed_lease()
         run = self.queue.get(holder, ack_required)
         if run is not None:
@@ -158,7 +171,7 @@ class Local:
 
     def opens(self) -> bool:
         """Ask that the next message be announced; False if there is nothing to wait for."""
-        if not self.queue.messages_ready or self.queue.open_upto is None:
+        if self._ended or not self.queue.messages_ready or self.queue.open_upto is None:
             return False
         self.master.open_one()
         self.switchboard.touch(self)
@@ -170,6 +183,8 @@ class Local:
 
     def tick(self, stamp_ms: int) -> None:
         """Let expire what is due."""
+        if self._ended:
+            return
         self.queue.tick(stamp_ms)
         self.switchboard.touch(self)
         if self.queue.expired:
@@ -220,6 +235,8 @@ class Local:
 
     def flush(self) -> None:
         """Store and send the log's new records; answer what has become safe."""
+        if self._ended:
+            return
         master = self.master
         for letter in self.queue.take_dead():
             self._dead_letters.send(self, letter)
@@ -249,6 +266,8 @@ class Local:
         A master that is the only synchronised copy acts only under a lease: else nobody could tell that it has been
         replaced (S3).
         """
+        if self._ended:
+            return
         self._heed_lease()
         master, journal = self.master, self.switchboard.journal
         if master.logged and not master.witnesses.required() and not self.switchboard.lease_valid():

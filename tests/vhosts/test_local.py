@@ -292,6 +292,29 @@ def test_an_unused_queue_that_expires_is_deleted(switchboard):
     assert local.deleted == [local.delete]
 
 
+def test_a_master_that_has_ended_writes_nothing_gives_nothing_and_answers_nobody(switchboard):
+    publications = Publications(switchboard.origin)
+    local, taker = local_of(switchboard, publications=publications), Taker()
+    local.publish(run_of("a"), FakePending())
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    switchboard.lease = False
+    local.consume(taker)
+    local.publish(run_of("b"), None)  # the turn is not over when the queue is deleted, or gets another master
+    copy = local.end()
+    assert copy.line.ranges() == [(1, 2)]
+    appended, pending = switchboard.journal.appended, FakePending()
+    publications.add(run_of("c"), pending).note = 1  # its successor on this node counts anew
+    switchboard.lease = True
+    switchboard.end_turn()
+    local.advance()
+    local.tick(switchboard.stamp_ms)
+    assert (switchboard.journal.appended, taker.got, pending.answers) == (appended, [], 0)
+    assert local.get(taker, ack_required=True) is None
+    assert not local.opens()
+
+
 def test_the_log_says_what_the_queue_did(switchboard):
     written = []
     switchboard.store = lambda raw, record: written.append(record) or switchboard.journal.append(raw, record)
