@@ -7,7 +7,6 @@ never does, and is the judge of what must come out.
 """
 
 import struct
-from typing import TYPE_CHECKING
 
 from broker.wire.content import assemble
 from broker.wire.events import (
@@ -22,21 +21,23 @@ from broker.wire.events import (
     WireEvent,
 )
 from broker.wire.malformed import Malformed, erlang_binary
+from broker.wire.message import Traits
 from broker.wire.properties import traits_of_properties
 from broker.wire.runs import ACK_SIZE, acknowledged, deliveries, pick, repeats
-
-if TYPE_CHECKING:
-    from broker.wire.message import Traits
 
 MESSAGE_BYTES_MAX = 128 * 1024 * 1024
 
 _HEAD = struct.Struct(">BHI")
 _HEADER = struct.Struct(">BHIHHQ")
+_HEADER_START = struct.Struct(">BH")
 _IDS = struct.Struct(">HH")
 _TAG = struct.Struct(">Q")
 _PUBLISH, _RETURN, _DELIVER, _GET_OK, _ACK = b"\0<\0(", b"\0<\0\x32", b"\0<\0<", b"\0<\0G", b"\0<\0P"
 _METHOD, _CONTENT_HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _END = 0xCE
+_WAIT = -1
+"""In place of an offset: not all of the message is there, and what is there looks simple."""
+_NO_TRAITS = Traits()
 
 
 class _Assembly:
@@ -56,7 +57,8 @@ class _Assembly:
 class FrameReader:
     """Turns the bytes of one direction of one connection into events; feed it as they come, cut anywhere.
 
-    Holds at most one incomplete frame and one incomplete message per channel. `frame_max` may be changed at any time.
+    Holds at most three incomplete frames (a message that has begun) and one incomplete message per channel. `frame_max`
+    may be changed at any time.
     """
 
     def __init__(
@@ -141,7 +143,7 @@ class FrameReader:
                 elif ids == _DELIVER:
                     taken = self._deliveries(data, at, behind, channel, events)
                 if taken != at:
-                    return taken
+                    return at if taken == _WAIT else taken
             _check_content_method(ids, payload)
             self.assembling[channel] = _Assembly(ids, payload)
         elif ids == _ACK and len(payload) == 9:
@@ -161,8 +163,8 @@ class FrameReader:
     def _publishes(self, data: bytes, at: int, behind: int, channel: int, events: list[WireEvent]) -> int:
         """Take all whole messages from `at` on that have this very method frame and equal traits.
 
-        Returns `at` if the first of them is not whole, has more than one body frame or is wrong in any way: the
-        general road will see to it.
+        Returns `at` if the first of them has more than one body frame or is wrong in any way: the general road will
+        see to it; and _WAIT if it is only not whole, so that it begins the next run instead of being one of its own.
         """
         method = data[at:behind]
         skip = behind - at
@@ -172,15 +174,18 @@ class FrameReader:
         more_to_come = True
         while more_to_come:
             body, behind = self._simple_content(data, at + skip, channel)
-            if not behind:
+            if not behind or (behind == _WAIT and contents):
                 break
             try:
-                found = traits_of_properties(data[at + skip + 19 : body - 1])
                 if traits is None:
                     _check_content_method(_PUBLISH, payload)
-                    traits = found
+                found = traits_of_properties(data[at + skip + 19 : body - 1]) if body else _NO_TRAITS
             except Malformed:
                 break
+            if behind == _WAIT:
+                return _WAIT
+            if traits is None:
+                traits = found
             if found is not traits and found != traits:
                 events.append(Publish(channel, payload, traits, contents))
                 contents, traits = [], found
@@ -207,7 +212,10 @@ class FrameReader:
         body, content_end = self._simple_content(data, behind, channel)
         if not content_end:
             return at
-        traits_of_properties(data[behind + 19 : body - 1])
+        if body:
+            traits_of_properties(data[behind + 19 : body - 1])
+        if content_end == _WAIT:
+            return _WAIT
         tag = _TAG.unpack_from(payload, tag_at)[0]
         stride, skip = content_end - at, behind - at
         more = deliveries(data, at, 11 + tag_at, min(body + 7, content_end) - at, stride, tag)
@@ -216,10 +224,15 @@ class FrameReader:
         return at + stride * (more + 1)
 
     def _simple_content(self, data: bytes, at: int, channel: int) -> tuple[int, int]:
-        """Offsets of the body frame and of the end of the content at `at`; zeros if it is not whole and simple."""
+        """Offsets of the body frame and of the end of the content at `at`, if it has one body frame at most.
+
+        The end is 0 if the content is not simple or not right, _WAIT if it is not whole; the body frame is 0 if the
+        header is not whole.
+        """
         room = len(data) - at
         if room < 22:
-            return 0, 0
+            start = _HEADER_START.pack(_CONTENT_HEADER, channel)
+            return 0, _WAIT if start.startswith(data[at : at + 3]) and room < 7 else 0
         kind, number, size, class_id, weight, length = _HEADER.unpack_from(data, at)
         body = at + size + 8
         behind = body + length + 8 if length else body
@@ -232,13 +245,25 @@ class FrameReader:
             or size > self.frame_max > 0
             or length > self.frame_max > 0
             or length > self._message_bytes_max
-            or behind > len(data)
-            or data[body - 1] != _END
+        ):
+            return 0, 0
+        if behind > len(data):
+            return self._beginning(data, body, channel, length)
+        if (
+            data[body - 1] != _END
             or data[behind - 1] != _END
             or (length and _HEAD.unpack_from(data, body) != (_BODY, channel, length))
         ):
             return 0, 0
         return body, behind
+
+    def _beginning(self, data: bytes, body: int, channel: int, length: int) -> tuple[int, int]:
+        """As `_simple_content`, of a content whose header was right so far and which is not whole."""
+        if body > len(data):
+            return 0, _WAIT
+        if data[body - 1] == _END and _HEAD.pack(_BODY, channel, length).startswith(data[body : body + 7]):
+            return body, _WAIT
+        return 0, 0
 
     def _content_frame(self, kind: int, channel: int, frame: bytes, events: list[WireEvent]) -> None:
         assembly = self.assembling.get(channel)
