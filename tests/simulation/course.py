@@ -68,10 +68,18 @@ def run_seed(seed: int, plan: Plan = DEFAULT) -> Outcome:
         outcome.append(Outcome(world, workload))
         await _run(world, workload, histories, plan)
 
-    with histories.watching():
-        simulate(seed, story, policies=[policy(HA_ALL)])
-    histories.judge_prefixes()
+    try:
+        with histories.watching():
+            simulate(seed, story, policies=[policy(HA_ALL)])
+        histories.judge_prefixes()
+    except* Broken as group:
+        raise Broken(f"seed {seed}: {_first(group)}") from None
     return outcome[0]
+
+
+def _first(group: BaseExceptionGroup[Broken]) -> Broken:
+    first = group.exceptions[0]
+    return first if isinstance(first, Broken) else _first(first)
 
 
 async def _run(world: World, workload: Workload, histories: Histories, plan: Plan) -> None:
@@ -157,6 +165,8 @@ class Course:
                 await trio.sleep(dice.choice([0.5, 1.5, 4.0, 7.0]))
                 world.thaw(master)
             case "freeze, kill another, thaw":
+                if dice.random() < 0.5:
+                    name, other = master, name if name != master else other
                 world.freeze(name)
                 await trio.sleep(dice.choice([0.05, 1.0, 4.0, 8.0]))
                 world.kill(other)

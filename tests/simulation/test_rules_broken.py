@@ -1,0 +1,115 @@
+"""Safety rules broken on purpose: a judge says so within some seeds. A check that cannot fail is worth nothing.
+
+Each rule comes with the faults under which breaking it hurts.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from broker.cluster import succession
+from broker.cluster.records import QueueRecord
+from broker.cluster.succession import Situation
+from broker.mirroring.master import Master
+from broker.mirroring.mirror import Mirror, Offer, Statement
+from broker.mirroring.witnesses import Witnesses
+from broker.vhosts.local import Local
+from broker.vhosts.mirrors import Mirrors
+from broker.wire import records
+from broker.wire.message import Run
+from tests.simulation import disk
+from tests.simulation.course import Plan, run_seed
+from tests.simulation.judges import Broken
+
+SEEDS = 40
+
+Breaking = Callable[[pytest.MonkeyPatch], None]
+
+
+def confirm_before_mirrors_answered(patch: pytest.MonkeyPatch) -> None:
+    """S1."""
+    patch.setattr(Witnesses, "required", lambda witnesses: set())
+
+
+def promote_a_copy_out_of_sync(patch: pytest.MonkeyPatch) -> None:
+    """S3: the youngest mirror that lives is promoted, whatever it holds."""
+    succeed = succession._succeed
+
+    def careless(record: QueueRecord, situation: Situation, before: QueueRecord) -> QueueRecord | None:
+        for life in reversed(record.mirrors):
+            if situation.lives.goes_on(life):
+                return succession.promote(record, life, record.in_sync, situation.zxid)
+        return succeed(record, situation, before)
+
+    patch.setattr(succession, "_succeed", careless)
+
+
+def acknowledge_before_the_journal_is_synced(patch: pytest.MonkeyPatch) -> None:
+    """S1: on disk there, after fsync. With a slow disk, which makes the gap wide."""
+    store = Mirrors._store
+
+    def hasty(mirrors: Mirrors, mirror: Mirror) -> int:
+        store(mirrors, mirror)
+        return 0
+
+    patch.setattr(Mirrors, "_store", hasty)
+    patch.setattr(disk, "DELAY_S_MAX", 0.02)
+
+
+def accept_lower_terms(patch: pytest.MonkeyPatch) -> None:
+    """S4: whoever speaks is followed."""
+    receive_offer, apply = Mirror.receive_offer, Mirror.apply
+
+    def obey(mirror: Mirror, offer: Offer) -> tuple[Statement, list[Run]]:
+        mirror.copy.promised = 0
+        return receive_offer(mirror, offer)
+
+    def do_it(mirror: Mirror, record: records.QueueRecord, raw: bytes) -> bool:
+        mirror.term = record.term
+        return apply(mirror, record, raw)
+
+    patch.setattr(Mirror, "receive_offer", obey)
+    patch.setattr(Mirror, "apply", do_it)
+
+
+def deliver_without_announcing(patch: pytest.MonkeyPatch) -> None:
+    """S7: the mark is moved and nobody is told."""
+
+    def keep_it(master: Master, level: int, upto: int) -> None:
+        master.copy.marks[level] = upto
+        master._opening.discard(level)
+        master._open(level, upto)
+        master.queue.pump()
+
+    patch.setattr(Master, "_announce", keep_it)
+
+
+def give_out_without_a_lease(patch: pytest.MonkeyPatch) -> None:
+    """S4, sleeper: a thawed master serves the consumers that waited at its door."""
+    patch.setattr(Local, "_heed_lease", lambda local: None)
+
+
+@pytest.mark.parametrize(
+    ("break_rule", "verdict", "plan", "first_seed"),
+    [
+        (confirm_before_mirrors_answered, "lost", Plan(["freeze, kill another, thaw", "quick restart"]), 4),
+        (promote_a_copy_out_of_sync, "lost", Plan(["return, kill master"]), 12),
+        (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all"], publishers=4), 1),
+        (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 6),
+        (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
+        (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 8),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_judge_sees_it(
+    break_rule: Breaking, verdict: str, plan: Plan, first_seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first seed is one that showed it when this was written; others follow, as the broker changes."""
+    break_rule(monkeypatch)
+    with pytest.raises(Broken, match=verdict):
+        run_seeds(range(first_seed, first_seed + SEEDS), plan)
+
+
+def run_seeds(seeds: range, plan: Plan) -> None:
+    for seed in seeds:
+        run_seed(seed, plan)
