@@ -55,6 +55,8 @@ class Guests:
         self.locals: dict[int, Local] = {}
         self._guests: dict[tuple[str, int], Guest] = {}
         self._fetchers: dict[tuple[str, int], Local] = {}
+        self._attachments: dict[tuple[str, int], int] = {}
+        """By node and queue id: what its calls have to name."""
         links = switchboard.links
         links.handle(frames.PUBLISH, self._receive_publish)
         links.handle(frames.CREDIT, self._receive_credit)
@@ -70,6 +72,8 @@ class Guests:
             del self._guests[key]
         for key in [key for key, owner in self._fetchers.items() if owner is local]:
             del self._fetchers[key]
+        for key in [key for key in self._attachments if key[1] == local.queue_id]:
+            del self._attachments[key]
 
     def peer_gone(self, peer: str) -> None:
         """The link from a node ended: what its clients held returns to the queues."""
@@ -78,6 +82,10 @@ class Guests:
             guest.local.part_with(guest)
         for key in [key for key in self._fetchers if key[0] == peer]:
             self._fetchers.pop(key).settle(key, frames.RELEASE, 0, 0)
+        for key in [key for key in self._attachments if key[0] == peer]:
+            del self._attachments[key]
+        for local in self.locals.values():
+            local.owes_nothing(peer)
 
     # ------------------------------------------------------------------ frames
 
@@ -109,13 +117,12 @@ class Guests:
         local = self.locals.get(fields["queue"])
         if local is None or local.master.term != fields["term"]:
             return {"not_master": True}, b""
+        if not self._is_attached(peer, local, fields):
+            return {"not_master": True}, b""
         match fields["do"]:
             case "origin":
                 self._begin_anew(peer, local)
-                highest = local.master.copy.origins.get(fields["origin"], 0)
-                if highest:
-                    local.owe(peer, highest)
-                return {"highest": highest}, b""
+                return {"highest": local.attach(peer, fields["origin"], fields["answered"])}, b""
             case "consume":
                 return self._consume(peer, local, fields), b""
             case "cancel":
@@ -132,6 +139,14 @@ class Guests:
             case _:
                 local.queue.used()
                 return local.statistics(), b""
+
+    def _is_attached(self, peer: str, local: "Local", fields: dict[str, Any]) -> bool:
+        """Whether this call is of that node's newest attachment: calls of one turn are served in any order."""
+        key, attachment = (peer, local.queue_id), fields["attachment"]
+        newest = self._attachments.get(key, 0)
+        if fields["do"] == "origin" and attachment > newest:
+            self._attachments[key] = newest = attachment
+        return bool(attachment == newest)
 
     def _begin_anew(self, peer: str, local: "Local") -> None:
         """A node attaches again after a link broke: what it held here before, it has given up."""

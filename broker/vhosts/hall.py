@@ -84,6 +84,7 @@ class Hall:
         links.handle(frames.REFUSED, self._receive_refused)
         links.on_up.append(self._link_up)
         links.on_down.append(self._link_down)
+        links.on_incoming.append(self._link_opened)
         links.on_incoming_closed.append(self._link_closed)
         self.switchboard.journal.on_synced.append(self._synced)
         self.switchboard.answer("synchronise", self._serve_synchronise)
@@ -174,11 +175,20 @@ class Hall:
             self.switchboard.peer_up(peer)
             self.mirrors.link_up(peer)
             self._ask_again(peer)
+            for local in self.guests.locals.values():
+                if local.owes:
+                    self.switchboard.touch(local)
 
     def _link_down(self, peer: str, life: int, lane: str) -> None:
         if lane == "data":
             self.switchboard.peer_down(peer)
             self.mirrors.link_down(peer)
+            self._ask_again(peer)
+
+    def _link_opened(self, peer: str, life: int, lane: str) -> None:
+        """The peer can answer again; what it was asked before, it may have answered into the void."""
+        if lane == "data":
+            self.switchboard.peer_down(peer)
             self._ask_again(peer)
 
     def _link_closed(self, peer: str, life: int, lane: str) -> None:

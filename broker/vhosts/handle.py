@@ -6,6 +6,7 @@ side does its work, nor what the tree looks like beyond this queue's record.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 RETRY_S = 0.005
 MASTER_TIMEOUT_S = 60.0
 """How long an operation waits for a master while the queue's record says that there is one."""
+
+
+class Moved(Exception):
+    """The side that served a holder went away while it was asked: whatever it gave has returned."""
 
 
 class Got(NamedTuple):
@@ -132,11 +137,16 @@ class Handle:
         self.subscriptions[key] = new
         try:
             await self._subscribe(new)
+        except Moved:
+            return  # there is another one in its place, or it was cancelled
         except ChannelException:
             self.subscriptions.pop(key, None)
             new.channel.cancel_consumer(new.tag)
             return
-        self.wake(new)
+        if self.subscriptions.get(key) is new:
+            self.wake(new)
+        else:
+            await self.cancel(new)  # its client cancelled it meanwhile
 
     def delete(self) -> None:
         """The queue is gone; its consumers are told, its publishers are answered."""
@@ -188,19 +198,21 @@ class Handle:
         kind = "durable " if self.record.durable else ""
         raise ChannelException(404, f"home node '{node}' of {kind}{self.text} is down or inaccessible")
 
-    async def _call(self, do: str, **fields: Any) -> tuple[dict[str, Any], bytes] | Local:
-        """The local side, or the answer of the remote one; asks again after a failover."""
+    async def _call(self, do: str, holder: Holder | None = None, **fields: Any) -> tuple[dict[str, Any], bytes] | Local:
+        """The local side, or the answer of the remote one; asks again after a failover.
+
+        Raises Moved if the failover ended the holder in whose name it asks.
+        """
         while True:
             side = await self._side()
-            if isinstance(side, Local):
-                return side
-            try:
-                answer, attachment = await side.call(do, **fields)
-            except PeerLost:
-                await trio.sleep(RETRY_S)
-                continue
-            if "not_master" not in answer:
-                return answer, attachment
+            answer: tuple[dict[str, Any], bytes] | Local | None = side if isinstance(side, Local) else None
+            if isinstance(side, Remote):
+                with suppress(PeerLost):
+                    answer = await side.call(do, **fields)
+            if holder is not None and not holder.alive:
+                raise Moved
+            if isinstance(answer, Local) or (answer is not None and "not_master" not in answer[0]):
+                return answer
             await trio.sleep(RETRY_S)
 
     async def consume(self, subscription: Subscription, ready: Callable[[], None]) -> None:
@@ -213,6 +225,7 @@ class Handle:
     async def _subscribe(self, subscription: Subscription) -> None:
         answer = await self._call(
             "consume",
+            holder=subscription,
             number=subscription.number,
             tag=subscription.tag,
             ack_required=subscription.ack_required,
@@ -231,7 +244,9 @@ class Handle:
 
     async def cancel(self, subscription: Subscription) -> None:
         """End a consumer; what it holds it may still answer."""
-        self.subscriptions.pop((subscription.channel, subscription.tag), None)
+        key = (subscription.channel, subscription.tag)
+        if self.subscriptions.get(key) is subscription:
+            del self.subscriptions[key]
         if not subscription.alive:
             return
         local = self.local
@@ -244,8 +259,8 @@ class Handle:
             await self._call("cancel", number=subscription.number)
 
     async def get(self, fetcher: Fetcher | None, number: int) -> Got | None:
-        """One message, held by the fetcher if there is one."""
-        answer = await self._call("get", number=number, ack_required=fetcher is not None)
+        """One message, held by the fetcher if there is one. Raises Moved if that ended meanwhile."""
+        answer = await self._call("get", holder=fetcher, number=number, ack_required=fetcher is not None)
         if isinstance(answer, Local):
             run = await get_opened(answer, fetcher, ack_required=fetcher is not None)
             return None if run is None else Got(run, answer.queue.messages_ready, fetcher)

@@ -125,6 +125,14 @@ class Local:
                 self.switchboard.send(peer, frames.REFUSED, refused)
         self.owe(peer, last)
 
+    def attach(self, peer: str, origin: str, answered: int) -> int:
+        """A node asks how far this log has its publications; those up to `answered` have had their answer elsewhere."""
+        highest = max(answered, self.master.copy.origins.get(origin, 0))
+        if highest:
+            self.master.copy.origins[origin] = highest
+            self.owe(peer, highest)
+        return highest
+
     def owe(self, peer: str, sequence: int) -> None:
         """Answer this node when all that is in the log now is safe."""
         self._peers.append((self.master.note, peer, sequence))
@@ -290,7 +298,18 @@ class Local:
             _, peer, sequence = self._peers.popleft()
             answers[peer] = sequence
         for peer, sequence in answers.items():
-            self.switchboard.send(peer, frames.ANSWERED, frames.encode_pair(self.queue_id, sequence))
+            if self.switchboard.send(peer, frames.ANSWERED, frames.encode_pair(self.queue_id, sequence)) < 0:
+                self._peers.appendleft((0, peer, sequence))  # it may be told when the way to it is up
+
+    @property
+    def owes(self) -> bool:
+        """Whether a node waits for an answer."""
+        return bool(self._peers)
+
+    def owes_nothing(self, peer: str) -> None:
+        """The node has gone: if it comes back it asks anew."""
+        if any(owed == peer for _, owed, _ in self._peers):
+            self._peers = deque(entry for entry in self._peers if entry[1] != peer)
 
     @property
     def waits(self) -> bool:

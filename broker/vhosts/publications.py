@@ -47,6 +47,11 @@ class Publications:
         self.next_sequence = 1
         self.size_bytes = 0
 
+    @property
+    def next_unanswered(self) -> int:
+        """The first sequence that nobody has answered, or the next one to be given."""
+        return self.entries[0].run.sequence if self.entries else self.next_sequence
+
     def add(self, run: Run, pending: Pending) -> Publication:
         """Give a run its origin and sequence, and remember it until it is answered."""
         run.origin = self.origin

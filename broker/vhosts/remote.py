@@ -38,6 +38,8 @@ class Remote:
         self.peer = peer
         self.term = term
         self.ready = False
+        self.attachment = switchboard.number()
+        """Names this attachment: what an earlier one asks late must not be done any more."""
         self._publications = publications
         self._switchboard = switchboard
         self._grants: dict[Subscription, Grant] = {}
@@ -56,8 +58,9 @@ class Remote:
 
     async def attach(self) -> bool:
         """Ask the master how far it has our publications, and send it the rest in order (S6); False: not yet."""
-        question = {"do": "origin", "queue": self.queue_id, "term": self.term, "origin": self._publications.origin}
-        answer, _ = await self._switchboard.call(self.peer, question)
+        publications = self._publications
+        # what lies before the first unanswered one was answered, whether or not this master has ever seen it
+        answer, _ = await self.call("origin", origin=publications.origin, answered=publications.next_unanswered - 1)
         if "highest" not in answer:
             return False
         highest = answer["highest"]
@@ -73,7 +76,8 @@ class Remote:
 
     async def call(self, do: str, **fields: Any) -> tuple[dict[str, Any], bytes]:
         """One call to the master."""
-        return await self._switchboard.call(self.peer, {"do": do, "queue": self.queue_id, "term": self.term, **fields})
+        place = {"queue": self.queue_id, "term": self.term, "attachment": self.attachment}
+        return await self._switchboard.call(self.peer, {"do": do, **place, **fields})
 
     def wake(self, subscription: "Subscription") -> None:
         """It may have room: let the master know how much."""

@@ -5,6 +5,7 @@ something changes. It must not know where queues have their masters, nor how the
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.channel import Channel
@@ -12,7 +13,7 @@ from broker.amqp.errors import ChannelException
 from broker.amqp.unacked import Settled
 from broker.routing.graph import Graph
 from broker.vhosts.client import Client
-from broker.vhosts.handle import Got, Handle
+from broker.vhosts.handle import Got, Handle, Moved
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
@@ -193,8 +194,10 @@ class Vhost:
         client.access(self.name).check("read", "queue", queue)
         handle = self.handle(queue)
         client.check_exclusive(handle)
-        fetcher = None if no_ack else self._fetcher(channel, handle)
-        return await handle.get(fetcher, self._switchboard.number() if fetcher is None else fetcher.number)
+        while True:
+            fetcher = None if no_ack else self._fetcher(channel, handle)
+            with suppress(Moved):
+                return await handle.get(fetcher, self._switchboard.number() if fetcher is None else fetcher.number)
 
     def _fetcher(self, channel: Channel, handle: Handle) -> Fetcher:
         fetcher = self._fetchers.get((channel, handle))

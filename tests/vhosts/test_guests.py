@@ -20,8 +20,14 @@ class House:
         self.local = local_of(self.switchboard, durable=False, **settings)
         self.guests.locals[1] = self.local
 
-    async def call(self, do, peer="n2", *, term=TERM, **fields):
-        return await self.switchboard.handlers[do](peer, {"do": do, "queue": 1, "term": term, **fields})
+    async def call(self, do, peer="n2", *, term=TERM, attachment=0, **fields):
+        place = {"queue": 1, "term": term, "attachment": attachment}
+        return await self.switchboard.handlers[do](peer, {"do": do, **place, **fields})
+
+    async def attach(self, peer="n2", *, attachment=1, answered=0):
+        """How far the master has that node's publications."""
+        answer, _ = await self.call("origin", peer, attachment=attachment, origin=f"{peer}/1", answered=answered)
+        return answer
 
     async def consume(self, number, peer="n2", *, grant=100, **facts):
         wanted = {"tag": "c", "ack_required": True, "exclusive": False, "priority": 0, **facts}
@@ -104,8 +110,7 @@ async def test_who_attaches_again_has_given_up_what_it_held_and_others_have_not(
     await house.consume(7, grant=1)
     await house.call("get", number=8, ack_required=True)
     await house.consume(9, "n3", grant=1)
-    answer, _ = await house.call("origin", origin="n2/1")
-    assert answer == {"highest": 0}
+    assert await house.attach() == {"highest": 0}
     statistics = house.local.statistics()
     assert (statistics["messages_ready"], statistics["messages_unacked"], statistics["consumers"]) == (2, 1, 1)
     house.guests.peer_gone("n3")
@@ -135,7 +140,25 @@ async def test_publications_of_another_term_are_not_taken(house):
     assert house.local.queue.messages_ready == 1
     house.switchboard.end_turn()
     assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ANSWERED, "n2")] == [(1, 1)]
-    assert (await house.call("origin", origin="n2/1"))[0] == {"highest": 1}
+    assert await house.attach() == {"highest": 1}
+
+
+async def test_a_late_call_of_an_attachment_that_was_given_up_is_not_served(house):
+    await house.attach(attachment=4)
+    for late in (3, 5):
+        assert await house.call("statistics", attachment=late) == ({"not_master": True}, b"")
+    assert await house.attach(attachment=3) == {"not_master": True}
+    assert (await house.call("statistics", attachment=4))[0]["messages"] == 0
+    house.guests.peer_gone("n2")
+    assert await house.call("statistics", attachment=4) == ({"not_master": True}, b"")
+
+
+async def test_what_a_node_has_had_answered_elsewhere_is_no_gap_here(house):
+    assert await house.attach(answered=7) == {"highest": 7}
+    run = run_of("a")
+    run.origin, run.sequence = "n2/1", 8
+    house.switchboard.hear("n2", frames.PUBLISH, records.encode_publish(1, TERM, run))
+    assert house.local.queue.messages_ready == 1
 
 
 async def test_purging_and_counting(house):

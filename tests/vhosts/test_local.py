@@ -177,6 +177,22 @@ def test_another_nodes_publications_are_answered_once_a_turn_and_repeats_are_not
     assert local.queue.messages_ready == 4
 
 
+def test_an_answer_that_found_no_link_is_given_when_there_is_one_unless_its_node_has_gone(switchboard):
+    local = local_of(switchboard)
+    switchboard.links.down.add("n2")
+    local.publish_from("n2", from_peer(1, "a"))
+    switchboard.end_turn()
+    switchboard.journal.sync()
+    local.advance()
+    assert local.owes
+    switchboard.links.down.clear()
+    local.advance()
+    assert (answers(switchboard), local.owes) == ([1], False)
+    local.publish_from("n2", from_peer(2, "b"))
+    local.owes_nothing("n2")
+    assert not local.owes
+
+
 def test_a_gap_in_another_nodes_publications_is_not_taken(switchboard):
     local = local_of(switchboard)
     local.publish_from("n2", from_peer(3, "c"))

@@ -21,6 +21,8 @@ class Board(FakeSwitchboard):
 
     async def call(self, peer, fields):
         self.asked.append((peer, fields))
+        if self.answered is None:
+            return {"highest": fields["answered"]}, b""
         return self.answered, b""
 
 
@@ -69,7 +71,8 @@ async def test_publications_wait_until_the_master_says_how_far_it_has_them(board
     remote.publish(run_of("lost"), None)
     assert published(board) == []
     assert await remote.attach()
-    assert board.asked == [("n2", {"do": "origin", "queue": 1, "term": 10, "origin": "n1/1"})]
+    question = {"do": "origin", "queue": 1, "term": 10, "attachment": 1, "origin": "n1/1", "answered": 0}
+    assert board.asked == [("n2", question)]
     assert published(board) == [(1, 1, True)]
     remote.publish(run_of("b"), FakePending())
     remote.publish(run_of("c"), None)
@@ -83,6 +86,22 @@ async def test_only_what_the_master_lacks_is_sent_again(board, remote, publicati
     assert await remote.attach()
     assert published(board) == [(3, 1, True)]
     assert not any(entry.run.redelivered for entry in publications.entries), "the flag is for the wire alone"
+
+
+async def test_what_was_answered_is_no_gap_for_a_master_that_never_saw_it(board, remote, publications):
+    for body in "abc":
+        remote.publish(run_of(body), FakePending())
+    publications.answered_upto(2)
+    board.answered = None  # the master starts from what the question says
+    assert await remote.attach()
+    assert published(board) == [(3, 1, True)]
+    publications.answered_upto(3)
+    assert publications.next_unanswered == 4
+
+
+async def test_each_attachment_has_a_number_of_its_own(board, publications):
+    one, two = (Remote(1, "n2", 10, publications, board) for _ in range(2))
+    assert one.attachment < two.attachment
 
 
 async def test_a_node_that_is_not_master_yet_is_asked_again(board, remote):
