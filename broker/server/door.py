@@ -39,7 +39,7 @@ class Door:
         self.chance = chance
         self.limits = limits
         self.handshake_timeout_s = handshake_timeout_s
-        self.turn = Turn(hall.switchboard.end_turn)
+        self.turn = Turn(hall.switchboard)
         self.sessions: set[Session] = set()
         self._serial = 0
         gate.on_change = self._tell_blocked

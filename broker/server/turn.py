@@ -6,7 +6,6 @@ own time, so that an idle consumer need not wait for a task to wake. Output outs
 wakes the writer at once. It must not know what is written.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 
@@ -20,12 +19,22 @@ class Writer(Protocol):
         """Let the writer task write."""
 
 
+class Board(Protocol):
+    """Where queues leave work for the end of a turn."""
+
+    def begin_turn(self) -> None:
+        """Somebody will end this turn."""
+
+    def end_turn(self) -> None:
+        """Do what was left behind."""
+
+
 class Turn:
     """The one turn that can be under way: there is no wait inside a turn. Shared by all sessions of a node."""
 
-    def __init__(self, before_end: Callable[[], None]) -> None:
-        """`before_end` is called while the turn is still on: what queues left behind goes its way in the same turn."""
-        self._before_end = before_end
+    def __init__(self, board: Board) -> None:
+        """`board` is told of the turn: what queues left behind goes its way while it is still on."""
+        self._board = board
         self._active = False
         self._touched: list[Writer] = []
 
@@ -39,10 +48,11 @@ class Turn:
     def begin(self) -> None:
         """From here to `end` nobody waits."""
         self._active = True
+        self._board.begin_turn()
 
     def end(self) -> None:
         """Write."""
-        self._before_end()
+        self._board.end_turn()
         self._active = False
         if self._touched:
             touched, self._touched = self._touched, []

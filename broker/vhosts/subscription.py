@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 OUTBOX_BYTES_MAX = 256 * 1024
 """A connection whose client reads slower than this backlog gets nothing more until it drains."""
 ROOM_MESSAGES = 2000
-"""A consumer without prefetch gets at most so many messages in one turn."""
+ROOM_BYTES = 1024 * 1024
+"""A consumer gets at most so much in one turn, by the size of the messages that it got last."""
+FIRST_ROOM_MESSAGES = 64
+"""As long as nobody knows how large its messages are."""
 
 
 class Fetcher:
@@ -60,6 +63,7 @@ class Subscription(Consumer):
         self.prefetch_count = prefetch_count
         self.outstanding = 0
         self.alive = True
+        self._size_bytes = 0
         self._tag_bytes = tag.encode()
 
     @property
@@ -87,7 +91,7 @@ class Subscription(Consumer):
         if outlet.outbox_bytes > OUTBOX_BYTES_MAX:
             outlet.starved.add(self)
             return 0
-        room = ROOM_MESSAGES
+        room = min(ROOM_MESSAGES, ROOM_BYTES // self._size_bytes + 1) if self._size_bytes else FIRST_ROOM_MESSAGES
         if self.ack_required:
             if self.prefetch_count:
                 room = min(room, self.prefetch_count - self.outstanding)
@@ -99,6 +103,7 @@ class Subscription(Consumer):
 
     def deliver(self, run: Run) -> None:
         """Put the run into the client's outbox."""
+        self._size_bytes = len(run.contents[-1])
         if self.ack_required:
             self.outstanding += len(run.contents)
             self.channel.deliver(self._tag_bytes, run, self)

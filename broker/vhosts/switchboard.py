@@ -55,6 +55,7 @@ class Switchboard:
         self._clock = clock
         self._touched: dict[Flushed, None] = {}
         self._turn = trio.Event()
+        self._in_turn = False
         self._numbers = 0
         self._calls: dict[int, tuple[str, trio.Event, list[Answer]]] = {}
         self._handlers: dict[str, RequestHandler] = {}
@@ -78,10 +79,16 @@ class Switchboard:
     def touch(self, flushed: Flushed) -> None:
         """Let this be flushed at the end of the turn."""
         self._touched[flushed] = None
-        self._turn.set()
+        if not self._in_turn:
+            self._turn.set()
+
+    def begin_turn(self) -> None:
+        """A door's turn has begun, which will end with `end_turn`: nobody has to be woken for it."""
+        self._in_turn = True
 
     def end_turn(self) -> None:
         """Flush everything that was touched, until nothing is."""
+        self._in_turn = False
         while self._touched:
             touched, self._touched = self._touched, {}
             for flushed in touched:

@@ -207,6 +207,13 @@ class TcpStream(Stream):
         except OSError as failure:
             raise self._failure(failure) from None
 
+    def send_now(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what the kernel takes at once; how many bytes that were. A broken connection takes none."""
+        try:
+            return self._socket.send(data)
+        except OSError:
+            return 0
+
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the kernel takes bytes again."""
         _check_open(self._socket)

@@ -199,6 +199,9 @@ class FakeDeclarations:
 
 
 class FakeSwitchboard:
+    def begin_turn(self):
+        """See `end_turn`."""
+
     def end_turn(self):
         """The fake queues leave nothing behind."""
 

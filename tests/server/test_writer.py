@@ -6,6 +6,7 @@ from broker.amqp.connection import ServerConnection
 from broker.amqp.handshake import Limits
 from broker.server.turn import Turn
 from broker.server.writer import RELIEF_BYTES, Writer
+from tests.server.fakes import FakeSwitchboard
 
 
 class SlowStream:
@@ -51,7 +52,7 @@ class Starved:
 class Bench:
     def __init__(self, stream):
         self.stream = stream
-        self.turn = Turn(lambda: None)
+        self.turn = Turn(FakeSwitchboard())
         self.connection = ServerConnection({}, Limits(), lambda: self.turn.has_output(self.writer))
         self.hung_up = []
         self.writer = Writer(stream, self.connection, lambda: self.hung_up.append(True))

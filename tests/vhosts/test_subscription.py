@@ -1,6 +1,14 @@
 import pytest
 
-from broker.vhosts.subscription import OUTBOX_BYTES_MAX, ROOM_MESSAGES, Fetcher, Subscription
+from broker.vhosts.subscription import (
+    FIRST_ROOM_MESSAGES,
+    OUTBOX_BYTES_MAX,
+    ROOM_BYTES,
+    ROOM_MESSAGES,
+    Fetcher,
+    Subscription,
+)
+from broker.wire.message import Run, Traits, make_address
 from tests.queues.fakes import run_of
 
 
@@ -42,8 +50,13 @@ def subscription(channel, *, ack_required=True, prefetch_count=0, **arguments):
     return Subscription(FakeHandle(), channel, "tag", 7, arguments=named, **facts)
 
 
-def test_without_a_window_there_is_room_for_a_turn(channel):
-    assert subscription(channel).room() == ROOM_MESSAGES
+def test_without_a_window_there_is_room_for_a_turn_of_messages_like_the_last_ones(channel):
+    consumer = subscription(channel, ack_required=False)
+    assert consumer.room() == FIRST_ROOM_MESSAGES
+    consumer.deliver(Run([b"x" * 64], make_address("", "q"), Traits(), first=1))
+    assert consumer.room() == ROOM_MESSAGES
+    consumer.deliver(Run([b"x" * (ROOM_BYTES // 4)], make_address("", "q"), Traits(), first=2))
+    assert consumer.room() == 5
 
 
 def test_a_window_closes_with_deliveries_and_opens_with_answers(channel):
