@@ -52,6 +52,7 @@ class Local:
         self._peers: deque[tuple[int, str, int]] = deque()
         """(note, publisher's node, sequence) still to be answered."""
         self._wider = trio.Event()
+        self._roomy: dict[Consumer, None] = {}
         self._ended = False
         self._replay(publications)
 
@@ -211,7 +212,7 @@ class Local:
         else:
             queue.release(holder)
         if isinstance(holder, Consumer):
-            queue.pump(holder)
+            self._roomy[holder] = None
         self.switchboard.touch(self)
 
     def _heed_lease(self) -> None:
@@ -246,6 +247,7 @@ class Local:
         if self._ended:
             return
         master = self.master
+        self._serve_roomy()
         for letter in self.queue.take_dead():
             self._dead_letters.send(self, letter)
         if not master.logged:
@@ -256,6 +258,12 @@ class Local:
             self._ship()
             self.advance()
         self.timers.watch(self)
+
+    def _serve_roomy(self) -> None:
+        """Consumers that answered in this turn have room again: one delivery for all their answers."""
+        roomy, self._roomy = self._roomy, {}
+        for consumer in roomy:
+            self.queue.pump(consumer)
 
     def _ship(self) -> None:
         master, switchboard = self.master, self.switchboard
