@@ -31,10 +31,7 @@ def receive_statement(master: Master, follower: Follower, statement: Statement, 
     dead = subtract(statement.living, below)
     if dead:
         first.append(records.encode(records.Settle(copy.queue_id, master.term, dead)))
-    for level, mark in copy.marks.items():
-        first.append(records.encode(records.Mark(copy.queue_id, master.term, level, mark)))
-    for origin, highest in copy.origins.items():
-        first.append(records.encode(records.Origin(copy.queue_id, master.term, origin, highest)))
+    first += standing(master)
     follower.stated = True
     lacking = subtract(living, statement.living)
     if automatic or not lacking:
@@ -43,6 +40,17 @@ def receive_statement(master: Master, follower: Follower, statement: Statement, 
         follower.lacking = lacking
     first.append(records.encode(records.Hole(copy.queue_id, master.term, follower.lacking)))
     return first
+
+
+def standing(master: Master) -> list[bytes]:
+    """How far delivery was announced and which publications were taken: no message may tell it, once it is settled.
+
+    Sent ahead of each chunk to a mirror that has not joined yet, for what happened since the last one.
+    """
+    copy = master.copy
+    marks = [records.Mark(copy.queue_id, master.term, level, mark) for level, mark in copy.marks.items()]
+    origins = [records.Origin(copy.queue_id, master.term, origin, upto) for origin, upto in copy.origins.items()]
+    return [*map(records.encode, marks), *map(records.encode, origins)]
 
 
 def fill(follower: Follower) -> None:

@@ -177,6 +177,8 @@ class Mirrors:
         if not follower.stated or follower.refused:
             return
         master = local.master
+        if not follower.joined and not self._send(follower, catch_up.standing(master)):
+            return
         joins = catch_up.may_join(master, follower)
         definition = self._records[local.queue_id].definition or {}
         batch_messages = definition.get("ha-sync-batch-size", catch_up.BATCH_MESSAGES)
@@ -203,7 +205,7 @@ class Mirrors:
             follower = local.master.witnesses.followers.get(peer)
             if follower is None or follower.refused:
                 continue
-            if follower.missing:
+            if follower.missing or not follower.joined:
                 self._feed(local, follower)
             if follower.unsynced and follower.acknowledged(received, synced):
                 local.advance()
@@ -231,6 +233,8 @@ class Mirrors:
             for follower in local.master.witnesses.followers.values():
                 if follower.joined:
                     self._propose_entry(local, follower)
+                elif not follower.missing:
+                    self._feed(local, follower)
 
     # ------------------------------------------------------------------ as a mirror's node
 

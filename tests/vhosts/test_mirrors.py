@@ -159,6 +159,24 @@ def test_the_window_of_catch_up_counts_from_where_the_stream_begins():
     assert CATCH_UP_BYTES_MAX <= sent < 2 * CATCH_UP_BYTES_MAX, "a window full, and not all of it"
 
 
+def test_what_is_published_and_gone_while_a_mirror_is_filled_is_known_to_it_when_it_joins():
+    house = House()
+    local = house.lead(bodies=["x" * (CATCH_UP_BYTES_MAX // 8)] * 24)
+    house.hear_statement()
+    sent_records(house)
+    run = run_of("a")
+    run.origin, run.sequence = "n3/1", 7
+    local.master.copy.origins["n3/1"] = 6
+    local.publish_from("n3", run)
+    local.purge()
+    house.end_turn()
+    behind = house.switchboard.links.offset("n2", "data")
+    house.hear_acknowledged(behind, behind)
+    assert local.master.witnesses.followers["n2"].joined
+    found = {record.origin: record.highest for record in sent_records(house) if isinstance(record, records.Origin)}
+    assert found == {"n3/1": 7}
+
+
 def test_catch_up_that_loses_its_link_begins_anew():
     house = House()
     local = house.lead(bodies=["a"])
