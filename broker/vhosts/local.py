@@ -220,6 +220,12 @@ class Local:
         if self.master.logged and self.master.give(self.switchboard.lease_valid()):
             self.queue.pump()
             self.switchboard.touch(self)
+            self._widen()
+
+    def _widen(self) -> None:
+        """Those who wait in basic.get may look again."""
+        self._wider.set()
+        self._wider = trio.Event()
 
     def purge(self) -> int:
         """Drop what is ready."""
@@ -291,8 +297,7 @@ class Local:
         open_before = self.queue.open_upto
         freed = master.advance(journal.synced)
         if self.queue.open_upto != open_before:
-            self._wider.set()
-            self._wider = trio.Event()
+            self._widen()
         if freed and master.copy.durable:
             journal.settled(self.queue_id, freed)
         if master.outbox:
