@@ -142,6 +142,7 @@ def test_scenario_07_the_master_moves_when_a_mirror_is_synchronised() -> None:
         await until(lambda: stage.placed("q")[1] == {"n2", "n3"}, 5)
         assert stage.placed("q")[0] == "n1"
         assert not consumer.cancelled
+        await until(lambda: stage.row("q")["unsynchronised"] == {"n2": 10, "n3": 10}, 5)
         await stage.synchronise("q")
         await until(lambda: stage.placed("q")[0] in ("n2", "n3"), 5)
         await consumer.wait_for(lambda: consumer.cancelled == ["c"])
