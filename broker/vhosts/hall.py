@@ -249,7 +249,7 @@ class Hall:
             )
         except Refused as refused:
             log.info("event=entry_refused queue=%s node=%s why=%s", record.name, follower.node, refused.why)
-        self.mirrors.entered(local.queue_id, follower.node)
+        self.mirrors.entered(local, follower.node)
 
     async def _delete_unused(self, handle: Handle) -> None:
         await self.declarations.delete_unused(handle)

@@ -46,7 +46,7 @@ class Mirrors:
         self.mirrors: dict[int, Mirror] = {}
         self._records: dict[int, QueueRecord] = {}
         self._locals: dict[int, Local] = {}
-        self._parked: dict[int, tuple[str, Offer]] = {}
+        self._parked: dict[int, tuple[str, Offer, int]] = {}
         self._received: dict[str, int] = {}
         self._unsynced: dict[str, deque[tuple[int, int]]] = {}
         self._acknowledged: dict[str, tuple[int, int]] = {}
@@ -55,6 +55,7 @@ class Mirrors:
         links = switchboard.links
         links.handle(frames.OFFER, self._receive_offer)
         links.handle(frames.STATEMENT, self._receive_statement)
+        links.handle(frames.UNAPPLIED, self._receive_unapplied)
         links.handle(frames.RECORD, self._receive_record)
         links.handle(frames.ACKNOWLEDGED, self._receive_acknowledged)
 
@@ -70,6 +71,7 @@ class Mirrors:
         for node, follower in list(witnesses.followers.items()):
             if wanted.get(node) != follower.life and not follower.entering:
                 del witnesses.followers[node]
+        before = witnesses.member_nodes
         witnesses.member_nodes = {life.node for life in record.in_sync if life.node != own}
         if record.is_mirrored:
             local.master.mirror()
@@ -77,6 +79,8 @@ class Mirrors:
             if node not in witnesses.followers:
                 witnesses.followers[node] = Follower(node, number)
                 self._offer(local, node)
+            elif node in before and node not in witnesses.member_nodes:
+                self.start_over(local, node)  # it was given up, and comes back by catch-up (S11)
             elif self._is_automatic(record, node):
                 catch_up.fill(witnesses.followers[node])
                 self._feed(local, witnesses.followers[node])
@@ -110,34 +114,43 @@ class Mirrors:
         begin = self._switchboard.links.offset(peer, "data")
         self._acknowledged[peer] = (begin, begin)
         for local in list(self._locals.values()):
-            if peer in local.master.witnesses.followers:
-                self._renew(local, peer)
-                self._offer(local, peer)
+            self.start_over(local, peer)
         self._told.pop(peer, None)
         self._switchboard.touch(self)
 
     def link_down(self, peer: str) -> None:
         """What was sent to this node may be lost: its mirrors have to state anew what they hold."""
         for local in self._locals.values():
-            if peer in local.master.witnesses.followers:
-                self._renew(local, peer)
+            self._renew(local, peer)
 
     def link_closed(self, peer: str) -> None:
-        """The stream from this node has ended: its numbers say nothing about the next one."""
+        """The stream from this node has ended: its numbers say nothing about the next one, and what it said of its
+        copies may be lost."""
         for known in (self._received, self._unsynced, self._told):
             known.pop(peer, None)
         self._statements = [due for due in self._statements if due[1] != peer]  # it will offer itself again
+        for local in self._locals.values():
+            self.start_over(local, peer)
 
-    def _renew(self, local: "Local", node: str) -> None:
+    def start_over(self, local: "Local", node: str) -> None:
+        """This mirror, if it is one, has to state anew what it holds."""
+        if self._renew(local, node):
+            self._offer(local, node)
+
+    def _renew(self, local: "Local", node: str) -> bool:
         followers = local.master.witnesses.followers
-        fresh = Follower(node, followers[node].life)
-        fresh.entering = followers[node].entering
-        followers[node] = fresh
+        before = followers.get(node)
+        if before is None:
+            return False
+        followers[node] = fresh = Follower(node, before.life)
+        fresh.entering = before.entering
+        return True
 
     def _offer(self, local: "Local", node: str) -> None:
         copy = local.master.copy
         offer = Offer(copy.queue_id, local.master.term, list(copy.terms.entries), copy.next_position)
-        self._switchboard.send(node, frames.OFFER, frames.encode_json(asdict(offer)))
+        payload = frames.encode_json(asdict(offer))
+        local.master.witnesses.followers[node].offered = self._switchboard.send(node, frames.OFFER, payload)
 
     def _is_automatic(self, record: QueueRecord, node: str) -> bool:
         member = any(life.node == node for life in record.in_sync)
@@ -150,18 +163,27 @@ class Mirrors:
         if local is None or local.master.term != statement.term:
             return
         follower = local.master.witnesses.followers.get(peer)
-        if follower is None:
+        if follower is None or follower.stated or statement.offset != follower.offered:
             return
         if statement.refused:
             follower.refused = True
-            return
-        if follower.stated:
             return
         local.flush()
         automatic = self._is_automatic(self._records[statement.queue_id], peer)
         first = catch_up.receive_statement(local.master, follower, statement, automatic=automatic)
         if self._send(follower, first):
             self._feed(local, follower)
+
+    def _receive_unapplied(self, peer: str, payload: bytes, offset: int) -> None:
+        queue_id, promised, at = frames.decode_triple(payload)
+        local = self._locals.get(queue_id)
+        follower = None if local is None else local.master.witnesses.followers.get(peer)
+        if local is None or follower is None or at <= follower.offered:
+            return
+        if promised > local.master.term:
+            follower.refused = True
+        else:  # its copy is not the one any more that answered the offer
+            self.start_over(local, peer)
 
     def _send(self, follower: Follower, chunk: list[bytes]) -> bool:
         """Records of catch-up; False if there is no link: when there is, the mirror states anew what it holds."""
@@ -216,16 +238,15 @@ class Mirrors:
             follower.entering = True  # it is waited for until the answer has been seen (S2)
             self._spawn(self._enter, local, follower)
 
-    def entered(self, queue_id: int, node: str) -> None:
+    def entered(self, local: "Local", node: str) -> None:
         """The proposal of a mirror's entry was seen committed or refused."""
-        local = self._locals.get(queue_id)
-        if local is None:
+        if self._locals.get(local.queue_id) is not local:
             return
         follower = local.master.witnesses.followers.get(node)
         if follower is not None:
             follower.entering = False
             follower.awaited = None
-        self.lead(local, self._records[queue_id])
+        self.lead(local, self._records[local.queue_id])
 
     def progress(self) -> None:
         """Settles may have drained what a mirror lacked."""
@@ -255,14 +276,17 @@ class Mirrors:
     def _receive_offer(self, peer: str, payload: bytes, offset: int) -> None:
         fields = frames.decode_json(payload)
         offer = Offer(**{**fields, "terms": [(term, first) for term, first in fields["terms"]]})
+        parked = self._parked.get(offer.queue_id)
         if offer.queue_id in self.mirrors:
-            self._take_offer(peer, offer)
-        else:
-            self._parked[offer.queue_id] = (peer, offer)  # the commit that makes us a mirror is still on its way (S15)
+            self._take_offer(peer, offer, offset)
+        elif parked is None or parked[1].term <= offer.term:
+            # the commit that makes us a mirror is still on its way (S15)
+            self._parked[offer.queue_id] = (peer, offer, offset)
 
-    def _take_offer(self, peer: str, offer: Offer) -> None:
+    def _take_offer(self, peer: str, offer: Offer, offset: int) -> None:
         mirror = self.mirrors[offer.queue_id]
         statement, dropped = mirror.receive_offer(offer)
+        statement.offset = offset
         if dropped:
             self._set_aside(offer.queue_id, dropped)
         self._store(mirror)
@@ -280,15 +304,11 @@ class Mirrors:
             if lsn:
                 self._unsynced.setdefault(peer, deque()).append((offset, lsn))
         else:
-            self._refuse(peer, record, mirror)
+            # said ahead of the acknowledgement that covers this record: it must not count (S4)
+            promised = 0 if mirror is None else mirror.copy.promised
+            self._switchboard.send(peer, frames.UNAPPLIED, frames.encode_triple(record.queue_id, promised, offset))
         self._received[peer] = offset
         self._switchboard.touch(self)
-
-    def _refuse(self, peer: str, record: records.QueueRecord, mirror: Mirror | None) -> None:
-        """Say so ahead of the acknowledgement that covers this record: it must not count (S4)."""
-        promised = record.term + 1 if mirror is None else mirror.copy.promised
-        statement = Statement(record.queue_id, record.term, promised, 0, [])
-        self._switchboard.send(peer, frames.STATEMENT, frames.encode_json(asdict(statement)))
 
     def _store(self, mirror: Mirror) -> int:
         lsn = 0

@@ -68,9 +68,19 @@ class House:
         self.switchboard.journal.sync()
         self.mirrors.flush()
 
-    def hear_statement(self, common=0, living=(), refused=0):
-        statement = Statement(1, TERM, refused, common, list(living))
+    def hear_statement(self, common=0, living=(), refused=0, offset=None):
+        """The answer to the last offer, or to the one that ended at `offset`."""
+        offset = self.offered if offset is None else offset
+        statement = Statement(1, TERM, refused, common, list(living), offset)
         self.switchboard.hear("n2", frames.STATEMENT, frames.encode_json(asdict(statement)))
+
+    def hear_unapplied(self, promised, offset):
+        self.switchboard.hear("n2", frames.UNAPPLIED, frames.encode_triple(1, promised, offset))
+
+    @property
+    def offered(self):
+        (local,) = self.mirrors._locals.values()
+        return local.master.witnesses.followers["n2"].offered
 
     def hear_acknowledged(self, received, synced):
         self.switchboard.hear("n2", frames.ACKNOWLEDGED, frames.encode_pair(received, synced))
@@ -122,7 +132,7 @@ def test_a_mirror_is_filled_and_proposed_when_its_disk_has_all():
     assert house.entering == []
     house.hear_acknowledged(behind, behind)
     assert [follower.node for follower in house.entering] == ["n2"]
-    house.mirrors.entered(1, "n2")
+    house.mirrors.entered(local, "n2")
     assert not house.entering[0].entering
 
 
@@ -203,13 +213,80 @@ def test_a_late_statement_does_not_keep_a_mirror_from_stating_anew():
     assert local.master.witnesses.followers["n2"].joined
 
 
+def test_only_the_last_offer_can_be_answered():
+    house = House()
+    local = house.lead(bodies=["a"])
+    first = house.offered
+    record = house.mirrors._records[1]
+    house.mirrors.lead(local, record._replace(mirrors=()))  # its copy goes
+    house.mirrors.lead(local, record)
+    house.hear_statement(common=1, living=[(1, 1)], offset=first)
+    assert not local.master.witnesses.followers["n2"].stated
+    house.hear_statement()
+    assert local.master.witnesses.followers["n2"].joined
+
+
+def test_a_mirror_that_is_not_the_one_any_more_that_stated_counts_for_nothing_until_it_states_anew():
+    house = House()
+    local = house.lead(in_sync=("n1", "n2"), bodies=["a"])
+    house.hear_statement(common=1, living=[(1, 1)])
+    behind = house.switchboard.links.offset("n2", "data")
+    assert local.master.witnesses.followers["n2"].joined
+    house.hear_unapplied(0, behind)  # two records of the queue came at once there: its copy went, and began anew
+    house.hear_acknowledged(behind, behind)
+    assert local.master.witnesses.marks() == (0, 0)
+    assert len(house.switchboard.take_json(frames.OFFER, "n2")) == 2
+    house.hear_unapplied(TERM + 1, behind)  # about an earlier time
+    house.hear_statement()
+    assert local.master.witnesses.followers["n2"].joined
+    house.hear_unapplied(TERM + 1, house.switchboard.links.offset("n2", "data"))
+    assert local.master.witnesses.followers["n2"].refused
+
+
+def test_a_statement_that_may_be_lost_is_asked_for_again():
+    house = House()
+    local = house.lead(bodies=["a"])
+    house.mirrors.link_closed("n2")  # only the way from there broke
+    assert len(house.switchboard.take_json(frames.OFFER, "n2")) == 2
+    house.hear_statement()
+    assert local.master.witnesses.followers["n2"].joined
+
+
+def test_a_member_that_was_given_up_comes_back_by_catch_up():
+    house = House()
+    local = house.lead(in_sync=("n1", "n2"))
+    house.hear_statement()
+    record = house.mirrors._records[1]
+    house.mirrors.lead(local, record._replace(in_sync=(Life("n1", 1),), version=1))
+    assert not local.master.witnesses.followers["n2"].joined
+    house.switchboard.journal.sync()
+    house.mirrors.progress()
+    assert house.entering == []
+    house.hear_statement()
+    behind = house.switchboard.links.offset("n2", "data")
+    house.hear_acknowledged(behind, behind)
+    assert [follower.node for follower in house.entering] == ["n2"]
+
+
+def test_the_answer_to_an_earlier_masters_proposal_says_nothing_of_this_ones():
+    house = House()
+    before = house.lead()
+    house.mirrors.unlead(1)
+    local = house.lead()
+    house.hear_statement()
+    behind = house.switchboard.links.offset("n2", "data")
+    house.hear_acknowledged(behind, behind)
+    house.mirrors.entered(before, "n2")
+    assert local.master.witnesses.required() == {"n2"}
+
+
 def test_who_is_no_mirror_any_more_is_forgotten():
     house = House()
     local = house.lead()
     house.mirrors.lead(local, QueueRecord(1, "/", "q", Life("n1", 1), TERM, in_sync=(Life("n1", 1),)))
     assert local.master.witnesses.followers == {}
     house.mirrors.unlead(1)
-    house.hear_statement()
+    house.hear_statement(offset=0)
     assert sent_records(house) == []
 
 
@@ -287,8 +364,8 @@ def test_records_of_another_term_are_refused_ahead_of_their_acknowledgement():
     house.switchboard.links.sent.clear()
     house.record("n3", publish_record(1, "a"), 100)
     house.switchboard.end_turn()
-    assert [kind for _, kind, _ in house.switchboard.links.sent] == [frames.STATEMENT, frames.ACKNOWLEDGED]
-    assert house.switchboard.take_json(frames.STATEMENT, "n3")[0]["refused"] == TERM + 5
+    assert [kind for _, kind, _ in house.switchboard.links.sent] == [frames.UNAPPLIED, frames.ACKNOWLEDGED]
+    assert [frames.decode_triple(raw) for raw in house.switchboard.take(frames.UNAPPLIED, "n3")] == [(1, TERM + 5, 100)]
 
 
 def test_an_offer_waits_for_the_commit_that_makes_this_node_a_mirror():
@@ -296,6 +373,7 @@ def test_an_offer_waits_for_the_commit_that_makes_this_node_a_mirror():
     house.offer("n1")
     house.end_turn()
     assert house.switchboard.take_json(frames.STATEMENT) == []
+    house.offer("n3", term=TERM - 1)  # a master of the past that has just woken up
     house.mirrors.follow(Copy(1, True))
     house.end_turn()
     assert len(house.switchboard.take_json(frames.STATEMENT, "n1")) == 1
