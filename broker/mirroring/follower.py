@@ -22,6 +22,7 @@ class Follower:
         "life",
         "missing",
         "node",
+        "offered",
         "received_note",
         "refused",
         "sent",
@@ -34,6 +35,8 @@ class Follower:
     def __init__(self, node: str, life: int) -> None:
         self.node = node
         self.life = life
+        self.offered = -1
+        """Where the offer to it ends in the stream; what it says of anything before is about another time."""
         self.stated = False
         """It has accepted the term and said what it holds."""
         self.joined = False

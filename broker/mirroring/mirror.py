@@ -25,13 +25,17 @@ class Offer:
 
 @dataclass(slots=True)
 class Statement:
-    """What a mirror answers: the common point and what it holds below; `refused` names a newer term instead."""
+    """What a mirror answers: the common point and what it holds below; `refused` names a newer term instead.
+
+    `offset` is the end of the offer in the master's stream: an answer to an earlier offer may be true no more.
+    """
 
     queue_id: int
     term: int
     refused: int
     common: int
     living: list[Range]
+    offset: int = 0
 
 
 @dataclass(slots=True)

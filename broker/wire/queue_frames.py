@@ -31,6 +31,8 @@ CREDIT = 74
 """A consumer's node to the master: so many messages in total this consumer may be given."""
 SETTLE = 75
 """A consumer's node to the master: acknowledged, requeued or rejected positions."""
+UNAPPLIED = 76
+"""Mirror to master: the record that ends at this offset of your stream was not applied; the highest term promised."""
 
 ACKNOWLEDGE, REQUEUE, REJECT, RELEASE = range(4)
 """What a SETTLE does with its positions; RELEASE returns all that the holder has."""
@@ -66,7 +68,7 @@ def decode_pair(payload: bytes) -> tuple[int, int]:
 
 
 def encode_triple(first: int, second: int, third: int) -> bytes:
-    """REFUSED (queue id, first, last sequence) or CREDIT (queue id, consumer, total)."""
+    """REFUSED (queue id, first, last), CREDIT (queue id, consumer, total), UNAPPLIED (queue id, term, offset)."""
     return _TRIPLE.pack(first, second, third)
 
 
