@@ -18,6 +18,8 @@ QUEUES = ["red", "blue"]
 PROGRESS_S = 40.0
 """Virtual seconds within which a mended cluster has to be whole, and all publishers answered."""
 DRAIN_S = 60.0
+LAST_WORDS_S = 0.1
+"""So long the settle of the last message may take to its mirrors before the copies are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         await _in_time("progress: not synchronised", world.synchronised)
         await _in_time("progress: publishers wait for answers", lambda: workload.active == 0)
         await _in_time("progress: not drained", lambda: _is_drained(world, workload), DRAIN_S)
+        await trio.sleep(LAST_WORDS_S)
         world.note("quiet")
         watchers.cancel_scope.cancel()
     judge_copies(world)
