@@ -1,7 +1,8 @@
 """Who is alive, as far as this member can tell.
 
 Decides when a life counts as over (DESIGN S10): at once when its end is proven (its address refuses, or answers with a
-newer life), else after `net_ticktime` of silence. It must not know what follows from a verdict, nor who leads.
+newer life), else after `net_ticktime` of silence on this member's own link, whoever led meanwhile. It must not know
+what follows from a verdict, nor who leads.
 """
 
 from dataclasses import dataclass
@@ -65,12 +66,22 @@ class Detector:
         self.peer(name).heard_at = now
 
     def watch_anew(self, now: float) -> None:
-        """Silence counts from now on: this member slept, or has only now begun to ask for signs of life."""
+        """Silence counts from now on: this member slept."""
         self._watching_since = now
+
+    def overslept(self, seconds: float, now: float) -> None:
+        """This member heard nobody for so long, by its own fault: that is not their silence."""
+        self._watching_since = min(self._watching_since + seconds, now)
+        for peer in self.peers.values():
+            peer.heard_at = min(peer.heard_at + seconds, now)
 
     def silent(self, name: str, now: float) -> bool:
         """Not heard for `net_ticktime`, all of which this member was watching."""
-        return now - max(self.peer(name).heard_at, self._watching_since) > self.net_ticktime
+        return now >= self._silent_from(name)
+
+    def next_silence(self, now: float) -> float:
+        """When the next peer will have been silent for too long, if it says nothing; inf if none can."""
+        return min((at for at in map(self._silent_from, self.peers) if at > now), default=float("inf"))
 
     def verdict(self, name: str, life: int, now: float) -> Verdict | None:
         """Whether this life of the peer is over; None while it may go on."""
@@ -88,3 +99,6 @@ class Detector:
         """Met in this run, its end not proven, and not silent for too long."""
         peer = self.peer(name)
         return peer.life > 0 and not peer.proven_dead and not self.silent(name, now)
+
+    def _silent_from(self, name: str) -> float:
+        return max(self.peer(name).heard_at, self._watching_since) + self.net_ticktime

@@ -2,9 +2,9 @@
 
 Decides the vote: the best position (epoch of the last marker, last zxid, name) among the members that are heard *and*
 hear this one. Only the chosen one decides, once a majority has chosen it: at once when every member that is not proven
-dead has, else after a short wait for a better one. Safety does not depend on the outcome; discovery checks again.
-A blank member has no vote: it waits for a leader, or for a founding, where every configured member is there and blank.
-It must not know how histories are brought in line.
+dead nor silent for too long has, else after a short wait for a better one. Safety does not depend on the outcome;
+discovery checks again. A blank member has no vote: it waits for a leader, or for a founding, where every configured
+member is there and blank. It must not know how histories are brought in line.
 """
 
 from broker.cluster.member import Member
@@ -128,7 +128,8 @@ class Looking:
         if self._agreed_since is None:
             self._agreed_since = now
         undecided = electorate.names - {member.me.name, *agreeing}
-        waiting = not all(member.detector.peer(name).proven_dead for name in undecided)
+        detector = member.detector
+        waiting = not all(detector.peer(name).proven_dead or detector.silent(name, now) for name in undecided)
         if waiting and now < self._agreed_since + BETTER_VOTE_WAIT_S:
             return None
         accepted = [ballot.status.accepted_epoch for ballot in member.ballots.values()]

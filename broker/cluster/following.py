@@ -14,6 +14,7 @@ from broker.cluster.messages import (
     LEADING,
     LOOKING,
     NO_STAMP,
+    Alive,
     Follow,
     Malformed,
     Marks,
@@ -28,7 +29,7 @@ from broker.cluster.roles import Look, Move
 
 SNAPSHOT_BYTES_MAX = 1 << 30
 SIGHTS_PER_TICKTIME = 10
-"""How often a follower looks at the clock: often enough to notice that it stood still itself."""
+"""How often a follower looks at the clock, and is heard by the others: often enough to notice that it stood still."""
 
 
 class Following:
@@ -80,7 +81,7 @@ class Following:
             return self._receive_from_other(sender, message)
         if isinstance(message, Status):
             return self._hear_status(message, now)
-        if isinstance(message, Follow | Report) or message.epoch != self.epoch:
+        if isinstance(message, Follow | Report | Alive) or message.epoch != self.epoch:
             return None
         self._heard_at = now
         match message:
@@ -105,8 +106,9 @@ class Following:
         return None
 
     def tick(self, now: float) -> Move | None:
-        """Silence of the leader ends the following."""
+        """Silence of the leader ends the following; the others hear that this member is there."""
         self._sight_at = now
+        self._member.tell([name for name in self._member.linked if name != self._leader], Alive())
         if now - self._heard_at > self._member.me.net_ticktime:
             self._member.ballots.pop(self._leader, None)
             return Look(f"the leader {self._leader} is silent")
@@ -160,7 +162,7 @@ class Following:
                 return Look(f"{sender} leads epoch {message.epoch}")
             if message.state != LOOKING:
                 return None
-        elif isinstance(message, Follow | Report):
+        elif isinstance(message, Follow | Report | Alive):
             return None
         self._member.say(sender, self._status())
         return None
@@ -219,6 +221,7 @@ class Following:
         member.lease.confirm(marks.echo)
         if marks.round:
             self._asked = False
+            member.answered_at = now
             member.say(self._leader, self._report(member.durable_zxid, marks.round, now))
         if marks.sent > member.history.last_zxid:
             self._follow_again(now)  # something was lost on the way
@@ -230,7 +233,8 @@ class Following:
         self._followed_at = now
         counted = member.accepted_epoch == self.epoch and member.accepted_from == self._leader
         history = member.history
-        follow = Follow(self.epoch, counted, member.me.folder, history.cluster, list(history.epochs))
+        ago = now - member.answered_at
+        follow = Follow(self.epoch, counted, member.me.folder, history.cluster, list(history.epochs), ago)
         member.say_after_disk(self._leader, follow)
 
     def _follow_again(self, now: float) -> None:

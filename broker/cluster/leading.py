@@ -2,14 +2,14 @@
 
 Decides when an epoch may begin (a quorum has accepted it and nobody in it knows more), what each follower lacks, what
 is committed (on disk at a majority, with the marker of this epoch), what is stable (applied by everyone believed
-alive), when the lease is renewed, and when to step down: at once without a majority of live followers. It must not
-know what the entries mean.
+alive), when the lease is renewed, from when on the silent are held dead, and when to step down: at once without a
+majority of live followers. It must not know what the entries mean.
 """
 
 from broker.cluster.beats import Beats
 from broker.cluster.entries import COUNTER_MAX, MARKER, ROLL, TRANSACTION, Entry, Roll, Snapshot, counter_of, zxid_of
 from broker.cluster.member import Member
-from broker.cluster.messages import LEADING, LOOKING, NO_STAMP, Follow, Marks, Message, Report, Status
+from broker.cluster.messages import LEADING, LOOKING, NO_STAMP, Alive, Follow, Marks, Message, Report, Status
 from broker.cluster.progress import Progress
 from broker.cluster.roles import Look, Move
 
@@ -26,6 +26,9 @@ class Leading:
         self.epoch = epoch
         self.leader: str | None = member.me.name
         self.established = False
+        self.leases_over_at = member.answered_at + member.lease.length
+        """No lease of an earlier epoch lasts longer: each counts from a heartbeat that somebody answered who has since
+        accepted this epoch."""
         self._founding = founding
         self._counter_max = counter_max
         self._marker = zxid_of(epoch, 0)
@@ -36,7 +39,7 @@ class Leading:
         self._heard_at: dict[str, float] = {}
         self._beats = Beats()
         self._establish_until = 0.0
-        self._beat_at = 0.0
+        self._beat_at = self._sight_at = 0.0
         self._marks_due = False
 
     @property
@@ -53,10 +56,9 @@ class Leading:
     def enter(self, now: float) -> Move | None:
         """Propose the epoch to everyone (NEWEPOCH)."""
         member = self._member
-        member.detector.watch_anew(now)
         member.accept(self.epoch, member.me.name)
         self._establish_until = now + member.me.net_ticktime
-        self._beat_at = now + member.me.net_ticktime / HEARTBEATS_PER_TICKTIME
+        self._beat_at = self._sight_at = now + member.me.net_ticktime / HEARTBEATS_PER_TICKTIME
         member.tell(member.linked, self._status())
         return None
 
@@ -69,11 +71,11 @@ class Leading:
                 return self._hear_status(sender, message)
             case Follow(epoch=self.epoch):
                 self._heard_at[sender] = now
-                return self._hear_follow(sender, message)
+                return self._hear_follow(sender, message, now)
             case Report(epoch=self.epoch):
                 self._heard_at[sender] = now
                 return self._hear_report(sender, message, now)
-            case Follow() | Report():
+            case Follow() | Report() | Alive():
                 return None
         self._member.say(sender, self._status())  # it leads, or thinks so
         return None
@@ -100,12 +102,14 @@ class Leading:
             return Look("no majority of living followers")
         if now >= self._beat_at:
             self._beat(now)
+        over_at = self.leases_over_at if self.leases_over_at > now else float("inf")
+        self._sight_at = min(self._member.detector.next_silence(now), over_at)
         self._find_stable(now)
         return None
 
     def deadline(self) -> float:
-        """The next heartbeat."""
-        return self._beat_at
+        """The next heartbeat, or the moment from which on somebody may be held dead."""
+        return min(self._beat_at, self._sight_at)
 
     def persisted(self, now: float) -> Move | None:
         """This member's own disk counts like anybody's."""
@@ -187,7 +191,7 @@ class Leading:
             self._member.say(sender, self._status())
         return None
 
-    def _hear_follow(self, sender: str, follow: Follow) -> Move | None:
+    def _hear_follow(self, sender: str, follow: Follow, now: float) -> Move | None:
         member = self._member
         member.detector.peer(sender).folder = follow.folder
         if follow.cluster and member.history.cluster and follow.cluster != member.history.cluster:
@@ -199,6 +203,8 @@ class Leading:
             return Look(f"{sender} had accepted epoch {self.epoch} before it started anew")
         if voter:
             self._accepted_by.add(sender)
+            if not self._begun:
+                self.leases_over_at = max(self.leases_over_at, now - follow.answered_ago + member.lease.length)
         self._waiting[sender] = follow
         if self._begun:
             self._attach_waiting()
@@ -302,7 +308,7 @@ class Leading:
             return
         marks = [member.applied]
         for name in member.history.members:
-            if name == member.me.name or not member.detector.believed_alive(name, now) or not member.is_voter(name):
+            if name == member.me.name or not self._believes_alive(name, now) or not member.is_voter(name):
                 continue
             progress = self._followers.get(name)
             marks.append(progress.applied if progress else 0)
@@ -310,6 +316,13 @@ class Leading:
         if stable > member.stable:
             member.stable = stable
             self._marks_due = True
+
+    def _believes_alive(self, name: str, now: float) -> bool:
+        detector = self._member.detector
+        peer = detector.peer(name)
+        return detector.believed_alive(name, now) or (
+            now < self.leases_over_at and peer.life > 0 and not peer.proven_dead
+        )
 
     def _check_digest(self, progress: Progress) -> None:
         expected = self._member.digests.get(progress.applied)
@@ -321,6 +334,7 @@ class Leading:
     def _beat(self, now: float) -> None:
         member = self._member
         self._beat_at = now + member.me.net_ticktime / HEARTBEATS_PER_TICKTIME
+        member.answered_at = now
         number = self._beats.begin(now)
         for progress in self._followers.values():
             progress.send_entries(member, self.epoch)

@@ -1,8 +1,8 @@
 """The lease: until when nobody else can have been put in this member's place.
 
 Decides how long (0.6 of `net_ticktime`, DESIGN S4) and from when: from the moment a heartbeat was *sent* that a quorum
-answered. It must not know heartbeats. It outlives a change of leader, because a new leader that holds somebody dead
-for silence has waited `net_ticktime` since its own election.
+answered. It must not know heartbeats. It outlives a change of leader: a new one holds nobody dead for silence before
+the leases have run out that the members of its quorum may have granted to anybody by their last answers.
 """
 
 SHARE_OF_TICKTIME = 0.6

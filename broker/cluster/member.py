@@ -56,6 +56,9 @@ class Member:
         self.stable = 0
         self.detector = Detector(identity.net_ticktime, now)
         self.lease = Lease(identity.net_ticktime)
+        self.answered_at = now
+        """When this member last answered a heartbeat, or sent one: a lease of anybody may count from then. What it did
+        before it started it does not know."""
         self.ballots: dict[str, Ballot] = {}
         self.known_lives: dict[str, int] = {}
         self.snapshot_wanted = False

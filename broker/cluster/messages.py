@@ -49,7 +49,8 @@ class Follow:
     """A member joins the leader of `epoch` (ACKEPOCH): sent once the epoch is on its disk.
 
     `counted`: it accepted the epoch from this very leader, so it counts for the discovery quorum. `epochs` is the
-    shape of its log: (epoch, last zxid in it).
+    shape of its log: (epoch, last zxid in it). `answered_ago`: so many seconds before it was sent the member last
+    answered a heartbeat; it answers none of an older epoch after it.
     """
 
     epoch: int
@@ -57,6 +58,7 @@ class Follow:
     folder: str
     cluster: str
     epochs: list[tuple[int, int]]
+    answered_ago: float
 
 
 @dataclass(slots=True)
@@ -109,14 +111,19 @@ class Marks:
     echo: float
 
 
-Message = Status | Follow | Proposals | SnapshotPart | Report | Marks
+@dataclass(slots=True)
+class Alive:
+    """A follower lets the others hear it: one of them may have to lead, and then know who has been silent."""
+
+
+Message = Status | Follow | Proposals | SnapshotPart | Report | Marks | Alive
 
 _PROPOSALS = struct.Struct("!BIQI")
 _ENTRY = struct.Struct("!QBI")
 _PART = struct.Struct("!BIQQQ")
 _REPORT = struct.Struct("!BIQQQQd")
 _MARKS = struct.Struct("!BIQQQQd")
-_STATUS_KIND, _FOLLOW_KIND, _PROPOSALS_KIND, _PART_KIND, _REPORT_KIND, _MARKS_KIND = range(1, 7)
+_STATUS_KIND, _FOLLOW_KIND, _PROPOSALS_KIND, _PART_KIND, _REPORT_KIND, _MARKS_KIND, _ALIVE_KIND = range(1, 8)
 
 
 def encode(message: Message) -> bytes:
@@ -137,6 +144,8 @@ def encode(message: Message) -> bytes:
             return _REPORT.pack(_REPORT_KIND, epoch, durable, applied, digest, number, stamp)
         case Marks(epoch, committed, stable, sent, number, echo):
             return _MARKS.pack(_MARKS_KIND, epoch, committed, stable, sent, number, echo)
+        case Alive():
+            return bytes([_ALIVE_KIND])
 
 
 def _fields(message: Status | Follow) -> bytes:
@@ -199,6 +208,7 @@ _READERS: dict[int, Callable[[bytes], Message]] = {
     _PART_KIND: _read_part,
     _REPORT_KIND: _read_report,
     _MARKS_KIND: _read_marks,
+    _ALIVE_KIND: lambda data: Alive(),
 }
 
 

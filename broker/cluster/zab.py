@@ -22,11 +22,13 @@ from broker.cluster.entries import COUNTER_MAX, DurableState, Entry, LogOp, Snap
 from broker.cluster.following import Following
 from broker.cluster.leading import Leading
 from broker.cluster.member import Ballot, Identity, Member
-from broker.cluster.messages import Status, decode
+from broker.cluster.messages import LOOKING, Alive, Message, Status, decode
 from broker.cluster.roles import Join, Lead, Look, Move
 
 SLEEP_SHARE_OF_TICKTIME = 0.5
 """A machine that was not fed for longer than this share of net_ticktime suspects itself (DESIGN S4)."""
+NAP_SHARE_OF_TICKTIME = 0.2
+"""What it missed in a shorter pause is only not held against others; it is fed twice as often when all is well."""
 DIGESTS_KEPT = 1024
 
 
@@ -168,8 +170,14 @@ class Zab:
         return self._role.waiting_for()
 
     def verdict(self, name: str, life: int, now: float) -> Verdict | None:
-        """Whether that life is over, in the eyes of a leader; None while it may go on."""
-        return self._member.detector.verdict(name, life, now)
+        """Whether that life is over, in the eyes of a leader; None while it may go on.
+
+        Silence is no verdict while a leader that was heard by others may have given that life a lease (DESIGN S4).
+        """
+        verdict, role = self._member.detector.verdict(name, life, now), self._role
+        if verdict is None or verdict.proven:
+            return verdict
+        return verdict if isinstance(role, Leading) and now >= role.leases_over_at else None
 
     def met(self, name: str, life: int) -> bool:
         """Whether this member ever had a link to that life; else it only waits for it."""
@@ -185,8 +193,7 @@ class Zab:
         if isinstance(decoded, Status):
             member.detector.peer(sender).folder = decoded.folder
             member.ballots[sender] = Ballot(decoded, now)
-        else:
-            # One that only ever says where it stands does not hear its leader: that is no sign of life.
+        if self._is_sign_of_life(decoded):
             member.detector.heard(sender, now)
         self._change(self._role.receive(sender, decoded, now), now)
 
@@ -284,6 +291,19 @@ class Zab:
             return role
         raise NotLeading(self.waiting_for() or f"{self.leader} leads")
 
+    def _is_sign_of_life(self, message: Message) -> bool:
+        """One that only ever says where it stands does not hear its leader; while there is none, one that is heard but
+        does not hear is no better."""
+        role = self._role
+        match message:
+            case Status(state=state, heard=heard) if state == LOOKING:
+                return isinstance(role, Looking) and self._member.me.name in heard
+            case Status():
+                return False
+            case Alive():
+                return not isinstance(role, Leading)
+        return True
+
     def _peer_changed(self, name: str, life: int, proven: bool, now: float) -> None:
         self._member.detector.link_down(name, life, proven)
         self._member.ballots.pop(name, None)
@@ -297,6 +317,8 @@ class Zab:
             self._member.detector.watch_anew(now)
             if not isinstance(self._role, Looking):
                 self._role.woke(now)
+        elif slept > NAP_SHARE_OF_TICKTIME * self._member.me.net_ticktime:
+            self._member.detector.overslept(slept, now)
 
     def _change(self, move: Move | None, now: float) -> None:
         while move is not None:

@@ -47,3 +47,15 @@ def test_silence_counts_only_while_this_member_was_awake() -> None:
     detector.heard("n2", 62.0)
     assert detector.believed_alive("n2", 66.9)
     assert not detector.believed_alive("n2", 67.1)
+
+
+def test_what_this_member_missed_by_its_own_fault_is_not_held_against_others() -> None:
+    detector = Detector(5.0, 0.0)
+    detector.link_up("n2", 1, 1.0)
+    detector.link_up("n3", 1, 3.9)
+    detector.overslept(2.0, 5.0)
+    assert detector.verdict("n2", 1, 7.9) is None
+    assert detector.next_silence(5.0) == 8.0
+    assert detector.verdict("n2", 1, 8.0) == Verdict(proven=False)
+    assert detector.next_silence(8.0) == 10.0  # n3 was not heard later than now
+    assert detector.next_silence(10.0) == float("inf")

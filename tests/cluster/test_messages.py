@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from broker.cluster.entries import Entry, Roll, Snapshot
 from broker.cluster.messages import (
+    Alive,
     Follow,
     Malformed,
     Marks,
@@ -43,7 +44,8 @@ messages = st.one_of(
         st.lists(names, max_size=3),
         st.lists(names, max_size=3),
     ),
-    st.builds(Follow, epochs, st.booleans(), names, names, st.lists(st.tuples(epochs, zxids), max_size=3)),
+    st.builds(Follow, epochs, st.booleans(), names, names, st.lists(st.tuples(epochs, zxids), max_size=3), floats),
+    st.builds(Alive),
     st.builds(Proposals, epochs, zxids, st.lists(entries, max_size=4)),
     st.builds(SnapshotPart, epochs, zxids, zxids, zxids, st.binary(max_size=20)),
     st.builds(Report, epochs, zxids, zxids, zxids, zxids, floats),

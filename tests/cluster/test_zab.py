@@ -94,6 +94,61 @@ def test_an_unproven_death_is_silence_and_takes_net_ticktime() -> None:
     assert NET_TICKTIME - 0.6 < took < NET_TICKTIME + 0.5
 
 
+def test_a_silent_leader_is_dead_to_its_successor_at_once() -> None:
+    world = started()
+    world.freeze("n3")
+    took = world.run_until(lambda: has_led(world, "n3"), 10.0)
+    assert world.leader == "n2"
+    verdict = zab(world, "n2").verdict("n3", 1, world.now)
+    assert verdict
+    assert not verdict.proven
+    assert NET_TICKTIME - 0.6 < took < NET_TICKTIME + 0.1
+    assert zab(world, "n2").verdict("n1", 1, world.now) is None
+
+
+def test_whoever_leads_next_knows_who_else_has_been_silent() -> None:
+    world = started(5)
+    world.freeze("n5")
+    world.run(0.3)
+    world.freeze("n3")
+    world.run_until(lambda: has_led(world, "n5"), NET_TICKTIME)
+    machine = zab(world, "n4")
+    assert machine.verdict("n5", 1, world.now) is not None
+    assert machine.verdict("n3", 1, world.now) is None
+    assert world.run_until(lambda: machine.verdict("n3", 1, world.now) is not None, 2.0) < 0.4
+    assert all(machine.verdict(name, 1, world.now) is None for name in ("n1", "n2"))
+
+
+def test_nobody_is_held_dead_while_another_leader_may_have_given_him_a_lease() -> None:
+    world = started()
+    for one, other in (("n2", "n3"), ("n3", "n2")):
+        world.cut(one, other)
+    world.run(NET_TICKTIME + 1.0)
+    assert world.leader == "n3"  # n1 follows it yet
+    world.crash("n1")
+    for one, other in (("n1", "n3"), ("n3", "n1")):
+        world.cut(one, other)
+    world.start("n1")
+    world.run_until(lambda: zab(world, "n2").leading, 1.0)
+    assert zab(world, "n3").lease_until > world.now + 2.0
+    world.run_until(lambda: zab(world, "n2").verdict("n3", 1, world.now) is not None, 10.0)
+    assert 0.0 < world.now - zab(world, "n3").lease_until < 0.6
+
+
+def test_a_leader_does_not_hold_its_own_naps_against_others() -> None:
+    world = started()
+    world.cut("n1", "n3")
+    world.run(3.0)
+    world.freeze("n3")
+    world.run(2.4)  # not long enough to suspect itself
+    world.thaw("n3")
+    assert zab(world, "n3").verdict("n1", 1, world.now) is None
+    world.run(1.0)
+    assert zab(world, "n3").verdict("n1", 1, world.now) is None
+    world.run(1.5)
+    assert zab(world, "n3").verdict("n1", 1, world.now) is not None
+
+
 def test_a_frozen_follower_is_dead_to_the_leader_after_net_ticktime_only() -> None:
     world = started()
     world.freeze("n1")

@@ -99,6 +99,11 @@ def test_promises_that_are_not_written_down(monkeypatch: pytest.MonkeyPatch) -> 
     assert "DamagedLog" in complaint()
 
 
+def test_ending_lives_without_regard_to_their_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Leading, "leases_over_at", property(lambda self: 0.0, lambda self, at: None), raising=False)
+    assert "Broken: verdict" in complaint()
+
+
 def test_a_lost_memory_that_votes() -> None:
     world = started()
     world.cut("n3", "n1")

@@ -19,7 +19,7 @@ from broker.cluster.entries import (
     counter_of,
     epoch_of,
 )
-from broker.cluster.messages import Follow, Marks, Message, Proposals, Report, SnapshotPart, Status, decode
+from broker.cluster.messages import Alive, Follow, Marks, Message, Proposals, Report, SnapshotPart, Status, decode
 from broker.cluster.zab import Ready, Zab
 from tests.simulation.zab_world import Node, World
 
@@ -93,8 +93,10 @@ class Story(World):
 
         def told() -> None:
             node = self.nodes[way[1]]
-            if self._generation.get(way, 0) == generation and node.life == life and node.zab and not node.frozen:
-                self.tell(f"{way[0]} -> {way[1]}  {said(decode(data))}")
+            message = decode(data)
+            heard = self._generation.get(way, 0) == generation and node.life == life and node.zab and not node.frozen
+            if heard and not isinstance(message, Alive):  # it says nothing
+                self.tell(f"{way[0]} -> {way[1]}  {said(message)}")
             arrive()
 
         return told
@@ -178,3 +180,5 @@ def said(message: Message) -> str:
         case Marks():
             beat = f"beat {message.round}: " if message.round else ""
             return f"{beat}committed {point(message.committed)}, stable {point(message.stable)}"
+        case Alive():
+            return "is alive"

@@ -47,6 +47,12 @@ class Judges:
                 raise Broken(f"lease: {name} got one in epoch {zab.epoch} after epoch {late[0]} had begun")
         self._leases[name] = zab.lease_until
 
+    def look_at_verdict(self, name: str, zab: Zab, other: str, life: int, lease_until: float, now: float) -> None:
+        """S4: who may still act alone is held dead by no leader, however silent it is."""
+        verdict = zab.verdict(other, life, now) if zab.leading and now < lease_until else None
+        if verdict is not None and not verdict.proven:
+            raise Broken(f"verdict: {name} holds {other} dead, which has a lease for {lease_until - now:.3f} s")
+
     def _history_is_complete(self, name: str, zab: Zab) -> None:
         """Durability (9) and primary integrity (8): a new leader has all that was ever applied of earlier epochs.
 

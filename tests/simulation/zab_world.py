@@ -254,6 +254,9 @@ class World:
         zab = node.zab
         assert zab
         self.judges.look(node.name, zab, self.now)
+        for other in self.nodes.values():
+            if other is not node and other.zab:
+                self.judges.look_at_verdict(node.name, zab, other.name, other.life, other.zab.lease_until, self.now)
         self._send(node, zab.take_urgent())
         if not node.busy:
             ready = zab.take_ready()
