@@ -209,6 +209,8 @@ class Handle:
             if isinstance(side, Remote):
                 with suppress(PeerLost):
                     answer = await side.call(do, **fields)
+                if side is not self.remote:
+                    answer = None  # of a master that has been replaced meanwhile: it says nothing any more
             if holder is not None and not holder.alive:
                 raise Moved
             if isinstance(answer, Local) or (answer is not None and "not_master" not in answer[0]):
