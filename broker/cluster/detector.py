@@ -5,6 +5,7 @@ newer life), else after `net_ticktime` of silence on this member's own link, who
 what follows from a verdict, nor who leads.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -30,9 +31,11 @@ class Verdict:
 class Detector:
     """The peers, their links and when they were last heard."""
 
-    def __init__(self, net_ticktime: float, now: float) -> None:
+    def __init__(self, net_ticktime: float, now: float, over: Mapping[str, int] | None = None) -> None:
+        """`over`: by name the newest life whose end this process has proven, perhaps in a former life of its own."""
         self.net_ticktime = net_ticktime
         self.peers: dict[str, Peer] = {}
+        self.over = dict(over or {})
         self._watching_since = now
 
     def peer(self, name: str) -> Peer:
@@ -49,17 +52,34 @@ class Detector:
             return
         if life > peer.life:
             peer.past_life, peer.life = peer.life, life
+            self.prove_over(name, peer.past_life)
         peer.up, peer.proven_dead, peer.heard_at = True, False, now
+        if self.over.get(name, 0) >= life:  # what greets is alive, whatever others say
+            self.over[name] = life - 1
 
     def link_down(self, name: str, life: int, proven: bool) -> None:
         """The link to this life broke; `proven`: and the life is certainly over."""
         peer = self.peer(name)
+        if proven:
+            self.prove_over(name, life)
         if life < peer.life:
             return
         if life > peer.life:
             peer.past_life, peer.life = peer.life, life
         peer.up = False
         peer.proven_dead = peer.proven_dead or proven
+
+    def prove_over(self, name: str, life: int) -> None:
+        """This life, and with it every earlier one, is certainly over."""
+        if life > 0:
+            self.over[name] = max(life, self.over.get(name, 0))
+
+    def hear_of_deaths(self, over: Mapping[str, int]) -> None:
+        """Another member has proofs. They count but for a life to which a link stands here."""
+        for name, life in over.items():
+            peer = self.peer(name)
+            if not peer.up or peer.life > life:
+                self.prove_over(name, life)
 
     def heard(self, name: str, now: float) -> None:
         """Something arrived from the peer."""
@@ -86,7 +106,7 @@ class Detector:
     def verdict(self, name: str, life: int, now: float) -> Verdict | None:
         """Whether this life of the peer is over; None while it may go on."""
         peer = self.peer(name)
-        if peer.life > life or (peer.life == life and peer.proven_dead):
+        if peer.life > life or self.over.get(name, 0) >= life:
             return Verdict(proven=True)
         return Verdict(proven=False) if self.silent(name, now) else None
 

@@ -233,8 +233,8 @@ class Following:
         self._followed_at = now
         counted = member.accepted_epoch == self.epoch and member.accepted_from == self._leader
         history = member.history
-        ago = now - member.answered_at
-        follow = Follow(self.epoch, counted, member.me.folder, history.cluster, list(history.epochs), ago)
+        ago, over = now - member.answered_at, dict(member.detector.over)
+        follow = Follow(self.epoch, counted, member.me.folder, history.cluster, list(history.epochs), ago, over)
         member.say_after_disk(self._leader, follow)
 
     def _follow_again(self, now: float) -> None:

@@ -194,6 +194,7 @@ class Leading:
     def _hear_follow(self, sender: str, follow: Follow, now: float) -> Move | None:
         member = self._member
         member.detector.peer(sender).folder = follow.folder
+        member.detector.hear_of_deaths(follow.over)
         if follow.cluster and member.history.cluster and follow.cluster != member.history.cluster:
             return None
         voter = member.is_voter(sender) or self._founding

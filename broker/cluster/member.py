@@ -4,7 +4,7 @@ Decides nothing about roles; it keeps the orders to the disk, the messages and t
 know when an election is due or who is synchronised.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from broker.cluster.detector import Detector
@@ -42,7 +42,8 @@ class Ballot:
 class Member:
     """Durable facts, marks and outboxes of one member."""
 
-    def __init__(self, identity: Identity, durable: DurableState, now: float) -> None:
+    def __init__(self, identity: Identity, durable: DurableState, now: float, over: Mapping[str, int]) -> None:
+        """`over`: see `Detector`."""
         durable.check()
         self.me = identity
         self.history = History(durable)
@@ -54,7 +55,7 @@ class Member:
         self.applied = self.delivered
         self.digest = 0
         self.stable = 0
-        self.detector = Detector(identity.net_ticktime, now)
+        self.detector = Detector(identity.net_ticktime, now, over)
         self.lease = Lease(identity.net_ticktime)
         self.answered_at = now
         """When this member last answered a heartbeat, or sent one: a lease of anybody may count from then. What it did

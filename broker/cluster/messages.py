@@ -50,7 +50,8 @@ class Follow:
 
     `counted`: it accepted the epoch from this very leader, so it counts for the discovery quorum. `epochs` is the
     shape of its log: (epoch, last zxid in it). `answered_ago`: so many seconds before it was sent the member last
-    answered a heartbeat; it answers none of an older epoch after it.
+    answered a heartbeat; it answers none of an older epoch after it. `over`: by name the newest life whose end it has
+    proven.
     """
 
     epoch: int
@@ -59,6 +60,7 @@ class Follow:
     cluster: str
     epochs: list[tuple[int, int]]
     answered_ago: float
+    over: dict[str, int]
 
 
 @dataclass(slots=True)

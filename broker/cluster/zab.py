@@ -13,7 +13,7 @@ Feed it (`receive`, `tick`, `peer_up`, `peer_down`, `propose`), and after each f
 then `take_ready()` whenever the disk is free.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from broker.cluster.detector import Verdict
@@ -72,12 +72,14 @@ class Zab:
         life: int = 1,
         net_ticktime: float = 5.0,
         counter_max: int = COUNTER_MAX,
+        over: Mapping[str, int] | None = None,
     ) -> None:
-        """`seeds`: the members named by the configuration. Raises DamagedLog for a log that cannot be ours.
+        """`seeds`: the members named by the configuration; `over`: by name the newest life that is proven over already.
+        Raises DamagedLog for a log that cannot be ours.
 
         The caller restores the snapshot in `durable`, if there is one, and calls `applied()` for it.
         """
-        self._member = Member(Identity(name, folder, life, tuple(seeds), net_ticktime), durable, now)
+        self._member = Member(Identity(name, folder, life, tuple(seeds), net_ticktime), durable, now, over or {})
         self._counter_max = counter_max
         self._seen_at = now
         self._role: Looking | Following | Leading = Looking(self._member)
@@ -220,6 +222,8 @@ class Zab:
         self._wake(now)
         if life >= self._member.detector.peer(name).life:
             self._peer_changed(name, life, proven, now)
+        elif proven:
+            self._member.detector.prove_over(name, life)
 
     def know_life(self, name: str, life: int) -> None:
         """A transaction registered this life: older ones of the same member have no vote (DESIGN S13)."""

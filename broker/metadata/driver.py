@@ -50,8 +50,10 @@ class Driver:
         *,
         net_ticktime: float = 5.0,
         founding: Mapping[str, Any] | None = None,
+        over: dict[str, int] | None = None,
     ) -> None:
-        """`members`: every node of the configuration; `durable`: what `disk_log` recovered.
+        """`members`: every node of the configuration; `durable`: what `disk_log` recovered; `over`: by name the newest
+        life that this process has proven to be over, kept for the next life of this node.
 
         `founding`: the request `found`, without its id, for the case that this node leads the cluster first. Raises
         DamagedLog.
@@ -64,7 +66,10 @@ class Driver:
         self.on_over: list[Callable[[], None]] = []
         self.on_quorum: list[Callable[[bool], None]] = []
         self.has_quorum = False
-        self.zab = Zab(life.node, folder, members, durable, now=now, life=life.number, net_ticktime=net_ticktime)
+        self._proven_over = {} if over is None else over
+        self.zab = Zab(
+            life.node, folder, members, durable, now=now, life=life.number, net_ticktime=net_ticktime, over=over
+        )
         self.requests = Requests(f"{chance.getrandbits(64):x}")
         self._disk_log = disk_log
         self._links = links
@@ -174,6 +179,7 @@ class Driver:
             self.turn()
 
     def _life_over(self, peer: str, life: int) -> None:
+        self._proven_over[peer] = max(life, self._proven_over.get(peer, 0))
         self.zab.peer_down(peer, life, True, trio.current_time())
         self._lives_due = True
         self.turn()

@@ -98,6 +98,8 @@ class Node:
         self.config = cluster.node(name)
         self.world = world
         self.cut = dict(cut)
+        self.proven_over: dict[str, int] = {}
+        """By name the newest life whose end this process has seen proven; it outlives the lives of this node."""
         self.stopping = trio.Event()
         self.report = Report(cluster, self.config, world.clock)
         self.timeline = Timeline(name, world.clock, world.disk)
@@ -173,6 +175,7 @@ class Life:
             world.chance,
             net_ticktime=node.config.settings.net_ticktime,
             founding=founding_of(node.cluster),
+            over=node.proven_over,
         )
         tree = SharedTree(driver)
         hall = self._make_hall(folder, journal, links, tree, recovery)

@@ -32,6 +32,31 @@ def test_a_newer_life_ends_the_older_and_news_of_the_older_is_ignored() -> None:
     assert detector.peer("n2").up
 
 
+def test_a_proof_outlives_the_life_that_found_it_and_covers_all_earlier_lives() -> None:
+    detector = Detector(5.0, 0.0, {"n2": 3})
+    assert detector.verdict("n2", 3, 0.1) == detector.verdict("n2", 2, 0.1) == Verdict(proven=True)
+    assert detector.verdict("n2", 4, 0.1) is None
+    detector.link_up("n2", 4, 1.0)
+    detector.link_up("n2", 6, 2.0)
+    assert detector.over == {"n2": 4}
+    detector.link_down("n2", 6, proven=True)
+    assert detector.over == {"n2": 6}
+
+
+def test_the_proof_of_another_member_does_not_count_against_a_link() -> None:
+    detector = Detector(5.0, 0.0)
+    detector.link_up("n2", 3, 1.0)
+    detector.hear_of_deaths({"n2": 3, "n3": 7})
+    assert detector.verdict("n2", 3, 1.5) is None
+    assert detector.verdict("n3", 7, 1.5) == Verdict(proven=True)
+    detector.link_up("n3", 7, 1.5)
+    assert detector.verdict("n3", 7, 1.6) is None
+    detector.link_down("n2", 3, proven=False)
+    assert detector.verdict("n2", 3, 1.7) is None
+    detector.hear_of_deaths({"n2": 3})
+    assert detector.verdict("n2", 3, 1.7) == Verdict(proven=True)
+
+
 def test_what_was_never_met_is_not_believed_alive_but_only_silence_ends_it() -> None:
     detector = Detector(5.0, 10.0)
     assert not detector.believed_alive("n2", 10.0)
