@@ -60,18 +60,20 @@ async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[st
     runs: list[Run] = []
     messages: list[dict[str, Any]] = []
     remaining = 0
-    while len(runs) < min(count, GET_MESSAGES_MAX):
-        got = await handle.get(holder, holder.number)
-        if got is None:
-            remaining = 0
-            break
-        runs.append(got.run)
-        messages.append(_shown(got.run))
-        remaining = got.messages_ready
-    what = frames.REQUEUE if keep else frames.ACKNOWLEDGE
-    for run in reversed(runs):
-        handle.settle(holder, what, run.first, run.last)
-    handle.forget_fetcher(holder)
+    try:
+        while len(runs) < min(count, GET_MESSAGES_MAX):
+            got = await handle.get(holder, holder.number)
+            if got is None:
+                remaining = 0
+                break
+            runs.append(got.run)
+            messages.append(_shown(got.run))
+            remaining = got.messages_ready
+        what = frames.REQUEUE if keep else frames.ACKNOWLEDGE
+        for run in reversed(runs):
+            handle.settle(holder, what, run.first, run.last)
+    finally:
+        handle.release(holder)
     return messages, remaining
 
 

@@ -105,11 +105,17 @@ class Guests:
 
     def _receive_settle(self, peer: str, payload: bytes, offset: int) -> None:
         _queue_id, number, what, first, last = frames.decode_settle(payload)
-        guest = self._guests.get((peer, number))
-        if guest is not None:
+        key = (peer, number)
+        guest, fetching = self._guests.get(key), self._fetchers.get(key)
+        if what == frames.RELEASE:  # nothing of it is left at its node
+            self._guests.pop(key, None)
+            self._fetchers.pop(key, None)
+        if guest is not None and what == frames.RELEASE:
+            guest.local.part_with(guest)
+        elif guest is not None:
             guest.local.settle(guest, what, first, last)
-        elif (peer, number) in self._fetchers:
-            self._fetchers[peer, number].settle((peer, number), what, first, last)
+        elif fetching is not None:
+            fetching.settle(key, what, first, last)
 
     # ------------------------------------------------------------------ calls
 

@@ -146,7 +146,7 @@ class Handle:
         if self.subscriptions.get(key) is new:
             self.wake(new)
         else:
-            await self.cancel(new)  # its client cancelled it meanwhile
+            self.release(new)  # it was cancelled, or its channel closed, meanwhile
 
     def delete(self) -> None:
         """The queue is gone; its consumers are told, its publishers are answered."""
@@ -201,13 +201,14 @@ class Handle:
     async def _call(self, do: str, holder: Holder | None = None, **fields: Any) -> tuple[dict[str, Any], bytes] | Local:
         """The local side, or the answer of the remote one; asks again after a failover.
 
-        Raises Moved if the failover ended the holder in whose name it asks.
+        Raises Moved if the failover ended the holder in whose name it asks. What a holder asked for is waited for even
+        if its client has gone: it has to be given back.
         """
         while True:
             side = await self._side()
             answer: tuple[dict[str, Any], bytes] | Local | None = side if isinstance(side, Local) else None
             if isinstance(side, Remote):
-                with suppress(PeerLost):
+                with suppress(PeerLost), trio.CancelScope(shield=holder is not None):
                     answer = await side.call(do, **fields)
                 if side is not self.remote:
                     answer = None  # of a master that has been replaced meanwhile: it says nothing any more
@@ -307,7 +308,7 @@ class Handle:
             self.local.settle(holder, what, first, last)
         elif self.remote is not None:
             self.remote.settle(holder, what, first, last)
-            if isinstance(holder, Subscription) and self.remote is not None:
+            if isinstance(holder, Subscription) and what != frames.RELEASE:
                 self.remote.wake(holder)
 
     def delivered(self, number: int, run: Run) -> None:
@@ -321,17 +322,24 @@ class Handle:
         holders = [*self._by_number.values(), *self.subscriptions.values()]
         return list(dict.fromkeys(holder for holder in holders if holder.channel is channel))
 
-    def forget(self, subscription: Subscription) -> None:
-        """Its channel is closed: nothing of it is left."""
-        self.subscriptions.pop((subscription.channel, subscription.tag), None)
-        self._by_number.pop(subscription.number, None)
+    def release(self, holder: Holder) -> None:
+        """Its channel is closed: what it held returns, and nothing of it is left."""
+        if isinstance(holder, Fetcher):
+            self._fetchers.discard(holder)
+            self.settle(holder, frames.RELEASE, 0, 0)
+            return
+        key = (holder.channel, holder.tag)
+        if self.subscriptions.get(key) is holder:
+            del self.subscriptions[key]
+        self._by_number.pop(holder.number, None)
+        if self.local is not None:
+            self.local.part_with(holder)
+        elif self.remote is not None:
+            self.remote.forget(holder)
+            self.settle(holder, frames.RELEASE, 0, 0)
 
     def fetcher(self) -> Fetcher:
         """A new holder for what a channel gets."""
         fetcher = Fetcher(self, self._switchboard.number())
         self._fetchers.add(fetcher)
         return fetcher
-
-    def forget_fetcher(self, fetcher: Fetcher) -> None:
-        """Its channel is closed."""
-        self._fetchers.discard(fetcher)

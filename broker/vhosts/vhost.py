@@ -224,13 +224,10 @@ class Vhost:
         """A channel is closed: its consumers end, what it held returns."""
         for handle in self._holders.pop(channel, set()):
             for subscription in handle.held_by(channel):
-                await handle.cancel(subscription)
-                handle.settle(subscription, frames.RELEASE, 0, 0)
-                handle.forget(subscription)
+                handle.release(subscription)
             fetcher = self._fetchers.pop((channel, handle), None)
             if fetcher is not None:
-                handle.settle(fetcher, frames.RELEASE, 0, 0)
-                handle.forget_fetcher(fetcher)
+                handle.release(fetcher)
 
 
 def _without_bcc(content: bytes) -> bytes:

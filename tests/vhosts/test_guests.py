@@ -132,6 +132,24 @@ async def test_the_last_guest_to_cancel_ends_an_auto_delete_queue(nursery):
     assert ended == [True]
 
 
+async def test_of_a_closed_channels_holders_nothing_is_left(house):
+    house.local.publish(run_of("a", "b", "c"), None)
+    await house.consume(7, grant=1)
+    await house.call("get", number=8, ack_required=True)
+    house.settle(7, frames.RELEASE)
+    house.settle(8, frames.RELEASE)
+    statistics = house.local.statistics()
+    assert (statistics["messages_ready"], statistics["consumers"]) == (3, 0)
+    assert (house.guests._guests, house.guests._fetchers) == ({}, {})
+
+
+async def test_a_closed_channel_ends_an_auto_delete_queue():
+    house = House(auto_delete=True)
+    await house.consume(7)
+    house.settle(7, frames.RELEASE)
+    assert house.local.deleted
+
+
 async def test_publications_of_another_term_are_not_taken(house):
     run = run_of("a")
     run.origin, run.sequence = "n2/1", 1
