@@ -176,6 +176,7 @@ class Driver:
     def _link_down(self, peer: str, life: int, lane: str) -> None:
         if lane == LANE:
             self.zab.peer_down(peer, life, False, trio.current_time())
+            self._lives_due = True
             self.turn()
 
     def _life_over(self, peer: str, life: int) -> None:

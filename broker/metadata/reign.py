@@ -35,11 +35,11 @@ class Reign:
         self._overlay = Overlay(tree)
         self._answers: dict[str, dict[int, Answer | None]] = {}
         self._done_below: dict[str, int] = {}
-        self._seen: set[Life] = set()
+        self._seen: set[Life] | None = None
+        self._dead: set[Life] = set()
+        """Found dead, though a link may still stand."""
         if schema.cluster(self._overlay) is None and founding is not None:
             self._carry_out("", {**founding, "do": "found", "id": zab.cluster})
-        self._seen.update(self._lives_in_sight())
-        self._decree({"do": "reconcile"})
 
     def take(self, asked: Asked) -> Answer | None:
         """Carry out a request, if it was not before; an answer is returned if no transaction will bring it."""
@@ -54,21 +54,34 @@ class Reign:
         return answers[asked.number]
 
     def look_after_lives(self, now: float) -> None:
-        """End the lives that are over; look again at what waited for one that has come into sight."""
+        """End the lives that are over; look again at what waited for one that has come into sight. The first time only
+        at queues without a master: who was in sight from the beginning has time until the next call."""
         if not self._zab.may_propose():
             return
-        for record in schema.members(self._overlay).values():
-            if not record.running or record.name == self._life.node:
-                continue
-            verdict = self._zab.verdict(record.name, record.life, now)
-            if verdict is not None:
-                why = "failure" if self._zab.met(record.name, record.life) else "absent"
-                log.warning("dead node=%s life=%d why=%s proven=%s", record.name, record.life, why, verdict.proven)
-                self._decree({"do": "end_life", "node": record.name, "life": record.life, "why": why})
-        for life in self._lives_in_sight() - self._seen:
-            self._seen.add(life)
-            self._decree({"do": "reconcile", "node": life.node})
+        dead = self._find_dead(now)
+        self._dead = set(dead)  # before the first is ended: none of them takes what another leaves
+        for life, proven in dead.items():
+            why = "failure" if self._zab.met(life.node, life.number) else "absent"
+            log.warning("dead node=%s life=%d why=%s proven=%s", life.node, life.number, why, proven)
+            self._decree({"do": "end_life", "node": life.node, "life": life.number, "why": why})
+        if self._seen is None:
+            self._seen = set()
+            self._decree({"do": "reconcile"})
+        else:
+            before, self._seen = self._seen, self._lives_in_sight()
+            for life in sorted(self._seen - before):
+                self._decree({"do": "reconcile", "node": life.node})
         self._give_votes()
+
+    def _find_dead(self, now: float) -> dict[Life, bool]:
+        """Registered lives that are over, and whether that is proven."""
+        found = {}
+        for record in schema.members(self._overlay).values():
+            if record.running and record.name != self._life.node:
+                verdict = self._zab.verdict(record.name, record.life, now)
+                if verdict is not None:
+                    found[Life(record.name, record.life)] = verdict.proven
+        return found
 
     def _give_votes(self) -> None:
         """The list of members with a vote follows the members in the tree, one at a time; a newcomer once it holds
@@ -85,8 +98,12 @@ class Reign:
             return
 
     def _lives_in_sight(self) -> set[Life]:
+        return {life for life in self._contact() if schema.is_current(self._overlay, life)}
+
+    def _contact(self) -> list[Life]:
+        """The lives of others with which this leader speaks."""
         lives = (Life(name, life) for name, life in self._zab.linked.items())
-        return {life for life in lives if schema.is_current(self._overlay, life)}
+        return [life for life in lives if life not in self._dead]
 
     def _decree(self, request: dict[str, Any]) -> None:
         """A request of the leader's own: nobody waits for the answer."""
@@ -97,7 +114,7 @@ class Reign:
     def _carry_out(self, request_id: str, request: dict[str, Any]) -> Answer | None:
         """Propose what the request comes to; an answer, if it comes to no transaction."""
         zxid = self._zab.last_zxid + 1
-        contact = {**self._zab.linked, self._life.node: self._life.number}
+        contact = {life.node: life.number for life in [*self._contact(), self._life]}
         try:
             outcome = prepare(self._overlay, {**request, "contact": contact}, zxid, self._chance)
         except Refused as refused:

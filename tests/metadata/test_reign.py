@@ -133,6 +133,57 @@ def test_a_life_that_is_over_is_ended_once_and_the_reason_tells_whether_it_was_m
     assert sum(transaction.answer == {"ended": True} for transaction in zab.proposed) == 1
 
 
+HA_ALL = {"do": "put_policy", "vhost": "/", "name": "ha", "pattern": "", "definition": {"ha-mode": "all"}}
+
+
+def mirrors(zab, name):
+    return schema.queue(zab.state.tree, "/", name).mirrors
+
+
+def test_a_life_that_comes_back_into_sight_is_looked_at_again(zab, reign):
+    reign.take(Asked("a", 1, 1, 1, HA_ALL))
+    reign.look_after_lives(0.0)
+    for number, name in enumerate(["first", "second"], 2):
+        zab.linked = {"n2": 1}
+        reign.look_after_lives(0.0)
+        reign.take(declaration(number, name=name))
+        assert mirrors(zab, name) == (Life("n2", 1),)
+        zab.linked = {"n2": 1, "n3": 1}
+        reign.look_after_lives(0.0)
+        assert mirrors(zab, name) == (Life("n2", 1), Life("n3", 1))
+
+
+def test_the_next_leader_looks_again_at_those_in_sight_but_first_it_buries_the_dead(zab, reign):
+    reign.take(Asked("a", 1, 1, 1, HA_ALL))
+    zab.linked = {"n2": 1}
+    reign.take(declaration(2))
+    zab.linked = {"n2": 1, "n3": 1}
+    zab.dead["n2", 1] = Verdict(proven=True)
+    following = Reign(zab, zab.state.tree, Life("n1", 1), Random(1), FOUNDING)
+    following.look_after_lives(0.0)
+    assert running(zab) == ["n1", "n3"]
+    assert len(zab.proposed) - 1 == next(i for i, t in enumerate(zab.proposed) if t.answer == {"ended": True})
+    following.look_after_lives(0.0)
+    assert mirrors(zab, "q") == (Life("n3", 1),)
+
+
+def test_of_two_found_dead_together_neither_is_given_what_the_other_leaves(zab, reign):
+    reign.take(Asked("a", 1, 1, 1, HA_ALL))
+    reign.take(declaration(2, node="n2"))
+    leave = {"do": "leave_in_sync", "vhost": "/", "name": "q", "node": "n1", "life": 1}
+    queue = schema.queue(zab.state.tree, "/", "q")
+    assert queue.master == Life("n2", 1)
+    reign.take(Asked("a", 3, 1, 1, {**leave, "id": queue.id, "term": queue.term, "version": queue.version}))
+    queue = schema.queue(zab.state.tree, "/", "q")
+    assert set(queue.in_sync) == {Life("n2", 1), Life("n3", 1)}
+    zab.dead = {("n2", 1): Verdict(proven=False), ("n3", 1): Verdict(proven=False)}  # the links still stand
+    reign.look_after_lives(0.0)
+    queue = schema.queue(zab.state.tree, "/", "q")
+    assert running(zab) == ["n1"]
+    assert set(queue.in_sync) == {Life("n2", 1), Life("n3", 1)}
+    assert queue.term_count == 1
+
+
 def test_votes_follow_the_members_in_the_tree(zab, reign):
     reign.take(Asked("a", 1, 1, 1, {"do": "add_member", "node": "n4"}))
     reign.look_after_lives(0.0)
