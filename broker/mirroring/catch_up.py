@@ -31,7 +31,7 @@ def receive_statement(master: Master, follower: Follower, statement: Statement, 
     dead = subtract(statement.living, below)
     if dead:
         first.append(records.encode(records.Settle(copy.queue_id, master.term, dead)))
-    first += standing(master)
+    first += announced(master)
     follower.stated = True
     lacking = subtract(living, statement.living)
     if automatic or not lacking:
@@ -42,15 +42,23 @@ def receive_statement(master: Master, follower: Follower, statement: Statement, 
     return first
 
 
-def standing(master: Master) -> list[bytes]:
-    """How far delivery was announced and which publications were taken: no message may tell it, once it is settled.
-
-    Sent ahead of each chunk to a mirror that has not joined yet, for what happened since the last one.
-    """
+def announced(master: Master) -> list[bytes]:
+    """How far delivery was announced: goes ahead of each chunk, so that no mirror holds an unmarked message that
+    somebody has seen (S7)."""
     copy = master.copy
     marks = [records.Mark(copy.queue_id, master.term, level, mark) for level, mark in copy.marks.items()]
+    return [records.encode(mark) for mark in marks]
+
+
+def taken(master: Master) -> list[bytes]:
+    """Which publications were taken: no message may tell it, once it is settled.
+
+    Goes behind the last chunk: a mirror that claimed a publication before it has it would, if it were promoted then,
+    have it confirmed to its publisher (S6).
+    """
+    copy = master.copy
     origins = [records.Origin(copy.queue_id, master.term, origin, upto) for origin, upto in copy.origins.items()]
-    return [*map(records.encode, marks), *map(records.encode, origins)]
+    return [records.encode(origin) for origin in origins]
 
 
 def fill(follower: Follower) -> None:

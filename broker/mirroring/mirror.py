@@ -76,7 +76,17 @@ class Mirror:
                 record = records.Term(copy.queue_id, term, first)
                 self.outbox.append(Entry(records.encode(record), record))
         copy.terms.adopt(offer.terms)
+        self._take_back(dropped)
         return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges()), dropped
+
+    def _take_back(self, dropped: list[Run]) -> None:
+        """These messages are not here any more, so their publishers must not hear that they are."""
+        origins = self.copy.origins
+        for run in reversed(dropped):
+            if run.origin is not None and origins.get(run.origin, 0) >= run.sequence:
+                origins[run.origin] = run.sequence - 1
+                record = records.Origin(self.copy.queue_id, self.term, run.origin, run.sequence - 1)
+                self._store(Entry(records.encode(record), record))
 
     def apply(self, record: records.QueueRecord, raw: bytes) -> bool:
         """Do what the master did; False if the record is of another term than the one that is followed."""

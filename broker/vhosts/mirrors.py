@@ -199,7 +199,7 @@ class Mirrors:
         if not follower.stated or follower.refused:
             return
         master = local.master
-        if not follower.joined and not self._send(follower, catch_up.standing(master)):
+        if not follower.joined and not self._send(follower, catch_up.announced(master)):
             return
         joins = catch_up.may_join(master, follower)
         definition = self._records[local.queue_id].definition or {}
@@ -213,6 +213,8 @@ class Mirrors:
             return
         if follower.joined and not filled:
             return  # nothing went out, so nothing would be acknowledged
+        if not self._send(follower, catch_up.taken(master)):
+            return
         follower.joined = True
         unsent = master.outbox[0].number - 1 if master.outbox else master.note
         follower.filled_note = unsent

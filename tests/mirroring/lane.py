@@ -90,6 +90,8 @@ class Cluster:
         while follower.missing:
             for raw in catch_up.take_chunk(master, follower):
                 self._send(replica, follower, raw)
+        for raw in catch_up.taken(master):
+            self._send(replica, follower, raw)
         follower.joined = True
         follower.filled_note = master.outbox[0].number - 1 if master.outbox else master.note
         follower.noted(follower.filled_note, follower.sent)

@@ -7,6 +7,7 @@ from broker.mirroring.copy import Copy
 from broker.mirroring.mirror import Mirror, Offer
 from broker.wire import records
 from broker.wire.content import body_of
+from broker.wire.message import Run
 from tests.mirroring.lane import Cluster, Replica, Taker, run_of
 
 
@@ -54,6 +55,42 @@ def test_a_returning_master_gives_up_what_its_successor_did_not_have() -> None:
     heir.settle_down()
     assert bodies(old.mirror.copy) == ["a", "b", "c"]
     assert master_bodies(heir) == ["a", "b", "c"]
+
+
+def published_by(origin: str, sequence: int, *texts: str) -> Run:
+    run = run_of(*texts)
+    run.origin, run.sequence = origin, sequence
+    return run
+
+
+def test_a_copy_claims_no_publication_that_it_had_to_give_up() -> None:
+    cluster = Cluster(["n2", "n3"])
+    cluster.master.publish(published_by("n2/1", 1, "a", "b"), 0)
+    cluster.settle_down()
+    cluster.master.publish(published_by("n2/1", 3, "c"), 0)
+    cluster.master.publish(published_by("n2/1", 4, "d"), 0)
+    cluster.ship()
+    second = cluster.replicas["n2"]
+    second.read()  # and the third has not got it when the master dies
+    heir = Cluster([], copy=cluster.replicas["n3"].mirror.copy, term=20)
+    second.mirror.take_entries()
+    heir.join(Replica("n2", second.mirror.copy))
+    assert second.mirror.copy.origins == {"n2/1": 2}
+    entries = heir.replicas["n2"].mirror.take_entries()
+    assert [entry.record.highest for entry in entries if isinstance(entry.record, records.Origin)] == [3, 2]
+
+
+def test_a_mirror_claims_no_publication_before_it_has_it() -> None:
+    cluster = Cluster([])
+    cluster.master.publish(published_by("n9/1", 1, "a", "b", "c"), 0)
+    cluster.settle_down()
+    cluster.join(Replica("n2", Copy(1, True)))
+    replica = cluster.replicas["n2"]
+    while len(replica.mirror.copy.line) < 3:
+        assert replica.mirror.copy.origins == {}
+        replica.read(1)
+    cluster.settle_down()
+    assert replica.mirror.copy.origins == {"n9/1": 3}
 
 
 def test_a_copy_that_settled_what_its_successor_still_holds_gets_it_back() -> None:
