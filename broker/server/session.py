@@ -71,8 +71,11 @@ class Session:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self.writer.run)
-                with self._scope:
-                    await self._read()
+                try:
+                    with self._scope:
+                        await self._read()
+                finally:
+                    self._nursery = None  # nobody looks ahead any more: it may close before this task goes on
                 await self._clean_up()
                 with trio.move_on_after(FAREWELL_TIMEOUT_S):
                     await self.writer.drained()

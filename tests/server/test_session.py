@@ -1,6 +1,7 @@
 import pytest
 import trio
 import trio.testing
+import trio.testing
 
 from broker.amqp.client import CAPABILITIES
 from broker.server.door import HANDSHAKE_TIMEOUT_S
@@ -219,3 +220,11 @@ async def test_a_pipelined_conversation_is_understood():
                 Acks,
                 methods.ChannelCloseOk,
             ]
+
+
+async def test_a_session_that_has_just_ended_may_still_be_looked_at():
+    async with world() as house:
+        talker = await house.connect().open()
+        talker.stream.close_now()
+        await trio.testing.wait_all_tasks_blocked()
+        house.sessions[0].beat(trio.current_time() + 100)  # its task has not gone on yet, for all the clock knows
