@@ -1,7 +1,6 @@
 import pytest
 import trio
 import trio.testing
-import trio.testing
 
 from broker.amqp.client import CAPABILITIES
 from broker.server.door import HANDSHAKE_TIMEOUT_S
