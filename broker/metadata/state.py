@@ -14,7 +14,7 @@ from typing import Any
 
 from broker.cluster import operations
 from broker.cluster.operations import Operation
-from broker.cluster.tree import Tree
+from broker.cluster.tree import Tree, Znode
 from broker.cluster.watches import Change
 
 RECENT_MAX = 4096
@@ -87,20 +87,28 @@ class State:
         self.tree.watches.tell(_differences(before, dict(_contents(self.tree))))
 
 
-def _contents(tree: Tree, path: str = "/") -> Iterator[tuple[str, bytes]]:
-    """Every path with its data, parents first."""
-    yield path, tree.data(path) or b""
+def _contents(tree: Tree, path: str = "/") -> Iterator[tuple[str, Znode]]:
+    """Every path with its node, parents first."""
+    node = tree.get(path)
+    if node is not None:
+        yield path, node
     prefix = "/" if path == "/" else path + "/"
     for name in tree.children(path):
         yield from _contents(tree, prefix + name)
 
 
-def _differences(before: dict[str, bytes], after: dict[str, bytes]) -> Iterable[Change]:
+def _differences(before: dict[str, Znode], after: dict[str, Znode]) -> Iterable[Change]:
+    """What went, children first; then what came and what changed, in the order of the transactions that did it.
+
+    What was deleted and created again under the same path meanwhile went and came.
+    """
+    kept = {path for path, node in after.items() if path in before and before[path].czxid == node.czxid}
     for path in reversed(before):
-        if path not in after:
-            yield Change("deleted", path, before[path], None)
-    for path, data in after.items():
-        if path not in before:
-            yield Change("created", path, None, data)
-        elif before[path] != data:
-            yield Change("changed", path, before[path], data)
+        if path not in kept:
+            yield Change("deleted", path, before[path].data, None)
+    news = [path for path, node in after.items() if path not in kept or before[path].data != node.data]
+    for path in sorted(news, key=lambda path: after[path].mzxid if path in kept else after[path].czxid):
+        if path in kept:
+            yield Change("changed", path, before[path].data, after[path].data)
+        else:
+            yield Change("created", path, None, after[path].data)

@@ -49,14 +49,16 @@ def test_the_answers_of_the_last_transactions_are_remembered(monkeypatch):
 def test_a_snapshot_restores_tree_and_answers_and_tells_the_difference():
     state = grown()
     other = State(Tree())
-    other.apply(1, Transaction("", {}, [Create("/gone", b"", 1), Create("/gone/too", b"", 1)]).encode())
-    other.apply(2, Transaction("", {}, [Create("/x", b"old", 2)]).encode())
+    other.apply(1, Transaction("", {}, [Create("/x", b"old", 1)]).encode())
+    gone = [Create("/gone", b"", 2), Create("/gone/too", b"", 2)]
+    other.apply(2, Transaction("", {}, [*gone, Create("/x/y", b"2", 2)]).encode())
     heard = []
     other.tree.watches.add("/", lambda change: heard.append((change.kind, change.path)), subtree=True)
     other.restore(state.snapshot())
     assert other.recent == state.recent
     assert (other.tree.zxid, other.tree.digest) == (2, state.tree.digest)
     assert heard == [
+        ("deleted", "/x/y"),  # another one than the one that is there now
         ("deleted", "/gone/too"),
         ("deleted", "/gone"),
         ("changed", "/x"),

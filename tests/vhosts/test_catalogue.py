@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from broker.metadata.state import State
 from broker.wire.basic_methods import ConfirmSelect, ConfirmSelectOk
 from broker.wire.methods import QueueDeclare, QueueDeclareOk
 from broker.wire.properties import Properties
@@ -130,3 +131,31 @@ async def test_without_a_synchronised_copy_a_crash_is_decided_by_policy(autojump
         cluster.kill("n1")
         record = cluster.queue("q")
         assert (record.state == "unavailable") is (promote == "when-synced")
+
+
+async def test_a_node_that_was_far_behind_becomes_what_a_snapshot_says(autojump_clock):
+    async with open_cluster(2) as cluster:
+        client = await filled(cluster.nodes["n1"])
+        two, decree = cluster.nodes["n2"], cluster.decree
+        other = await two.client()
+        await other.ask(1, ConfirmSelect(), ConfirmSelectOk)
+        tree = decree.trees.pop("n2")  # from here on it hears nothing
+        before = cluster.queue("q")
+        decree.decide(do="delete_queue", vhost="/", name="q", id=before.id)
+        other.connection.publish(1, "", "q", b"for the one that is gone", Properties())
+        await other.flush()
+        await client.ask(1, QueueDeclare(queue="q", durable=True), QueueDeclareOk)
+        await client.ask(1, QueueDeclare(queue="r", durable=True), QueueDeclareOk)
+        declare = {"do": "declare_exchange", "vhost": "/", "name": "x", "kind": "fanout", "durable": True}
+        decree.decide(**declare, auto_delete=False, internal=False, arguments={})
+        decree.decide(do="put_vhost", name="orders")
+        for queue in ("q", "r"):
+            bind = {"do": "bind", "vhost": "/", "source": "x", "destination_kind": "queue", "destination": queue}
+            decree.decide(**bind, arguments={})
+        State(tree).restore(State(decree.decided).snapshot())
+        assert sorted(two.hall.catalogue.handles) == sorted(cluster.nodes["n1"].hall.catalogue.handles)
+        assert two.handle("q").record.id != before.id
+        found = two.hall.catalogue.vhosts["/"].find("x", "", {})
+        assert sorted(handle.record.name for handle in found) == ["q", "r"]
+        await other.confirmed(1)
+        assert "orders" in two.hall.catalogue.vhosts
