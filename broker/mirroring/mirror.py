@@ -50,11 +50,15 @@ class Entry:
 class Mirror:
     """A copy that follows the master of one term at a time."""
 
-    __slots__ = ("copy", "outbox", "term")
+    __slots__ = ("_straight", "_surplus", "copy", "former_term", "outbox", "term")
 
     def __init__(self, copy: Copy) -> None:
         self.copy = copy
         self.term = 0
+        self.former_term = copy.terms.newest
+        """The newest term that this copy had a part in before it followed the present master."""
+        self._straight = True
+        self._surplus: list[Run] = []
         self.outbox: list[Entry] = []
 
     def receive_offer(self, offer: Offer) -> tuple[Statement, list[Run]]:
@@ -67,7 +71,10 @@ class Mirror:
         copy = self.copy
         if offer.term < copy.promised:
             return Statement(copy.queue_id, offer.term, copy.promised, 0, []), []
+        if offer.term != self.term:
+            self.former_term = copy.terms.newest
         self.term = copy.promised = offer.term
+        self._straight = False
         common = copy.terms.common(offer.terms, copy.next_position - 1)
         dropped = copy.line.remove(common + 1, copy.next_position)
         copy.next_position = max(common + 1, offer.next_position)  # holes below are filled by catch-up
@@ -104,6 +111,7 @@ class Mirror:
                 self.copy.origins[origin] = highest
                 self._store(Entry(raw, record))
             case records.Hole(_, _, ranges):
+                self._straight = True  # what came before it was about the past
                 self.copy.lacking = ranges
                 self._store(Entry(raw, record))
             case records.Term() | records.Drop():
@@ -128,6 +136,8 @@ class Mirror:
     def _settle(self, record: records.Settle, raw: bytes) -> None:
         copy, ranges = self.copy, record.ranges
         gone: list[Range] = []
+        if not self._straight:
+            self._surplus += [run for first, last in ranges for run in copy.line.between(first, last)]
         for first, last in ranges:
             for left, right in copy.line.discard(first, last):
                 extend(gone, left, right)
@@ -139,6 +149,11 @@ class Mirror:
     def _store(self, entry: Entry) -> None:
         if self.copy.durable:
             self.outbox.append(entry)
+
+    def take_surplus(self) -> list[Run]:
+        """Drain what lived here and not in the master's log, once the master has put this copy straight."""
+        surplus, self._surplus = self._surplus, []
+        return surplus
 
     def take_entries(self) -> list[Entry]:
         """Drain what has to be stored, in order."""

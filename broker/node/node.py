@@ -38,6 +38,7 @@ from broker.node.configuration import Cluster
 from broker.node.founding import founding_of
 from broker.node.recovered import copies_of
 from broker.node.report import Report
+from broker.node.set_aside import SetAside
 from broker.node.timeline import Timeline
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import Links
@@ -221,6 +222,7 @@ class Life:
             copies_of(recovery.queues),
             server_properties(node.cluster.name),
             locator=node.config.settings.queue_master_locator,
+            keep_aside=SetAside(world.disk, world.clock, node.timeline).keep,
         )
 
     def _make_links(self, folder: Folder) -> Links:

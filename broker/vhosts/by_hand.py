@@ -67,7 +67,7 @@ async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[st
                 remaining = 0
                 break
             runs.append(got.run)
-            messages.append(_shown(got.run))
+            messages += shown(got.run)
             remaining = got.messages_ready
         what = frames.REQUEUE if keep else frames.ACKNOWLEDGE
         for run in reversed(runs):
@@ -77,17 +77,22 @@ async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[st
     return messages, remaining
 
 
-def _shown(run: Run) -> dict[str, Any]:
+def shown(run: Run) -> list[dict[str, Any]]:
+    """The messages of a run as commands and people see them."""
     exchange, key = split_address(run.address)
-    content = run.contents[0]
-    properties = asdict(Properties.of(content))
-    return {
-        **encode_body(body_of(content)),
-        "exchange": exchange,
-        "key": key,
-        "redelivered": run.redelivered,
-        "properties": {name: to_json(value) for name, value in properties.items() if value is not None},
-    }
+    messages = []
+    for content in run.contents:
+        properties = asdict(Properties.of(content))
+        messages.append(
+            {
+                **encode_body(body_of(content)),
+                "exchange": exchange,
+                "key": key,
+                "redelivered": run.redelivered,
+                "properties": {name: to_json(value) for name, value in properties.items() if value is not None},
+            }
+        )
+    return messages
 
 
 def encode_body(body: bytes) -> dict[str, str]:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import trio
 
 from broker.amqp.errors import ConnectionException
 from broker.cluster import schema
-from broker.cluster.records import Life, Owner
+from broker.cluster.records import Life, Owner, QueueRecord
 from broker.cluster.refusal import Refused
 from broker.mirroring.copy import Copy
 from broker.vhosts.access import Access
@@ -60,8 +60,13 @@ class Hall:
         server_properties: dict[str, Any],
         *,
         locator: str = "client-local",
+        keep_aside: Callable[[QueueRecord, list[Run]], Awaitable[None]] | None = None,
     ) -> None:
-        """`locator`: where the master of a new queue goes when neither argument nor policy say it."""
+        """`locator`: where the master of a new queue goes when neither argument nor policy say it.
+
+        `keep_aside` is told of messages that may have been confirmed and that the queue does not have any more.
+        """
+        self._keep_aside = keep_aside
         self.server_properties = server_properties
         self.switchboard = switchboard
         self.tree = tree
@@ -254,9 +259,13 @@ class Hall:
     async def _delete_unused(self, handle: Handle) -> None:
         await self.declarations.delete_unused(handle)
 
-    def _set_aside(self, queue_id: int, runs: list[Run]) -> None:
-        count = sum(len(run.contents) for run in runs)
-        log.warning("event=copy_truncated queue_id=%d messages=%d", queue_id, count)
+    def _set_aside(self, queue_id: int, former_term: int, runs: list[Run]) -> None:
+        """A copy gave up what its master has not. Unless a promotion since was lossy, none of it was confirmed (S5)."""
+        handle = self.catalogue.handles.get(queue_id)
+        if handle is not None and handle.record.lossy_term > former_term:
+            log.warning("event=set_aside queue=%s messages=%d", handle.record.name, sum(len(r.contents) for r in runs))
+            if self._keep_aside is not None:
+                self._spawn(self._keep_aside, handle.record, runs)
 
 
 @lru_cache(maxsize=HASHES_MAX)

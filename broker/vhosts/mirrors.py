@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 CATCH_UP_BYTES_MAX = 1024 * 1024
 """So much of catch-up may be under way to one mirror and not yet received."""
 
-SetAside = Callable[[int, list[Run]], None]
+SetAside = Callable[[int, int, list[Run]], None]
+"""Told of messages that a copy had to give up: queue id, the newest term that the copy had a part in, messages."""
 
 
 class Mirrors:
@@ -290,7 +291,7 @@ class Mirrors:
         statement, dropped = mirror.receive_offer(offer)
         statement.offset = offset
         if dropped:
-            self._set_aside(offer.queue_id, dropped)
+            self._set_aside(offer.queue_id, mirror.former_term, dropped)
         self._store(mirror)
         # all that it claims must be on disk, also what came from an earlier master a moment ago
         self._statements.append((self._switchboard.journal.appended, peer, statement))
@@ -303,6 +304,8 @@ class Mirrors:
         mirror = self.mirrors.get(record.queue_id)
         if mirror is not None and mirror.apply(record, payload):
             lsn = self._store(mirror)
+            if surplus := mirror.take_surplus():
+                self._set_aside(record.queue_id, mirror.former_term, surplus)
             if lsn:
                 self._unsynced.setdefault(peer, deque()).append((offset, lsn))
         else:

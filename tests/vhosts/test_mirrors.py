@@ -38,7 +38,7 @@ class House:
             self.switchboard,
             None,
             lambda _, local, follower: self.entering.append(follower),
-            lambda queue_id, runs: self.set_aside.append(runs),
+            lambda queue_id, term, runs: self.set_aside.append(runs),
         )
 
     def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=()):

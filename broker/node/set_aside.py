@@ -1,0 +1,38 @@
+"""Messages that were confirmed once and that their queue has lost to a promotion: kept for people (DESIGN rule S5).
+
+Decides where they are written and how they look: one JSON object a line, as `warren get` shows messages. It must not
+know why they were lost.
+"""
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from broker.vhosts.by_hand import shown
+
+if TYPE_CHECKING:
+    from broker.cluster.records import QueueRecord
+    from broker.node.timeline import Timeline
+    from broker.wire.message import Run
+    from broker.world.clock import Clock
+    from broker.world.disk import Disk
+
+FOLDER = "set-aside"
+
+
+class SetAside:
+    """The recovery files of one node."""
+
+    def __init__(self, disk: "Disk", clock: "Clock", timeline: "Timeline") -> None:
+        self._disk = disk
+        self._clock = clock
+        self._timeline = timeline
+
+    async def keep(self, record: "QueueRecord", runs: "list[Run]") -> None:
+        """Write these messages to a file of their own, and say so."""
+        messages = [message for run in runs for message in shown(run)]
+        name = f"{FOLDER}/{quote(record.vhost, safe='')}-{quote(record.name, safe='')}-{self._clock.stamp_ms()}.jsonl"
+        await self._disk.replace(name, b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        path = self._disk.path_of(name)
+        text = f"queue {record.name}: {len(messages)} messages that its master does not have are kept in {path}"
+        self._timeline.tell("set_aside", text, vhost=record.vhost, queue=record.name, messages=len(messages), file=path)
