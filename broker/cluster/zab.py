@@ -259,11 +259,13 @@ class Zab:
 
     def persisted(self, now: float) -> None:
         """The `log` of the last bundle is durable."""
+        self._wake(now)
         self._member.persisted()
         self._change(self._role.persisted(now), now)
 
     def applied(self, zxid: int, digest: int, now: float) -> None:
         """The state machine has applied everything up to `zxid`; `digest` is that of its state (ZAB, B9.11)."""
+        self._wake(now)
         member = self._member
         member.applied, member.digest = zxid, digest
         member.digests[zxid] = digest

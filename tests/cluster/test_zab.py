@@ -135,6 +135,16 @@ def test_nobody_is_held_dead_while_another_leader_may_have_given_him_a_lease() -
     assert 0.0 < world.now - zab(world, "n3").lease_until < 0.6
 
 
+def test_a_leader_that_wakes_up_to_a_finished_write_knows_that_it_slept() -> None:
+    world = started()
+    machine = zab(world, "n3")
+    assert world.propose("n3")
+    later = world.now + 3 * NET_TICKTIME
+    machine.persisted(later)
+    assert not machine.may_propose()
+    assert machine.verdict("n1", 1, later) is None
+
+
 def test_a_leader_does_not_hold_its_own_naps_against_others() -> None:
     world = started()
     world.cut("n1", "n3")
