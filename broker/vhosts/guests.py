@@ -36,8 +36,13 @@ class Guest(Consumer):
         self.given = 0
 
     def room(self) -> int:
-        """What its node granted and it has not got yet."""
-        return self.granted - self.given
+        """What its node granted and it has not got yet; nothing while the link to its node is congested."""
+        room = self.granted - self.given
+        return 0 if room > 0 and self.local.switchboard.is_congested(self.peer, self) else room
+
+    def wake(self) -> None:
+        """It may have room again."""
+        self.local.wake(self)
 
     def deliver(self, run: Run) -> None:
         """Send the run to its node."""

@@ -164,6 +164,8 @@ class Local:
 
     def wake(self, consumer: Consumer | None) -> None:
         """Somebody has room."""
+        if self._ended:
+            return
         self._heed_lease()
         self.queue.pump(consumer)
         self.switchboard.touch(self)

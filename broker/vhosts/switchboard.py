@@ -16,6 +16,8 @@ from broker.wire import records
 from broker.world.clock import Clock
 
 REQUEST_TIMEOUT_S = 30.0
+CONGESTED_BYTES = 4 * 1024 * 1024
+"""With more than this on its way to a node, deliveries to it wait (S11)."""
 
 Answer = tuple[dict[str, Any], bytes]
 RequestHandler = Callable[[str, dict[str, Any]], Awaitable[Answer]]
@@ -30,6 +32,13 @@ class Flushed(Protocol):
 
     def flush(self) -> None:
         """Do it."""
+
+
+class Waiter(Protocol):
+    """Somebody who waits until a link has drained."""
+
+    def wake(self) -> None:
+        """It has."""
 
 
 class Switchboard:
@@ -61,6 +70,8 @@ class Switchboard:
         self._handlers: dict[str, RequestHandler] = {}
         self._requests: list[tuple[str, bytes]] = []
         self._owed: dict[str, list[bytes]] = {}
+        self._congested: dict[str, set[Waiter]] = {}
+        self._nursery: trio.Nursery | None = None
         links.handle(frames.REQUEST, self._receive_request)
         links.handle(frames.RESPONSE, self._receive_response)
 
@@ -97,6 +108,7 @@ class Switchboard:
     async def run(self) -> None:
         """End turns, and serve the calls of other nodes."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             while True:
                 await self._turn.wait()
                 self._turn = trio.Event()
@@ -116,6 +128,23 @@ class Switchboard:
     def send(self, peer: str, kind: int, payload: bytes) -> int:
         """Queue a frame for a peer; the stream offset behind it, or -1 if there is no link now."""
         return self.links.send(peer, "data", kind, payload)
+
+    def is_congested(self, peer: str, waiter: Waiter) -> bool:
+        """Whether so much waits for this peer that deliveries should, too; then the waiter is woken later."""
+        if self.links.backlog_bytes(peer) <= CONGESTED_BYTES or self._nursery is None:
+            return False
+        if peer not in self._congested:
+            self._congested[peer] = set()
+            self._nursery.start_soon(self._drain, peer)
+        self._congested[peer].add(waiter)
+        return True
+
+    async def _drain(self, peer: str) -> None:
+        drained = await self.links.drained(peer, "data", CONGESTED_BYTES // 2)
+        waiters = self._congested.pop(peer)
+        if drained:  # else what its clients had here is over
+            for waiter in waiters:
+                waiter.wake()
 
     def answer(self, what: str, handler: RequestHandler) -> None:
         """Serve calls of this name from other nodes."""

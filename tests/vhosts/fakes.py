@@ -57,6 +57,7 @@ class FakeSwitchboard:
         self.touched = {}
         self.handlers = {}
         self.lease = True
+        self.congested = {}
         self._numbers = 0
 
     def number(self):
@@ -80,6 +81,11 @@ class FakeSwitchboard:
 
     def send(self, peer, kind, payload):
         return self.links.send(peer, "data", kind, payload)
+
+    def is_congested(self, peer, waiter):
+        if peer in self.congested:
+            self.congested[peer].add(waiter)
+        return peer in self.congested
 
     def answer(self, what, handler):
         self.handlers[what] = handler

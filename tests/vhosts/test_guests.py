@@ -71,6 +71,20 @@ async def test_a_guest_gets_what_its_node_granted(house):
     assert house.local.queue.messages_unacked == 1
 
 
+async def test_a_congested_link_holds_deliveries_back(house):
+    house.switchboard.congested["n2"] = set()
+    await house.consume(7)
+    await house.consume(7, "n3")
+    house.local.publish(run_of("a"), None)
+    house.local.publish(run_of("b"), None)
+    assert (house.delivered("n2"), house.delivered("n3")) == ([], [(7, ["a"]), (7, ["b"])])
+    house.settle(7, frames.RELEASE, peer="n3")
+    waiters = house.switchboard.congested.pop("n2")
+    for waiter in waiters:
+        waiter.wake()
+    assert house.delivered("n2") == [(7, ["a"]), (7, ["b"])]
+
+
 async def test_who_is_not_master_says_so(house):
     assert await house.call("statistics", term=TERM + 1) == ({"not_master": True}, b"")
     house.guests.leave(house.local)

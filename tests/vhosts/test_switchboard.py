@@ -1,7 +1,7 @@
 import pytest
 import trio
 
-from broker.vhosts.switchboard import REQUEST_TIMEOUT_S, PeerLost, Switchboard
+from broker.vhosts.switchboard import CONGESTED_BYTES, REQUEST_TIMEOUT_S, PeerLost, Switchboard
 from broker.wire import queue_frames as frames
 from tests.vhosts.fakes import FakeJournal, FakeLinks
 
@@ -130,3 +130,31 @@ async def test_who_never_answers_is_given_up_and_a_late_answer_is_no_harm(board,
     (_, _, request) = board.links.sent[0]
     number, _ = frames.decode_request(request)
     board.links.handlers[frames.RESPONSE]("n2", frames.encode_response(number, {}), 0)
+
+
+class Waiter:
+    woken = 0
+
+    def wake(self):
+        self.woken += 1
+
+
+@pytest.mark.parametrize("holds", [True, False])
+async def test_who_waits_for_a_congested_link_is_woken_when_it_has_drained(board, nursery, autojump_clock, holds):
+    links, waiter = board.links, Waiter()
+    drained = trio.Event()
+
+    async def wait_drained(peer, lane, below_bytes):
+        await drained.wait()
+        return holds
+
+    links.backlog_bytes = lambda peer: CONGESTED_BYTES + 1 if peer == "n2" else 0
+    links.drained = wait_drained
+    nursery.start_soon(board.run)
+    await trio.sleep(1)
+    assert not board.is_congested("n3", waiter)
+    assert board.is_congested("n2", waiter)
+    assert board.is_congested("n2", waiter)
+    drained.set()
+    await trio.sleep(1)
+    assert waiter.woken == holds
