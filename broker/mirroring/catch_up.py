@@ -38,7 +38,7 @@ def receive_statement(master: Master, follower: Follower, statement: Statement, 
         follower.missing = lacking
     else:
         follower.lacking = lacking
-    first.append(records.encode(records.Hole(copy.queue_id, master.term, follower.lacking)))
+    first.append(records.encode(records.Hole(copy.queue_id, master.term, lacking)))
     return first
 
 
@@ -50,15 +50,17 @@ def announced(master: Master) -> list[bytes]:
     return [records.encode(mark) for mark in marks]
 
 
-def taken(master: Master) -> list[bytes]:
-    """Which publications were taken: no message may tell it, once it is settled.
+def last_words(master: Master, follower: Follower) -> list[bytes]:
+    """What the mirror still lacks when it joins, and which publications were taken: no message may tell that, once it
+    is settled.
 
     Goes behind the last chunk: a mirror that claimed a publication before it has it would, if it were promoted then,
     have it confirmed to its publisher (S6).
     """
     copy = master.copy
     origins = [records.Origin(copy.queue_id, master.term, origin, upto) for origin, upto in copy.origins.items()]
-    return [records.encode(origin) for origin in origins]
+    hole = records.Hole(copy.queue_id, master.term, follower.lacking)
+    return [*map(records.encode, origins), records.encode(hole)]
 
 
 def fill(follower: Follower) -> None:

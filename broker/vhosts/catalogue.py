@@ -12,6 +12,7 @@ from broker.cluster.records import RUNNING, BindingRecord, ExchangeRecord, Life,
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
+from broker.mirroring.ranges import count
 from broker.routing.exchange import DestinationKind
 from broker.vhosts.dead_letters import DeadLetters
 from broker.vhosts.handle import Handle
@@ -52,11 +53,11 @@ class Catalogue:
         self._spawn = spawn
         self._delete_unused = delete_unused
 
-    def held(self, queue_id: int) -> int:
-        """How many messages of a queue this node's copy holds."""
+    def held(self, queue_id: int) -> tuple[int, int]:
+        """How many messages of a queue this node's copy holds, and how many it knows to lack."""
         mirror = self._mirrors.mirrors.get(queue_id)
         copy = self._copies.get(queue_id) if mirror is None else mirror.copy
-        return 0 if copy is None else len(copy.line)
+        return (0, 0) if copy is None else (len(copy.line), count(copy.lacking))
 
     # ------------------------------------------------------------------ from the tree
 

@@ -166,7 +166,8 @@ class Hall:
         return {"changed": self.mirrors.synchronise(fields["queue"], start=fields["start"])}, b""
 
     async def _serve_held(self, peer: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        return {"count": self.catalogue.held(fields["queue"])}, b""
+        held, lacking = self.catalogue.held(fields["queue"])
+        return {"held": held, "lacking": lacking}, b""
 
     @property
     def peers(self) -> list[str]:

@@ -214,7 +214,7 @@ class Mirrors:
             return
         if follower.joined and not filled:
             return  # nothing went out, so nothing would be acknowledged
-        if not self._send(follower, catch_up.taken(master)):
+        if not self._send(follower, catch_up.last_words(master, follower)):
             return
         follower.joined = True
         unsent = master.outbox[0].number - 1 if master.outbox else master.note

@@ -128,20 +128,23 @@ class Upkeep:
             if record is None or record.reason != COMPLETENESS:
                 continue
             counts: dict[str, int] = {}
+            missing: dict[str, int] = {}
             for life in record.mirrors:
                 if schema.is_current(tree.tree, life):
-                    counts[life.node] = await self._count(record.id, life.node)
+                    counts[life.node], missing[life.node] = await self._held(record.id, life.node)
             if counts:
-                await self._propose(do="promote_most_complete", id=record.id, counts=counts, version=record.version)
+                await self._propose(
+                    do="promote_most_complete", id=record.id, counts=counts, missing=missing, version=record.version
+                )
 
-    async def _count(self, queue_id: int, node: str) -> int:
+    async def _held(self, queue_id: int, node: str) -> tuple[int, int]:
         if node == self._hall.life.node:
             return self._hall.catalogue.held(queue_id)
         try:
             answer, _ = await self._hall.switchboard.call(node, {"do": "held", "queue": queue_id})
         except PeerLost:
-            return 0
-        return int(answer["count"])
+            return 0, 0
+        return int(answer["held"]), int(answer["lacking"])
 
     async def _propose(self, **request: Any) -> None:
         try:

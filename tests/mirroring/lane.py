@@ -90,7 +90,7 @@ class Cluster:
         while follower.missing:
             for raw in catch_up.take_chunk(master, follower):
                 self._send(replica, follower, raw)
-        for raw in catch_up.taken(master):
+        for raw in catch_up.last_words(master, follower):
             self._send(replica, follower, raw)
         follower.joined = True
         follower.filled_note = master.outbox[0].number - 1 if master.outbox else master.note

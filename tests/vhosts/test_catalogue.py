@@ -79,7 +79,7 @@ async def test_a_deleted_queue_is_gone_everywhere_with_its_copies(autojump_clock
         for node in cluster.nodes.values():
             assert record.id not in node.hall.catalogue.handles
             assert record.id not in node.hall.mirrors.mirrors
-            assert node.hall.catalogue.held(record.id) == 0
+            assert node.hall.catalogue.held(record.id) == (0, 0)
             assert node.hall.catalogue.vhosts["/"].find("", "q", {}) == []
 
 
