@@ -75,6 +75,11 @@ class Follower:
         """Something was sent that it has not acknowledged as synced."""
         return bool(self.unsynced)
 
+    @property
+    def outstanding_bytes(self) -> int:
+        """How much of the stream to it lies between the first and the last note that it has not synced."""
+        return self.unsynced[-1][1] - self.unsynced[0][1] if self.unsynced else 0
+
     def noted(self, note: int, offset: int) -> None:
         """Note number `note` ends at `offset` of the stream to it."""
         self.unreceived.append((note, offset))

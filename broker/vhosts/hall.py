@@ -26,6 +26,7 @@ from broker.vhosts.declarations import Declarations
 from broker.vhosts.guests import Guests
 from broker.vhosts.handle import Handle
 from broker.vhosts.mirrors import Mirrors
+from broker.vhosts.pressure import Pressure
 from broker.vhosts.switchboard import Switchboard
 from broker.vhosts.timers import Timers
 from broker.wire import queue_frames as frames
@@ -73,6 +74,7 @@ class Hall:
         self.life = Life(switchboard.node, switchboard.life)
         self.timers = Timers(switchboard)
         self.guests = Guests(switchboard)
+        self.pressure = Pressure(switchboard)
         self.mirrors = Mirrors(switchboard, self._propose_entry, self._spawn, self._set_aside)
         self.catalogue = Catalogue(
             switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused

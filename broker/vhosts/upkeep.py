@@ -6,7 +6,7 @@ to wait for this node's lease (S4). It must not decide who is promoted: the tree
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("warren.queues")
 
 EVERY_S = 0.1
-JOURNAL_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
-LINK_BACKLOG_BYTES_MAX = 32 * 1024 * 1024
-UNANSWERED_BYTES_MAX = 64 * 1024 * 1024
-"""Publishers wait while so much of this node's publications has no answer from masters elsewhere."""
 
 Close = Callable[[str, str], None]
 Open = Callable[[str], None]
@@ -42,37 +38,26 @@ class Upkeep:
         self._net_ticktime_s = net_ticktime_s
         self._close = close
         self._open = open_
+        self._closed: set[str] = set()
         self._silent_since: dict[tuple[int, str], tuple[int, float]] = {}
 
     async def run(self) -> None:
         """Look after everything until cancelled."""
-        while True:
-            await trio.sleep(EVERY_S)
-            self._watch_gate()
-            self._wake_masters()
-            self._hall.mirrors.progress()  # an entry that lost the race for a record's version is proposed again
-            await self._remove_silent_mirrors()
-            await self._find_most_complete()
+        async with trio.open_nursery() as nursery:
+            for chore in (self._watch_gate, self._remove_silent_mirrors, self._find_most_complete):
+                nursery.start_soon(_repeat, chore)
 
     # ------------------------------------------------------------------ back-pressure
 
-    def _watch_gate(self) -> None:
-        board = self._hall.switchboard
-        links = board.links
-        backlog = max((links.backlog_bytes(peer) for peer in self._hall.peers), default=0)
-        unanswered = sum(
-            handle.publications.size_bytes for handle in self._hall.catalogue.handles.values() if handle.local is None
-        )
-        self._set("disk", "disk", full=board.journal.is_short_of_space())
-        self._set("journal", "", full=board.journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX)
-        self._set("links", "", full=backlog > LINK_BACKLOG_BYTES_MAX)
-        self._set("unanswered", "", full=unanswered > UNANSWERED_BYTES_MAX)
-
-    def _set(self, key: str, reason: str, *, full: bool) -> None:
-        if full:
-            self._close(key, reason)
-        else:
+    async def _watch_gate(self) -> None:
+        hall = self._hall
+        full = hall.pressure.look(hall.peers, hall.guests.locals.values(), hall.catalogue.handles.values())
+        for key in self._closed - full.keys():
             self._open(key)
+        for key, reason in full.items():
+            self._close(key, reason)
+        self._closed = set(full)
+        self._wake_masters()
 
     def _wake_masters(self) -> None:
         """A master waits for the lease, alone in its set or to give messages out; nothing else says it is back."""
@@ -108,9 +93,7 @@ class Upkeep:
         record = self._hall.catalogue.handles[local.queue_id].record
         life = next((life for life in record.in_sync if life.node == node), None)
         if life is None:
-            follower = local.master.witnesses.followers.get(node)
-            if follower is not None:
-                follower.awaited = None  # it was only about to enter: the master need not wait for that
+            self._hall.mirrors.start_over(local, node)  # it was only about to enter: the master need not wait for that
             return
         log.warning("event=mirror_silent queue=%s node=%s", record.name, node)
         why = f"acknowledged nothing for {self._net_ticktime_s:g} s"
@@ -151,6 +134,13 @@ class Upkeep:
             await self._hall.tree.propose(request)
         except Refused as refused:
             log.info("event=refused request=%s why=%r", request["do"], refused.why)
+
+
+async def _repeat(chore: Callable[[], Awaitable[None]]) -> None:
+    """Do it again and again; one that has to wait for the cluster keeps no other waiting."""
+    while True:
+        await trio.sleep(EVERY_S)
+        await chore()
 
 
 def _owes(local: "Local", follower: "Follower | None") -> bool:

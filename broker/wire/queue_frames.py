@@ -33,6 +33,8 @@ SETTLE = 75
 """A consumer's node to the master: acknowledged, requeued or rejected positions."""
 UNAPPLIED = 76
 """Mirror to master: the record that ends at this offset of your stream was not applied; the highest term promised."""
+PRESSURE = 77
+"""To every node: something here is full, or nothing is any more; their publishers have to wait, too (JSON)."""
 
 ACKNOWLEDGE, REQUEUE, REJECT, RELEASE = range(4)
 """What a SETTLE does with its positions; RELEASE returns all that the holder has."""

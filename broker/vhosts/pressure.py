@@ -1,0 +1,74 @@
+"""What is full on this node and on the others: publishers wait for both, since what they send ends up on any of them.
+
+Decides why publishers have to wait (DESIGN S8, S11): a disk without room, a journal or a mirror that does not keep up,
+a link with too much on its way, too many publications without answer. It must not know who is kept waiting, nor how.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from broker.wire import queue_frames as frames
+
+if TYPE_CHECKING:
+    from broker.vhosts.handle import Handle
+    from broker.vhosts.local import Local
+    from broker.vhosts.switchboard import Switchboard
+
+JOURNAL_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+LINK_BACKLOG_BYTES_MAX = 32 * 1024 * 1024
+MIRROR_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+"""Publishers wait while a mirror has so much of the stream to it that it has not synced."""
+UNANSWERED_BYTES_MAX = 64 * 1024 * 1024
+"""Publishers wait while so much of this node's publications has no answer from masters elsewhere."""
+
+
+class Pressure:
+    """One per node. What is full here is told to the other nodes as long as it is."""
+
+    def __init__(self, switchboard: "Switchboard") -> None:
+        self._switchboard = switchboard
+        self._elsewhere: dict[str, str] = {}
+        self._was_full = False
+        switchboard.links.handle(frames.PRESSURE, self._hear)
+        switchboard.links.on_incoming_closed.append(self._forget)
+
+    def look(self, peers: Iterable[str], masters: "Iterable[Local]", handles: "Iterable[Handle]") -> dict[str, str]:
+        """What is full now, and the word for clients; empty for a short wait that needs none."""
+        board, peers = self._switchboard, list(peers)
+        full = self._full_here(masters)
+        self._tell(peers, full)
+        full |= {f"node {peer}": reason for peer, reason in self._elsewhere.items()}
+        if any(board.links.backlog_bytes(peer) > LINK_BACKLOG_BYTES_MAX for peer in peers):
+            full["links"] = ""
+        if sum(each.publications.size_bytes for each in handles if each.local is None) > UNANSWERED_BYTES_MAX:
+            full["unanswered"] = ""
+        return full
+
+    def _full_here(self, masters: "Iterable[Local]") -> dict[str, str]:
+        journal, full = self._switchboard.journal, dict[str, str]()
+        if journal.is_short_of_space():
+            full["disk"] = "disk"
+        if journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX:
+            full["journal"] = ""
+        followers = (follower for local in masters for follower in local.master.witnesses.followers.values())
+        if any(follower.outstanding_bytes > MIRROR_BACKLOG_BYTES_MAX for follower in followers):
+            full["mirrors"] = ""
+        return full
+
+    def _tell(self, peers: list[str], full: dict[str, str]) -> None:
+        if full or self._was_full:
+            payload = frames.encode_json({"full": bool(full), "reason": max(full.values(), default="")})
+            for peer in peers:
+                self._switchboard.send(peer, frames.PRESSURE, payload)
+        self._was_full = bool(full)
+
+    def _hear(self, peer: str, payload: bytes, offset: int) -> None:
+        fields = frames.decode_json(payload)
+        if fields["full"]:
+            self._elsewhere[peer] = fields["reason"]
+        else:
+            self._elsewhere.pop(peer, None)
+
+    def _forget(self, peer: str, life: int, lane: str) -> None:
+        if lane == "data":
+            self._elsewhere.pop(peer, None)

@@ -1,0 +1,116 @@
+"""What makes publishers wait, and that those of other nodes wait, too."""
+
+import pytest
+
+from broker.mirroring.follower import Follower
+from broker.vhosts import pressure
+from broker.vhosts.pressure import Pressure
+from broker.vhosts.publications import Publications
+from broker.wire import queue_frames as frames
+from tests.mirroring.lane import run_of
+from tests.vhosts.fakes import FakePending, FakeSwitchboard
+from tests.vhosts.test_local import local_of
+
+BIG = 1 << 40
+
+
+class Journal:
+    backlog_bytes = 0
+    short = False
+
+    def is_short_of_space(self):
+        return self.short
+
+
+class House:
+    """The pressure on n1; it has peers n2 and n3."""
+
+    def __init__(self):
+        self.board = FakeSwitchboard()
+        self.board.journal = Journal()
+        self.board.links.on_incoming_closed = []
+        self.board.links.backlog_bytes = lambda peer: self.backlogs.get(peer, 0)
+        self.backlogs = {}
+        self.masters = []
+        self.handles = []
+        self.pressure = Pressure(self.board)
+
+    def look(self):
+        return self.pressure.look(["n2", "n3"], self.masters, self.handles)
+
+    def told(self, peer="n2"):
+        return self.board.take_json(frames.PRESSURE, peer)
+
+    def hear(self, peer, **fields):
+        self.board.hear(peer, frames.PRESSURE, frames.encode_json(fields))
+
+
+@pytest.fixture
+def house():
+    return House()
+
+
+def test_nothing_is_full_and_nothing_is_said(house):
+    assert house.look() == {}
+    assert house.told() == []
+
+
+def test_a_full_disk_is_told_to_clients_and_to_every_node_until_there_is_room(house):
+    house.board.journal.short = True
+    house.board.journal.backlog_bytes = BIG
+    assert house.look() == {"disk": "disk", "journal": ""}
+    assert house.look()
+    assert house.told("n2") == house.told("n3") == [{"full": True, "reason": "disk"}] * 2, "they may not have heard"
+    house.board.journal = Journal()
+    assert house.look() == house.look() == {}
+    assert house.told("n2") == [{"full": False, "reason": ""}]
+
+
+def test_what_is_full_elsewhere_counts_here_until_it_is_not_or_its_link_ends(house):
+    house.hear("n2", full=True, reason="disk")
+    house.hear("n3", full=True, reason="")
+    assert house.look() == {"node n2": "disk", "node n3": ""}
+    assert house.told() == [], "each speaks for itself"
+    house.hear("n2", full=False, reason="")
+    (forget,) = house.board.links.on_incoming_closed
+    forget("n3", 1, "control")
+    assert house.look() == {"node n3": ""}
+    forget("n3", 1, "data")
+    assert house.look() == {}
+
+
+def test_a_mirror_that_does_not_keep_up_makes_publishers_wait(house):
+    local = local_of(FakeSwitchboard(), mirrored=True)
+    follower = local.master.witnesses.followers["n2"] = Follower("n2", 1)
+    house.masters.append(local)
+    follower.noted(1, 1000)
+    follower.noted(2, 1000 + pressure.MIRROR_BACKLOG_BYTES_MAX)
+    assert house.look() == {}
+    follower.noted(3, 1001 + pressure.MIRROR_BACKLOG_BYTES_MAX)
+    assert house.look() == {"mirrors": ""}
+    follower.acknowledged(BIG, 1000)
+    assert house.look() == {}
+
+
+class Elsewhere:
+    """A queue whose master is on another node."""
+
+    local = None
+
+    def __init__(self, publications):
+        self.publications = publications
+
+
+def test_what_is_on_its_way_counts_only_here(house, monkeypatch):
+    publications = unanswered()
+    house.handles.append(Elsewhere(publications))
+    monkeypatch.setattr(pressure, "UNANSWERED_BYTES_MAX", publications.size_bytes - 1)
+    house.backlogs["n3"] = BIG
+    assert house.look() == {"links": "", "unanswered": ""}
+    assert house.told() == []
+
+
+def unanswered():
+    publications = Publications("n1/1")
+    publications.add(run_of("a", "b"), FakePending())
+    return publications
