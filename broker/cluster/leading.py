@@ -107,6 +107,15 @@ class Leading:
         self._find_stable(now)
         return None
 
+    def may_judge(self, now: float) -> bool:
+        """Whether silence is the fault of the silent: this leader is heard and answered by a majority, and no other
+        leader, heard by others, can have given a lease that still lasts (DESIGN S4)."""
+        return self.leases_over_at <= now < self._answered_until
+
+    @property
+    def _answered_until(self) -> float:
+        return self._beats.confirmed_sent_at + self._member.lease.length
+
     def deadline(self) -> float:
         """The next heartbeat, or the moment from which on somebody may be held dead."""
         return min(self._beat_at, self._sight_at)
@@ -321,9 +330,7 @@ class Leading:
     def _believes_alive(self, name: str, now: float) -> bool:
         detector = self._member.detector
         peer = detector.peer(name)
-        return detector.believed_alive(name, now) or (
-            now < self.leases_over_at and peer.life > 0 and not peer.proven_dead
-        )
+        return peer.life > 0 and not peer.proven_dead and not (detector.silent(name, now) and self.may_judge(now))
 
     def _check_digest(self, progress: Progress) -> None:
         expected = self._member.digests.get(progress.applied)
@@ -347,7 +354,10 @@ class Leading:
     def _find_confirmed(self, now: float) -> None:
         member, beats = self._member, self._beats
         marks = self._marks_of("round") | {member.me.name: beats.round}
+        unanswered = now >= self._answered_until
         if beats.confirm(member.electorate.agreed(marks, member.folders(marks))):
+            if unanswered:
+                self._sight_at = now  # the silent may be judged from now on
             member.lease.confirm(beats.confirmed_sent_at)
             for progress in self._followers.values():
                 progress.find_echo(beats.confirmed)

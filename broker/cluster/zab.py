@@ -174,12 +174,12 @@ class Zab:
     def verdict(self, name: str, life: int, now: float) -> Verdict | None:
         """Whether that life is over, in the eyes of a leader; None while it may go on.
 
-        Silence is no verdict while a leader that was heard by others may have given that life a lease (DESIGN S4).
+        Silence is a verdict only if the leader `may_judge`.
         """
         verdict, role = self._member.detector.verdict(name, life, now), self._role
         if verdict is None or verdict.proven:
             return verdict
-        return verdict if isinstance(role, Leading) and now >= role.leases_over_at else None
+        return verdict if isinstance(role, Leading) and role.may_judge(now) else None
 
     def met(self, name: str, life: int) -> bool:
         """Whether this member ever had a link to that life; else it only waits for it."""

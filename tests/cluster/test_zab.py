@@ -99,6 +99,7 @@ def test_a_silent_leader_is_dead_to_its_successor_at_once() -> None:
     world.freeze("n3")
     took = world.run_until(lambda: has_led(world, "n3"), 10.0)
     assert world.leader == "n2"
+    world.run(4 * world.delay_s)  # it judges once it is answered
     verdict = zab(world, "n2").verdict("n3", 1, world.now)
     assert verdict
     assert not verdict.proven
@@ -113,6 +114,7 @@ def test_whoever_leads_next_knows_who_else_has_been_silent() -> None:
     world.freeze("n3")
     world.run_until(lambda: has_led(world, "n5"), NET_TICKTIME)
     machine = zab(world, "n4")
+    world.run(4 * world.delay_s)
     assert machine.verdict("n5", 1, world.now) is not None
     assert machine.verdict("n3", 1, world.now) is None
     assert world.run_until(lambda: machine.verdict("n3", 1, world.now) is not None, 2.0) < 0.4
@@ -191,6 +193,18 @@ def test_a_leader_without_a_majority_steps_down_at_once_when_the_deaths_are_prov
     world.run(0.03)
     assert zab(world, "n3").state == "looking"
     assert not zab(world, "n3").has_quorum(world.now)
+
+
+def test_a_leader_that_is_not_answered_holds_nobody_dead() -> None:
+    world = started()
+    world.cut("n1", "n3")
+    world.run(0.3)
+    world.cut("n2", "n3")
+    machine = zab(world, "n3")
+    while machine.state == "leading":
+        assert machine.verdict("n1", 1, world.now) is None
+        assert machine.verdict("n2", 1, world.now) is None
+        world.run(0.01)
 
 
 def test_a_leader_that_is_not_answered_steps_down_after_net_ticktime() -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 import trio
 
+from broker.cluster import schema
+from broker.cluster.records import MemberRecord
 from broker.vhosts import by_hand
 from tests.simulation.world import HA_ALL, NET_TICKTIME_S, World, policy, simulate, until
 
@@ -34,6 +36,12 @@ async def promotion(world: World, old: str, others: list[str] | None = None) -> 
     return trio.current_time() - began
 
 
+def members(world: World, at: str) -> dict[str, MemberRecord]:
+    tree = world.tree(at)
+    assert tree is not None
+    return schema.members(tree.tree)
+
+
 def freeze(world: World, name: str) -> None:
     world.freeze(name)
 
@@ -48,6 +56,29 @@ def gag(world: World, name: str) -> None:
     for other in world.hosts:
         if other != name:
             world.network.cut(name, other, one_way=True)
+
+
+def deafen(world: World, name: str) -> None:
+    for other in world.hosts:
+        if other != name:
+            world.network.cut(other, name, one_way=True)
+
+
+def test_a_leader_that_hears_nobody_ends_no_life_but_its_own() -> None:
+    async def story(world: World) -> None:
+        old = await orders_on(world, leader=True)
+        others = [name for name in world.hosts if name != old]
+        before = {name: member.life for name, member in members(world, others[0]).items()}
+        deafen(world, old)
+        assert await promotion(world, old) <= 2.2 * NET_TICKTIME_S
+        await trio.sleep(NET_TICKTIME_S)
+        after = members(world, others[0])
+        assert {name: after[name].life for name in others if after[name].running} == {
+            name: before[name] for name in others
+        }
+        assert not after[old].running
+
+    simulate(1, story, policies=[policy(HA_ALL)])
 
 
 @pytest.mark.parametrize("fault", [freeze, cut_off, gag])
