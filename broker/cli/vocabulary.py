@@ -143,7 +143,7 @@ class Process(Doors):
 class Event(TypedDict):
     """One line of the time line; kinds may add fields of their own.
 
-    A `promotion` has vhost, queue, cause (kill, stop, freeze, partition, policy, operator), from, to, ms and missing.
+    A `promotion` has vhost, queue, cause (kill, stop, silence, policy, operator), from, to, ms and missing.
     """
 
     id: str

@@ -103,7 +103,7 @@ class Node:
         """By name the newest life whose end this process has seen proven; it outlives the lives of this node."""
         self.stopping = trio.Event()
         self.report = Report(cluster, self.config, world.clock)
-        self.timeline = Timeline(name, world.clock, world.disk)
+        self.timeline = Timeline(name, world.clock, world.disk, self.config.settings.net_ticktime)
 
     def stop(self) -> None:
         """Let the present life be the last."""
@@ -233,6 +233,7 @@ class Life:
         peers = {other.name: str(other.link.reachable) for other in node.cluster.nodes if other.name != node.name}
         links = Links(node.world.network, credentials, peers, node.world.chance)
         links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
+        links.on_up.append(lambda peer, life, lane: node.timeline.peer_found(peer))
         for peer, direction in node.cut.items():
             if direction in ("both", "in"):
                 links.block(peer, "in")

@@ -20,6 +20,7 @@ def copy_of(queue_id: int, found: RecoveredQueue) -> Copy:
         promised=terms.newest,
         marks=dict(found.marks),
         origins={origin: highest for origin, (highest, _) in found.origins.items()},
+        refused={origin: list(refused) for origin, (_, refused) in found.origins.items() if refused},
         lacking=list(found.holes),
         next_position=found.next_position,
     )

@@ -26,11 +26,12 @@ CAUSES = {"failure": "kill", "shutdown": "stop", "absent": "kill", "restart": "k
 class Timeline:
     """Events of this node, oldest first."""
 
-    def __init__(self, node: str, clock: "Clock", disk: "Disk") -> None:
+    def __init__(self, node: str, clock: "Clock", disk: "Disk", net_ticktime_s: float) -> None:
         self._node = node
         self._clock = clock
         self._disk = disk
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
+        self._net_ticktime_s = net_ticktime_s
         self._lost_ms: dict[str, int] = {}
         self._fresh = trio.Event()
         self._told = 0
@@ -53,6 +54,10 @@ class Timeline:
     def peer_lost(self, node: str) -> None:
         """The link to a node broke: promotions after its death are counted from here."""
         self._lost_ms[node] = self._clock.stamp_ms()
+
+    def peer_found(self, node: str) -> None:
+        """There is a link to it again."""
+        self._lost_ms.pop(node, None)
 
     def tell(self, kind: str, text: str, **facts: Any) -> None:
         """Something that only this node knows."""
@@ -85,7 +90,12 @@ class Timeline:
             facts["cause"] = CAUSES.get(facts["cause"], facts["cause"])
         if facts["kind"] == "promotion":
             lost_ms = self._lost_ms.get(facts["from"])
-            facts["ms"] = 0 if lost_ms is None else self._clock.stamp_ms() - lost_ms
+            if lost_ms is not None:
+                facts["ms"] = self._clock.stamp_ms() - lost_ms
+            elif facts["cause"] == "kill":  # nobody saw it die: it was given up
+                facts.update(cause="silence", ms=round(self._net_ticktime_s * 1000))
+            else:
+                facts["ms"] = 0
             facts.setdefault("missing", 0)
         self._append({"id": f"{zxid:x}/{self._told}", "text": _text(facts), **facts})
 

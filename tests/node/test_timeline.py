@@ -1,0 +1,94 @@
+"""Committed events become lines for people: who, in whose place, after how long, and what is missing."""
+
+import json
+from random import Random
+
+import trio
+
+from broker.cluster.operations import Event
+from broker.cluster.tree import Tree
+from broker.node.timeline import Timeline
+from broker.world.clock import Clock
+from tests.simulation.disk import SimDisk
+
+TICKTIME_S = 5.0
+
+
+class Hands(Clock):
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_000
+
+    def stamp_ms(self) -> int:
+        return self.now_ms
+
+
+class House:
+    def __init__(self) -> None:
+        self.clock = Hands()
+        self.disk = SimDisk(Random(1))
+        self.tree = Tree()
+        self.timeline = Timeline("n2", self.clock, self.disk, TICKTIME_S)
+        self.timeline.follow(self.tree)
+        self.zxid = 0
+
+    def commit(self, *events: Event) -> list[dict]:
+        before = len(self.timeline.since(0))
+        self.zxid += 1
+        self.tree.apply(self.zxid, events)
+        return self.timeline.since(0)[before:]
+
+
+def promotion(cause: str = "failure", **facts) -> Event:
+    return Event.of("promotion", vhost="/", queue="orders", id=7, **{"from": "n1", "to": "n2"}, cause=cause, **facts)
+
+
+def test_a_promotion_is_counted_from_the_loss_of_the_link() -> None:
+    house = House()
+    house.timeline.peer_lost("n1")
+    house.clock.now_ms += 40
+    (event,) = house.commit(promotion())
+    assert (event["ms"], event["cause"], event["missing"], event["queue_id"]) == (40, "kill", 0, 7)
+    assert event["text"] == "queue orders: n2 promoted in place of n1 after 40 ms (kill)"
+
+
+def test_without_a_lost_link_the_master_was_given_up_for_its_silence() -> None:
+    (event,) = House().commit(promotion(missing=3))
+    assert (event["ms"], event["cause"]) == (5000, "silence")
+    assert event["text"].endswith("after 5000 ms (silence), 3 messages missing")
+
+
+def test_a_link_that_came_back_counts_for_nothing() -> None:
+    house = House()
+    house.timeline.peer_lost("n1")
+    house.timeline.peer_found("n1")
+    (event,) = house.commit(promotion())
+    assert event["cause"] == "silence"
+
+
+def test_a_transfer_takes_no_time() -> None:
+    (event,) = House().commit(promotion("transfer"))
+    assert (event["ms"], event["cause"]) == (0, "operator")
+
+
+def test_events_of_one_transaction_have_ids_that_all_nodes_agree_on() -> None:
+    house = House()
+    first, second = house.commit(Event.of("life", node="n1", life=1, change="ended", why="failure"), promotion())
+    (third,) = house.commit(Event.of("policy", name="p", change="set"))
+    assert [event["id"] for event in (first, second, third)] == ["1/1", "1/2", "2/1"]
+    assert first["text"] == "node n1: life 1 ended (failure)"
+
+
+async def test_what_was_told_is_there_in_the_next_life(autojump_clock) -> None:
+    house = House()
+    house.timeline.tell("partition", "links cut on purpose: n1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(house.timeline.run)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    later = Timeline("n2", house.clock, house.disk, TICKTIME_S)
+    await later.load()
+    assert [event["text"] for event in later.since(0)] == ["links cut on purpose: n1"]
+    assert later.since(house.clock.now_ms) == []
+    assert json.dumps(later.since(0))
