@@ -58,7 +58,10 @@ def last_words(master: Master, follower: Follower) -> list[bytes]:
     have it confirmed to its publisher (S6).
     """
     copy = master.copy
-    origins = [records.Origin(copy.queue_id, master.term, origin, upto) for origin, upto in copy.origins.items()]
+    origins = [
+        records.Origin(copy.queue_id, master.term, origin, highest, copy.refused.get(origin, []))
+        for origin, highest in copy.origins.items()
+    ]
     hole = records.Hole(copy.queue_id, master.term, follower.lacking)
     return [*map(records.encode, origins), records.encode(hole)]
 

@@ -24,6 +24,8 @@ class Copy:
     """Per priority level the position up to which messages may have been delivered (S7)."""
     origins: dict[str, int] = field(default_factory=dict)
     """Per origin the highest sequence taken (S6)."""
+    refused: dict[str, list[Range]] = field(default_factory=dict)
+    """Per origin the sequences below that were not let in, as far as their publisher may not have heard of it."""
     lacking: list[Range] = field(default_factory=list)
     """Holes: living positions that this copy knows it does not hold."""
     next_position: int = 1

@@ -6,7 +6,7 @@ journal. The master must not know links, disks, clients or who is alive: it is t
 """
 
 from broker.mirroring.copy import Copy
-from broker.mirroring.ranges import Range, extend
+from broker.mirroring.ranges import Range, extend, subtract
 from broker.mirroring.witnesses import Effect, Opened, Witnesses
 from broker.queues.line import Line
 from broker.queues.queue import Queue
@@ -138,16 +138,35 @@ class Master:
         if live:
             self._announce_given(level, run.first + accepted - 1)
         copy.next_position = queue.next_position
-        if not accepted:
-            return 0, self.note
+        note = self._note_published(run, accepted) if accepted else self.note
+        if accepted < len(run.contents) and run.origin is not None:
+            note = self._note_refused(run.origin, run.sequence + accepted)
+        return accepted, note
+
+    def _note_published(self, run: Run, accepted: int) -> int:
+        copy = self.copy
         durable = copy.durable and run.traits.persistent
         if not durable and not self.witnesses.anybody:
-            return accepted, 0
+            return 0
         for follower in self.witnesses.followers.values():
             follower.published(run.first, run.first + accepted - 1)
         kept = run if accepted == len(run.contents) else run.cut(0, accepted)
         self._put(records.Publish(copy.queue_id, self.term, kept), durable)
-        return accepted, self.note
+        return self.note
+
+    def _note_refused(self, origin: str, first: int) -> int:
+        """A successor has to know: it would take what came later for a sign that this was let in (S6)."""
+        copy = self.copy
+        highest, refused = copy.origins[origin], copy.refused.setdefault(origin, [])
+        extend(refused, first, highest)
+        self._put(records.Origin(copy.queue_id, self.term, origin, highest, list(refused)), copy.durable)
+        return self.note
+
+    def answered(self, origin: str, upto: int) -> None:
+        """This publisher's node has had its answer for everything up to this sequence."""
+        refused = self.copy.refused.get(origin)
+        if refused and refused[0][0] <= upto:
+            self.copy.refused[origin] = subtract(refused, [(0, upto)])
 
     def _announce_given(self, level: int, last: int) -> None:
         head = self.queue.head()

@@ -8,7 +8,7 @@ and disks: what has to be stored goes to an outbox.
 from dataclasses import dataclass
 
 from broker.mirroring.copy import Copy
-from broker.mirroring.ranges import Range, extend, subtract
+from broker.mirroring.ranges import Range, extend, subtract, upto
 from broker.wire import records
 from broker.wire.message import Run
 
@@ -91,8 +91,9 @@ class Mirror:
         origins = self.copy.origins
         for run in reversed(dropped):
             if run.origin is not None and origins.get(run.origin, 0) >= run.sequence:
-                origins[run.origin] = run.sequence - 1
-                record = records.Origin(self.copy.queue_id, self.term, run.origin, run.sequence - 1)
+                origins[run.origin] = kept = run.sequence - 1
+                self.copy.refused[run.origin] = refused = upto(self.copy.refused.get(run.origin, []), kept)
+                record = records.Origin(self.copy.queue_id, self.term, run.origin, kept, refused)
                 self._store(Entry(records.encode(record), record))
 
     def apply(self, record: records.QueueRecord, raw: bytes) -> bool:
@@ -107,8 +108,9 @@ class Mirror:
             case records.Mark(_, _, level, upto):
                 self.copy.marks[level] = max(upto, self.copy.marks.get(level, 0))
                 self._store(Entry(raw, record))
-            case records.Origin(_, _, origin, highest, _):
+            case records.Origin(_, _, origin, highest, refused):
                 self.copy.origins[origin] = highest
+                self.copy.refused[origin] = refused
                 self._store(Entry(raw, record))
             case records.Hole(_, _, ranges):
                 self._straight = True  # what came before it was about the past
@@ -130,6 +132,8 @@ class Mirror:
         if run.origin is not None:
             last = run.sequence + len(run.contents) - 1
             copy.origins[run.origin] = max(last, copy.origins.get(run.origin, 0))
+            if copy.refused.get(run.origin):  # by an earlier master: this one let it in
+                copy.refused[run.origin] = subtract(copy.refused[run.origin], [(run.sequence, last)])
         if copy.durable and run.traits.persistent:
             self.outbox.append(Entry(raw, record))
 

@@ -59,6 +59,8 @@ class Local:
     def _replay(self, publications: Publications) -> None:
         """Publications of this node from before the promotion: those not yet in the log enter it now (S6)."""
         highest = self.master.copy.origins.get(publications.origin, 0)
+        for first, last in self.master.copy.refused.get(publications.origin, []):
+            publications.refused(first, last)
         for entry in list(publications.entries):
             if entry.last_sequence <= highest:
                 entry.note = self.master.note
@@ -103,6 +105,7 @@ class Local:
         accepted, note = self.master.publish(run, self.switchboard.stamp_ms)
         if accepted < len(run.contents):
             pending.refuse(accepted, len(run.contents))
+            self.master.answered(self._publications.origin, self._publications.next_unanswered - 1)
         # without a note of its own the run is as safe as the last one that has one: answers stay in order
         return note or self.master.note
 
@@ -117,13 +120,13 @@ class Local:
         last = run.sequence + len(run.contents) - 1
         if run.sequence > highest + 1:
             return  # a gap: its node has not yet asked how far we are, and will send all of it again
+        self.master.answered(run.origin, run.first - 1)
         if last > highest:
             if run.sequence <= highest:
                 run = run.cut(highest + 1 - run.sequence, len(run.contents))
             accepted, _ = self.master.publish(run, self.switchboard.stamp_ms)
             if accepted < len(run.contents):
-                refused = frames.encode_triple(self.queue_id, run.sequence + accepted, last)
-                self.switchboard.send(peer, frames.REFUSED, refused)
+                self._tell_refused(peer, run.sequence + accepted, last)
         self.owe(peer, last)
 
     def attach(self, peer: str, origin: str, answered: int) -> int:
@@ -131,8 +134,14 @@ class Local:
         highest = max(answered, self.master.copy.origins.get(origin, 0))
         if highest:
             self.master.copy.origins[origin] = highest
+            self.master.answered(origin, answered)
+            for first, last in self.master.copy.refused.get(origin, []):
+                self._tell_refused(peer, first, last)
             self.owe(peer, highest)
         return highest
+
+    def _tell_refused(self, peer: str, first: int, last: int) -> None:
+        self.switchboard.send(peer, frames.REFUSED, frames.encode_triple(self.queue_id, first, last))
 
     def owe(self, peer: str, sequence: int) -> None:
         """Answer this node when all that is in the log now is safe."""

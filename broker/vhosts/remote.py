@@ -54,6 +54,7 @@ class Remote:
             self._send(run)
 
     def _send(self, run: Run) -> None:
+        run.first = self._publications.next_unanswered
         self._switchboard.send(self.peer, frames.PUBLISH, records.encode_publish(self.queue_id, self.term, run))
 
     async def attach(self) -> bool:

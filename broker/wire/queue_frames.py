@@ -17,7 +17,7 @@ RECORD = 66
 ACKNOWLEDGED = 67
 """Mirror's node to master's node: everything on your data lane is (received, synced) up to here."""
 PUBLISH = 68
-"""A publisher's node to the master: a Publish record without term and positions."""
+"""A publisher's node to the master: a Publish record whose position is the first sequence that it has no answer for."""
 ANSWERED = 69
 """Master to a publisher's node: everything of yours is safe up to this sequence."""
 REFUSED = 70

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.mirror import Mirror, Offer
+from broker.queues.settings import Settings
 from broker.wire import records
 from broker.wire.content import body_of
 from broker.wire.message import Run
@@ -78,6 +79,26 @@ def test_a_copy_claims_no_publication_that_it_had_to_give_up() -> None:
     assert second.mirror.copy.origins == {"n2/1": 2}
     entries = heir.replicas["n2"].mirror.take_entries()
     assert [entry.record.highest for entry in entries if isinstance(entry.record, records.Origin)] == [3, 2]
+
+
+def test_a_mirror_knows_what_was_refused_before_it_knows_what_came_later() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.queue.apply(Settings(max_length=1, overflow="reject-publish"), 0)
+    cluster.settle_down()
+    assert cluster.master.publish(published_by("n9/1", 1, "a", "no", "nor"), 0)[0] == 1
+    accepted, note = cluster.master.publish(published_by("n9/1", 4, "nor this"), 0)
+    assert (accepted, note) == (0, cluster.master.note)
+    cluster.master.queue.purge()
+    cluster.master.publish(published_by("n9/1", 5, "b"), 0)
+    cluster.settle_down()
+    copy = cluster.replicas["n2"].mirror.copy
+    assert (copy.origins, copy.refused) == ({"n9/1": 5}, {"n9/1": [(2, 4)]})
+    late = Replica("n3", Copy(1, True))
+    cluster.join(late)
+    cluster.settle_down()
+    assert late.mirror.copy.refused == copy.refused
+    cluster.master.answered("n9/1", 3)
+    assert cluster.master.copy.refused == {"n9/1": [(4, 4)]}
 
 
 def test_a_mirror_claims_no_publication_before_it_has_it() -> None:

@@ -308,6 +308,23 @@ def test_an_unused_queue_that_expires_is_deleted(switchboard):
     assert local.deleted == [local.delete]
 
 
+def test_a_successor_tells_publishers_what_was_refused_and_takes_nothing_for_let_in(switchboard):
+    copy = Copy(1, True)
+    copy.origins.update({"n2/1": 7, "n1/1": 7})
+    copy.refused.update({"n2/1": [(3, 3), (5, 6)], "n1/1": [(5, 6)]})
+    publications, pending = Publications("n1/1"), FakePending()
+    publications.next_sequence = 4
+    publications.add(run_of(*"defg"), pending)
+    local = local_of(switchboard, copy=copy, publications=publications)
+    assert pending.refused == [(1, 3)]
+    assert local.attach("n2", "n2/1", 3) == 7
+    switchboard.journal.sync()
+    switchboard.end_turn()
+    kinds = [kind for _, kind, _ in switchboard.links.sent if kind in (frames.REFUSED, frames.ANSWERED)]
+    assert kinds == [frames.REFUSED, frames.ANSWERED]
+    assert [frames.decode_triple(raw) for raw in switchboard.take(frames.REFUSED)] == [(1, 5, 6)]
+
+
 def test_a_master_that_has_ended_writes_nothing_gives_nothing_and_answers_nobody(switchboard):
     publications = Publications(switchboard.origin)
     local, taker = local_of(switchboard, publications=publications), Taker()
