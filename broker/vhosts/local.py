@@ -205,6 +205,7 @@ class Local:
         """Let expire what is due."""
         if self._ended:
             return
+        self._heed_lease()
         self.queue.tick(stamp_ms)
         self.switchboard.touch(self)
         if self.queue.expired:
@@ -265,8 +266,9 @@ class Local:
             return
         master = self.master
         self._serve_roomy()
-        for letter in self.queue.take_dead():
-            self._dead_letters.send(self, letter)
+        if master.gives:  # else a successor may bury the same
+            for letter in self.queue.take_dead():
+                self._dead_letters.send(self, letter)
         if not master.logged:
             self._answer_peers(master.note)
         else:

@@ -300,6 +300,20 @@ def test_dead_letters_go_out_at_the_end_of_the_turn_and_settle_when_they_are_saf
     local.forget_dead(0, 0)  # of a publish that was refused and never stood in the log
 
 
+def test_dead_letters_wait_for_the_lease(switchboard):
+    local = local_of(switchboard, message_ttl_ms=10, dead_letter_exchange="dlx")
+    local.publish(run_of("a"), None)
+    switchboard.end_turn()
+    switchboard.lease = False  # as after a sleep: somebody else may have been put in its place
+    local.tick(switchboard.stamp_ms + 20)
+    switchboard.end_turn()
+    assert local._dead_letters.letters == []
+    switchboard.lease = True
+    local.advance()
+    switchboard.end_turn()
+    assert len(local._dead_letters.letters) == 1
+
+
 def test_an_unused_queue_that_expires_is_deleted(switchboard):
     local = local_of(switchboard, durable=False, expires_ms=100)
     local.tick(switchboard.stamp_ms)
