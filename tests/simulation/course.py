@@ -32,18 +32,22 @@ class Plan:
         "kill master",
         "kill master",
         "kill leader",
-        "power",
         "quick restart",
         "freeze",
         "freeze master",
         "freeze, kill another, thaw",
+        "mirrors asleep, kill master",
         "two in a row",
         "master and leader",
         "return, kill master",
         "all at once",
+        "power of all, back without master",
         "stop",
+        "cut off",
+        "cut off master",
+        "cut a link",
     )
-    steps: int = 5
+    steps: int = 4
     persistent: bool = True
     publishers: int = 1
     consumers: int = 1
@@ -138,7 +142,7 @@ class Course:
     async def misbehave(self, fault: str) -> None:
         """Let one fault happen, and most things be repaired in time."""
         world, dice = self._world, self._dice
-        if len(world.running()) < len(world.hosts) and dice.random() < 0.7:
+        if dice.random() < 0.7:
             world.mend()
             if dice.random() < 0.7:
                 await self._whole()
@@ -146,17 +150,28 @@ class Course:
         if not running:
             return
         name = dice.choice(running)
-        other = dice.choice([each for each in running if each != name] or [name])
-        master = self._master() or name
-        leader = world.leader() or name
         world.note(f"fault: {fault}")
+        if fault.endswith("master"):
+            name = self._master() or name
+        elif fault.endswith("leader"):
+            name = world.leader() or name
+        if fault in ("all at once", "power of all, back without master", "master and leader"):
+            await self._strike_several(fault, name)
+        elif fault in (
+            "two in a row",
+            "freeze, kill another, thaw",
+            "mirrors asleep, kill master",
+            "return, kill master",
+        ):
+            await self._strike_in_turn(fault, name, dice.choice([each for each in running if each != name] or [name]))
+        else:
+            await self._strike(fault, name)
+
+    async def _strike(self, fault: str, name: str) -> None:
+        world, dice = self._world, self._dice
         match fault:
-            case "kill" | "power":
-                world.kill(name, power=fault == "power")
-            case "kill master":
-                world.kill(master, power=dice.random() < 0.5)
-            case "kill leader":
-                world.kill(leader)
+            case "kill" | "kill master" | "kill leader":
+                world.kill(name, power=dice.random() < 0.5)
             case "quick restart":
                 world.kill(name, power=dice.random() < 0.5)
                 await trio.sleep(dice.uniform(0.0, 0.1))
@@ -164,40 +179,71 @@ class Course:
             case "freeze":
                 world.freeze(name)
             case "freeze master":
-                world.freeze(master)
+                world.freeze(name)
                 await trio.sleep(dice.choice([0.5, 1.5, 4.0, 7.0]))
-                world.thaw(master)
+                world.thaw(name)
+            case "stop":
+                await world.stop(name)
+            case "cut off" | "cut off master":
+                for each in world.hosts:
+                    self._cut(name, each)
+                await trio.sleep(dice.choice([0.5, 2.0, 6.0]))
+            case "cut a link":
+                self._cut(name, dice.choice(list(world.hosts)))
+            case _:
+                raise ValueError(fault)
+
+    async def _strike_in_turn(self, fault: str, name: str, other: str) -> None:
+        world, dice = self._world, self._dice
+        match fault:
+            case "two in a row":
+                world.kill(name)
+                await trio.sleep(dice.uniform(0.0, 1.0))
+                world.kill(other, power=dice.random() < 0.5)
             case "freeze, kill another, thaw":
-                if dice.random() < 0.5:
-                    name, other = master, name if name != master else other
                 world.freeze(name)
                 await trio.sleep(dice.choice([0.05, 1.0, 4.0, 8.0]))
                 world.kill(other)
                 await trio.sleep(dice.uniform(0.0, 0.5))
                 world.thaw(name)
-            case "two in a row":
+            case "mirrors asleep, kill master":
+                mirrors = [each for each in world.running() if each != name]
+                for each in mirrors:
+                    world.freeze(each)
+                await trio.sleep(dice.choice([0.1, 0.5, 0.9]))
                 world.kill(name)
-                await trio.sleep(dice.uniform(0.0, 1.0))
-                world.kill(other, power=dice.random() < 0.5)
-            case "master and leader":
-                world.kill(master, leader)
+                world.thaw(*mirrors)
             case "return, kill master":
-                world.kill(name)
+                world.kill(other)
                 await trio.sleep(dice.uniform(0.1, 1.0))
-                world.start(name)
+                world.start(other)
                 await trio.sleep(dice.uniform(0.02, 0.15))
-                world.kill(self._master() or other)
-            case "all at once" | "power of all":
-                power = fault == "power of all" or dice.random() < 0.5
-                world.kill(*world.hosts, power=power)
-                await trio.sleep(dice.uniform(0.0, 1.0))
-                for each in dice.sample(list(world.hosts), len(world.hosts)):
-                    world.start(each)
-                    await trio.sleep(dice.choice([0.0, 0.05, 1.0, 4.0]))
-            case "stop":
-                await world.stop(name)
-            case _:
-                raise ValueError(fault)
+                world.kill(self._master() or name)
+
+    async def _strike_several(self, fault: str, name: str) -> None:
+        world, dice = self._world, self._dice
+        if fault == "master and leader":
+            world.kill(*{name: None for name in (self._master(), world.leader()) if name is not None})
+            return
+        returning = dice.sample(list(world.hosts), len(world.hosts))
+        pauses = [0.0, 0.05, 1.0, 4.0]
+        world.kill(*world.hosts, power=fault != "all at once" or dice.random() < 0.5)
+        await trio.sleep(dice.uniform(0.0, 1.0))
+        if fault != "all at once":  # long enough for the others to go on without it
+            returning = [each for each in returning if each != name]
+            pauses = [0.0, 0.05]
+        for each in returning:
+            world.start(each)
+            await trio.sleep(dice.choice(pauses))
+        if not world.hosts[name].up:
+            await trio.sleep(dice.uniform(2.0, 4.0))
+            world.start(name)
+
+    def _cut(self, one: str, other: str) -> None:
+        one_way = self._dice.random() < 0.3
+        if one != other:
+            self._world.note(f"cut {one} {'>' if one_way else '-'} {other}")
+            self._world.network.cut(one, other, one_way=one_way)
 
     def _master(self) -> str | None:
         running = self._world.running()

@@ -3,6 +3,7 @@
 Each rule comes with the faults under which breaking it hurts.
 """
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -92,12 +93,12 @@ def give_out_without_a_lease(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("break_rule", "verdict", "plan", "first_seed"),
     [
-        (confirm_before_mirrors_answered, "lost", Plan(["freeze, kill another, thaw", "quick restart"]), 4),
-        (promote_a_copy_out_of_sync, "lost", Plan(["return, kill master"]), 12),
-        (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all"], publishers=4), 1),
-        (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 6),
+        (confirm_before_mirrors_answered, "lost", Plan(["mirrors asleep, kill master"]), 0),
+        (promote_a_copy_out_of_sync, "lost", Plan(["return, kill master"]), 4),
+        (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all, back without master"]), 0),
+        (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 7),
         (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
-        (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 8),
+        (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 0),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -106,10 +107,13 @@ def test_a_judge_sees_it(
 ) -> None:
     """The first seed is one that showed it when this was written; others follow, as the broker changes."""
     break_rule(monkeypatch)
-    with pytest.raises(Broken, match=verdict):
-        run_seeds(range(first_seed, first_seed + SEEDS), plan)
+    assert any(re.search(verdict, said_of(seed, plan)) for seed in range(first_seed, first_seed + SEEDS))
 
 
-def run_seeds(seeds: range, plan: Plan) -> None:
-    for seed in seeds:
+def said_of(seed: int, plan: Plan) -> str:
+    """What a judge said, if anything: one broken promise often breaks others, too."""
+    try:
         run_seed(seed, plan)
+    except Broken as broken:
+        return str(broken)
+    return ""
