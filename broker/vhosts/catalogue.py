@@ -137,7 +137,7 @@ class Catalogue:
             vhost.handles[record.name] = handle
             vhost.graph.add_queue(record.name)
         handle.record = record
-        if record.master == self._life and record.state == RUNNING:
+        if record.master == self._life and record.state == RUNNING and record.term >= self._promised(record.id):
             self._be_master(vhost, handle, record)
         else:
             self._stop_being_master(handle)
@@ -146,6 +146,13 @@ class Catalogue:
             else:
                 self._stop_being_mirror(record)
             handle.serve_at(record)
+
+    def _promised(self, queue_id: int) -> int:
+        """The highest term that the copy here has accepted: a later master may be heard of before the commit that made
+        it one, and before the one that made this node master for a moment (S4)."""
+        mirror = self._mirrors.mirrors.get(queue_id)
+        copy = self._copies.get(queue_id) if mirror is None else mirror.copy
+        return 0 if copy is None else copy.promised
 
     def _be_master(self, vhost: Vhost, handle: Handle, record: QueueRecord) -> None:
         local = handle.local

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from broker.metadata.state import State
+from broker.mirroring.mirror import Offer
 from broker.wire.basic_methods import ConfirmSelect, ConfirmSelectOk
 from broker.wire.methods import QueueDeclare, QueueDeclareOk
 from broker.wire.properties import Properties
@@ -159,3 +160,18 @@ async def test_a_node_that_was_far_behind_becomes_what_a_snapshot_says(autojump_
         assert sorted(handle.record.name for handle in found) == ["q", "r"]
         await other.confirmed(1)
         assert "orders" in two.hall.catalogue.vhosts
+
+
+async def test_who_follows_a_later_master_is_not_master_of_an_earlier_term(autojump_clock):
+    async with open_cluster(3) as cluster:
+        await filled(cluster.nodes["n1"])
+        cluster.mirror(**{"ha-sync-mode": "automatic"})
+        await cluster.until_in_sync("q", "n1", "n2", "n3")
+        two, queue_id = cluster.nodes["n2"], cluster.queue("q").id
+        mirror = two.hall.mirrors.mirrors[queue_id]
+        later = Offer(queue_id, 1_000_000, [*mirror.copy.terms.entries, (1_000_000, 6)], 6)
+        mirror.receive_offer(later)  # of a master that heard of its promotion before this node did
+        cluster.kill("n1")
+        assert cluster.queue("q").master.node == "n2"
+        assert parts(cluster)["n2"] != "master"
+        assert len(mirror.copy.line) == 5
