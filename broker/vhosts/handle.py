@@ -260,6 +260,8 @@ class Handle:
         elif self.remote is not None:
             self.remote.forget(subscription)
             await self._call("cancel", number=subscription.number)
+        if not subscription.outstanding:
+            self.release(subscription)
 
     async def get(self, fetcher: Fetcher | None, number: int) -> Got | None:
         """One message, held by the fetcher if there is one. Raises Moved if that ended meanwhile."""
@@ -308,8 +310,16 @@ class Handle:
             self.local.settle(holder, what, first, last)
         elif self.remote is not None:
             self.remote.settle(holder, what, first, last)
-            if isinstance(holder, Subscription) and what != frames.RELEASE:
-                self.remote.wake(holder)
+        if isinstance(holder, Subscription) and what != frames.RELEASE:
+            self._go_on(holder)
+
+    def _go_on(self, subscription: Subscription) -> None:
+        """It has answered for something: it may get more, or, if it was cancelled, that may have been the last."""
+        if self.subscriptions.get((subscription.channel, subscription.tag)) is subscription:
+            if self.remote is not None:
+                self.remote.wake(subscription)
+        elif not subscription.outstanding:
+            self.release(subscription)
 
     def delivered(self, number: int, run: Run) -> None:
         """A master elsewhere gave a run to a consumer here; one that has gone gives it back."""

@@ -179,7 +179,7 @@ class Vhost:
             prefetch_count=channel.prefetch_count_new_consumers,
         )
         await handle.consume(subscription, ready)
-        self._holders.setdefault(channel, set()).add(handle)
+        self._note_holder(channel, handle)
 
     async def cancel(self, channel: Channel, tag: str) -> None:
         """basic.cancel; an unknown tag is no error."""
@@ -203,8 +203,16 @@ class Vhost:
         fetcher = self._fetchers.get((channel, handle))
         if fetcher is None or not fetcher.alive:
             fetcher = self._fetchers[channel, handle] = handle.fetcher()
-            self._holders.setdefault(channel, set()).add(handle)
+            self._note_holder(channel, handle)
         return fetcher
+
+    def _note_holder(self, channel: Channel, handle: Handle) -> None:
+        """The channel has something of this queue; what it had of queues that are deleted is forgotten."""
+        handles = self._holders.setdefault(channel, set())
+        for gone in [each for each in handles if each.deleted]:
+            handles.discard(gone)
+            self._fetchers.pop((channel, gone), None)
+        handles.add(handle)
 
     # ------------------------------------------------------------------ answers
 

@@ -76,6 +76,23 @@ async def test_a_client_that_goes_while_it_subscribes_leaves_no_consumer_behind(
     assert board.released() == [7]
 
 
+async def test_a_cancelled_consumer_is_forgotten_with_its_last_answer(handle):
+    subscription, board = subscription_of(handle), handle._switchboard
+    board.answering.set()
+    await handle.consume(subscription, lambda: None)
+    subscription.outstanding = 2  # messages
+    await handle.cancel(subscription)
+    handle.settle(subscription, frames.ACKNOWLEDGE, 1, 1)
+    assert (board.released(), board.take(frames.CREDIT)[1:]) == ([], [])
+    handle.settle(subscription, frames.ACKNOWLEDGE, 2, 2)
+    assert board.released() == [7]
+    other = subscription_of(handle, 8)
+    await handle.consume(other, lambda: None)
+    await handle.cancel(other)
+    assert board.released() == [8]
+    assert not handle.held_by(other.channel)
+
+
 async def test_a_channel_that_closes_while_its_consumer_follows_the_master_leaves_none_behind(handle):
     subscription, board = subscription_of(handle), handle._switchboard
     board.answering.set()

@@ -239,3 +239,14 @@ async def test_a_vhost_that_is_not_there_is_not_entered(autojump_clock):
     async with open_hall() as hall:
         with pytest.raises(ConnectionException, match="vhost nowhere not found"):
             hall.open_vhost(User("guest"), "nowhere", "c")
+
+
+async def test_a_channel_forgets_what_it_had_of_queues_that_are_gone(autojump_clock):
+    async with open_hall() as hall:
+        vhost, channel = hall.catalogue.vhosts["/"], object()
+        for number in range(5):
+            await hall.declarations.declare_plain("/", f"q{number}")
+            handle = vhost.handle(f"q{number}")
+            vhost._fetcher(channel, handle)
+            await hall.declarations.delete_unused(handle)
+        assert (len(vhost._holders[channel]), len(vhost._fetchers)) == (1, 1)
