@@ -58,6 +58,7 @@ class Upkeep:
             self._close(key, reason)
         self._closed = set(full)
         self._wake_masters()
+        hall.mirrors.progress()  # an entry that lost the race for a record's version is proposed again
 
     def _wake_masters(self) -> None:
         """A master waits for the lease, alone in its set or to give messages out; nothing else says it is back."""
