@@ -73,7 +73,7 @@ class Outgoing(Half):
         assert length <= FRAME_BYTES_MAX, f"a frame of {length} bytes"
         size = HEAD.size + length
         if not self.mute:
-            if self.backlog_bytes + size > self._backlog_bytes_max:
+            if self.backlog_bytes > self._backlog_bytes_max:
                 self.end("backlog full")
                 return -1
             self.backlog_bytes += size

@@ -24,11 +24,12 @@ from broker.peers.dialling import Dialler
 from broker.peers.greeting import LANES, Credentials, Identity, Tls
 from broker.peers.peer import News, Peer
 from broker.peers.reception import Reception
-from broker.wire.peer_frames import FRAME_BYTES_MAX, KIND_FIRST_FREE
+from broker.wire.peer_frames import KIND_FIRST_FREE
 from broker.world.network import Listener, Network
 
-BACKLOG_BYTES_MAX = 2 * FRAME_BYTES_MAX
-"""What may wait on one lane for a peer that does not read; one frame more, and the connection is given up."""
+BACKLOG_BYTES_MAX = 128 * 1024 * 1024
+"""With more than this waiting on one lane for a peer that does not read, one frame more, and the connection is given
+up. A frame may be longer: what counts is what waits before it."""
 
 Direction = Literal["in", "out"]
 
@@ -82,7 +83,7 @@ class Links:
         self._handlers[kind] = handler
 
     def send(self, peer: str, lane: str, kind: int, payload: bytes) -> int:
-        """Queue a frame of at most 64 MiB; it leaves in this turn or the next.
+        """Queue a frame of at most FRAME_BYTES_MAX; it leaves in this turn or the next.
 
         Returns the stream offset behind it, which the peer sees with it. Offsets of a lane only grow, over reconnects
         too. -1 if the lane is down: nothing was queued, and on_down has been told or is about to be.

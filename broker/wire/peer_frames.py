@@ -10,8 +10,8 @@ import hashlib
 import hmac
 import struct
 
-FRAME_BYTES_MAX = 64 * 1024 * 1024
-"""The longest payload."""
+FRAME_BYTES_MAX = 520 * 1024 * 1024
+"""The longest payload: the longest message that can be configured (512 MiB), and what goes with it."""
 GREETING_BYTES_MAX = 1024
 """The longest payload before the other side has proved who it is."""
 

@@ -4,10 +4,12 @@ from random import Random
 
 import pytest
 import trio
+from pydantic import ValidationError
 
+from broker.node.configuration_models import NodeSettings
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import Links
-from broker.wire.peer_frames import HEAD
+from broker.wire.peer_frames import FRAME_BYTES_MAX, HEAD
 from tests.peers.nodes import COOKIE, LANES, NOTE, address_of, cluster_of
 
 
@@ -196,13 +198,26 @@ async def test_a_lane_that_is_not_read_is_given_up_before_it_eats_the_memory(aut
         cluster.network.freeze("n2")
         sent = 0
         while one.links.send("n2", "data", NOTE, bytes(100_000)) > 0:
-            assert one.links.backlog_bytes("n2") <= 1_000_000
+            assert one.links.backlog_bytes("n2") <= 1_100_100
             sent += 1
             await trio.sleep(0.01)
         assert 9 <= sent <= 13
         await one.until("down n2 1 data")
         assert one.links.backlog_bytes("n2") == 0
         assert one.links.is_up("n2", "control")
+
+
+async def test_one_frame_may_be_longer_than_all_that_may_wait(autojump_clock):
+    async with cluster_of(backlog_bytes_max=100_000) as cluster:
+        one, _ = await cluster.start_all()
+        assert one.links.send("n2", "data", NOTE, bytes(1_000_000)) > 0
+        assert one.links.send("n2", "data", NOTE, bytes(1)) == -1
+
+
+def test_a_frame_takes_the_longest_message_that_can_be_configured():
+    longest = FRAME_BYTES_MAX - 1024 * 1024
+    with pytest.raises(ValidationError):
+        NodeSettings(max_message_size=longest)
 
 
 async def test_whoever_waits_for_room_hears_of_it_and_of_the_end(autojump_clock):
