@@ -114,7 +114,8 @@ class Master:
             self.queue.log()
             self.copy.terms.begin(self.term, 1)
             self.copy.promised = self.term
-            self.copy.marks[0] = self.queue.next_position - 1  # what was given out so far was not announced
+            for level in range((self.queue.settings.max_priority or 0) + 1):  # what was given out was not announced
+                self.copy.marks[level] = self.queue.next_position - 1
             self._close()
 
     # ------------------------------------------------------------------ what clients do

@@ -2,6 +2,9 @@
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.follower import Follower
+from broker.mirroring.master import Master
+from broker.queues.settings import Settings
+from broker.wire.message import Traits
 from tests.mirroring.lane import Cluster, Replica, Taker, run_of
 
 
@@ -148,3 +151,15 @@ def test_a_mirror_enters_only_with_everything_that_was_confirmed_without_it() ->
     cluster.replicas["n2"].read()
     cluster.acknowledge("n2")
     assert cluster.master.witnesses.may_enter(follower, cluster.master.confirmed_note)
+
+
+def test_what_a_queue_gave_out_before_it_was_mirrored_counts_as_announced_at_every_priority() -> None:
+    master = Master(Copy(1, False), 10, Settings(max_priority=2), mirrored=False)
+    taker = Taker(2)
+    master.queue.consume(taker)
+    for priority in (0, 2):
+        master.publish(run_of("m", traits=Traits(priority=priority)), 0)
+    assert len(taker.got) == 2
+    master.mirror()
+    heir = Master(master.retire(), 20, Settings(max_priority=2), mirrored=True)
+    assert [run.redelivered for run in heir.queue.living()] == [True, True]
