@@ -182,7 +182,7 @@ class Guests:
         key = (peer, fields["number"])
         run = await get_opened(local, key, ack_required=fields["ack_required"])
         if run is None:
-            return {"empty": True}, b""
+            return {"empty" if self.locals.get(local.queue_id) is local else "not_master": True}, b""
         if fields["ack_required"]:
             self._fetchers[key] = local
         record = records.encode_publish(local.queue_id, local.master.term, run)

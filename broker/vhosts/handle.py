@@ -140,8 +140,9 @@ class Handle:
         except Moved:
             return  # there is another one in its place, or it was cancelled
         except ChannelException:
-            self.subscriptions.pop(key, None)
-            new.channel.cancel_consumer(new.tag)
+            if self.subscriptions.get(key) is new:
+                del self.subscriptions[key]
+                new.channel.cancel_consumer(new.tag)
             return
         if self.subscriptions.get(key) is new:
             self.wake(new)
@@ -265,10 +266,15 @@ class Handle:
 
     async def get(self, fetcher: Fetcher | None, number: int) -> Got | None:
         """One message, held by the fetcher if there is one. Raises Moved if that ended meanwhile."""
-        answer = await self._call("get", holder=fetcher, number=number, ack_required=fetcher is not None)
-        if isinstance(answer, Local):
+        while True:
+            answer = await self._call("get", holder=fetcher, number=number, ack_required=fetcher is not None)
+            if not isinstance(answer, Local):
+                break
             run = await get_opened(answer, fetcher, ack_required=fetcher is not None)
-            return None if run is None else Got(run, answer.queue.messages_ready, fetcher)
+            if run is not None:
+                return Got(run, answer.queue.messages_ready, fetcher)
+            if answer is self.local:
+                return None
         fields, attachment = answer
         if "empty" in fields:
             return None

@@ -1,6 +1,7 @@
 """Clients of other nodes at masters here: frames and calls in, frames and answers out."""
 
 import pytest
+import trio
 
 from broker.vhosts.guests import Guests
 from broker.wire import queue_frames as frames
@@ -89,6 +90,23 @@ async def test_who_is_not_master_says_so(house):
     assert await house.call("statistics", term=TERM + 1) == ({"not_master": True}, b"")
     house.guests.leave(house.local)
     assert await house.call("statistics") == ({"not_master": True}, b"")
+
+
+async def test_a_get_that_waits_while_the_master_changes_is_told_to_ask_the_next(house, nursery, autojump_clock):
+    house.local = house.guests.locals[1] = local_of(house.switchboard)
+    house.local.publish(run_of("a"), None)
+    house.local.queue.open_upto = 0
+    answers = []
+
+    async def ask():
+        answers.append(await house.call("get", number=5, ack_required=True))
+
+    nursery.start_soon(ask)
+    await trio.sleep(1)
+    house.guests.leave(house.local)
+    house.local.end()
+    await trio.sleep(1)
+    assert answers == [({"not_master": True}, b"")]
 
 
 async def test_exclusive_use_is_answered(house):
