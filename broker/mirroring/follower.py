@@ -17,6 +17,7 @@ class Follower:
         "awaited",
         "entering",
         "filled_note",
+        "filling",
         "joined",
         "lacking",
         "life",
@@ -51,6 +52,8 @@ class Follower:
         """Living positions that catch-up still has to send."""
         self.lacking: list[Range] = []
         """Living positions that nobody will send (`ha-sync-mode: manual`); drained, not filled."""
+        self.filling = False
+        """An operator wants it filled, whatever the policy says."""
         self.filled_note = 0
         """The note up to which catch-up covers everything; it is complete once that is synced."""
         self.received_note = 0

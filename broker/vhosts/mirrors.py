@@ -98,17 +98,19 @@ class Mirrors:
         What has arrived stays: a later synchronisation goes on from there.
         """
         local = self._locals[queue_id]
+        witnesses = local.master.witnesses
         changed = False
-        for follower in local.master.witnesses.followers.values():
-            if start and follower.lacking:
+        for node, follower in witnesses.followers.items():
+            follower.filling = start
+            if start and node not in witnesses.member_nodes and not follower.complete:
+                changed = True  # also one that has not yet stated what it holds
                 catch_up.fill(follower)
                 self._feed(local, follower)
-                changed = True
             elif not start and follower.missing:
+                changed = True
                 catch_up.stop(follower)
                 self._feed(local, follower)
-                changed = True
-        return changed or (start and any(f.missing for f in local.master.witnesses.followers.values()))
+        return changed
 
     def link_up(self, peer: str) -> None:
         """Records, statements and acknowledgements can be sent to this node again."""
@@ -145,6 +147,7 @@ class Mirrors:
             return False
         followers[node] = fresh = Follower(node, before.life)
         fresh.entering = before.entering
+        fresh.filling = before.filling
         return True
 
     def _offer(self, local: "Local", node: str) -> None:
@@ -170,7 +173,7 @@ class Mirrors:
             follower.refused = True
             return
         local.flush()
-        automatic = self._is_automatic(self._records[statement.queue_id], peer)
+        automatic = follower.filling or self._is_automatic(self._records[statement.queue_id], peer)
         first = catch_up.receive_statement(local.master, follower, statement, automatic=automatic)
         if self._send(follower, first):
             self._feed(local, follower)
