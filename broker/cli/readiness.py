@@ -13,6 +13,7 @@ from broker.cli.failures import Failed
 from broker.cli.processes import NodeProcess
 from broker.cli.road import Road, Silent
 from broker.node.configuration import Cluster
+from broker.node.founding import contents_of
 
 POLL_S = 0.04
 POLL_TIMEOUT_S = 1.0
@@ -53,21 +54,7 @@ async def become_ready(
 
 def contents(cluster: Cluster) -> dict[str, Any]:
     """The request that brings a running cluster to what the file says."""
-    return {
-        "do": "apply",
-        "vhosts": list(cluster.vhosts),
-        "users": [
-            {
-                "name": user.name,
-                "password": user.password,
-                "tags": list(user.tags),
-                "permissions": {vhost: list(patterns) for vhost, patterns in user.permissions.items()},
-            }
-            for user in cluster.users
-        ],
-        "policies": [policy.as_json() for policy in cluster.policies],
-        "operator_policies": [policy.as_json() for policy in cluster.operator_policies],
-    }
+    return {"do": "apply", **contents_of(cluster)}
 
 
 def amqp_url(cluster: Cluster, address: str) -> str:

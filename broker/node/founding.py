@@ -10,10 +10,12 @@ from broker.node.configuration import Cluster
 
 def founding_of(cluster: Cluster) -> dict[str, Any]:
     """The request `found`, without the id that the agreement gives."""
+    return {"do": "found", "name": cluster.name, "members": list(cluster.names), **contents_of(cluster)}
+
+
+def contents_of(cluster: Cluster) -> dict[str, Any]:
+    """Vhosts, users and policies of the file, as requests carry them."""
     return {
-        "do": "found",
-        "name": cluster.name,
-        "members": list(cluster.names),
         "vhosts": list(cluster.vhosts),
         "users": [
             {
