@@ -12,13 +12,11 @@ import trio
 from broker.cli.failures import Failed
 from broker.cli.run_file import RunFile, supervisor_lives
 from broker.node.configuration import Address, Cluster
-from broker.peers.admin import AdminClient
-from broker.peers.greeting import Stranger
-from broker.world.network import DialFailure, TcpNetwork
+from broker.peers.admin import NoAnswer, ask_once
+from broker.world.network import TcpNetwork
 
 T = TypeVar("T")
 
-DIAL_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 60.0
 STATUS_TIMEOUT_S = 5.0
 
@@ -119,20 +117,13 @@ class Road:
         return refuse_errors(answer, None)
 
     async def _exchange(self, address: Address, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        name, cookie = self.cluster.name, self.cluster.cookie
         try:
-            with trio.fail_after(timeout_s):
-                async with await AdminClient.connect(
-                    self._network,
-                    str(address),
-                    cluster=self.cluster.name,
-                    cookie=self.cluster.cookie,
-                    timeout_s=min(DIAL_TIMEOUT_S, timeout_s),
-                ) as client:
-                    return await client.ask(request)
-        except (DialFailure, Stranger) as failure:
-            raise Silent(str(failure)) from None
-        except trio.TooSlowError:
-            raise Silent(f"{address}: no answer within {timeout_s:g} s") from None
+            return await ask_once(
+                self._network, str(address), request, cluster=name, cookie=cookie, timeout_s=timeout_s
+            )
+        except NoAnswer as reason:
+            raise Silent(str(reason)) from None
 
 
 def refuse_errors(answer: dict[str, Any], name: str | None) -> dict[str, Any]:

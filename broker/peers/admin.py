@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import trio
 
-from broker.peers.greeting import ADMIN, GREETING_TIMEOUT_S, Credentials, Identity, dial_and_greet
+from broker.peers.greeting import ADMIN, GREETING_TIMEOUT_S, Credentials, Identity, Stranger, dial_and_greet
 from broker.wire.peer_frames import (
     KIND_ADMIN_ANSWER,
     KIND_ADMIN_REQUEST,
@@ -20,12 +20,14 @@ from broker.wire.peer_frames import (
     PeerFrameError,
     encode_frame,
 )
-from broker.world.network import Network, Stream, Unreachable
+from broker.world.network import DialFailure, Network, Stream, Unreachable
 
 log = logging.getLogger("warren.peers")
 
 REQUEST_BYTES_MAX = 16 * 1024 * 1024
 READ_BYTES = 65536
+DIAL_TIMEOUT_S = 2.0
+"""For the way to a node and its greeting."""
 
 AdminHandler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """Answers one request. It reports what the user did wrong in its answer; what it raises is a bug and climbs."""
@@ -104,3 +106,24 @@ def _object(kind: int, payload: bytes, expected: int) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise PeerFrameError("not a JSON object")
     return found
+
+
+class NoAnswer(Exception):
+    """Whoever was asked is not there, belongs to somebody else, or did not answer in time; the text says which."""
+
+
+async def ask_once(
+    network: Network, address: str, request: dict[str, Any], *, cluster: str, cookie: str, timeout_s: float
+) -> dict[str, Any]:
+    """Dial, ask one thing, hang up. Raises NoAnswer."""
+    dial_s = min(DIAL_TIMEOUT_S, timeout_s)
+    try:
+        with trio.fail_after(timeout_s):
+            async with await AdminClient.connect(
+                network, address, cluster=cluster, cookie=cookie, timeout_s=dial_s
+            ) as client:
+                return await client.ask(request)
+    except (DialFailure, Stranger) as failure:
+        raise NoAnswer(str(failure)) from None
+    except trio.TooSlowError:
+        raise NoAnswer(f"{address}: no answer within {timeout_s:g} s") from None

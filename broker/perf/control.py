@@ -11,13 +11,11 @@ from typing import Any
 import trio
 
 from broker.node.configuration import Cluster
-from broker.peers.admin import AdminClient
-from broker.peers.greeting import Stranger
+from broker.peers.admin import NoAnswer, ask_once
 from broker.perf.faults import Scene
 from broker.perf.finding import dialled, running
-from broker.world.network import DialFailure, Network, TcpNetwork
+from broker.world.network import Network, TcpNetwork
 
-DIAL_TIMEOUT_S = 1.0
 LOOK_TIMEOUT_S = 1.5
 ACT_TIMEOUT_S = 30.0
 BETWEEN_LIVES_S = 5.0
@@ -180,17 +178,8 @@ class Control:
         return answer
 
     async def _ask(self, address: str, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        name, cookie = self._cluster.name, self._cluster.cookie
         try:
-            with trio.fail_after(timeout_s):
-                async with await AdminClient.connect(
-                    self._network,
-                    address,
-                    cluster=self._cluster.name,
-                    cookie=self._cluster.cookie,
-                    timeout_s=min(DIAL_TIMEOUT_S, timeout_s),
-                ) as client:
-                    return await client.ask(request)
-        except (DialFailure, Stranger) as failure:
-            raise Helpless(f"{address}: {failure}") from None
-        except trio.TooSlowError:
-            raise Helpless(f"{address}: no answer within {timeout_s:g} s") from None
+            return await ask_once(self._network, address, request, cluster=name, cookie=cookie, timeout_s=timeout_s)
+        except NoAnswer as reason:
+            raise Helpless(f"{address}: {reason}") from None
