@@ -7,6 +7,7 @@ a link with too much on its way, too many publications without answer. It must n
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from broker.vhosts.lag import Lag
 from broker.wire import queue_frames as frames
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Pressure:
         self._switchboard = switchboard
         self._elsewhere: dict[str, str] = {}
         self._was_full = False
+        self._lag = Lag()
         switchboard.links.handle(frames.PRESSURE, self._hear)
         switchboard.links.on_incoming_closed.append(self._forget)
 
@@ -50,6 +52,9 @@ class Pressure:
             full["disk"] = "disk"
         if journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX:
             full["journal"] = ""
+        masters = list(masters)
+        if self._lag.look(masters, self._switchboard.stamp_ms):
+            full["catch-up"] = ""
         followers = (follower for local in masters for follower in local.master.witnesses.followers.values())
         if any(follower.outstanding_bytes > MIRROR_BACKLOG_BYTES_MAX for follower in followers):
             full["mirrors"] = ""
