@@ -193,6 +193,6 @@ async def test_death_at_every_step_of_a_second_life(autojump_clock):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1000, 1300))
+@pytest.mark.parametrize("seed", range(1000, 1100))
 async def test_death_by_chance_at_length(seed, autojump_clock):
     await several_lives(seed, [None] * 6, appends=200)
