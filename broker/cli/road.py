@@ -11,6 +11,7 @@ import trio
 
 from broker.cli.failures import Failed
 from broker.cli.run_file import RunFile, supervisor_lives
+from broker.node.certificates import contexts_of
 from broker.node.configuration import Address, Cluster
 from broker.peers.admin import NoAnswer, ask_once
 from broker.world.network import TcpNetwork
@@ -33,6 +34,8 @@ class Road:
         folder = cluster.run_folder
         self.run = RunFile.read(folder) if supervisor_lives(folder) else None
         self._network = TcpNetwork()
+        contexts = contexts_of(cluster.tls)
+        self._dialler = None if contexts is None else contexts.dialler
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,16 +114,20 @@ class Road:
         if self.run is None:
             raise Failed(f"no cluster was started here with `warren up` ({self.cluster.run_folder} has no supervisor)")
         try:
-            answer = await self._exchange(Address("127.0.0.1", self.run.port), request, timeout_s)
+            answer = await self._exchange(Address("127.0.0.1", self.run.port), request, timeout_s, secured=False)
         except Silent as silence:
             raise Failed(f"the supervisor (pid {self.run.pid}) does not answer: {silence}") from None
         return refuse_errors(answer, None)
 
-    async def _exchange(self, address: Address, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    async def _exchange(
+        self, address: Address, request: dict[str, Any], timeout_s: float, *, secured: bool = True
+    ) -> dict[str, Any]:
+        """`secured`: over TLS, if the cluster has it; the supervisor's own port is on this machine only and plain."""
         name, cookie = self.cluster.name, self.cluster.cookie
+        tls = self._dialler if secured else None
         try:
             return await ask_once(
-                self._network, str(address), request, cluster=name, cookie=cookie, timeout_s=timeout_s
+                self._network, str(address), request, cluster=name, cookie=cookie, timeout_s=timeout_s, tls=tls
             )
         except NoAnswer as reason:
             raise Silent(str(reason)) from None

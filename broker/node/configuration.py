@@ -109,6 +109,15 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """The certificate that nodes and commands show each other, its key, and the authority of both (DESIGN S17)."""
+
+    cert: Path
+    key: Path
+    ca: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """One cluster.yaml, resolved."""
 
@@ -125,6 +134,8 @@ class Cluster:
     operator_policies: tuple[OperatorPolicy, ...]
     file: Path | None = None
     """Where it was read from; None: all defaults."""
+    tls: Tls | None = None
+    """Of the links between nodes and of the commands' road; None: they are plain."""
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError with the names that there are."""
@@ -167,6 +178,7 @@ class Cluster:
         value["operator_policies"] = [policy.as_json() for policy in self.operator_policies]
         value["data"] = None if self.data is None else str(self.data)
         value["file"] = None if self.file is None else str(self.file)
+        value["tls"] = None if self.tls is None else {name: str(path) for name, path in asdict(self.tls).items()}
         return {"resolved": 1, **value}
 
     @classmethod
@@ -197,6 +209,7 @@ class Cluster:
             policies=tuple(Policy.from_json(policy) for policy in value["policies"]),
             operator_policies=tuple(OperatorPolicy.from_json(policy) for policy in value["operator_policies"]),
             file=None if value["file"] is None else Path(value["file"]),
+            tls=None if value["tls"] is None else Tls(*(Path(value["tls"][name]) for name in ("cert", "key", "ca"))),
         )
 
 

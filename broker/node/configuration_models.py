@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from broker.node.certificates import contexts_of
 from broker.node.configuration import (
     DEFAULT_COOKIE,
     MEMORY,
@@ -19,6 +20,7 @@ from broker.node.configuration import (
     ConfigurationError,
     Node,
     Settings,
+    Tls,
     User,
 )
 from broker.node.configuration_addresses import check_addresses, resolve_addresses
@@ -133,6 +135,14 @@ class UserSection(Section):
     permissions: dict[str, Permission] = {}
 
 
+class TlsSection(Section):
+    """`tls:` of the links between nodes and of the commands' road."""
+
+    cert: Name
+    key: Name
+    ca: Name
+
+
 class ClusterFile(Section):
     """The whole file."""
 
@@ -146,6 +156,7 @@ class ClusterFile(Section):
     policies: list[Any] = []
     operator_policies: list[Any] = []
     settings: SettingsSection = SettingsSection()
+    tls: TlsSection | None = None
 
 
 def read_cluster(path: Path | None) -> Cluster:
@@ -168,6 +179,7 @@ def read_cluster(path: Path | None) -> Cluster:
     if file.cluster.cookie == DEFAULT_COOKIE:
         _check_cookie(document, nodes)
     policies, operator_policies = expand_policies(document, folder, value, tuple(file.vhosts))
+    tls = _tls(document, file, folder)
     document.check()
     return Cluster(
         name=file.cluster.name,
@@ -180,6 +192,7 @@ def read_cluster(path: Path | None) -> Cluster:
         policies=policies,
         operator_policies=operator_policies,
         file=None if path is None else path.resolve(),
+        tls=tls,
     )
 
 
@@ -214,6 +227,21 @@ def _users(file: ClusterFile) -> tuple[User, ...]:
         )
         for user in file.users
     )
+
+
+def _tls(document: Document, file: ClusterFile, folder: Path) -> Tls | None:
+    if file.tls is None:
+        return None
+    tls = Tls(*(folder / Path(name).expanduser() for name in (file.tls.cert, file.tls.key, file.tls.ca)))
+    for key, path in (("cert", tls.cert), ("key", tls.key), ("ca", tls.ca)):
+        if not path.is_file():
+            document.complain(("tls", key), f"there is no file {path}")
+            return tls
+    try:
+        contexts_of(tls)
+    except OSError as error:  # ssl.SSLError is one
+        document.complain(("tls",), f"cert, key and ca do not go together: {error}")
+    return tls
 
 
 def _check_names(document: Document, file: ClusterFile) -> None:

@@ -33,6 +33,7 @@ from broker.management.census import Census
 from broker.management.door import HttpDoor
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
+from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.configuration import Cluster
 from broker.node.founding import founding_of
@@ -137,7 +138,7 @@ class Node:
             await self.stopping.wait()
         commands = Commands(self.report, self.timeline, None)
         credentials = Credentials(Identity(self.name, 0, ""), cluster=self.cluster.name, cookie=self.cluster.cookie)
-        reception = Reception(credentials, {}, {}, tls=None, admin=commands.answer)
+        reception = Reception(credentials, {}, {}, tls=contexts_of(self.cluster.tls), admin=commands.answer)
         listener = await self.world.network.listen(self.report.link)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reception.run, listener)
@@ -231,7 +232,7 @@ class Life:
             Identity(node.name, folder.life, folder.id), cluster=node.cluster.name, cookie=node.cluster.cookie
         )
         peers = {other.name: str(other.link.reachable) for other in node.cluster.nodes if other.name != node.name}
-        links = Links(node.world.network, credentials, peers, node.world.chance)
+        links = Links(node.world.network, credentials, peers, node.world.chance, tls=contexts_of(node.cluster.tls))
         links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
         links.on_up.append(lambda peer, life, lane: node.timeline.peer_found(peer))
         for peer, direction in node.cut.items():

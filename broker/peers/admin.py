@@ -113,14 +113,21 @@ class NoAnswer(Exception):
 
 
 async def ask_once(
-    network: Network, address: str, request: dict[str, Any], *, cluster: str, cookie: str, timeout_s: float
+    network: Network,
+    address: str,
+    request: dict[str, Any],
+    *,
+    cluster: str,
+    cookie: str,
+    timeout_s: float,
+    tls: ssl.SSLContext | None = None,
 ) -> dict[str, Any]:
     """Dial, ask one thing, hang up. Raises NoAnswer."""
     dial_s = min(DIAL_TIMEOUT_S, timeout_s)
     try:
         with trio.fail_after(timeout_s):
             async with await AdminClient.connect(
-                network, address, cluster=cluster, cookie=cookie, timeout_s=dial_s
+                network, address, cluster=cluster, cookie=cookie, timeout_s=dial_s, tls=tls
             ) as client:
                 return await client.ask(request)
     except (DialFailure, Stranger) as failure:

@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from broker.node.certificates import contexts_of
 from broker.node.configuration import Cluster
 from broker.peers.admin import NoAnswer, ask_once
 from broker.perf.faults import Scene
@@ -83,6 +84,8 @@ class Control:
     def __init__(self, cluster: Cluster, network: Network | None = None) -> None:
         self._cluster = cluster
         self._network = network or TcpNetwork()
+        contexts = contexts_of(cluster.tls)
+        self._dialler = None if contexts is None else contexts.dialler
         run = running(cluster)
         if run is None:
             raise Helpless(f"no cluster was started here with `warren up` ({cluster.run_folder} has no run.json)")
@@ -179,7 +182,10 @@ class Control:
 
     async def _ask(self, address: str, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         name, cookie = self._cluster.name, self._cluster.cookie
+        tls = None if address == self._supervisor else self._dialler  # the supervisor's own port is plain
         try:
-            return await ask_once(self._network, address, request, cluster=name, cookie=cookie, timeout_s=timeout_s)
+            return await ask_once(
+                self._network, address, request, cluster=name, cookie=cookie, timeout_s=timeout_s, tls=tls
+            )
         except NoAnswer as reason:
             raise Helpless(f"{address}: {reason}") from None

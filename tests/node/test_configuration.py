@@ -137,7 +137,7 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
     ("text", "line"),
     [
         ("cluster:\n  cookee: x", "cluster.yaml:2: cluster.cookee: unknown key: did you mean cookie? (known: name, "),
-        ("tls: {}", "cluster.yaml:1: tls: unknown key: (known: cluster, nodes, data, "),
+        ("gateways: {}", "cluster.yaml:1: gateways: unknown key: (known: cluster, nodes, data, "),
         ("nodes:\n- n1\n- {name: b, port: 1}", "cluster.yaml:3: nodes[1].port: unknown key: (known: name, amqp, "),
         ("settings: {net_ticktime: 0.5}", "cluster.yaml:1: settings.net_ticktime: 0.5: must be at least 1"),
         ("settings: {heartbeat: soon}", "cluster.yaml:1: settings.heartbeat: 'soon': must be a whole number"),
