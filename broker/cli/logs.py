@@ -40,7 +40,7 @@ def logs(cluster: Cluster, name: str | None, count: int, *, follow: bool) -> Non
             for tail in tails:
                 for line in tail.fresh():
                     click.echo(line)
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # a file does not say that it grew, and nothing else runs in this command
     except KeyboardInterrupt:
         return
 

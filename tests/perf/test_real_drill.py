@@ -79,7 +79,7 @@ def test_confirming_before_the_mirrors_have_answered_is_reported_as_loss(tmp_pat
 def test_the_users_own_tests_run_while_nodes_die(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         """
-import os, sys, time, pika
+import os, sys, time, pika  # a user's own program: it paces itself as users' programs do
 for turn in range(40):
     for url in os.environ["AMQP_URLS"].split(","):
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from unittest.mock import patch
 
 from trio._core import _run
 
@@ -50,8 +51,5 @@ class Freezer:
             if waiting is not None:
                 waiting.append((runner, runner.runq.pop()))
 
-        _run.Runner.reschedule = reschedule  # type: ignore[method-assign,assignment]  # the point of this module
-        try:
+        with patch.object(_run.Runner, "reschedule", reschedule):
             yield
-        finally:
-            _run.Runner.reschedule = original  # type: ignore[method-assign]

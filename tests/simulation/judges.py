@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from broker.metadata.state import State, Transaction
 from broker.queues.line import ranges_of
@@ -83,11 +84,8 @@ class Histories:
             self._current.pop(state, None)
             restore(state, snapshot)
 
-        State.apply, State.restore = watched_apply, watched_restore  # type: ignore[method-assign]  # from outside
-        try:
+        with patch.object(State, "apply", watched_apply), patch.object(State, "restore", watched_restore):
             yield
-        finally:
-            State.apply, State.restore = apply, restore  # type: ignore[method-assign]  # as above
 
     def _take(self, state: State, zxid: int, payload: bytes) -> None:
         process = PROCESS.get()

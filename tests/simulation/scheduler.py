@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from trio._core import _run
 
@@ -12,11 +13,10 @@ def seeded_scheduler(seed: int) -> Iterator[None]:
 
     Enter it before `trio.run`. Else trio shuffles them, which is good for finding bugs and bad for finding one again.
     """
-    allowed, state = _run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r.getstate()
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # Final for those who do not test
-    _run._r.seed(seed)
-    try:
-        yield
-    finally:
-        _run._ALLOW_DETERMINISTIC_SCHEDULING = allowed  # type: ignore[misc]  # as above
-        _run._r.setstate(state)
+    state = _run._r.getstate()
+    with patch.object(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", True):
+        _run._r.seed(seed)
+        try:
+            yield
+        finally:
+            _run._r.setstate(state)

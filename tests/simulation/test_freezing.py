@@ -1,5 +1,7 @@
 """A frozen process stands still, whatever wakes it; this fails if trio changes what `Freezer` relies on."""
 
+from collections.abc import Awaitable, Callable
+
 import trio
 import trio.testing
 from trio._core import _run
@@ -13,16 +15,16 @@ async def note(log: list[tuple[str, float]], name: str, pause_s: float, times: i
         log.append((name, trio.current_time()))
 
 
-def start(nursery: trio.Nursery, process: str, *args: object) -> None:
+def start(nursery: trio.Nursery, process: str, task: Callable[..., Awaitable[None]], *args: object) -> None:
     token = PROCESS.set(process)
-    nursery.start_soon(*args)  # type: ignore[arg-type]
+    nursery.start_soon(task, *args)
     PROCESS.reset(token)
 
 
-def run(freezer: Freezer, main: object) -> None:
+def run(freezer: Freezer, main: Callable[[], Awaitable[None]]) -> None:
     before = _run.Runner.reschedule
     with freezer.installed():
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[arg-type]
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert _run.Runner.reschedule is before
 
 
