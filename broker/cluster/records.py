@@ -62,6 +62,8 @@ class VhostRecord(NamedTuple):
     name: str
     description: str = ""
     tags: tuple[str, ...] = ()
+    limits: Mapping[str, int] = NOTHING
+    """`max-connections` and `max-queues`; negative or missing: no limit, 0: none at all."""
 
 
 class UserRecord(NamedTuple):
@@ -71,6 +73,8 @@ class UserRecord(NamedTuple):
     password_hash: str = ""
     hashing_algorithm: str = "rabbit_password_hashing_sha256"
     tags: tuple[str, ...] = ()
+    limits: Mapping[str, int] = NOTHING
+    """`max-connections` and `max-channels`, as for a virtual host."""
 
 
 class PermissionRecord(NamedTuple):
@@ -79,6 +83,16 @@ class PermissionRecord(NamedTuple):
     user: str
     vhost: str
     configure: str
+    write: str
+    read: str
+
+
+class TopicPermissionRecord(NamedTuple):
+    """Which routing keys a user may publish with to a topic exchange, and bind with: two regular expressions."""
+
+    user: str
+    vhost: str
+    exchange: str
     write: str
     read: str
 

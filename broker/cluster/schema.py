@@ -14,6 +14,7 @@ leader's overlay.
     /vhosts/VHOST/policies/POLICY         a policy with RabbitMQ's field names
     /vhosts/VHOST/operator_policies/…     likewise
     /vhosts/VHOST/permissions/USER        PermissionRecord
+    /vhosts/VHOST/topic_permissions/…     TopicPermissionRecord, by user and exchange
 """
 
 import json
@@ -33,6 +34,7 @@ from broker.cluster.records import (
     MemberRecord,
     PermissionRecord,
     QueueRecord,
+    TopicPermissionRecord,
     UserRecord,
     VhostRecord,
     decode,
@@ -44,7 +46,15 @@ CLUSTER = "/cluster"
 MEMBERS = "/members"
 USERS = "/users"
 VHOSTS = "/vhosts"
-VHOST_FOLDERS = ("bindings", "exchanges", "operator_policies", "permissions", "policies", "queues")
+VHOST_FOLDERS = (
+    "bindings",
+    "exchanges",
+    "operator_policies",
+    "permissions",
+    "policies",
+    "queues",
+    "topic_permissions",
+)
 
 WAITING_QUEUES = "waiting"
 """The key of all queues that have no acting master."""
@@ -98,6 +108,12 @@ def permission_path(vhost: str, user: str) -> str:
     return vhost_path(vhost, "permissions", user)
 
 
+def topic_permission_path(vhost: str, user: str, exchange: str) -> str:
+    # The separator is none of the characters that `component` leaves as they are.
+    folder = vhost_path(vhost, "topic_permissions")
+    return f"{folder}/{component(user)}%%{component(exchange)}"
+
+
 def policy_path(vhost: str, name: str, *, operator: bool = False) -> str:
     return vhost_path(vhost, "operator_policies" if operator else "policies", name)
 
@@ -145,7 +161,7 @@ def bindings_to(vhost: str, kind: str, name: str) -> str:
 
 
 def permissions_key(user: str) -> str:
-    """Finds the permissions of a user in all virtual hosts."""
+    """Finds the permissions and topic permissions of a user in all virtual hosts."""
     return f"permissions:{component(user)}"
 
 
@@ -203,11 +219,16 @@ def _permission_keys(data: bytes) -> tuple[str, ...]:
     return (permissions_key(decode(PermissionRecord, data).user),)
 
 
+def _topic_permission_keys(data: bytes) -> tuple[str, ...]:
+    return (permissions_key(decode(TopicPermissionRecord, data).user),)
+
+
 _KEYS: dict[str, Callable[[bytes], tuple[str, ...]]] = {
     "queues": _queue_keys,
     "exchanges": _exchange_keys,
     "bindings": _binding_keys,
     "permissions": _permission_keys,
+    "topic_permissions": _topic_permission_keys,
 }
 
 
@@ -262,6 +283,18 @@ def user(znodes: Znodes, name: str) -> UserRecord | None:
 
 def permission(znodes: Znodes, vhost: str, name: str) -> PermissionRecord | None:
     return read(znodes, PermissionRecord, permission_path(vhost, name))
+
+
+def permissions(znodes: Znodes, vhost: str) -> list[PermissionRecord]:
+    return listed(znodes, PermissionRecord, vhost_path(vhost, "permissions"))
+
+
+def topic_permission(znodes: Znodes, vhost: str, user: str, exchange: str) -> TopicPermissionRecord | None:
+    return read(znodes, TopicPermissionRecord, topic_permission_path(vhost, user, exchange))
+
+
+def topic_permissions(znodes: Znodes, vhost: str) -> list[TopicPermissionRecord]:
+    return listed(znodes, TopicPermissionRecord, vhost_path(vhost, "topic_permissions"))
 
 
 def queue(znodes: Znodes, vhost: str, name: str) -> QueueRecord | None:
