@@ -1,8 +1,9 @@
 """What commands and nodes say to each other over the admin road: every request with its fields and its answer.
 
-A request is a JSON object `{"do": NAME, …}`, an answer a JSON object; a refusal is `{"error": TEXT}`. Requests marked
-(local) are answered by each node from what it knows itself, and the command merges the answers; any node that runs
-answers the others for the whole cluster. `vhost` may always be left out and means "/".
+A request is a JSON object `{"do": NAME, …}`, an answer a JSON object; a refusal is `{"error": TEXT}`, with a `code`
+(those of cluster/refusal.py) where a program may want to know. Requests marked (local) are answered by each node from
+what it knows itself, and the command merges the answers; any node that runs answers the others for the whole cluster.
+`vhost` may be left out and, unless it says otherwise, means "/".
 
 To a node, at its link address:
 
@@ -18,6 +19,8 @@ To a node, at its link address:
     publish       {vhost, exchange, key, bodies: [Body], persistent: bool, declare: bool}
                                                                     -> {published, unroutable, refused: int}; answered
                   when everything is confirmed; `declare` makes the durable queue `key` first if there is none
+    facts         {kind, vhost: name, or left out for all}          -> {rows: [row], silent: [node]}; kinds: those of
+                  node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
     get           {vhost, queue, count: int, keep: bool}            -> {messages: [Message], remaining: int}
     events        (local) {after_ms: int = 0}                       -> {events: [Event]}, later ones, oldest first
     block         (local) {peers: {node: "both" | "in" | "out"}}    -> {}; drops what comes in or goes out; adds

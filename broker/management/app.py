@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.management import bindings, exchanges, health, nodes, overview, policies, queues, vhosts, whoami
 from broker.management.health import Unhealthy
+from broker.management.listing import listed
 from broker.management.visit import NotFound, Refusal, Unknown, Visit, log_in
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ RESOURCES: dict[str, Resource] = {
     "/api/nodes": nodes.listed,
     "/api/nodes/{name}": nodes.single,
     "/api/vhosts": vhosts.listed,
-    "/api/queues": queues.listed,
-    "/api/queues/{vhost}": queues.listed,
+    "/api/queues": listed(queues.listing),
+    "/api/queues/{vhost}": listed(queues.listing),
     "/api/queues/{vhost}/{name}": queues.single,
-    "/api/exchanges": exchanges.listed,
-    "/api/exchanges/{vhost}": exchanges.listed,
-    "/api/bindings": bindings.listed,
-    "/api/bindings/{vhost}": bindings.listed,
+    "/api/exchanges": listed(exchanges.listing),
+    "/api/exchanges/{vhost}": listed(exchanges.listing),
+    "/api/bindings": listed(bindings.listing),
+    "/api/bindings/{vhost}": listed(bindings.listing),
     "/api/policies": policies.listed,
     "/api/policies/{vhost}": policies.listed,
     f"{CHECKS}/alarms": health.alarms,

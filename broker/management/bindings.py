@@ -1,31 +1,37 @@
-"""/api/bindings.
+"""/api/bindings, and the rows of list_bindings.
 
 Decides `properties_key`, the name under which a binding is found between its two ends.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import trio
+
 from broker.cluster import schema
 from broker.cluster.records import BindingRecord
+from broker.management.listing import Listing, Row
 
 if TYPE_CHECKING:
-    from broker.management.visit import Visit
+    from broker.cluster.tree import Tree
+    from broker.management.census import Census
+    from broker.vhosts.hall import Hall
 
 
-def listed(visit: "Visit") -> list[dict[str, Any]]:
-    """All bindings, or those of a vhost."""
-    return [_described(record) for vhost in visit.vhosts() for record in _all_of(visit, vhost)]
+async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
+    """The bindings of these vhosts."""
+    await trio.lowlevel.checkpoint()
+    return Listing([_described(record) for vhost in vhosts for record in _all_of(hall.tree.tree, vhost)])
 
 
-def _all_of(visit: "Visit", vhost: str) -> Iterator[BindingRecord]:
+def _all_of(tree: "Tree", vhost: str) -> Iterator[BindingRecord]:
     """Those of the default exchange, which has each queue under its name, and those that were made."""
-    for queue in schema.queues(visit.tree, vhost):
+    for queue in schema.queues(tree, vhost):
         yield BindingRecord(vhost, "", "queue", queue.name, queue.name)
-    yield from schema.bindings(visit.tree, vhost)
+    yield from schema.bindings(tree, vhost)
 
 
 def properties_key(key: str, arguments: dict[str, Any]) -> str:
@@ -37,7 +43,7 @@ def properties_key(key: str, arguments: dict[str, Any]) -> str:
     return f"{quoted}~{digest}"
 
 
-def _described(record: BindingRecord) -> dict[str, Any]:
+def _described(record: BindingRecord) -> Row:
     arguments = dict(record.arguments)
     return {
         "source": record.source,

@@ -1,20 +1,26 @@
-"""/api/exchanges."""
+"""/api/exchanges, and the rows of list_exchanges."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
 
 from broker.cluster import schema
+from broker.management.listing import Listing, Row
 
 if TYPE_CHECKING:
     from broker.cluster.records import ExchangeRecord
-    from broker.management.visit import Visit
+    from broker.management.census import Census
+    from broker.vhosts.hall import Hall
 
 
-def listed(visit: "Visit") -> list[dict[str, Any]]:
-    """All exchanges, or those of a vhost, the default exchange first."""
-    return [_described(record) for vhost in visit.vhosts() for record in schema.exchanges(visit.tree, vhost)]
+async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
+    """The exchanges of these vhosts, the default exchange of each first."""
+    await trio.lowlevel.checkpoint()
+    return Listing([_described(record) for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost)])
 
 
-def _described(record: "ExchangeRecord") -> dict[str, Any]:
+def _described(record: "ExchangeRecord") -> Row:
     exchange = {
         "name": record.name,
         "vhost": record.vhost,

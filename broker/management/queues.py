@@ -1,18 +1,20 @@
-"""/api/queues: what stands in the tree, and what the masters count.
+"""/api/queues, and the rows of list_queues: what stands in the tree, and what the masters count.
 
 Decides the field names of a queue, and its state in RabbitMQ's words.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from broker.cluster import schema
+from broker.management.listing import Listing, Row
 from broker.management.visit import NotFound, rabbit
 
 if TYPE_CHECKING:
     from broker.cluster.records import QueueRecord
-    from broker.management.census import Figures
+    from broker.management.census import Census, Figures
     from broker.management.visit import Visit
+    from broker.vhosts.hall import Hall
 
 TOTALS = {"messages": "messages", "messages_ready": "messages_ready", "messages_unacknowledged": "messages_unacked"}
 COUNTS = {
@@ -26,14 +28,14 @@ _DELIVERIES = {"deliver": "delivered", "deliver_no_ack": "delivered_no_ack", "ge
 _STATS = {"publish": "published", "ack": "acked", "redeliver": "redelivered", **_DELIVERIES}
 
 
-async def listed(visit: "Visit") -> list[dict[str, Any]]:
-    """All queues, or those of a vhost."""
-    records = [record for vhost in visit.vhosts() for record in schema.queues(visit.tree, vhost)]
-    figures = await visit.census.figures(records)
-    return [_described(record, figures.get(record.id)) for record in records]
+async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
+    """The queues of these vhosts."""
+    records = [record for vhost in vhosts for record in schema.queues(hall.tree.tree, vhost)]
+    figures = await census.figures(records)
+    return Listing([_described(record, figures.get(record.id)) for record in records])
 
 
-async def single(visit: "Visit") -> dict[str, Any]:
+async def single(visit: "Visit") -> Row:
     """One queue."""
     (vhost,) = visit.vhosts()
     record = schema.queue(visit.tree, vhost, visit.part("name"))
@@ -57,8 +59,8 @@ def message_stats(figures: Iterable["Figures"]) -> dict[str, int]:
     return {name: count for name, count in stats.items() if count}
 
 
-def _described(record: "QueueRecord", figures: "Figures | None") -> dict[str, Any]:
-    queue: dict[str, Any] = {
+def _described(record: "QueueRecord", figures: "Figures | None") -> Row:
+    queue: Row = {
         "name": record.name,
         "vhost": record.vhost,
         "type": "classic",

@@ -15,6 +15,7 @@ from broker.vhosts.switchboard import PeerLost
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from broker.node.facts import Facts
     from broker.node.report import Report
     from broker.node.timeline import Timeline
     from broker.peers.links import Links
@@ -33,6 +34,7 @@ class Commands:
 
     def __init__(self, report: "Report", timeline: "Timeline", links: "Links | None") -> None:
         self.hall: Hall | None = None
+        self.facts: Facts | None = None
         self._report = report
         self._timeline = timeline
         self._links = links
@@ -52,10 +54,11 @@ class Commands:
             "promote": self._promote,
             "publish": self._publish,
             "get": self._get,
+            "facts": self._facts_of,
         }
 
     async def answer(self, request: Answer) -> Answer:
-        """Answer one request; a refusal is `{"error": text}`."""
+        """Answer one request; a refusal is `{"error": text}`, with a `code` for programs if it has one."""
         do = request.get("do", "")
         if do in self._local:
             return self._local[do](request)
@@ -66,8 +69,10 @@ class Commands:
             return {"error": self._report.why_not_serving()}
         try:
             return await verb(self.hall, request)
-        except (Unknown, Refused) as refused:
-            return {"error": str(refused)}
+        except Unknown as unknown:
+            return {"error": str(unknown), "code": "not_found"}
+        except Refused as refused:
+            return {"error": refused.why, "code": refused.code}
         except AmqpException as refused:
             return {"error": refused.why}
         except PeerLost as lost:
@@ -137,6 +142,10 @@ class Commands:
             imposed = schema.policies(tree, vhost.name, operator=True)
             lists["operator_policies"] += [policy.as_json() for policy in imposed]
         return dict(lists)
+
+    async def _facts_of(self, hall: "Hall", request: Answer) -> Answer:
+        assert self.facts is not None
+        return await self.facts.answer(request)
 
     # ------------------------------------------------------------------ copies
 

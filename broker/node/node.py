@@ -36,6 +36,7 @@ from broker.metadata.shared_tree import SharedTree
 from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.configuration import Cluster
+from broker.node.facts import Facts
 from broker.node.founding import founding_of
 from broker.node.recovered import copies_of
 from broker.node.report import Report
@@ -199,6 +200,7 @@ class Life:
                     census = Census(hall, node.report)
                     await nursery.start(hall.run)
                     await self._open_doors(hall, census, nursery)
+                    commands.facts = Facts(hall, census)
                     commands.hall = hall
         finally:
             zab_log.close()

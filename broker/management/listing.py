@@ -1,0 +1,36 @@
+"""What a list of objects is, before anybody has decided how to show it.
+
+Decides the shape that every list has, so that the HTTP API and the command line serve the same rows. It must not know
+any kind of object.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from broker.management.census import Census
+    from broker.management.visit import Visit
+    from broker.vhosts.hall import Hall
+
+Row = dict[str, Any]
+"""One object, with the field names of RabbitMQ's HTTP API; what is not known is absent."""
+
+
+class Listing(NamedTuple):
+    """Rows, and the nodes that ought to run but did not tell theirs in time."""
+
+    rows: list[Row]
+    silent: Collection[str] = ()
+
+
+Source = Callable[["Hall", "Census", Sequence[str]], Awaitable[Listing]]
+"""Lists the objects of one kind in these virtual hosts; kinds that belong to none pay no heed to them."""
+
+
+def listed(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":
+    """A list as the HTTP API serves it: of the path's virtual host, or of all that the user may enter."""
+
+    async def rows(visit: "Visit") -> list[Row]:
+        return (await source(visit.hall, visit.census, visit.vhosts())).rows
+
+    return rows

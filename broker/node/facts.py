@@ -1,0 +1,49 @@
+"""Lists for the command line: every kind of object that a command may ask a node for.
+
+Decides which kinds there are and what becomes of a virtual host that does not exist; the rows are those of the HTTP
+API. It must not know how they are printed.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from broker.cluster import schema
+from broker.cluster.records import VhostRecord
+from broker.cluster.refusal import Refused
+from broker.management import bindings, exchanges, queues
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from broker.management.census import Census
+    from broker.management.listing import Source
+    from broker.vhosts.hall import Hall
+
+KINDS: "Final[Mapping[str, Source]]" = {
+    "queues": queues.listing,
+    "exchanges": exchanges.listing,
+    "bindings": bindings.listing,
+}
+
+
+class Facts:
+    """Answers `facts` from the moment a node serves clients."""
+
+    def __init__(self, hall: "Hall", census: "Census") -> None:
+        self._hall = hall
+        self._census = census
+
+    async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The rows of a kind, in one virtual host or in all of them. Raises Refused (`not_found`, `invalid`)."""
+        source = KINDS.get(request["kind"])
+        if source is None:
+            raise Refused("invalid", f"this node does not list {request['kind']}")
+        listing = await source(self._hall, self._census, self._vhosts(request.get("vhost")))
+        return {"rows": listing.rows, "silent": sorted(listing.silent)}
+
+    def _vhosts(self, wanted: str | None) -> list[str]:
+        tree = self._hall.tree.tree
+        if wanted is None:
+            return [record.name for record in schema.vhosts(tree)]
+        if schema.read(tree, VhostRecord, schema.vhost_path(wanted)) is None:
+            raise Refused("not_found", f"Virtual host '{wanted}' does not exist")
+        return [wanted]
