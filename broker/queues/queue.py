@@ -10,40 +10,32 @@ Time is wall milliseconds (`stamp_ms`), as expiry outlives a node; the newest on
 from typing import TYPE_CHECKING
 
 from broker.queues.consumers import Consumer, Consumers
-from broker.queues.counters import Counters
-from broker.queues.departures import Departures
 from broker.queues.expiry import MessageExpiry, QueueExpiry
 from broker.queues.limits import Limits
-from broker.queues.line import Line, merged, ranges_of
-from broker.queues.priority import Levels
-from broker.queues.unacked import Unacked
+from broker.queues.line import Line
+from broker.queues.stock import Stock
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable
 
     from broker.queues.dead_letter import DeadLetter
     from broker.queues.settings import Settings
     from broker.wire.message import Run
 
 
-class Queue:
+class Queue(Stock):
     """One queue of one term of its master; born empty or from the line that a journal or a mirror kept.
 
     `logged` says whether somebody wants to know what settled. `next_position` is the position of the next message.
     """
 
     def __init__(self, settings: "Settings", *, logged: bool, line: Line | None = None, next_position: int = 1) -> None:
+        super().__init__(Line() if line is None else line, priority_max=settings.max_priority, logged=logged)
         self.settings = settings
         self.next_position = next_position
         self.has_had_consumers = False
         self.expired = False  # x-expires has passed: the owner should delete the queue
-        self.counters = Counters()
         self.consumers = Consumers(single_active=settings.single_active_consumer)
-        self._ready: Line | Levels = line if line is not None else Line()
-        if settings.max_priority is not None:
-            self._ready = Levels(settings.max_priority, self._ready.clear())
-        self._unacked = Unacked()
-        self._departures = Departures(self.counters, logged=logged)
         self._stamp_ms = 0
         self._unused = QueueExpiry(settings.expires_ms)
         self._expiry = MessageExpiry(settings.message_ttl_ms)
@@ -142,54 +134,14 @@ class Queue:
         """How many consumers there are."""
         return len(self.consumers)
 
-    # -- the announced mark (DESIGN S7) ------------------------------------------------------------------------------
-
-    @property
-    def open_upto(self) -> int | None:
-        """The last position that may be delivered (level 0 of a priority queue); None: no limit, on all levels."""
-        return self._ready.lines()[0].open_upto
-
-    @open_upto.setter
-    def open_upto(self, upto: int | None) -> None:
-        for line in self._ready.lines():
-            line.open_upto = upto
-
-    def open_level(self, level: int, upto: int) -> None:
-        """Set the mark of one level of a priority queue; `pump` afterwards."""
-        self._ready.lines()[level].open_upto = upto
-
-    def level_of(self, run: "Run") -> int:
-        """The level at which this run stands: 0 unless this is a priority queue."""
-        return self._ready.level_of(run)
-
     def wants_open(self) -> bool:
         """Whether a consumer with room waits for a message behind the mark."""
         return bool(len(self._ready)) and not self._ready.at_hand() and self.consumers.next() is not None
-
-    def first_closed(self, level: int) -> int:
-        """The first ready position of this level behind its mark; there must be one."""
-        return self._ready.lines()[level].first_closed()
 
     def room(self) -> int:
         """How many messages the consumer whose turn it is may get; 0 if nobody has room."""
         turn = self.consumers.next()
         return 0 if turn is None else turn[1]
-
-    def log(self) -> None:
-        """From now on somebody wants to know what settled."""
-        self._departures.logged = True
-
-    def closed_levels(self) -> list[tuple[int, int]]:
-        """(level, last ready position) of each level that has messages behind its mark: what to announce next."""
-        return [
-            (level, line.last)
-            for level, line in enumerate(self._ready.lines())
-            if line.last is not None and line.open_upto is not None and line.last > line.open_upto
-        ]
-
-    def mark_redelivered(self, upto: int, level: int = 0) -> None:
-        """What is ready up to this position (of this level) may have been delivered in a former life or term."""
-        self._ready.lines()[level].flag_redelivered(upto)
 
     # -- settings and time -------------------------------------------------------------------------------------------
 
@@ -237,47 +189,6 @@ class Queue:
         """What died since the last call, in the order of dying."""
         return self._departures.take_dead()
 
-    @property
-    def messages_ready(self) -> int:
-        """Messages that wait for a consumer."""
-        return len(self._ready)
-
-    @property
-    def messages_unacked(self) -> int:
-        """Messages given out and not answered."""
-        return self._unacked.count
-
-    @property
-    def message_bytes(self) -> int:
-        """Bytes of the bodies of all messages, ready and unacknowledged."""
-        return self._ready.size_bytes + self._unacked.size_bytes
-
-    def head(self) -> "Run | None":
-        """The run whose first message is next."""
-        return self._ready.head()
-
-    def living(self) -> "Iterator[Run]":
-        """All that lives in the log (ready, unacknowledged, dead letters under way) by position; nobody is disturbed.
-
-        The queue must not change while this is read.
-        """
-        return merged(line.runs() for line in self._lines())
-
-    def between(self, first: int, last: int, bytes_max: int) -> "list[Run]":
-        """What lives at first..last, by position; ends with the run that reaches `bytes_max`."""
-        found: list[Run] = []
-        size = 0
-        for run in merged(line.between(first, last) for line in self._lines()):
-            found.append(run)
-            size += sum(map(len, run.contents))
-            if size >= bytes_max:
-                break
-        return found
-
-    def living_ranges(self) -> list[tuple[int, int]]:
-        """The positions that live, as ranges (first, last)."""
-        return ranges_of(self.living())
-
     def statistics(self) -> dict[str, int]:
         """Everything that can be counted."""
         ready_bytes, unacked_bytes = self._ready.size_bytes, self._unacked.size_bytes
@@ -294,9 +205,6 @@ class Queue:
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _lines(self) -> list[Line]:
-        return [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
 
     def _enter(self, run: "Run") -> None:
         """Give the run its place, and to a consumer at once if nobody stands before it."""

@@ -1,0 +1,114 @@
+"""Where the messages of one queue stand: ready, given out, or dead and under way. And how far they may be given out.
+
+Decides nothing: it is what a queue has, to be looked at without disturbing anybody, and the announced mark on it. It
+must not know consumers, limits or time.
+"""
+
+from typing import TYPE_CHECKING
+
+from broker.queues.counters import Counters
+from broker.queues.departures import Departures
+from broker.queues.line import Line, merged, ranges_of
+from broker.queues.priority import Levels
+from broker.queues.unacked import Unacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from broker.wire.message import Run
+
+
+class Stock:
+    """All messages of one queue. `logged` says whether somebody wants to know what settled."""
+
+    def __init__(self, line: Line, *, priority_max: int | None, logged: bool) -> None:
+        self.counters = Counters()
+        self._ready: Line | Levels = line if priority_max is None else Levels(priority_max, line.clear())
+        self._unacked = Unacked()
+        self._departures = Departures(self.counters, logged=logged)
+
+    def log(self) -> None:
+        """From now on somebody wants to know what settled."""
+        self._departures.logged = True
+
+    # -- looks -------------------------------------------------------------------------------------------------------
+
+    @property
+    def messages_ready(self) -> int:
+        """Messages that wait for a consumer."""
+        return len(self._ready)
+
+    @property
+    def messages_unacked(self) -> int:
+        """Messages given out and not answered."""
+        return self._unacked.count
+
+    @property
+    def message_bytes(self) -> int:
+        """Bytes of the bodies of all messages, ready and unacknowledged."""
+        return self._ready.size_bytes + self._unacked.size_bytes
+
+    def head(self) -> "Run | None":
+        """The run whose first message is next."""
+        return self._ready.head()
+
+    def living(self) -> "Iterator[Run]":
+        """All that lives in the log (ready, unacknowledged, dead letters under way) by position; nobody is disturbed.
+
+        The queue must not change while this is read.
+        """
+        return merged(line.runs() for line in self._lines())
+
+    def between(self, first: int, last: int, bytes_max: int) -> "list[Run]":
+        """What lives at first..last, by position; ends with the run that reaches `bytes_max`."""
+        found: list[Run] = []
+        size = 0
+        for run in merged(line.between(first, last) for line in self._lines()):
+            found.append(run)
+            size += sum(map(len, run.contents))
+            if size >= bytes_max:
+                break
+        return found
+
+    def living_ranges(self) -> list[tuple[int, int]]:
+        """The positions that live, as ranges (first, last)."""
+        return ranges_of(self.living())
+
+    # -- the announced mark (DESIGN S7) ------------------------------------------------------------------------------
+
+    @property
+    def open_upto(self) -> int | None:
+        """The last position that may be delivered (level 0 of a priority queue); None: no limit, on all levels."""
+        return self._ready.lines()[0].open_upto
+
+    @open_upto.setter
+    def open_upto(self, upto: int | None) -> None:
+        for line in self._ready.lines():
+            line.open_upto = upto
+
+    def open_level(self, level: int, upto: int) -> None:
+        """Set the mark of one level of a priority queue; `pump` afterwards."""
+        self._ready.lines()[level].open_upto = upto
+
+    def level_of(self, run: "Run") -> int:
+        """The level at which this run stands: 0 unless this is a priority queue."""
+        return self._ready.level_of(run)
+
+    def first_closed(self, level: int) -> int:
+        """The first ready position of this level behind its mark; there must be one."""
+        return self._ready.lines()[level].first_closed()
+
+    def closed_levels(self) -> list[tuple[int, int]]:
+        """(level, last ready position) of each level that has messages behind its mark: what to announce next."""
+        return [
+            (level, line.last)
+            for level, line in enumerate(self._ready.lines())
+            if line.last is not None and line.open_upto is not None and line.last > line.open_upto
+        ]
+
+    def mark_redelivered(self, upto: int, level: int = 0) -> None:
+        """What is ready up to this position (of this level) may have been delivered in a former life or term."""
+        self._ready.lines()[level].flag_redelivered(upto)
+
+    def _lines(self) -> list[Line]:
+        return [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
