@@ -36,6 +36,11 @@ class Transaction:
         self.answers.append((verdict, runs))
 
     @property
+    def publish_count(self) -> int:
+        """How many messages it would publish."""
+        return sum(len(event.contents) for event in self.publishes)
+
+    @property
     def answered(self) -> list[UnackedRun]:
         """All deliveries that were answered, whatever the verdict."""
         return [run for _, runs in self.answers for run in runs]

@@ -27,6 +27,7 @@ class Reader:
         self.busy_since = 0.0
         """When the session last got something to do."""
         self.received_bytes = 0
+        self.reads = 0
         self._stream = stream
         self._hang_up = hang_up
         self._ahead = b""
@@ -45,6 +46,7 @@ class Reader:
         finally:
             self.waiting = False
         self.received_bytes += len(data)
+        self.reads += 1
         return data
 
     def look_ahead(self, now: float, nursery: trio.Nursery) -> None:

@@ -19,6 +19,7 @@ from broker.amqp.connection import ChannelEvent, ServerConnection
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, Request
 from broker.server.door import Door
+from broker.server.presence import SessionPresence
 from broker.server.reader import Reader
 from broker.server.verbs import Verbs
 from broker.server.writer import Writer
@@ -55,6 +56,7 @@ class Session:
         self._door = door
         self._stream = stream
         self._verbs: Verbs | None = None
+        self._presence: SessionPresence | None = None
         self._scope = trio.CancelScope(deadline=trio.current_time() + door.handshake_timeout_s)
         self._nursery: trio.Nursery | None = None
         self._ended = False
@@ -188,9 +190,11 @@ class Session:
         door = self._door
         assert self.user is not None
         # A later client from the same port is another owner of exclusive queues.
-        owner = f"{self.name} ({door.next_serial()})"
-        vhost, self.client = door.hall.open_vhost(self.user, name, owner)
+        serial = door.next_serial()
+        vhost, self.client = door.hall.open_vhost(self.user, name, f"{self.name} ({serial})")
         self._verbs = Verbs(self.connection, vhost, self.client, door.hall.declarations, door.chance)
+        self._presence = SessionPresence(self, self.client, vhost, serial)
+        door.hall.roster.enter(self._presence)
         self.connection.accept_open()
         self._scope.deadline = math.inf
         log.info("event=connection_opened connection=%r user=%r vhost=%r", self.name, self.user.name, name)
@@ -246,6 +250,8 @@ class Session:
         """Give everything back; once."""
         verbs, self._verbs = self._verbs, None
         client, self.client = self.client, None
+        if self._presence is not None:
+            self._door.hall.roster.leave(self._presence)
         if verbs is None or client is None:
             return
         with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP_TIMEOUT_S):
@@ -267,6 +273,11 @@ class Session:
 
     def _has_output(self) -> None:
         self._door.turn.has_output(self.writer)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client was told that its publishes wait."""
+        return bool(self._told_words)
 
     def tell_blocked(self) -> None:
         """Tell a client that publishes why it must wait, or that it need not any more."""

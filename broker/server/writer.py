@@ -32,6 +32,7 @@ class Writer:
 
     def __init__(self, stream: "Stream", connection: "ServerConnection", on_broken: Callable[[], None]) -> None:
         self.sent_bytes = 0
+        self.writes = 0
         self._stream = stream
         self._prompt = stream if isinstance(stream, Prompt) else None
         self._connection = connection
@@ -92,6 +93,7 @@ class Writer:
 
     def _sent(self, count: int) -> None:
         self.sent_bytes += count
+        self.writes += 1
         self._connection.written(count, trio.current_time())
 
     def _relieve(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from broker.queues.consumers import Consumer, ExclusiveUse
+from broker.vhosts.subscription import Subscription
 from broker.wire import queue_frames as frames
 from broker.wire import records
 from broker.wire.message import Run
@@ -79,6 +80,15 @@ class Guests:
             del self._fetchers[key]
         for key in [key for key in self._attachments if key[1] == local.queue_id]:
             del self._attachments[key]
+
+    def active_consumers(self) -> list[tuple[str, int]]:
+        """The consumers that are the single active ones of queues here, as (their node, their number there)."""
+        found = (local.queue.consumers.active for local in self.locals.values())
+        return [
+            (one.peer, one.number) if isinstance(one, Guest) else (self._switchboard.node, one.number)
+            for one in found
+            if isinstance(one, Guest | Subscription)
+        ]
 
     def peer_gone(self, peer: str) -> None:
         """The link from a node ended: what its clients held returns to the queues."""

@@ -27,6 +27,7 @@ from broker.vhosts.guests import Guests
 from broker.vhosts.handle import Handle
 from broker.vhosts.mirrors import Mirrors
 from broker.vhosts.pressure import Pressure
+from broker.vhosts.roster import Roster
 from broker.vhosts.switchboard import Switchboard
 from broker.vhosts.timers import Timers
 from broker.wire import queue_frames as frames
@@ -79,6 +80,7 @@ class Hall:
         self.catalogue = Catalogue(
             switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused
         )
+        self.roster = Roster(switchboard, self.guests, self._running_peers)
         self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator)
         self._nursery: trio.Nursery | None = None
         self._accesses: dict[tuple[str, str], Access] = {}
@@ -175,6 +177,10 @@ class Hall:
     def peers(self) -> list[str]:
         """The other nodes of the cluster."""
         return [name for name in schema.members(self.tree.tree) if name != self.life.node]
+
+    def _running_peers(self) -> list[str]:
+        members = schema.members(self.tree.tree)
+        return [name for name, record in members.items() if record.running and name != self.life.node]
 
     # ------------------------------------------------------------------ links and disk
 

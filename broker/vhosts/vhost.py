@@ -189,6 +189,12 @@ class Vhost:
                 await handle.cancel(subscription)
                 return
 
+    def consumers_of(self, channel: Channel) -> list[Subscription]:
+        """The consumers that a channel has now."""
+        handles = self._holders.get(channel, set())
+        found = (handle.subscriptions.get((channel, tag)) for tag in channel.consumer_tags for handle in handles)
+        return [subscription for subscription in found if subscription is not None]
+
     async def get(self, client: Client, channel: Channel, queue: str, *, no_ack: bool) -> Got | None:
         """basic.get."""
         client.access(self.name).check("read", "queue", queue)

@@ -10,10 +10,11 @@ import trio.testing
 from broker.amqp.client import ClientConnection
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.amqp.handshake import Limits
+from broker.cluster.records import Owner
 from broker.server.door import Door
 from broker.server.gate import Gate
 from broker.server.session import Session
-from broker.vhosts.client import User
+from broker.vhosts.client import Client, User
 from broker.vhosts.declarations import DeclaredQueue
 from broker.vhosts.hall import LoginRefused
 from broker.vhosts.handle import Got
@@ -206,6 +207,17 @@ class FakeSwitchboard:
         """The fake queues leave nothing behind."""
 
 
+class FakeRoster:
+    def __init__(self):
+        self.presences = {}
+
+    def enter(self, presence):
+        self.presences[presence.pid] = presence
+
+    def leave(self, presence):
+        self.presences.pop(presence.pid, None)
+
+
 class FakeHall:
     server_properties = {"product": "RabbitMQ", "capabilities": {"basic.nack": True}}  # noqa: RUF012 - nobody changes it
 
@@ -214,6 +226,7 @@ class FakeHall:
         self.declarations = FakeDeclarations(self.vhost)
         self.closed_clients = 0
         self.switchboard = FakeSwitchboard()
+        self.roster = FakeRoster()
 
     def authenticate(self, mechanism, name, password, peer_host):
         assert peer_host == "127.0.0.1"
@@ -224,7 +237,7 @@ class FakeHall:
     def open_vhost(self, user, name, connection):
         if name != "/":
             raise ConnectionException(530, f"vhost {name} not found")
-        return self.vhost, object()
+        return self.vhost, Client(user, name, Owner("n1", 1, connection), None)
 
     async def close_client(self, client):
         await trio.lowlevel.checkpoint()

@@ -1,0 +1,209 @@
+"""Who is connected: every client of this node, and by calls those of all other nodes.
+
+Decides nothing about clients: it lists, counts and closes them. It must not know doors: whatever serves a client, by
+whatever protocol, registers a `Presence`. Rows carry the field names of RabbitMQ's HTTP API.
+"""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import trio
+
+from broker.vhosts.switchboard import Answer, PeerLost
+
+if TYPE_CHECKING:
+    from broker.vhosts.guests import Guests
+    from broker.vhosts.subscription import Subscription
+    from broker.vhosts.switchboard import Switchboard
+
+DEADLINE_S = 1.0
+"""A node that has not answered by then is left out."""
+
+Row = dict[str, Any]
+Kind = Literal["connections", "channels", "consumers"]
+
+
+class Presence(Protocol):
+    """One client that has entered a vhost."""
+
+    pid: str
+    """Names it in the whole cluster: `<NODE.LIFE.SERIAL.0>`."""
+    name: str
+    """`HOST:PORT -> HOST:PORT`."""
+
+    @property
+    def user_name(self) -> str:
+        """Who has logged in."""
+
+    @property
+    def vhost_name(self) -> str:
+        """Where it works."""
+
+    @property
+    def channel_count(self) -> int:
+        """How many channels it has open."""
+
+    def facts(self) -> Row:
+        """Its row among the connections."""
+
+    def channel_facts(self) -> list[Row]:
+        """The rows of its channels."""
+
+    def consumer_facts(self) -> list[Row]:
+        """The rows of its consumers: `consumer_row` each."""
+
+    def force_close(self, why: str) -> None:
+        """Tell it to go (320), and see to it that it does."""
+
+
+class Roster:
+    """The clients of one node; asks the other nodes for theirs."""
+
+    def __init__(self, switchboard: "Switchboard", guests: "Guests", peers: Callable[[], Iterable[str]]) -> None:
+        """`peers`: the names of the other running nodes."""
+        self.presences: dict[str, Presence] = {}
+        """By pid."""
+        self._switchboard = switchboard
+        self._guests = guests
+        self._peers = peers
+        switchboard.answer("roster", self._serve_rows)
+        switchboard.answer("roster_count", self._serve_count)
+        switchboard.answer("roster_close", self._serve_close)
+
+    def enter(self, presence: Presence) -> None:
+        """A client has entered its vhost."""
+        self.presences[presence.pid] = presence
+
+    def leave(self, presence: Presence) -> None:
+        """A client has gone, or is about to; it counts no more."""
+        self.presences.pop(presence.pid, None)
+
+    # ------------------------------------------------------------------ looking
+
+    def here(self, kind: Kind) -> list[Row]:
+        """The rows of this node's clients."""
+        everyone = list(self.presences.values())
+        match kind:
+            case "connections":
+                rows = [presence.facts() for presence in everyone]
+            case "channels":
+                rows = [row for presence in everyone for row in presence.channel_facts()]
+            case "consumers":
+                rows = [row for presence in everyone for row in presence.consumer_facts()]
+        return [_plain(row) for row in rows]
+
+    async def everywhere(self, kind: Kind) -> list[Row]:
+        """The rows of all clients of the cluster; those of nodes that do not answer are missing."""
+        rows, active = self.here(kind), self._guests.active_consumers()
+        for answer in await self._ask({"do": "roster", "kind": kind}):
+            rows += answer["rows"]
+            active += [(node, number) for node, number in answer["active"]]
+        return rows if kind != "consumers" else _with_activity(rows, set(active))
+
+    async def count(self, kind: Literal["connections", "channels"], *, user: str = "", vhost: str = "") -> int:
+        """How many connections or channels a user has, or how many connections a vhost has, in the whole cluster."""
+        answers = await self._ask({"do": "roster_count", "kind": kind, "user": user, "vhost": vhost})
+        there: list[int] = [answer["count"] for answer in answers]
+        return self._count(kind, user, vhost) + sum(there)
+
+    def _count(self, kind: str, user: str, vhost: str) -> int:
+        meant = [
+            presence
+            for presence in self.presences.values()
+            if (not user or presence.user_name == user) and (not vhost or presence.vhost_name == vhost)
+        ]
+        return len(meant) if kind == "connections" else sum(presence.channel_count for presence in meant)
+
+    # ------------------------------------------------------------------ closing
+
+    async def close(self, who: str, why: str) -> bool:
+        """Close the connection with this pid or name, wherever it is; whether there was one."""
+        if self._close(who, why):
+            return True
+        answers = await self._ask({"do": "roster_close", "who": who, "why": why})
+        return any(answer["closed"] for answer in answers)
+
+    def close_all(self, why: str, *, user: str = "", vhost: str = "") -> None:
+        """Close what this node has of a user or in a vhost."""
+        for presence in list(self.presences.values()):
+            if presence.user_name == user or presence.vhost_name == vhost:
+                presence.force_close(why)
+
+    def _close(self, who: str, why: str) -> bool:
+        meant = [presence for presence in self.presences.values() if who in (presence.pid, presence.name)]
+        for presence in meant:
+            presence.force_close(why)
+        return bool(meant)
+
+    # ------------------------------------------------------------------ other nodes
+
+    async def _ask(self, fields: Row) -> list[Row]:
+        answers: list[Row] = []
+
+        async def ask(peer: str) -> None:
+            with trio.move_on_after(DEADLINE_S):
+                try:
+                    answer, _ = await self._switchboard.call(peer, fields)
+                except PeerLost:
+                    return
+                answers.append(answer)
+
+        async with trio.open_nursery() as nursery:
+            for peer in self._peers():
+                nursery.start_soon(ask, peer)
+        return answers
+
+    async def _serve_rows(self, peer: str, fields: Row) -> Answer:
+        return {"rows": self.here(fields["kind"]), "active": self._guests.active_consumers()}, b""
+
+    async def _serve_count(self, peer: str, fields: Row) -> Answer:
+        return {"count": self._count(fields["kind"], fields["user"], fields["vhost"])}, b""
+
+    async def _serve_close(self, peer: str, fields: Row) -> Answer:
+        return {"closed": self._close(fields["who"], fields["why"])}, b""
+
+
+def consumer_row(subscription: "Subscription", channel: Row) -> Row:
+    """A consumer of a channel with this row, as its node knows it; whether it is the active one its master knows."""
+    record = subscription.handle.record
+    return {
+        "arguments": dict(subscription.arguments),
+        "ack_required": subscription.ack_required,
+        "active": True,
+        "activity_status": "up",
+        "channel_details": {
+            "connection_name": channel["connection_details"]["name"],
+            "peer_host": channel["connection_details"]["peer_host"],
+            "peer_port": channel["connection_details"]["peer_port"],
+            **{name: channel[name] for name in ("name", "node", "number", "user")},
+        },
+        "channel_pid": channel["pid"],
+        "consumer_tag": subscription.tag,
+        "exclusive": subscription.exclusive,
+        "prefetch_count": subscription.prefetch_count,
+        "queue": {"name": record.name, "vhost": record.vhost},
+        "holder": [channel["node"].removeprefix("rabbit@"), subscription.number],
+        "single_active": bool(record.arguments.get("x-single-active-consumer")),
+    }
+
+
+def _with_activity(rows: list[Row], active: set[tuple[str, int]]) -> list[Row]:
+    """Say of consumers of queues with a single active one whether they are it."""
+    for row in rows:
+        node, number = row.pop("holder")
+        if row.pop("single_active"):
+            row["active"] = (node, number) in active
+            row["activity_status"] = "single_active" if row["active"] else "waiting"
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """A value of a field table as JSON can say it."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, bytes | bytearray):
+        return value.decode("utf-8", "replace")
+    return float(value) if isinstance(value, Decimal) else value
