@@ -160,5 +160,50 @@ KEYS: Final[dict[str, Key]] = {
             "{} is not a valid dead letter routing key",
             argument="x-dead-letter-routing-key",
         ),
+        Key(
+            "delivery-limit",
+            _at_least(0),
+            "{} is not a valid delivery limit",
+            argument="x-delivery-limit",
+            argument_merge=min,
+            operator=True,
+            merge=min,
+        ),
+        Key(
+            "dead-letter-strategy",
+            _one_of("at-most-once", "at-least-once"),
+            "{} is not a valid dead letter strategy",
+            argument="x-dead-letter-strategy",
+        ),
+        Key(
+            "queue-leader-locator",
+            _one_of("client-local", "balanced", "random", "least-leaders"),
+            "{} is not a valid queue leader locator value",
+            argument="x-queue-leader-locator",
+        ),
+        # Where RabbitMQ keeps messages, not what becomes of them: backlogs live on disk here, whatever these say.
+        Key("queue-mode", _one_of("default", "lazy"), "{} is not a valid queue-mode value", argument="x-queue-mode"),
+        Key(
+            "queue-version",
+            lambda value: is_integer(value) and value in (1, 2),
+            "{} is not a valid queue-version value",
+            argument="x-queue-version",
+        ),
+        Key(
+            "max-in-memory-length",
+            _at_least(0),
+            "{} is not a valid maximum memory in bytes",
+            argument="x-max-in-memory-length",
+            operator=True,
+            merge=min,
+        ),
+        Key(
+            "max-in-memory-bytes",
+            _at_least(0),
+            "{} is not a valid maximum memory in bytes",
+            argument="x-max-in-memory-bytes",
+            operator=True,
+            merge=min,
+        ),
     )
 }

@@ -28,6 +28,13 @@ QUEUE_ARGUMENTS: Final = (
     "x-queue-version",
     "x-single-active-consumer",
     "x-queue-type",
+    "x-queue-master-locator",
+    "x-queue-leader-locator",
+    "x-quorum-initial-group-size",
+    "x-delivery-limit",
+    "x-dead-letter-strategy",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
 )
 """The arguments by which two declarations of a queue are compared."""
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
@@ -56,6 +63,22 @@ def from_json(value: Any) -> Any:
             return _KINDS[kind](value["value"])
         return {name: from_json(item) for name, item in value.items()}
     return [from_json(item) for item in value] if isinstance(value, list) else value
+
+
+def to_plain(value: Any) -> Any:
+    """A field value, or its form in a record, as JSON can say it: types that JSON lacks become their nearest kin."""
+    match value:
+        case {"$": str(kind), "value": inner} if kind in _KINDS and len(value) == 2:
+            return to_plain(_KINDS[kind](inner))
+        case Mapping():
+            return {name: to_plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [to_plain(item) for item in value]
+        case bytes() | bytearray():
+            return value.decode("utf-8", "replace")
+        case Decimal():
+            return float(value)
+    return value
 
 
 _KINDS: Final[dict[str, Any]] = {"Timestamp": Timestamp, "Long": Long, "bytes": b64decode, "Decimal": Decimal}

@@ -11,6 +11,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
+from broker.cluster.arguments import from_json
+from policies.quorum import mirroring
+
 CACHE_RECORDS_MAX = 32_768
 
 
@@ -163,9 +166,14 @@ class QueueRecord(NamedTuple):
     """Every change of this record raises it, and is conditional on it."""
 
     @property
+    def mirroring(self) -> Mapping[str, Any]:
+        """The definition by which it has its copies: what its policies say, or its type."""
+        return mirroring(from_json(self.arguments) if self.arguments else self.arguments, self.definition)
+
+    @property
     def is_mirrored(self) -> bool:
         """Whether mirror fields are shown: mirrored with no mirror now is not the same as not mirrored."""
-        return self.exclusive is None and self.definition is not None and "ha-mode" in self.definition
+        return self.exclusive is None and "ha-mode" in self.mirroring
 
 
 R = TypeVar("R")

@@ -186,13 +186,13 @@ def _queue_keys(data: bytes) -> tuple[str, ...]:
         keys.append(WAITING_QUEUES)
     if record.exclusive is not None:
         keys.append(owner_key(record.exclusive.node))
-    elif record.definition is not None:
+    else:
         keys += _wanted(record)
     return tuple(keys)
 
 
 def _wanted(record: QueueRecord) -> list[str]:
-    definition = record.definition or {}
+    definition = record.mirroring
     match definition.get("ha-mode"):
         case "all":
             return [WANTS_ANY]

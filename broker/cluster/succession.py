@@ -159,7 +159,7 @@ def _without_heirs(record: QueueRecord, situation: Situation, before: QueueRecor
 
 def _refusing_key(record: QueueRecord, cause: str) -> str | None:
     """Which key forbids an unsynchronised master; a controlled stop needs both (mirroring rule 11)."""
-    definition = record.definition or {}
+    definition = record.mirroring
     keys = ("ha-promote-on-shutdown", "ha-promote-on-failure") if cause == SHUTDOWN else ("ha-promote-on-failure",)
     return next((key for key in keys if definition.get(key, KEYS[key].default) != "always"), None)
 
@@ -195,8 +195,8 @@ def _hand_to_stopped(record: QueueRecord, situation: Situation) -> QueueRecord |
 
 def _arrange(record: QueueRecord, situation: Situation, former: list[str]) -> QueueRecord:
     """The mirrors that the policy wants; the master moves if it wants another and that one is in sync (rule 4.3)."""
-    lives, definition = situation.lives, record.definition
-    if definition is None or not record.is_mirrored:
+    lives, definition = situation.lives, record.mirroring
+    if not record.is_mirrored:
         return record._replace(mirrors=(), in_sync=(record.master,), state=RUNNING, reason="")
     present = {life.node: life for life in record.mirrors}
     reachable = {**lives.reachable, **present}

@@ -163,4 +163,4 @@ class Report:
         }
 
     def _filling(self, record: "QueueRecord") -> bool:
-        return (record.definition or {}).get("ha-sync-mode") == "automatic"
+        return record.mirroring.get("ha-sync-mode") == "automatic"

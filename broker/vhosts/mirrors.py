@@ -158,7 +158,7 @@ class Mirrors:
 
     def _is_automatic(self, record: QueueRecord, node: str) -> bool:
         member = any(life.node == node for life in record.in_sync)
-        return member or (record.definition or {}).get("ha-sync-mode") == "automatic"
+        return member or record.mirroring.get("ha-sync-mode") == "automatic"
 
     def _receive_statement(self, peer: str, payload: bytes, offset: int) -> None:
         fields = frames.decode_json(payload)
@@ -206,8 +206,8 @@ class Mirrors:
         if not follower.joined and not self._send(follower, catch_up.announced(master)):
             return
         joins = catch_up.may_join(master, follower)
-        definition = self._records[local.queue_id].definition or {}
-        batch_messages = definition.get("ha-sync-batch-size", catch_up.BATCH_MESSAGES)
+        mirroring = self._records[local.queue_id].mirroring
+        batch_messages = mirroring.get("ha-sync-batch-size", catch_up.BATCH_MESSAGES)
         received = self._acknowledged.get(follower.node, (0, 0))[0]
         filled = bool(follower.missing)
         while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):

@@ -8,6 +8,7 @@ from policies.keys import KEYS
 def test_an_operator_may_set_only_the_keys_that_rabbitmq_lets_him():
     assert {name for name, key in KEYS.items() if key.operator} == {
         "expires", "message-ttl", "max-length", "max-length-bytes", "ha-mode", "ha-params", "ha-sync-mode",
+        "delivery-limit", "max-in-memory-length", "max-in-memory-bytes",
     }  # fmt: skip
 
 
@@ -18,6 +19,7 @@ def test_an_operator_may_set_only_the_keys_that_rabbitmq_lets_him():
         ("message-ttl", 7, 5, 5),
         ("max-length", 1, 2, 1),
         ("max-length-bytes", 2, 1, 1),
+        ("delivery-limit", 2, 1, 1),
         ("ha-sync-mode", "automatic", "manual", "manual"),
         ("ha-mode", "nodes", "nodes", "nodes"),
         ("ha-mode", "exactly", "all", "all"),

@@ -51,7 +51,13 @@ from policies.validation import InvalidPolicy, checked, definition_problems, erl
         ({"dead-letter-exchange": 1}, "1 is not a valid dead letter exchange name"),
         ({"dead-letter-routing-key": 1}, "1 is not a valid dead letter routing key"),
         ({"ha-mod": "all"}, '[{<<"ha-mod">>,<<"all">>}] are not recognised policy settings'),
-        ({"queue-mode": "lazy"}, '[{<<"queue-mode">>,<<"lazy">>}] are not recognised policy settings'),
+        ({"max-priority": 5}, '[{<<"max-priority">>,5}] are not recognised policy settings'),
+        ({"queue-mode": "busy"}, '<<"busy">> is not a valid queue-mode value'),
+        ({"queue-version": 3}, "3 is not a valid queue-version value"),
+        ({"delivery-limit": -1}, "-1 is not a valid delivery limit"),
+        ({"dead-letter-strategy": 5}, "5 is not a valid dead letter strategy"),
+        ({"queue-leader-locator": "foo"}, '<<"foo">> is not a valid queue leader locator value'),
+        ({"max-in-memory-length": -1}, "-1 is not a valid maximum memory in bytes"),
     ],
 )
 def test_definition_texts(definition, text):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker.cluster import schema
-from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, check_same
+from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, check_same, from_json
 from broker.cluster.procedures.draft import Answer, Draft
 from broker.cluster.procedures.policies import Rules
 from broker.cluster.procedures.removal import remove_queue
@@ -19,6 +19,7 @@ from broker.cluster.refusal import Refused
 from broker.cluster.succession import initial_nodes
 from policies.keys import KEYS, QUEUES
 from policies.placement import first_master
+from policies.quorum import LEADER_LOCATORS, is_quorum, mirroring
 
 
 def declare_queue(draft: Draft) -> Answer:
@@ -76,8 +77,9 @@ def _new_queue(draft: Draft, vhost: str, name: str) -> QueueRecord:
         masters = dict.fromkeys(reachable, 0)
         if locator == "min-masters":
             masters = {node: len(draft.overlay.find(schema.masters_key(node))) for node in reachable}
-        proposed = first_master(locator, definition, local.node, masters, draft.chance)
-        nodes = initial_nodes(definition, proposed, sorted(reachable), draft.chance)
+        wanted = mirroring(from_json(arguments), definition)
+        proposed = first_master(locator, wanted, local.node, masters, draft.chance)
+        nodes = initial_nodes(wanted, proposed, sorted(reachable), draft.chance)
     master, mirrors = nodes
     copies = tuple(reachable[node] for node in mirrors)
     return QueueRecord(
@@ -99,6 +101,11 @@ def _new_queue(draft: Draft, vhost: str, name: str) -> QueueRecord:
 
 def _locator(draft: Draft, arguments: Mapping[str, Any], definition: Mapping[str, Any]) -> str | None:
     """Argument over policy over configuration; a word that means nothing is passed over (mirroring rule 5.2)."""
+    if is_quorum(arguments):
+        word = arguments.get("x-queue-leader-locator") or definition.get("queue-leader-locator")
+        if word is not None:
+            return LEADER_LOCATORS.get(str(word))
+        arguments = definition = {}
     known = KEYS["queue-master-locator"]
     told = (arguments.get("x-queue-master-locator"), definition.get(known.name), draft.request.get("locator"))
     return next((str(word) for word in told if known.accepts(word)), None)
