@@ -15,7 +15,12 @@ class Malformed(ValueError):
 
 
 def erlang_binary(data: bytes) -> str:
-    """Octets as RabbitMQ's reply texts show them: `<<1,2,3>>`, or `<<"abc">>` if they can be read."""
-    if data and data.isascii() and data.decode().isprintable():
-        return f'<<"{data.decode()}">>'
+    """Octets as RabbitMQ's reply texts show them: `<<1,2,3>>`, or `<<"abc">>` if all can be read as ISO 8859-1."""
+    if data and all(byte in _READABLE for byte in data):
+        text = data.decode("utf-8", "surrogateescape")  # the octets themselves stand in the reply
+        return '<<"' + "".join(_ESCAPED.get(letter, letter) for letter in text) + '">>'
     return f"<<{','.join(map(str, data))}>>"
+
+
+_ESCAPED = {"\\": "\\\\", '"': '\\"', "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+_READABLE = {*range(32, 127), *range(160, 256), *map(ord, "\t\n\r\b\f\v")}
