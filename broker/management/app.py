@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from broker.management import bindings, exchanges, health, nodes, overview, policies, queues, vhosts, whoami
+from broker.management import bindings, clients, exchanges, health, nodes, overview, policies, queues, vhosts, whoami
 from broker.management.health import Unhealthy
 from broker.management.listing import listed
 from broker.management.visit import NotFound, Refusal, Unknown, Visit, log_in
@@ -46,6 +46,15 @@ RESOURCES: dict[str, Resource] = {
     "/api/exchanges/{vhost}": listed(exchanges.listing),
     "/api/bindings": listed(bindings.listing),
     "/api/bindings/{vhost}": listed(bindings.listing),
+    "/api/connections": clients.visible(clients.connections),
+    "/api/connections/{name}": clients.connection,
+    "/api/connections/{name}/channels": clients.channels_of_connection,
+    "/api/vhosts/{vhost}/connections": clients.visible(clients.connections),
+    "/api/channels": clients.visible(clients.channels),
+    "/api/channels/{name}": clients.channel,
+    "/api/vhosts/{vhost}/channels": clients.visible(clients.channels),
+    "/api/consumers": clients.visible(clients.consumers),
+    "/api/consumers/{vhost}": clients.visible(clients.consumers),
     "/api/policies": policies.listed,
     "/api/policies/{vhost}": policies.listed,
     f"{CHECKS}/alarms": health.alarms,

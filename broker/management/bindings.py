@@ -12,6 +12,7 @@ from urllib.parse import quote
 import trio
 
 from broker.cluster import schema
+from broker.cluster.arguments import to_plain
 from broker.cluster.records import BindingRecord
 from broker.management.listing import Listing, Row
 
@@ -44,7 +45,7 @@ def properties_key(key: str, arguments: dict[str, Any]) -> str:
 
 
 def _described(record: BindingRecord) -> Row:
-    arguments = dict(record.arguments)
+    arguments = to_plain(record.arguments)
     return {
         "source": record.source,
         "vhost": record.vhost,

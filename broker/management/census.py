@@ -13,6 +13,7 @@ import trio
 
 from broker.cluster import schema
 from broker.cluster.records import RUNNING, QueueRecord
+from broker.management.depths import Sounding
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
@@ -64,23 +65,30 @@ class Census:
 
     async def figures(self, records: Iterable[QueueRecord]) -> dict[int, Figures]:
         """What the masters of these queues count, by queue id; a queue without an answering master is missing."""
+        found, _ = await self.count(records)
+        return found
+
+    async def count(self, records: Iterable[QueueRecord]) -> tuple[dict[int, Figures], set[str]]:
+        """The same, and the nodes that have not answered in time."""
         by_master: dict[str, list[int]] = {}
         for record in records:
             if record.state == RUNNING:
                 by_master.setdefault(record.master.node, []).append(record.id)
         found: dict[int, Figures] = {}
+        silent: set[str] = set()
 
         async def ask(node: str, ids: list[int]) -> None:
             for start in range(0, len(ids), QUEUES_PER_CALL):
                 answer = await self._ask(node, ids[start : start + QUEUES_PER_CALL])
                 if answer is None:
+                    silent.add(node)
                     return
                 found.update(answer["figures"])
 
         async with trio.open_nursery() as nursery:
             for node, ids in by_master.items():
                 nursery.start_soon(ask, node, ids)
-        return found
+        return found, silent
 
     async def _ask(self, node: str, queues: Sequence[int]) -> Figures | None:
         if node == self.node:
@@ -97,8 +105,14 @@ class Census:
     def _answer(self, queues: Sequence[int]) -> Figures:
         if not queues:
             return {"facts": self.here()}
-        locals_ = self._hall.guests.locals
-        return {"figures": [(number, locals_[number].statistics()) for number in queues if number in locals_]}
+        locals_, sounding = self._hall.guests.locals, Sounding()
+        figures = []
+        for number in queues:
+            local = locals_.get(number)
+            if local is not None:
+                depth = sounding.take(local.queue, durable=local.master.copy.durable)
+                figures.append((number, {**local.statistics(), **depth}))
+        return {"figures": figures}
 
     async def _serve(self, peer: str, fields: dict[str, Any]) -> Answer:
         return self._answer(fields["queues"]), b""

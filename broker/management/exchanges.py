@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from broker.cluster import schema
+from broker.cluster.arguments import to_plain
 from broker.management.listing import Listing, Row
 
 if TYPE_CHECKING:
@@ -28,6 +29,6 @@ def _described(record: "ExchangeRecord") -> Row:
         "durable": record.durable,
         "auto_delete": record.auto_delete,
         "internal": record.internal,
-        "arguments": dict(record.arguments),
+        "arguments": to_plain(record.arguments),
     }
     return exchange if record.policy is None else {**exchange, "policy": record.policy}

@@ -4,14 +4,16 @@ Decides the field names of a queue, and its state in RabbitMQ's words.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from broker.cluster import schema
+from broker.cluster.arguments import to_plain
 from broker.management.listing import Listing, Row
 from broker.management.visit import NotFound, rabbit
+from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
-    from broker.cluster.records import QueueRecord
+    from broker.cluster.records import Life, Owner, QueueRecord
     from broker.management.census import Census, Figures
     from broker.management.visit import Visit
     from broker.vhosts.hall import Hall
@@ -23,6 +25,18 @@ COUNTS = {
     "message_bytes_ready": "message_bytes_ready",
     "message_bytes_unacknowledged": "message_bytes_unacked",
     "consumers": "consumers",
+    # A master has all its messages in memory, whatever is on its disk besides.
+    "messages_ram": "messages",
+    "messages_ready_ram": "messages_ready",
+    "messages_unacknowledged_ram": "messages_unacked",
+    "message_bytes_ram": "message_bytes",
+}
+_SOUNDINGS = {
+    "messages_persistent": "persistent",
+    "message_bytes_persistent": "persistent_bytes",
+    "head_message_timestamp": "head_timestamp",
+    "exclusive_consumer_tag": "exclusive_consumer",
+    "single_active_consumer_tag": "active_consumer",
 }
 _DELIVERIES = {"deliver": "delivered", "deliver_no_ack": "delivered_no_ack", "get": "got", "get_no_ack": "got_no_ack"}
 _STATS = {"publish": "published", "ack": "acked", "redeliver": "redelivered", **_DELIVERIES}
@@ -31,8 +45,11 @@ _STATS = {"publish": "published", "ack": "acked", "redeliver": "redelivered", **
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The queues of these vhosts."""
     records = [record for vhost in vhosts for record in schema.queues(hall.tree.tree, vhost)]
-    figures = await census.figures(records)
-    return Listing([_described(record, figures.get(record.id)) for record in records])
+    figures, silent = await census.count(records)
+    rows = [_described(record, figures.get(record.id)) for record in records]
+    if any(row.get("exclusive_consumer_tag") or row.get("single_active_consumer_tag") for row in rows):
+        silent |= await _name_consumers(hall, rows)
+    return Listing(rows, silent)
 
 
 async def single(visit: "Visit") -> Row:
@@ -59,38 +76,85 @@ def message_stats(figures: Iterable["Figures"]) -> dict[str, int]:
     return {name: count for name, count in stats.items() if count}
 
 
+async def _name_consumers(hall: "Hall", rows: list[Row]) -> set[str]:
+    """Say on which channel the consumer is that has a queue for itself: its own node knows."""
+    consumers, silent = await hall.roster.survey("consumers")
+    pids = {(one["queue"]["vhost"], one["queue"]["name"], one["consumer_tag"]): one["channel_pid"] for one in consumers}
+    for row in rows:
+        for kind in "exclusive", "single_active":
+            pid = pids.get((row["vhost"], row["name"], row.get(f"{kind}_consumer_tag")))
+            if pid is not None:
+                row[f"{kind}_consumer_pid"] = pid
+    return silent
+
+
 def _described(record: "QueueRecord", figures: "Figures | None") -> Row:
     queue: Row = {
         "name": record.name,
         "vhost": record.vhost,
-        "type": "classic",
+        "type": record.arguments.get("x-queue-type", "classic"),
         "node": rabbit(record.master.node),
+        "pid": _pid(record.master, record),
         "state": "down" if figures is None else "running",
         "durable": record.durable,
         "auto_delete": record.auto_delete,
         "exclusive": record.exclusive is not None,
-        "arguments": dict(record.arguments),
+        "arguments": to_plain(record.arguments),
         "policy": record.policy,
         "operator_policy": record.operator_policy,
         "effective_policy_definition": dict(record.definition or {}),
     }
     if record.exclusive is not None:
-        queue["owner_pid_details"] = {"name": record.exclusive.connection}
+        queue |= _ownership(record.exclusive)
     if figures is None:
         return queue
     queue |= {name: figures[ours] for name, ours in COUNTS.items()}
+    queue |= {name: figures[ours] for name, ours in _SOUNDINGS.items()}
     if stats := message_stats([figures]):
         queue["message_stats"] = stats
-    if record.is_mirrored:
+    if is_quorum(record.arguments):
+        queue |= _membership(record)
+    elif record.is_mirrored:
         queue |= _mirroring(record, figures)
     return queue
 
 
-def _mirroring(record: "QueueRecord", figures: "Figures") -> dict[str, Any]:
+def _pid(life: "Life", record: "QueueRecord") -> str:
+    """Where RabbitMQ has the process of a queue or a mirror, here is a copy: of this queue, in this life of a node."""
+    return f"<{life.node}.{life.number}.{record.id}.0>"
+
+
+def _ownership(owner: "Owner") -> Row:
+    """The connection that an exclusive queue belongs to; its name says where it is from, and its number in its life."""
+    name, _, serial = owner.connection.rpartition(" (")
+    peer_host, _, peer_port = name.partition(" -> ")[0].rpartition(":")
+    if not peer_port.isdecimal():
+        return {}
+    return {
+        "owner_pid": f"<{owner.node}.{owner.life}.{serial.rstrip(')')}.0>",
+        "owner_pid_details": {"name": name, "peer_host": peer_host, "peer_port": int(peer_port)},
+    }
+
+
+def _membership(record: "QueueRecord") -> Row:
+    """A quorum queue's copies in the words for those."""
+    online = dict.fromkeys(life.node for life in (record.master, *record.mirrors))
+    members = dict.fromkeys((*online, *record.candidates))
+    return {
+        "leader": rabbit(record.master.node),
+        "members": [rabbit(node) for node in members],
+        "online": [rabbit(node) for node in online],
+    }
+
+
+def _mirroring(record: "QueueRecord", figures: "Figures") -> Row:
     mirrors = [life for life in record.mirrors if life != record.master]
-    fields: dict[str, Any] = {
+    synchronised = [life for life in mirrors if life in record.in_sync]
+    fields: Row = {
         "slave_nodes": [rabbit(life.node) for life in mirrors],
-        "synchronised_slave_nodes": [rabbit(life.node) for life in mirrors if life in record.in_sync],
+        "synchronised_slave_nodes": [rabbit(life.node) for life in synchronised],
+        "slave_pids": [_pid(life, record) for life in mirrors],
+        "synchronised_slave_pids": [_pid(life, record) for life in synchronised],
         "recoverable_slaves": [rabbit(node) for node in record.candidates] if record.durable else None,
     }
     lacking: Mapping[str, int] = figures["missing"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from broker.cluster import schema
 from broker.cluster.records import VhostRecord
 from broker.cluster.refusal import Refused
-from broker.management import bindings, exchanges, queues
+from broker.management import bindings, clients, exchanges, queues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,9 @@ KINDS: "Final[Mapping[str, Source]]" = {
     "queues": queues.listing,
     "exchanges": exchanges.listing,
     "bindings": bindings.listing,
+    "connections": clients.connections,
+    "channels": clients.channels,
+    "consumers": clients.consumers,
 }
 
 

@@ -59,6 +59,10 @@ class Stock:
         """
         return merged(line.runs() for line in self._lines())
 
+    def held(self) -> "Iterator[Run]":
+        """What is ready or unacknowledged, by position; the queue must not change while this is read."""
+        return merged(line.runs() for line in (*self._ready.lines(), *self._unacked.lines()))
+
     def between(self, first: int, last: int, bytes_max: int) -> "list[Run]":
         """What lives at first..last, by position; ends with the run that reaches `bytes_max`."""
         found: list[Run] = []

@@ -5,11 +5,11 @@ whatever protocol, registers a `Presence`. Rows carry the field names of RabbitM
 """
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import trio
 
+from broker.cluster.arguments import to_plain
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
@@ -91,20 +91,27 @@ class Roster:
                 rows = [row for presence in everyone for row in presence.channel_facts()]
             case "consumers":
                 rows = [row for presence in everyone for row in presence.consumer_facts()]
-        return [_plain(row) for row in rows]
+        return [to_plain(row) for row in rows]
 
     async def everywhere(self, kind: Kind) -> list[Row]:
         """The rows of all clients of the cluster; those of nodes that do not answer are missing."""
+        rows, _ = await self.survey(kind)
+        return rows
+
+    async def survey(self, kind: Kind) -> tuple[list[Row], set[str]]:
+        """The rows of all clients of the cluster, and the nodes that have not told theirs in time."""
         rows, active = self.here(kind), self._guests.active_consumers()
-        for answer in await self._ask({"do": "roster", "kind": kind}):
+        answers = await self._ask({"do": "roster", "kind": kind})
+        silent = set(self._peers()).difference(answers)
+        for answer in answers.values():
             rows += answer["rows"]
             active += [(node, number) for node, number in answer["active"]]
-        return rows if kind != "consumers" else _with_activity(rows, set(active))
+        return (rows if kind != "consumers" else _with_activity(rows, set(active))), silent
 
     async def count(self, kind: Literal["connections", "channels"], *, user: str = "", vhost: str = "") -> int:
         """How many connections or channels a user has, or how many connections a vhost has, in the whole cluster."""
         answers = await self._ask({"do": "roster_count", "kind": kind, "user": user, "vhost": vhost})
-        there: list[int] = [answer["count"] for answer in answers]
+        there: list[int] = [answer["count"] for answer in answers.values()]
         return self._count(kind, user, vhost) + sum(there)
 
     def _count(self, kind: str, user: str, vhost: str) -> int:
@@ -122,7 +129,7 @@ class Roster:
         if self._close(who, why):
             return True
         answers = await self._ask({"do": "roster_close", "who": who, "why": why})
-        return any(answer["closed"] for answer in answers)
+        return any(answer["closed"] for answer in answers.values())
 
     def close_all(self, why: str, *, user: str = "", vhost: str = "") -> None:
         """Close what this node has of a user or in a vhost."""
@@ -138,8 +145,9 @@ class Roster:
 
     # ------------------------------------------------------------------ other nodes
 
-    async def _ask(self, fields: Row) -> list[Row]:
-        answers: list[Row] = []
+    async def _ask(self, fields: Row) -> dict[str, Row]:
+        """The answers by node; those of nodes that were too slow are missing."""
+        answers: dict[str, Row] = {}
 
         async def ask(peer: str) -> None:
             with trio.move_on_after(DEADLINE_S):
@@ -147,7 +155,7 @@ class Roster:
                     answer, _ = await self._switchboard.call(peer, fields)
                 except PeerLost:
                     return
-                answers.append(answer)
+                answers[peer] = answer
 
         async with trio.open_nursery() as nursery:
             for peer in self._peers():
@@ -196,14 +204,3 @@ def _with_activity(rows: list[Row], active: set[tuple[str, int]]) -> list[Row]:
             row["active"] = (node, number) in active
             row["activity_status"] = "single_active" if row["active"] else "waiting"
     return rows
-
-
-def _plain(value: Any) -> Any:
-    """A value of a field table as JSON can say it."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, bytes | bytearray):
-        return value.decode("utf-8", "replace")
-    return float(value) if isinstance(value, Decimal) else value
