@@ -26,7 +26,7 @@ from broker.amqp.handshake import (
     read_capabilities,
     read_login,
 )
-from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, Request
+from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
 from broker.wire import methods
 from broker.wire.basic_methods import BasicPublish
 from broker.wire.events import Acks, Fault, MethodFrame, Oversize, Publish, WireEvent
@@ -216,7 +216,7 @@ class ServerConnection:
             if channel is None and self.channel_max and len(self.channels) >= self.channel_max:
                 yield self._fail(ConnectionException(530, self._too_many_channels()))
             elif channel is None:
-                yield self._open_channel(number), method
+                yield None, OpenChannel(number)
             elif channel.state == "open":
                 raise ConnectionException(504, "second 'channel.open' seen")
         elif channel is None:
@@ -231,10 +231,11 @@ class ServerConnection:
         elif isinstance(method, methods.ChannelClose):
             self._send_method(number, methods.ChannelCloseOk())
 
-    def _open_channel(self, number: int) -> Channel:
-        channel = self.channels[number] = Channel(number, self)
-        self._send_method(number, methods.ChannelOpenOk())
-        return channel
+    def accept_channel(self, number: int) -> None:
+        """The client may have this channel."""
+        if self.state == "running":
+            self.channels[number] = Channel(number, self)
+            self._send_method(number, methods.ChannelOpenOk())
 
     def _too_many_channels(self) -> str:
         return (

@@ -26,6 +26,15 @@ class Open:
         self.virtual_host = virtual_host
 
 
+class OpenChannel:
+    """The client wants another channel: answer with `accept_channel`."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 class NewSecret:
     """The client brings a new password: answer with `accept_secret`."""
 
@@ -60,4 +69,4 @@ class Ended:
         self.linger_s = linger_s
 
 
-Request = Login | Open | NewSecret | CloseRequest | Failed | Ended
+Request = Login | Open | OpenChannel | NewSecret | CloseRequest | Failed | Ended

@@ -17,7 +17,7 @@ import trio
 from broker.amqp.channel import Channel
 from broker.amqp.connection import ChannelEvent, ServerConnection
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
-from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, Request
+from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
 from broker.server.door import Door
 from broker.server.presence import SessionPresence
 from broker.server.reader import Reader
@@ -27,7 +27,7 @@ from broker.vhosts.hall import LoginRefused
 from broker.wire.basic_methods import BasicAck, BasicPublish
 from broker.wire.events import Acks, Oversize, Publish
 from broker.wire.method_fields import Method
-from broker.wire.methods import ChannelClose, ChannelOpen, ConnectionOpen
+from broker.wire.methods import ChannelClose, ConnectionOpen
 from broker.world.network import Stream
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Session:
         self._scope = trio.CancelScope(deadline=trio.current_time() + door.handshake_timeout_s)
         self._nursery: trio.Nursery | None = None
         self._ended = False
+        self._forced = False
         self._has_published = False
         self._told_words = ""
 
@@ -81,6 +82,8 @@ class Session:
                 await self._clean_up()
                 with trio.move_on_after(FAREWELL_TIMEOUT_S):
                     await self.writer.drained()
+                    if self._forced:
+                        await self._hear_farewell()
                 nursery.cancel_scope.cancel()
         finally:
             self._door.sessions.discard(self)
@@ -100,6 +103,12 @@ class Session:
                 self.tell_blocked()
                 await gate.passage()
             self.connection.excuse(trio.current_time())
+
+    async def _hear_farewell(self) -> None:
+        """A client that was told to go may still say that it heard so."""
+        while self.connection.state == "closing" and (data := await self.reader.receive()):
+            for _ in self.connection.feed(data, trio.current_time()):
+                pass  # only connection.close-ok counts
 
     async def _take(self, data: bytes) -> None:
         """One turn; several if the client asks for something slow."""
@@ -153,7 +162,7 @@ class Session:
         if isinstance(event, ChannelClose):
             await self._release(channel, self._verbs)
             self.connection.accept_channel_close(channel)
-        elif isinstance(event, Method) and not isinstance(event, ChannelOpen):
+        elif isinstance(event, Method):
             await self._verbs.perform(channel, event)
 
     async def _act_on_connection(self, request: Request) -> None:
@@ -161,7 +170,9 @@ class Session:
             case Login():
                 self._log_in(request)
             case Open():
-                self._open(request.virtual_host)
+                await self._open(request.virtual_host)
+            case OpenChannel():
+                await self._open_channel(request.number)
             case NewSecret():  # passwords do not expire here, so there is nothing to renew
                 self.connection.accept_secret()
             case CloseRequest():
@@ -186,9 +197,10 @@ class Session:
         else:
             self.connection.accept_login()
 
-    def _open(self, name: str) -> None:
+    async def _open(self, name: str) -> None:
         door = self._door
         assert self.user is not None
+        await door.hall.client_limits.check_connection(self.user.name, name)
         # A later client from the same port is another owner of exclusive queues.
         serial = door.next_serial()
         vhost, self.client = door.hall.open_vhost(self.user, name, f"{self.name} ({serial})")
@@ -198,6 +210,11 @@ class Session:
         self.connection.accept_open()
         self._scope.deadline = math.inf
         log.info("event=connection_opened connection=%r user=%r vhost=%r", self.name, self.user.name, name)
+
+    async def _open_channel(self, number: int) -> None:
+        assert self.user is not None
+        await self._door.hall.client_limits.check_channel(self.user.name)
+        self.connection.accept_channel(number)
 
     # What goes wrong
 
@@ -209,8 +226,8 @@ class Session:
             log.warning("event=channel_error connection=%r channel=%d why=%r", self.name, channel.number, error.text)
             if channel.state == "open":
                 self.connection.fail_channel(channel, error, cause)
-            assert self._verbs is not None
-            await self._release(channel, self._verbs)
+            if self._verbs is not None:
+                await self._release(channel, self._verbs)
         else:
             await self._fail(error, cause)
 
@@ -229,12 +246,13 @@ class Session:
         """Tell the client to go (320), and see to it that it does."""
         if self.connection.state == "running":
             self.connection.fail(ConnectionException(320, why))
-            self._expect_end(FAREWELL_TIMEOUT_S)
+            self._forced = True
+            self.hang_up()  # what it holds is given back at once, whatever it is busy with
         elif self.connection.state not in ("closing", "closed"):
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Close without a word."""
+        """Listen no more, and close without another word."""
         self._scope.cancel()
 
     def _end(self, ended: Ended) -> None:

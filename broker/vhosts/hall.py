@@ -16,12 +16,14 @@ import trio
 
 from broker.amqp.errors import ConnectionException
 from broker.cluster import schema
-from broker.cluster.records import Life, Owner, QueueRecord
+from broker.cluster.records import Life, Owner, QueueRecord, UserRecord, VhostRecord, decode
 from broker.cluster.refusal import Refused
+from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
 from broker.vhosts.access import Access
 from broker.vhosts.catalogue import Catalogue
 from broker.vhosts.client import Client, User
+from broker.vhosts.client_limits import ClientLimits
 from broker.vhosts.declarations import Declarations
 from broker.vhosts.guests import Guests
 from broker.vhosts.handle import Handle
@@ -81,6 +83,7 @@ class Hall:
             switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused
         )
         self.roster = Roster(switchboard, self.guests, self._running_peers)
+        self.client_limits = ClientLimits(lambda: tree.tree, self.roster)
         self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator)
         self._nursery: trio.Nursery | None = None
         self._accesses: dict[tuple[str, str], Access] = {}
@@ -108,6 +111,8 @@ class Hall:
             self.catalogue.load(self.tree.tree)
             self.tree.tree.watches.add(schema.VHOSTS, self._forget_rights, subtree=True)
             self.tree.tree.watches.add(schema.USERS, self._forget_rights, subtree=True)
+            self.tree.tree.watches.add(schema.VHOSTS, self._part_with_clients, subtree=True)
+            self.tree.tree.watches.add(schema.USERS, self._part_with_clients, subtree=True)
             task_status.started()
             try:
                 await trio.sleep_forever()
@@ -151,6 +156,17 @@ class Hall:
         self._accesses.clear()
         for vhost in self.catalogue.vhosts.values():
             vhost.graph.epoch += 1
+
+    def _part_with_clients(self, change: Change) -> None:
+        """Clients of a vhost or a user that is deleted have nothing to do here any more."""
+        if change.old is None or change.new is not None or change.path.count("/") != 2:
+            return
+        if change.path.startswith(f"{schema.USERS}/"):
+            user = decode(UserRecord, change.old).name
+            self.roster.close_all(f"user '{user}' is deleted", user=user)
+        else:
+            vhost = decode(VhostRecord, change.old).name
+            self.roster.close_all(f"vhost '{vhost}' is deleted", vhost=vhost)
 
     async def close_client(self, client: Client) -> None:
         """A connection has ended: its exclusive queues go."""

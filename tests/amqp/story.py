@@ -11,6 +11,7 @@ import shlex
 from broker.amqp.connection import ServerConnection
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.amqp.handshake import Limits
+from broker.amqp.requests import OpenChannel
 from broker.wire import methods
 from broker.wire.basic_methods import BasicPublish
 from broker.wire.content import body_of, make_content
@@ -55,7 +56,14 @@ class Story:
             self.connection.accept_open()
             self.heard()
             return []
-        return [told(event) for _, event in self.connection.feed(sent(words), self.now)]
+        return [line for _, event in self.connection.feed(sent(words), self.now) for line in self.heeded(event)]
+
+    def heeded(self, event):
+        """What the session must act upon; a channel is simply opened."""
+        if isinstance(event, OpenChannel):
+            self.connection.accept_channel(event.number)
+            return []
+        return [told(event)]
 
     def broker(self, words):
         verb, *arguments = shlex.split(words, posix=False)

@@ -4,7 +4,7 @@ from broker.amqp.client import ClientConnection
 from broker.amqp.connection import ServerConnection
 from broker.amqp.errors import ConnectionException
 from broker.amqp.handshake import Limits
-from broker.amqp.requests import CloseRequest, Login, Open
+from broker.amqp.requests import CloseRequest, Login, Open, OpenChannel
 from broker.wire import methods
 from broker.wire.basic_methods import BasicQos, BasicQosOk
 from broker.wire.content import body_of
@@ -22,6 +22,8 @@ def talk(client, server):
                 server.accept_login()
             elif isinstance(event, Open):
                 server.accept_open()
+            elif isinstance(event, OpenChannel):
+                server.accept_channel(event.number)
             elif isinstance(event, CloseRequest):
                 server.accept_close()
             elif isinstance(event, BasicQos):

@@ -218,6 +218,14 @@ class FakeRoster:
         self.presences.pop(presence.pid, None)
 
 
+class NoLimits:
+    async def check_connection(self, user, vhost):
+        await trio.lowlevel.checkpoint()
+
+    async def check_channel(self, user):
+        await trio.lowlevel.checkpoint()
+
+
 class FakeHall:
     server_properties = {"product": "RabbitMQ", "capabilities": {"basic.nack": True}}  # noqa: RUF012 - nobody changes it
 
@@ -227,6 +235,7 @@ class FakeHall:
         self.closed_clients = 0
         self.switchboard = FakeSwitchboard()
         self.roster = FakeRoster()
+        self.client_limits = NoLimits()
 
     def authenticate(self, mechanism, name, password, peer_host):
         assert peer_host == "127.0.0.1"

@@ -112,13 +112,17 @@ class Node:
                 await self._nursery.start(self.hall.run)
                 task_status.started()
 
-    async def client(self, channels=(1,)):
+    async def client(self, channels=(1,), **settings):
         """Somebody who is logged in at this node."""
+        return await self.caller(**settings).open(channels)
+
+    def caller(self, **settings):
+        """Somebody who has not said anything yet."""
         ours, theirs = trio.testing.memory_stream_pair()
         self._clients += 1
         session = Session(FakeStream(ours, f"127.0.0.1:{50000 + self._clients}"), self.door, "127.0.0.1:5672")
         self._nursery.start_soon(session.run)
-        return await Talker(FakeStream(theirs, "127.0.0.1:5672")).open(channels)
+        return Talker(FakeStream(theirs, "127.0.0.1:5672"), **settings)
 
     def handle(self, name):
         return self.hall.catalogue.vhosts["/"].handles[name]
