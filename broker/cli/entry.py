@@ -45,6 +45,7 @@ COMMANDS = {
     "logs": ("broker.cli.logs:logs", "What the nodes wrote."),
     "publish": ("broker.cli.messages:publish", "Publish messages by hand, and wait for their confirms."),
     "get": ("broker.cli.messages:get", "Take messages from a queue by hand."),
+    "ctl": ("broker.cli.ctl.group:ctl", "What rabbitmqctl does: users, permissions, limits, lists, definitions."),
     "drill": ("broker.perf.drill:command", "Kill masters under load, and prove that nothing confirmed is lost."),
     "perf": ("broker.perf.load:command", "Measure any AMQP 0-9-1 broker."),
     "node": ("broker.cli.node:node", "Run one node in the foreground, for systemd and containers."),

@@ -73,14 +73,14 @@ class Road:
 
     async def ask_any(self, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
         """The answer of a node that serves clients. Raises Failed if there is none, or if it refuses."""
-        name = await self._first_that_serves()
+        name = await self.first_that_serves()
         try:
             return await self.ask(name, request, timeout_s)
         except Silent as silence:
             # It may have acted before it fell silent, so no other node is asked to do it a second time.
             raise Failed(f"{name} fell silent before it answered, this may or may not be done: {silence}") from None
 
-    async def _first_that_serves(self) -> str:
+    async def first_that_serves(self) -> str:
         """The node that is the first to say that it serves clients. Raises Failed if none does."""
         states: dict[str, dict[str, Any] | Silent] = {}
         found: list[str] = []

@@ -1,0 +1,180 @@
+"""One call of a command of `warren ctl`: its general options, the node that is asked, and what is printed when.
+
+Decides who is asked, how long, and which lines the options suppress. It must not know any command.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from broker.cli.ctl import output
+from broker.cli.ctl.failures import CtlFailure, Denied, Exit, no_vhost
+from broker.cli.failures import Misused
+from broker.cli.options import load_cluster
+
+ANSWER_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Settings:
+    """The general options, wherever they stood on the line."""
+
+    node: str | None = None
+    vhost: str = "/"
+    quiet: bool = False
+    silent: bool = False
+    timeout_s: int | None = None
+    formatter: str = "table"
+    no_table_headers: bool = False
+    config: Path | None = None
+    given: list[str] = field(default_factory=list)
+    """The command line, for complaints."""
+
+
+class Call:
+    """What a command works with."""
+
+    def __init__(self, settings: Settings, command: str) -> None:
+        self.vhost = settings.vhost
+        self._settings = settings
+        self._command = command
+        self._answered_by = ""
+
+    # ------------------------------------------------------------------ asking
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer of the chosen node, or of any that serves. Raises Denied if it refuses."""
+        answer = _asked(self._settings, self._command, request)
+        self._answered_by = answer.pop("answered_by")
+        if "error" in answer:
+            raise Denied(str(answer.get("code", "")), str(answer["error"]))
+        return answer
+
+    def change(self, request: dict[str, Any], **refusals: CtlFailure) -> dict[str, Any]:
+        """Have a procedure of the shared state carried out; `refusals`: what to say to a code of its refusals."""
+        try:
+            return self.ask({"do": "change", "request": request})
+        except Denied as denied:
+            if denied.code in refusals:
+                raise refusals[denied.code] from None
+            raise
+
+    def rows(self, kind: str, vhost: str | None = None) -> list[dict[str, Any]]:
+        """The objects of a kind, of one virtual host or of all, with the field names of the HTTP API."""
+        request = {"do": "facts", "kind": kind} | ({} if vhost is None else {"vhost": vhost})
+        try:
+            rows: list[dict[str, Any]] = self.ask(request)["rows"]
+        except Denied as denied:
+            if vhost is not None and denied.code == "not_found":
+                raise no_vhost(vhost) from None
+            raise
+        return rows
+
+    @property
+    def node(self) -> str:
+        """Who has answered."""
+        return f"rabbit@{self._answered_by}"
+
+    # ------------------------------------------------------------------ printing
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether people read it, not a program."""
+        return self._settings.formatter in ("table", "pretty_table")
+
+    @property
+    def is_json(self) -> bool:
+        return self._settings.formatter == "json"
+
+    @property
+    def is_quiet(self) -> bool:
+        return self._settings.quiet or self._settings.silent
+
+    def say(self, text: str) -> None:
+        """A line about what is being done."""
+        if self.is_plain and not self.is_quiet:
+            click.echo(text)
+
+    def done(self) -> None:
+        """It is done, and there is nothing to print but that, if a program asked."""
+        if self.is_json:
+            self.print_object({"node": self.node, "result": "ok"})
+
+    def print_object(self, value: Mapping[str, Any]) -> None:
+        """One object on one line, for a program."""
+        click.echo(output.compact(value))
+
+    def print_value(self, text: str) -> None:
+        """A single answer."""
+        if self.is_json:
+            self.print_object({"message": text})
+        else:
+            click.echo(text)
+
+    def print_rows(self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, streamed: bool = False) -> None:
+        """A list. An empty one is an empty line as table, or nothing where RabbitMQ sends rows one by one."""
+        headers = not (self._settings.silent or self._settings.no_table_headers)
+        match self._settings.formatter:
+            case "json":
+                lines = output.as_json(columns, rows)
+            case "csv":
+                lines = output.as_csv(columns, rows, headers=headers)
+            case "pretty_table":
+                lines = output.box(columns, rows)
+            case _:
+                lines = output.table(columns, rows, headers=headers)
+                if not rows and not streamed:
+                    lines = [""]
+        for line in lines:
+            click.echo(line)
+
+
+def _asked(settings: Settings, command: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The answer, with `answered_by`: the name of the node."""
+    # Help and wrong arguments need neither trio nor the file.
+    import trio
+
+    from broker.cli.failures import Failed
+    from broker.cli.road import Road, Silent, travel
+
+    chosen = None if settings.node is None else node_name(settings.node)
+    timeout_s = ANSWER_TIMEOUT_S if settings.timeout_s is None else settings.timeout_s
+
+    async def journey(road: Road) -> dict[str, Any]:
+        if chosen is not None and chosen not in road.names:
+            raise _unreachable(
+                settings.node or "", f"the nodes of cluster {road.cluster.name}: {', '.join(road.names)}"
+            )
+        name = chosen
+        with trio.move_on_after(timeout_s):
+            try:
+                name = chosen or await road.first_that_serves()
+            except Failed as failed:
+                raise _unreachable(settings.node, failed.message) from None
+            answer = (await road.ask_all(request, timeout_s + 1, among=(name,)))[name]
+            if isinstance(answer, Silent):
+                raise _unreachable(f"rabbit@{name}", str(answer))
+            return {**answer, "answered_by": name}
+        asked = f"rabbit@{name}" if name else "any node"
+        text = f"Error: operation {command} on node {asked} timed out. Timeout value used: {settings.timeout_s or 0}"
+        raise CtlFailure(Exit.TIMEOUT, text, bare=True)
+
+    try:
+        cluster = load_cluster(settings.config)
+    except Misused as wrong:
+        raise CtlFailure(Exit.CONFIGURATION, wrong.message) from None
+    return travel(journey, cluster)
+
+
+def node_name(text: str) -> str:
+    """`rabbit@n1` and `n1` are the same node."""
+    return text.removeprefix("rabbit@")
+
+
+def _unreachable(node: str | None, why: str) -> CtlFailure:
+    where = "any node" if node is None else f"node '{node}'"
+    text = f"Error: unable to perform an operation on {where}. Please see diagnostics information below.\n\n{why}"
+    return CtlFailure(Exit.UNAVAILABLE, text, bare=True)
