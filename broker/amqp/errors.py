@@ -39,9 +39,10 @@ class AmqpException(Exception):
     def text(self) -> str:
         """The reply text, at most 255 bytes; a longer one ends with dots."""
         full = f"{REPLY_TEXTS[self.code]} - {self.why}"
-        if len(full.encode()) <= 255:
+        raw = full.encode("utf-8", "surrogateescape")  # a client's own bytes may stand in it
+        if len(raw) <= 255:
             return full
-        return full.encode()[:252].decode("utf-8", "ignore") + "..."
+        return raw[:252].decode("utf-8", "ignore") + "..."
 
 
 class ChannelException(AmqpException):

@@ -26,6 +26,7 @@ NAMES = (
     "q\n",
     "amq.rabbitmq.reply-to",
 )
+OFTEN_NAMES = {"exchange": "", "source": "e", "consumer_tag": ""}
 KINDS = ("direct", "topic", "fanout", "headers", "x-consistent-hash", "x-random", "x-delayed-message", "nonsense", "")
 ARGUMENTS = (
     "x-message-ttl",
@@ -115,9 +116,13 @@ def _argument(tape: Tape, name: str, coding: str) -> Any:
     if coding == "longstring":
         return tape.raw(20)
     if coding == "shortstring":
-        return tape.pick(KINDS) if name == "type" else tape.pick(NAMES)
+        return tape.pick(KINDS) if name == "type" else _name(tape, often=OFTEN_NAMES.get(name, "q"))
     size = {"octet": 8, "short": 16, "word": 32, "longlong": 64}[coding]
     return tape.pick(NUMBERS) % 2**size
+
+
+def _name(tape: Tape, *, often: str) -> str:
+    return tape.pick(NAMES) if tape.chance(4) else often  # else few would ever meet
 
 
 def _table(tape: Tape) -> Table:
