@@ -5,6 +5,8 @@ go to an outbox in the order in which they must be stored and sent; whoever drai
 journal. The master must not know links, disks, clients or who is alive: it is told.
 """
 
+from collections.abc import Sequence
+
 from broker.mirroring.copy import Copy
 from broker.mirroring.ranges import Range, extend, subtract
 from broker.mirroring.witnesses import Effect, Opened, Witnesses
@@ -120,8 +122,9 @@ class Master:
 
     # ------------------------------------------------------------------ what clients do
 
-    def publish(self, run: Run, stamp_ms: int) -> tuple[int, int]:
-        """Append a run; returns how many messages were accepted and the note that makes them safe (0: they are).
+    def publish(self, run: Run, stamp_ms: int) -> tuple[Sequence[tuple[int, int]], int]:
+        """Append a run; returns the index ranges that were refused, mostly none, and the note that makes the others
+        safe (0: they are).
 
         A consumer that waits at an empty queue is served at once: delivery does not wait for mirrors, confirms do. The
         mark then goes out before the run, so that no mirror holds an unmarked message that somebody has seen (S7).
@@ -135,32 +138,42 @@ class Master:
         if live:
             level = queue.level_of(run)
             queue.open_level(level, queue.next_position + len(run.contents) - 1)
-        accepted = queue.publish(run, stamp_ms)
+        refused = queue.publish(run, stamp_ms)
         if live:
-            self._announce_given(level, run.first + accepted - 1)
+            self._announce_given(level, queue.next_position - 1)
         copy.next_position = queue.next_position
-        note = self._note_published(run, accepted) if accepted else self.note
-        if accepted < len(run.contents) and run.origin is not None:
-            note = self._note_refused(run.origin, run.sequence + accepted)
-        return accepted, note
+        return refused, self._note_parts(run, refused) if refused else self._note_published(run)
 
-    def _note_published(self, run: Run, accepted: int) -> int:
+    def _note_parts(self, run: Run, refused: Sequence[tuple[int, int]]) -> int:
+        """What was accepted and what was refused, in the publisher's order: the log always knows how far it is."""
+        note, start, first, size = 0, 0, run.first, len(run.contents)
+        for stop, following in (*refused, (size, size)):
+            if start < stop:
+                kept = run.cut(start, stop)
+                kept.first = first
+                first += stop - start
+                note = self._note_published(kept) or note
+            if run.origin is not None and stop < following:
+                note = self._note_refused(run.origin, run.sequence + stop, run.sequence + following - 1)
+            start = following
+        return note
+
+    def _note_published(self, run: Run) -> int:
         copy = self.copy
         durable = copy.durable and run.traits.persistent
         if not durable and not self.witnesses.anybody:
             return 0
         for follower in self.witnesses.followers.values():
-            follower.published(run.first, run.first + accepted - 1)
-        kept = run if accepted == len(run.contents) else run.cut(0, accepted)
-        self._put(records.Publish(copy.queue_id, self.term, kept), durable)
+            follower.published(run.first, run.last)
+        self._put(records.Publish(copy.queue_id, self.term, run), durable)
         return self.note
 
-    def _note_refused(self, origin: str, first: int) -> int:
+    def _note_refused(self, origin: str, first: int, last: int) -> int:
         """A successor has to know: it would take what came later for a sign that this was let in (S6)."""
         copy = self.copy
-        highest, refused = copy.origins[origin], copy.refused.setdefault(origin, [])
-        extend(refused, first, highest)
-        self._put(records.Origin(copy.queue_id, self.term, origin, highest, list(refused)), copy.durable)
+        refused = copy.refused.setdefault(origin, [])
+        extend(refused, first, last)
+        self._put(records.Origin(copy.queue_id, self.term, origin, last, list(refused)), copy.durable)
         return self.note
 
     def answered(self, origin: str, upto: int) -> None:

@@ -4,7 +4,6 @@ Decides due times in wall milliseconds. Only the heads of lines are looked at, b
 unexpired head (RabbitMQ, "Time-To-Live and Expiration"). It must not know what becomes of what expired.
 """
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,40 +14,20 @@ if TYPE_CHECKING:
 
 
 class MessageExpiry:
-    """Time to live of messages. A changed queue TTL counts for what is published from then on."""
+    """Time to live of messages. A run carries the smaller of the queue's and its own: what the queue's was when it came
+    counts for life, here and at every successor."""
 
-    def __init__(self, ttl_ms: int | None) -> None:
-        self._positions = [0]  # from each of these positions on ...
-        self._ttls_ms = [ttl_ms]  # ... this was the queue's TTL
-        self.may_expire = ttl_ms is not None  # false saves the look at the head
+    def __init__(self) -> None:
+        self.may_expire = False  # saves the look at the head
 
     def watch(self, runs: "Iterable[Run]") -> None:
-        """These runs stand in line (again): one of them may have a time to live of its own."""
+        """These runs stand in line (again): one of them may have a time to live."""
         self.may_expire = self.may_expire or any(run.traits.expiration_ms is not None for run in runs)
 
-    def change(self, ttl_ms: int | None, position: int) -> None:
-        """From `position` on messages live so long; those before keep what they had."""
-        if ttl_ms == self._ttls_ms[-1]:
-            return
-        if position == self._positions[-1]:
-            self._ttls_ms[-1] = ttl_ms
-        else:
-            self._positions.append(position)
-            self._ttls_ms.append(ttl_ms)
-        self.may_expire = self.may_expire or ttl_ms is not None
-
-    def forget_before(self, position: int) -> None:
-        """No message below this position lives any more."""
-        index = bisect_right(self._positions, position) - 1
-        del self._positions[:index]
-        del self._ttls_ms[:index]
-
-    def due_ms(self, run: "Run") -> int | None:
-        """Wall time at which this run expires; None if never. The smaller of queue TTL and message TTL counts."""
-        ttl_ms = self._ttls_ms[bisect_right(self._positions, run.first) - 1]
-        own_ms = run.traits.expiration_ms
-        if ttl_ms is None or (own_ms is not None and own_ms < ttl_ms):
-            ttl_ms = own_ms
+    @staticmethod
+    def due_ms(run: "Run") -> int | None:
+        """Wall time at which this run expires; None if never."""
+        ttl_ms = run.traits.expiration_ms
         return None if ttl_ms is None else run.stamp_ms + ttl_ms
 
     def next_due_ms(self, lines: "Iterable[Line]") -> int | None:

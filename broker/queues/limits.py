@@ -49,3 +49,12 @@ class Limits:
             if left < 0:
                 return fitting
         return count
+
+    def unfit(self, ready: "Line | Levels", run: "Run", start: int) -> int:
+        """How many messages from the one at index `start` on, which does not fit, have to stay outside before one
+        fits: a smaller one may, if there is only too little room in bytes."""
+        size = len(run.contents)
+        if self.length_bytes is None or (self.length is not None and len(ready) >= self.length):
+            return size - start
+        left = self.length_bytes - ready.size_bytes
+        return next((at for at in range(start + 1, size) if body_size(run.contents[at]) <= left), size) - start

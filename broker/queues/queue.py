@@ -14,9 +14,10 @@ from broker.queues.expiry import MessageExpiry, QueueExpiry
 from broker.queues.limits import Limits
 from broker.queues.line import Line
 from broker.queues.stock import Stock
+from broker.wire.message import living_at_most
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from broker.queues.dead_letter import DeadLetter
     from broker.queues.settings import Settings
@@ -38,26 +39,30 @@ class Queue(Stock):
         self.consumers = Consumers(single_active=settings.single_active_consumer)
         self._stamp_ms = 0
         self._unused = QueueExpiry(settings.expires_ms)
-        self._expiry = MessageExpiry(settings.message_ttl_ms)
+        self._ttl_ms = settings.message_ttl_ms
+        self._expiry = MessageExpiry()
         self._expiry.watch(run for level in self._ready.lines() for run in level.runs())
         self._limit(settings)
 
     # -- the life of a message ---------------------------------------------------------------------------------------
 
-    def publish(self, run: "Run", stamp_ms: int) -> int:
-        """Take a run in and deliver what can be delivered; returns how many of its messages were accepted.
+    def publish(self, run: "Run", stamp_ms: int) -> "Sequence[tuple[int, int]]":
+        """Take a run in and deliver what can be delivered; returns the index ranges (start, stop) that a rejecting
+        overflow refused, mostly none.
 
-        `run.first` and `run.stamp_ms` are set here: message i stands at `run.first + i`. Of a run that a rejecting
-        overflow did not let in whole, the messages from the returned index on were refused.
+        `run.first`, `run.stamp_ms` and, with a queue TTL, `run.traits` are set here: the accepted messages stand at
+        `run.first` and the positions behind it.
         """
-        self._stamp_ms = stamp_ms
+        self._stamp_ms = run.stamp_ms = stamp_ms
         self._expire()
+        if self._ttl_ms is not None:
+            run.traits = living_at_most(run.traits, self._ttl_ms)
         if self._refusing:
             return self._publish_what_fits(run)
         self._enter(run)
         if self._limited:
             self._shed()
-        return len(run.contents)
+        return ()
 
     def get(self, holder: "Hashable", ack_required: bool) -> "Run | None":
         """One message for basic.get, held by `holder` if it has to be acknowledged; None if none may be had now."""
@@ -150,9 +155,7 @@ class Queue(Stock):
 
         `max_priority` and `single_active_consumer` are for life.
         """
-        self._expiry.change(settings.message_ttl_ms, self.next_position)
-        oldest = next(self.living(), None)
-        self._expiry.forget_before(self.next_position if oldest is None else oldest.first)
+        self._ttl_ms = settings.message_ttl_ms
         if settings.expires_ms != self.settings.expires_ms:
             self._unused = QueueExpiry(settings.expires_ms)
         self.settings = settings
@@ -210,7 +213,6 @@ class Queue(Stock):
         """Give the run its place, and to a consumer at once if nobody stands before it."""
         count = len(run.contents)
         run.first = self.next_position
-        run.stamp_ms = self._stamp_ms
         self.next_position += count
         self.counters.published += count
         ready = self._ready
@@ -225,24 +227,27 @@ class Queue(Stock):
         self._serve()
         self._expire()  # not before: a TTL of 0 leaves the chance to be delivered at once
 
-    def _publish_what_fits(self, run: "Run") -> int:
-        """Take in what the limits allow at each message's turn; the rest is refused and may become a dead letter."""
+    def _publish_what_fits(self, run: "Run") -> "list[tuple[int, int]]":
+        """Take in what the limits allow at each message's turn; the rest is refused and may become dead letters."""
         size = len(run.contents)
+        refused: list[tuple[int, int]] = []
+        first = self.next_position
         done = 0
         while done < size:
             fitting = self._limits.fitting(self._ready, run, done)
-            if not fitting:
-                break
-            piece = run if fitting == size else run.cut(done, done + fitting)
-            self._enter(piece)
-            if done == 0:
-                run.first, run.stamp_ms = piece.first, piece.stamp_ms
-            done += fitting
-        if done < size and self.settings.overflow == "reject-publish-dlx":
-            refused = run.cut(done, size)
-            refused.first = 0
-            self._departures.mourn(refused, "maxlen", self.settings)
-        return done
+            if fitting:
+                self._enter(run if fitting == size else run.cut(done, done + fitting))
+                done += fitting
+                continue
+            stop = done + self._limits.unfit(self._ready, run, done)
+            refused.append((done, stop))
+            if self.settings.overflow == "reject-publish-dlx":
+                dead = run.cut(done, stop)
+                dead.first = 0
+                self._departures.mourn(dead, "maxlen", self.settings)
+            done = stop
+        run.first = first
+        return refused
 
     def _serve(self) -> None:
         """Give out what is ready while somebody has room: in turns, in equal shares if it is much."""

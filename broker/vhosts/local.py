@@ -91,9 +91,9 @@ class Local:
             self.switchboard.touch(self)
             return
         if not self.master.logged:
-            accepted, _ = self.master.publish(run, self.switchboard.stamp_ms)
-            if accepted < len(run.contents):
-                pending.refuse(accepted, len(run.contents))
+            refused, _ = self.master.publish(run, self.switchboard.stamp_ms)
+            for start, stop in refused:
+                pending.refuse(start, stop)
             pending.answer()
             self.switchboard.touch(self)
             return
@@ -102,9 +102,10 @@ class Local:
         self.switchboard.touch(self)
 
     def _take(self, run: Run, pending: Pending) -> int:
-        accepted, note = self.master.publish(run, self.switchboard.stamp_ms)
-        if accepted < len(run.contents):
-            pending.refuse(accepted, len(run.contents))
+        refused, note = self.master.publish(run, self.switchboard.stamp_ms)
+        for start, stop in refused:
+            pending.refuse(start, stop)
+        if refused:
             self.master.answered(self._publications.origin, self._publications.next_unanswered - 1)
         # without a note of its own the run is as safe as the last one that has one: answers stay in order
         return note or self.master.note
@@ -124,9 +125,9 @@ class Local:
         if last > highest:
             if run.sequence <= highest:
                 run = run.cut(highest + 1 - run.sequence, len(run.contents))
-            accepted, _ = self.master.publish(run, self.switchboard.stamp_ms)
-            if accepted < len(run.contents):
-                self._tell_refused(peer, run.sequence + accepted, last)
+            refused, _ = self.master.publish(run, self.switchboard.stamp_ms)
+            for start, stop in refused:
+                self._tell_refused(peer, run.sequence + start, run.sequence + stop - 1)
         self.owe(peer, last)
 
     def attach(self, peer: str, origin: str, answered: int) -> int:

@@ -7,6 +7,7 @@ ready to go out again; nobody changes them in place.
 """
 
 from functools import lru_cache
+from typing import Any
 
 
 class Traits:
@@ -32,6 +33,10 @@ class Traits:
         self.has_headers = has_headers
         self.user_id = user_id
 
+    def changed(self, **changes: Any) -> "Traits":
+        """The same traits but for these."""
+        return Traits(**{name: changes.get(name, getattr(self, name)) for name in self.__slots__})
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Traits):
             return NotImplemented
@@ -42,6 +47,19 @@ class Traits:
 
     def __repr__(self) -> str:
         return "Traits(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__) + ")"
+
+
+@lru_cache(maxsize=1024)
+def living_at_most(traits: Traits, ttl_ms: int) -> Traits:
+    """The same traits for messages that live at most so long."""
+    own_ms = traits.expiration_ms
+    return traits if own_ms is not None and own_ms <= ttl_ms else traits.changed(expiration_ms=ttl_ms)
+
+
+@lru_cache(maxsize=1024)
+def kept(traits: Traits) -> Traits:
+    """The same traits for messages that are written to disk whatever their publisher asked for."""
+    return traits if traits.persistent else traits.changed(persistent=True)
 
 
 class Run:

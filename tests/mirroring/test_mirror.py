@@ -85,9 +85,9 @@ def test_a_mirror_knows_what_was_refused_before_it_knows_what_came_later() -> No
     cluster = Cluster(["n2"])
     cluster.master.queue.apply(Settings(max_length=1, overflow="reject-publish"), 0)
     cluster.settle_down()
-    assert cluster.master.publish(published_by("n9/1", 1, "a", "no", "nor"), 0)[0] == 1
-    accepted, note = cluster.master.publish(published_by("n9/1", 4, "nor this"), 0)
-    assert (accepted, note) == (0, cluster.master.note)
+    assert cluster.master.publish(published_by("n9/1", 1, "a", "no", "nor"), 0)[0] == [(1, 3)]
+    refused, note = cluster.master.publish(published_by("n9/1", 4, "nor this"), 0)
+    assert (refused, note) == ([(0, 1)], cluster.master.note)
     cluster.master.queue.purge()
     cluster.master.publish(published_by("n9/1", 5, "b"), 0)
     cluster.settle_down()
@@ -99,6 +99,29 @@ def test_a_mirror_knows_what_was_refused_before_it_knows_what_came_later() -> No
     assert late.mirror.copy.refused == copy.refused
     cluster.master.answered("n9/1", 3)
     assert cluster.master.copy.refused == {"n9/1": [(4, 4)]}
+
+
+def test_what_was_refused_between_others_is_known_at_every_moment() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.queue.apply(Settings(max_length_bytes=5, overflow="reject-publish"), 0)
+    cluster.settle_down()
+    refused, _ = cluster.master.publish(published_by("n9/1", 1, "aa", "too much", "bb", "cc", "d"), 0)
+    assert refused == [(1, 2), (3, 4)]
+    cluster.ship()
+    replica = cluster.replicas["n2"]
+    known = []
+    while replica.lane:
+        replica.read(1)
+        copy = replica.mirror.copy
+        known.append((copy.origins.get("n9/1", 0), list(copy.refused.get("n9/1", [])), len(bodies(copy))))
+    assert known[-5:] == [
+        (1, [], 1),
+        (2, [(2, 2)], 1),
+        (3, [(2, 2)], 2),
+        (4, [(2, 2), (4, 4)], 2),
+        (5, [(2, 2), (4, 4)], 3),
+    ]
+    assert bodies(replica.mirror.copy) == ["aa", "bb", "d"]
 
 
 def test_a_mirror_claims_no_publication_before_it_has_it() -> None:

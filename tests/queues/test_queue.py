@@ -6,8 +6,8 @@ from broker.queues.consumers import Consumers, ExclusiveUse
 from broker.queues.line import Line
 from broker.queues.queue import Queue
 from broker.queues.settings import Settings
-from broker.wire.message import Traits
-from tests.queues.fakes import FakeConsumer, positions, run_of
+from broker.wire.message import Run, Traits
+from tests.queues.fakes import ADDRESS, PLAIN, FakeConsumer, content, positions, run_of
 
 
 def test_reborn_from_a_line_with_holes() -> None:
@@ -74,6 +74,37 @@ def test_answers_for_what_is_not_held_change_nothing() -> None:
     queue.release("nobody")
     queue.settle_dead(1, 2)
     assert (queue.messages_ready, queue.take_settled(), queue.take_dead()) == (2, [], [])
+
+
+def sized(*sizes: int) -> Run:
+    return Run([content(b"x" * size) for size in sizes], ADDRESS, PLAIN)
+
+
+def test_room_in_bytes_is_looked_for_at_each_message() -> None:
+    queue = Queue(Settings(max_length_bytes=10, overflow="reject-publish-dlx", dead_letter_exchange="x"), logged=True)
+    run = sized(4, 9, 7, 3, 8, 2, 1)
+    assert queue.publish(run, 0) == [(1, 3), (4, 5)]
+    assert (run.first, queue.living_ranges(), queue.message_bytes) == (1, [(1, 4)], 10)
+    assert [len(dead.run.contents) for dead in queue.take_dead()] == [2, 1]
+    full = sized(2, 0)
+    assert queue.publish(full, 0) == [(0, 1)]
+    assert full.first == 5
+
+
+def test_a_changed_ttl_is_for_what_comes_also_after_the_queue_was_born_again() -> None:
+    queue = Queue(Settings(message_ttl_ms=100), logged=True)
+    queue.publish(run_of(1), 0)
+    queue.apply(Settings(message_ttl_ms=20), 0)
+    queue.publish(run_of(1, traits=Traits(expiration_ms=50)), 0)
+    queue.apply(Settings(), 0)
+    queue.publish(run_of(1, traits=Traits(expiration_ms=150)), 0)
+    again = Queue(Settings(message_ttl_ms=1), logged=True, line=Line(queue.living()), next_position=4)
+    again.tick(50)
+    assert again.living_ranges() == [(1, 3)]  # the second is due, but stands behind the first
+    again.tick(100)
+    assert again.living_ranges() == [(3, 3)]
+    again.tick(150)
+    assert again.living_ranges() == []
 
 
 def test_statistics_count_everything() -> None:

@@ -80,9 +80,9 @@ class Teller:
             expiration_ms=int(options["expiration"]) if "expiration" in options else None,
         )
         run = run_of(int(words[0]), size=int(options.get("size", 3)), traits=traits)
-        accepted = self.queue.publish(run, self.now)
-        if accepted < len(run.contents):
-            self.answers.append(f"refused: {len(run.contents) - accepted}")
+        refused = sum(stop - start for start, stop in self.queue.publish(run, self.now))
+        if refused:
+            self.answers.append(f"refused: {refused}")
 
     def do_consume(self, words: list[str], options: dict[str, str]) -> None:
         tag = words[0]
