@@ -5,7 +5,7 @@ connection ends when it should, nothing of it is left behind, and the neighbour'
 """
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import trio
 import trio.testing
@@ -15,12 +15,16 @@ from broker.wire.basic_methods import BasicGet, ConfirmSelect, ConfirmSelectOk
 from broker.wire.content import body_of
 from broker.wire.events import Content, MethodFrame
 from broker.wire.frames import FrameReader
+from broker.wire.method_fields import METHODS
+from broker.world.network import Stream
 from tests.fuzz.script import CHANNEL_2, script_of
 from tests.fuzz.tape import Tape
 from tests.vhosts.door import House, open_house
 
 SOFT = {311, 312, 313, 403, 404, 405, 406}
 HARD = {402, 403, 501, 502, 503, 504, 505, 530, 540}
+CLASSES = {methods.ChannelClose: SOFT, methods.ConnectionClose: HARD}
+CLOSE = b"\0\x14\0\x28"
 PATIENCE_S = 100.0
 NEIGHBOUR = "the neighbour's queue"
 
@@ -81,18 +85,33 @@ async def _misbehave(house: House, tape: bytes) -> list[int]:
     stream = client.stream
     heard = bytearray()
     for piece in script_of(Tape(tape)):
-        try:
+        with suppress(trio.BrokenResourceError):
             await stream.send_all(piece)
-        except trio.BrokenResourceError:
-            break
-        await trio.testing.wait_all_tasks_blocked()
+            await _hear(stream, heard)
+            await stream.send_all(_reopened(heard))
+    stream.end.send_stream.close()
     with trio.move_on_after(PATIENCE_S) as scope:
-        stream.end.send_stream.close()
         while data := await stream.receive_some(65536):
             heard += data
     if scope.cancelled_caught:
         raise Harm("the session hangs")
     return _judged(bytes(heard))
+
+
+async def _hear(stream: Stream, heard: bytearray) -> None:
+    """Whatever the broker says before it waits for the client."""
+    with trio.move_on_after(0.001):
+        while data := await stream.receive_some(65536):
+            heard += data
+
+
+def _reopened(heard: bytearray) -> bytes:
+    """The answer to a close that was the last thing heard on its channel: the story goes on."""
+    for number in (1, CHANNEL_2):
+        last = heard.rfind(b"\x01" + number.to_bytes(2, "big"))
+        if heard[last + 7 : last + 11] == CLOSE:
+            return methods.ChannelCloseOk().frame(number) + methods.ChannelOpen().frame(number)
+    return b""
 
 
 def _judged(heard: bytes) -> list[int]:
@@ -103,16 +122,13 @@ def _judged(heard: bytes) -> list[int]:
             raise Harm(f"{event} after the connection was closed")
         if not isinstance(event, MethodFrame):
             continue
-        said = methods.decode(event.class_id, event.method_id, event.payload)
-        if isinstance(said, methods.ChannelClose):
-            codes.append(said.reply_code)
-            if said.reply_code not in SOFT:
-                raise Harm(f"a channel was closed with {said.reply_code} {said.reply_text}")
-        elif isinstance(said, methods.ConnectionClose):
-            codes.append(said.reply_code)
-            if said.reply_code not in HARD:
-                raise Harm(f"the connection was closed with {said.reply_code} {said.reply_text}")
-        over = isinstance(said, methods.ConnectionCloseOk)
+        kind = METHODS[event.class_id, event.method_id]
+        if kind in CLASSES:
+            code = int.from_bytes(event.payload[:2], "big")  # the text may quote bytes of the client that are no text
+            if code not in CLASSES[kind]:
+                raise Harm(f"{kind.name} with {event.payload!r}")
+            codes.append(code)
+        over = kind is methods.ConnectionCloseOk
     return codes
 
 

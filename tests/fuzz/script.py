@@ -26,7 +26,7 @@ NAMES = (
     "q\n",
     "amq.rabbitmq.reply-to",
 )
-OFTEN_NAMES = {"exchange": "", "source": "e", "consumer_tag": ""}
+OFTEN_NAMES = {"exchange": "e", "source": "e", "destination": "e", "consumer_tag": "", "type": "topic"}
 KINDS = ("direct", "topic", "fanout", "headers", "x-consistent-hash", "x-random", "x-delayed-message", "nonsense", "")
 ARGUMENTS = (
     "x-message-ttl",
@@ -85,7 +85,11 @@ CHANNEL_2 = 2
 
 def script_of(tape: Tape) -> list[bytes]:
     """What is sent after the connection and the channels 1 and 2 are open, piece by piece."""
-    pieces = []
+    pieces = [
+        methods.QueueDeclare(queue="q", durable=tape.chance(2)).frame(1),
+        methods.ExchangeDeclare(exchange="e", type=tape.pick(KINDS[:4])).frame(1),
+        methods.QueueBind(queue="q", exchange="e", routing_key="q").frame(1),
+    ]
     while not tape.at_end and len(pieces) < STEPS_MAX:
         piece = _piece(tape)
         pieces.append(_damaged(tape, piece) if tape.chance(64) else piece)
@@ -105,7 +109,10 @@ def _piece(tape: Tape) -> bytes:
 
 
 def _method(tape: Tape, kind: type[Method]) -> Method:
-    return kind(*[_argument(tape, name, coding) for name, coding in kind.arguments_in_order])
+    made = kind(*[_argument(tape, name, coding) for name, coding in kind.arguments_in_order])
+    if isinstance(made, basic_methods.BasicPublish) and tape.chance(2):
+        made.exchange = ""
+    return made
 
 
 def _argument(tape: Tape, name: str, coding: str) -> Any:
@@ -116,17 +123,19 @@ def _argument(tape: Tape, name: str, coding: str) -> Any:
     if coding == "longstring":
         return tape.raw(20)
     if coding == "shortstring":
-        return tape.pick(KINDS) if name == "type" else _name(tape, often=OFTEN_NAMES.get(name, "q"))
+        return _name(tape, KINDS if name == "type" else NAMES, often=OFTEN_NAMES.get(name, "q"))
+    if name == "delivery_tag" and not tape.chance(8):
+        return tape.number(4)
     size = {"octet": 8, "short": 16, "word": 32, "longlong": 64}[coding]
     return tape.pick(NUMBERS) % 2**size
 
 
-def _name(tape: Tape, *, often: str) -> str:
-    return tape.pick(NAMES) if tape.chance(4) else often  # else few would ever meet
+def _name(tape: Tape, names: tuple[str, ...], *, often: str) -> str:
+    return tape.pick(names) if tape.chance(4) else often  # else few would ever meet
 
 
 def _table(tape: Tape) -> Table:
-    return {tape.pick(ARGUMENTS): tape.value() for _ in range(tape.number(3))}
+    return {tape.pick(ARGUMENTS): tape.value() for _ in range(tape.number(3))} if tape.chance(3) else {}
 
 
 def _content(tape: Tape, channel: int) -> bytes:
@@ -134,14 +143,13 @@ def _content(tape: Tape, channel: int) -> bytes:
     if lie == 63:
         return b""  # the content never comes
     headers = {tape.pick(("CC", "BCC", "x-delay", "x-death", "a")): tape.value()} if tape.chance(3) else None
-    properties = Properties(
-        headers=headers,
-        delivery_mode=tape.pick((None, 1, 2, 3)),
-        priority=tape.pick((None, 0, 200)),
-        expiration=tape.pick((None, "0", "10", "-1", "soon")),
-        reply_to=tape.pick((None, "amq.rabbitmq.reply-to", "q")),
-        user_id=tape.pick((None, "guest", "root")),
-    )
+    properties = Properties(headers=headers)
+    if tape.chance(3):
+        properties.delivery_mode = tape.pick((1, 2, 3))
+        properties.priority = tape.pick((None, 0, 200))
+        properties.expiration = tape.pick((None, None, "0", "10", "-1", "soon"))
+        properties.reply_to = tape.pick((None, None, "amq.rabbitmq.reply-to", "q"))
+        properties.user_id = tape.pick((None, None, "guest", "root"))
     content = make_content(channel, properties, tape.raw(40), 4096)
     if lie == 62:  # of another size than it says
         return content[:11] + struct.pack(">Q", tape.pick(NUMBERS)) + content[19:]
