@@ -13,6 +13,7 @@ from typing import Protocol
 
 from broker.amqp.confirms import ConfirmLine, Pending
 from broker.amqp.errors import ChannelException
+from broker.amqp.patience import Patience
 from broker.amqp.transactions import Transaction
 from broker.amqp.unacked import Settled, Source, Unacked, UnackedRun
 from broker.wire.basic_methods import BasicCancel, BasicGetOk, BasicQos, BasicReturn
@@ -60,6 +61,7 @@ class Channel:
         self.transaction: Transaction | None = None
         self.outlet = outlet
         self._unacked = Unacked()
+        self._patience = Patience()
         self._next_tag = 1
         self._frames: dict[tuple[bytes, bytes, bool], tuple[bytes, bytes]] = {}
         self._confirms: ConfirmLine | None = None
@@ -127,6 +129,10 @@ class Channel:
     def unacked_count(self) -> int:
         """Deliveries without an answer."""
         return self._unacked.count
+
+    def is_overdue(self, now: float, timeout_s: float) -> bool:
+        """Whether a delivery has been without an answer for too long; asked now and then."""
+        return self._patience.is_over(now, timeout_s, self._unacked.oldest_tag, self._next_tag)
 
     def acknowledge(self, tag: int, last_tag: int, multiple: bool, verdict: str = "settle") -> list[Settled]:
         """Deliveries tag to last_tag, or all up to last_tag if `multiple` (0 = all), are answered for.

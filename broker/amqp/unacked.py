@@ -59,6 +59,11 @@ class Unacked:
         self._head = 0  # runs before it are gone; the list is shortened now and then
         self.count = 0
 
+    @property
+    def oldest_tag(self) -> int | None:
+        """The lowest tag without an answer."""
+        return self._runs[self._head].first_tag if self._head < len(self._runs) else None
+
     def add(self, run: UnackedRun) -> None:
         """Remember a run; its tags are higher than all before."""
         self._runs.append(run)

@@ -81,6 +81,8 @@ class Settings:
     """Channels of one connection."""
     handshake_timeout: int = 10000
     """Milliseconds that a client has to open its connection."""
+    consumer_timeout: int = 1_800_000
+    """Milliseconds that a client has to acknowledge a delivery."""
     max_message_size: int = 134217728
     """Bytes of one body."""
     queue_master_locator: str = "client-local"

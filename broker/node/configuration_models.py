@@ -101,6 +101,7 @@ class NodeSettings(Section):
     frame_max: Annotated[Whole, Field(ge=4096, le=2**31 - 1)] = _DEFAULTS.frame_max
     channel_max: Annotated[Whole, Field(ge=1, le=65535)] = _DEFAULTS.channel_max
     handshake_timeout: Annotated[Whole, Field(ge=1)] = _DEFAULTS.handshake_timeout
+    consumer_timeout: Annotated[Whole, Field(ge=1)] = _DEFAULTS.consumer_timeout
     max_message_size: Annotated[Whole, Field(ge=1, le=536870912)] = _DEFAULTS.max_message_size
 
 

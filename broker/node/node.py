@@ -36,7 +36,6 @@ from broker.metadata.shared_tree import SharedTree
 from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.configuration import Cluster
-from broker.node.facts import Facts
 from broker.node.founding import founding_of
 from broker.node.recovered import copies_of
 from broker.node.report import Report
@@ -200,8 +199,7 @@ class Life:
                     census = Census(hall, node.report)
                     await nursery.start(hall.run)
                     await self._open_doors(hall, census, nursery)
-                    commands.facts = Facts(hall, census)
-                    commands.hall = hall
+                    commands.serve(hall, census)
         finally:
             zab_log.close()
             listener.close_now()
@@ -275,8 +273,15 @@ class Life:
         gate = Gate()
         upkeep = Upkeep(hall, settings.net_ticktime, gate.close, gate.open)
         nursery.start_soon(upkeep.run)
-        handshake_s = settings.handshake_timeout / 1000
-        door = Door(hall, gate, node.world.clock, node.world.chance, limits, handshake_timeout_s=handshake_s)
+        door = Door(
+            hall,
+            gate,
+            node.world.clock,
+            node.world.chance,
+            limits,
+            handshake_timeout_s=settings.handshake_timeout / 1000,
+            consumer_timeout_ms=settings.consumer_timeout,
+        )
         amqp = AmqpListener(door, node.world.network, node.report.amqp)
         await amqp.open()
         self._doors.append(amqp)

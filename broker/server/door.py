@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 HANDSHAKE_TIMEOUT_S = 10.0
 """How long a client may take to open its connection (RabbitMQ's handshake_timeout)."""
 
+CONSUMER_TIMEOUT_MS = 1_800_000
+"""How long a consumer may take to acknowledge a delivery (RabbitMQ's consumer_timeout)."""
+LOOKS_PER_TIMEOUT = 10
+LOOK_EVERY_MAX_S = 60.0
+"""Deliveries are looked at so often within that time, and at least so often (RabbitMQ's channel_tick_interval)."""
+
 
 class Door:
     """One per node; several listeners may lead to it."""
@@ -32,6 +38,7 @@ class Door:
         limits: Limits,
         *,
         handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
+        consumer_timeout_ms: int = CONSUMER_TIMEOUT_MS,
     ) -> None:
         self.hall = hall
         self.gate = gate
@@ -39,10 +46,16 @@ class Door:
         self.chance = chance
         self.limits = limits
         self.handshake_timeout_s = handshake_timeout_s
+        self.consumer_timeout_ms = consumer_timeout_ms
         self.turn = Turn(hall.switchboard)
         self.sessions: set[Session] = set()
         self._serial = 0
         gate.on_change = self._tell_blocked
+
+    @property
+    def look_every_s(self) -> float:
+        """How often sessions look for deliveries that nobody answers."""
+        return min(self.consumer_timeout_ms / 1000 / LOOKS_PER_TIMEOUT, LOOK_EVERY_MAX_S)
 
     def next_serial(self) -> int:
         """Tells sessions apart even if a client comes again from the same port."""

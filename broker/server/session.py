@@ -61,6 +61,9 @@ class Session:
         self._nursery: trio.Nursery | None = None
         self._ended = False
         self._forced = False
+        self._acting = False
+        """Whether it does something slow: a channel that is closed meanwhile would come back to life."""
+        self._look_at = 0.0
         self._has_published = False
         self._told_words = ""
 
@@ -121,10 +124,12 @@ class Session:
                     if self._take_at_once(channel, event):
                         continue
                     turn.end()
+                    self._acting = True
                     await self._act(channel, event)
                 except AmqpException as error:
                     turn.end()
                     await self._refuse(channel, event, error)
+                self._acting = False
                 turn.begin()
         except Exception as bug:  # it is ours, not the client's: this session ends, the node does not
             log.exception("event=internal_error connection=%r", self.name)
@@ -223,13 +228,18 @@ class Session:
         cause = _cause(event)
         # Whoever raised it: replies from 500 on are hard errors, which end the connection (AMQP 0-9-1 section 1.2).
         if channel is not None and isinstance(error, ChannelException) and error.code < 500:
-            log.warning("event=channel_error connection=%r channel=%d why=%r", self.name, channel.number, error.text)
-            if channel.state == "open":
-                self.connection.fail_channel(channel, error, cause)
-            if self._verbs is not None:
-                await self._release(channel, self._verbs)
+            await self._refuse_channel(channel, error, cause)
         else:
             await self._fail(error, cause)
+
+    async def _refuse_channel(
+        self, channel: Channel, error: ChannelException, cause: type[Method] | None = None
+    ) -> None:
+        log.warning("event=channel_error connection=%r channel=%d why=%r", self.name, channel.number, error.text)
+        if channel.state == "open":
+            self.connection.fail_channel(channel, error, cause)
+        if self._verbs is not None:
+            await self._release(channel, self._verbs)
 
     async def _fail(self, error: AmqpException, cause: type[Method] | None) -> None:
         self.connection.fail(error, cause)
@@ -316,6 +326,20 @@ class Session:
         if not self.connection.tick(now):
             log.warning("event=heartbeat_missed connection=%r", self.name)
             self.hang_up()
+        if now >= self._look_at and not self._acting and self._nursery is not None:
+            self._look_at = now + self._door.look_every_s
+            self._look_for_overdue(now, self._nursery)
+
+    def _look_for_overdue(self, now: float, nursery: trio.Nursery) -> None:
+        """Close channels whose client has not answered a delivery within consumer_timeout."""
+        timeout_ms = self._door.consumer_timeout_ms
+        for channel in self.connection.channels.values():
+            if channel.state == "open" and channel.is_overdue(now, timeout_ms / 1000):
+                why = (
+                    f"delivery acknowledgement on channel {channel.number} timed out. Timeout value used: {timeout_ms} "
+                    "ms. This timeout value can be configured, see consumers doc guide to learn more"
+                )
+                nursery.start_soon(self._refuse_channel, channel, ChannelException(406, why))
 
 
 def _cause(event: ChannelEvent | Request) -> type[Method] | None:

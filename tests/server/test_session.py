@@ -8,6 +8,7 @@ from broker.server.heartbeats import keep_beating
 from broker.server.session import FAREWELL_TIMEOUT_S, REFUSED_LINGER_S
 from broker.wire import methods
 from broker.wire.basic_methods import (
+    BasicAck,
     BasicConsume,
     BasicConsumeOk,
     BasicPublish,
@@ -123,6 +124,47 @@ async def test_heartbeats_keep_a_silent_client_alive_and_end_a_dead_one(autojump
         began = trio.current_time()
         assert await talker.listen() is None
         assert 19 <= trio.current_time() - began <= 21
+
+
+async def test_a_delivery_that_is_not_acknowledged_in_time_closes_its_channel(autojump_clock):
+    async with world() as house:
+        house.door.consumer_timeout_ms = 5000
+        house.nursery.start_soon(keep_beating, house.door.sessions)
+        talker = await house.connect().open(channels=(1, 2))
+        talker.patience_s = 100
+        await declared(talker)
+        talker.connection.publish(1, "", "q", b"x")
+        talker.connection.publish(1, "", "q", b"y")
+        await talker.ask(1, BasicConsume(queue="q"), BasicConsumeOk)
+        began = trio.current_time()
+        await talker.deliveries(2)
+        talker.connection.call(1, BasicAck(1))
+        close = await talker.expect(methods.ChannelClose)
+        assert 5 <= trio.current_time() - began <= 6.1
+        assert (close.reply_code, close.reply_text) == (
+            406,
+            "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 5000 ms. "
+            "This timeout value can be configured, see consumers doc guide to learn more",
+        )
+        assert (close.failed_class_id, close.failed_method_id) == (0, 0)
+        assert house.vhost.closed_channels == [1]
+        await talker.ask(2, BasicQos(), BasicQosOk)
+        await talker.ask(1, methods.ChannelOpen(), methods.ChannelOpenOk)
+
+
+async def test_answers_in_time_keep_a_channel_open(autojump_clock):
+    async with world() as house:
+        house.door.consumer_timeout_ms = 5000
+        house.nursery.start_soon(keep_beating, house.door.sessions)
+        talker = await house.connect().open()
+        await declared(talker)
+        await talker.ask(1, BasicConsume(queue="q"), BasicConsumeOk)
+        for tag in range(1, 9):
+            talker.connection.publish(1, "", "q", b"x")
+            await talker.deliveries(1)
+            await trio.sleep(4)
+            talker.connection.call(1, BasicAck(tag))
+        await talker.ask(1, BasicQos(), BasicQosOk)
 
 
 async def test_a_publisher_that_is_not_read_is_not_closed_for_its_silence(autojump_clock):
