@@ -67,6 +67,8 @@ class VhostRecord(NamedTuple):
     tags: tuple[str, ...] = ()
     limits: Mapping[str, int] = NOTHING
     """`max-connections` and `max-queues`; negative or missing: no limit, 0: none at all."""
+    default_queue_type: str = ""
+    """Of queues that are declared without one."""
 
 
 class UserRecord(NamedTuple):

@@ -9,7 +9,7 @@ class Refused(Exception):
     """A request that was understood and changes nothing.
 
     Codes of the tree: no_node, node_exists, bad_version, not_empty, ephemeral_parent, bad_path. Of the procedures:
-    not_found, exists, inequivalent, locked, in_use, stale, invalid, running, old_life, unsynchronised.
+    not_found, no_user, exists, full, inequivalent, locked, in_use, stale, invalid, running, old_life, unsynchronised.
     """
 
     def __init__(self, code: str, why: str) -> None:

@@ -16,7 +16,8 @@ def help_command(_call: Call, name: str | None) -> None:
     """Show what a command does, or which commands there are."""
     context = click.get_current_context()
     group = context.parent
-    assert group is not None and isinstance(group.command, click.Group)
+    assert group is not None
+    assert isinstance(group.command, click.Group)
     if name is None:
         click.echo(group.get_help())
         return

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from broker.cluster.operations import Operation
 from broker.cluster.overlay import Overlay
-from broker.cluster.procedures import copies, exchanges, lives, policies, queues, users, vhosts
+from broker.cluster.procedures import copies, exchanges, lives, policies, queues, topic_permissions, users, vhosts
 from broker.cluster.procedures.draft import Answer, Draft, Request
 from broker.cluster.refusal import Refused
 
@@ -33,10 +33,17 @@ PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
     "unbind": exchanges.unbind,
     "put_vhost": vhosts.put_vhost,
     "delete_vhost": vhosts.delete_vhost,
+    "set_vhost_limits": vhosts.set_vhost_limits,
+    "clear_vhost_limits": vhosts.clear_vhost_limits,
     "put_user": users.put_user,
     "delete_user": users.delete_user,
+    "change_user": users.change_user,
+    "set_user_limits": users.set_user_limits,
+    "clear_user_limits": users.clear_user_limits,
     "put_permission": users.put_permission,
     "clear_permission": users.clear_permission,
+    "put_topic_permission": topic_permissions.put_topic_permission,
+    "clear_topic_permission": topic_permissions.clear_topic_permission,
     "put_policy": policies.put_policy,
     "clear_policy": policies.clear_policy,
     "enter_in_sync": copies.enter_in_sync,

@@ -29,11 +29,14 @@ def declare_queue(draft: Draft) -> Answer:
     connection (its name; for exclusive ones), locator (the configuration's; default client-local).
     """
     vhost, name = draft.ask("vhost", str), draft.ask("name", str)
-    check_vhost(draft, vhost)
+    room = check_vhost(draft, vhost).limits.get("max-queues", -1)
     present = schema.queue(draft.overlay, vhost, name)
     if present is not None:
         _check_equivalent(draft, present)
     else:
+        if 0 <= room <= len(draft.overlay.children(schema.vhost_path(vhost, "queues"))):
+            text = f"cannot declare queue '{name}': queue limit in vhost '{vhost}' ({room}) is reached"
+            raise Refused("full", text)
         present = _new_queue(draft, vhost, name)
         draft.put(schema.queue_path(vhost, name), present)
     return {"created": present.id == draft.zxid, "id": present.id, "master": present.master, "state": present.state}

@@ -6,6 +6,7 @@ RabbitMQ 3.10, `rabbit_vhost`.
 
 from broker.cluster import schema
 from broker.cluster.procedures.draft import Answer, Draft
+from broker.cluster.procedures.limits import check_limits
 from broker.cluster.records import ExchangeRecord, VhostRecord
 from broker.cluster.refusal import Refused
 
@@ -22,11 +23,26 @@ PREDECLARED = {
 TRACE = "amq.rabbitmq.trace"
 
 
+VHOST_LIMITS = ("max-connections", "max-queues")
+
+
 def put_vhost(draft: Draft) -> Answer:
-    """A virtual host: name, description, tags."""
-    tags = tuple(str(tag) for tag in draft.ask("tags", list, []))
-    created = write_vhost(draft, VhostRecord(draft.ask("name", str), draft.ask("description", str, ""), tags))
-    return {"created": created}
+    """A virtual host: name, description, tags, default_queue_type. Of one that exists only what is named changes.
+
+    `new`: one that exists stays as it is.
+    """
+    name = draft.ask("name", str)
+    present = schema.read(draft.overlay, VhostRecord, schema.vhost_path(name))
+    if present is not None and draft.ask("new", bool, False):
+        return {"created": False}
+    record = present or VhostRecord(name)
+    tags = tuple(str(tag) for tag in draft.ask("tags", list, list(record.tags)))
+    record = record._replace(
+        description=draft.ask("description", str, record.description),
+        tags=tags,
+        default_queue_type=draft.ask("default_queue_type", str, record.default_queue_type),
+    )
+    return {"created": write_vhost(draft, record)}
 
 
 def delete_vhost(draft: Draft) -> Answer:
@@ -37,9 +53,28 @@ def delete_vhost(draft: Draft) -> Answer:
         path = schema.vhost_path(name, folder)
         for child in draft.overlay.children(path):
             draft.overlay.delete(f"{path}/{child}")
-        draft.overlay.delete(path)
+        if draft.overlay.get(path) is not None:  # virtual hosts of earlier versions have fewer folders
+            draft.overlay.delete(path)
     draft.overlay.delete(schema.vhost_path(name))
     return {"deleted": True}
+
+
+def set_vhost_limits(draft: Draft) -> Answer:
+    """How many connections and queues there may be: vhost, limits; in place of those that there were."""
+    record = check_vhost(draft, draft.ask("vhost", str))
+    limits = draft.ask("limits", dict)
+    check_limits(limits, VHOST_LIMITS, "limits")
+    draft.put(schema.vhost_path(record.name), record._replace(limits=limits))
+    return {"changed": True}
+
+
+def clear_vhost_limits(draft: Draft) -> Answer:
+    """No limits: vhost. Raises Refused if there were none."""
+    record = schema.read(draft.overlay, VhostRecord, schema.vhost_path(draft.ask("vhost", str)))
+    if record is None or not record.limits:
+        raise Refused("not_found", "Parameter does not exist")
+    draft.put(schema.vhost_path(record.name), record._replace(limits={}))
+    return {"changed": True}
 
 
 def write_vhost(draft: Draft, record: VhostRecord) -> bool:
@@ -56,7 +91,9 @@ def write_vhost(draft: Draft, record: VhostRecord) -> bool:
     return created
 
 
-def check_vhost(draft: Draft, name: str) -> None:
-    """Raises Refused `not_found` for a virtual host that there is not."""
-    if draft.overlay.get(schema.vhost_path(name)) is None:
+def check_vhost(draft: Draft, name: str) -> VhostRecord:
+    """The virtual host of this name. Raises Refused `not_found`."""
+    record = schema.read(draft.overlay, VhostRecord, schema.vhost_path(name))
+    if record is None:
         raise Refused("not_found", f"vhost '{name}' not found")
+    return record
