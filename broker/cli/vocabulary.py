@@ -13,7 +13,11 @@ To a node, at its link address:
     policy_set    a policy and {operator: bool}                     -> {}
     policy_clear  {vhost, name, operator: bool}                     -> {}
     policy_list   {}                                                -> {policies: [policy], operator_policies: [policy]}
+    close_connection  {pid, reason}                                 -> {closed: bool}; a client's, by pid or name
+    purge_queue   {vhost, queue}                                    -> {messages: int}
+    delete_queue  {vhost, queue, if_unused: bool, if_empty: bool}   -> {messages: int}
     sync          {vhost, queue}                                    -> {state: "syncing" | "synchronised"}
+    sync_state    {vhost, queue}                    -> {state: "syncing" | "synchronised" | "not_syncing"}
     cancel_sync   {vhost, queue}                                    -> {state: "cancelled" | "not_syncing"}
     promote       {vhost, queue, node}                              -> {from: node | null, to: node, missing: int}
     publish       {vhost, exchange, key, bodies: [Body], persistent: bool, declare: bool}

@@ -88,6 +88,12 @@ async def _name_consumers(hall: "Hall", rows: list[Row]) -> set[str]:
     return silent
 
 
+def is_syncing(record: "QueueRecord", figures: "Figures") -> bool:
+    """Whether a mirror lacks something and is being filled."""
+    wanted = figures["filling"] or record.mirroring.get("ha-sync-mode") == "automatic"
+    return bool(wanted and any(figures["missing"].values()))
+
+
 def _described(record: "QueueRecord", figures: "Figures | None") -> Row:
     queue: Row = {
         "name": record.name,
@@ -157,8 +163,7 @@ def _mirroring(record: "QueueRecord", figures: "Figures") -> Row:
         "synchronised_slave_pids": [_pid(life, record) for life in synchronised],
         "recoverable_slaves": [rabbit(node) for node in record.candidates] if record.durable else None,
     }
-    lacking: Mapping[str, int] = figures["missing"]
-    most = max(lacking.values(), default=0)
-    if most and (record.definition or {}).get("ha-sync-mode") == "automatic":
-        fields |= {"state": "syncing", "sync_messages": max(0, figures["messages"] - most)}
+    if is_syncing(record, figures):
+        lacking: Mapping[str, int] = figures["missing"]
+        fields |= {"state": "syncing", "sync_messages": max(0, figures["messages"] - max(lacking.values()))}
     return fields

@@ -9,32 +9,29 @@ from typing import TYPE_CHECKING, Any
 from broker.amqp.errors import AmqpException
 from broker.cluster import schema
 from broker.cluster.refusal import Refused
+from broker.node.facts import Facts
+from broker.node.interventions import Interventions
+from broker.node.naming import Unknown, queue_of, vhost_of
 from broker.vhosts import by_hand
 from broker.vhosts.switchboard import PeerLost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from broker.node.facts import Facts
+    from broker.management.census import Census
     from broker.node.report import Report
     from broker.node.timeline import Timeline
     from broker.peers.links import Links
     from broker.vhosts.hall import Hall
-    from broker.vhosts.handle import Handle
 
 Answer = dict[str, Any]
-
-
-class Unknown(Exception):
-    """What was named is not there; the text says what."""
 
 
 class Commands:
     """The admin road of one node; before the node has entered the cluster only local questions are answered."""
 
     def __init__(self, report: "Report", timeline: "Timeline", links: "Links | None") -> None:
-        self.hall: Hall | None = None
-        self.facts: Facts | None = None
+        self._hall: Hall | None = None
         self._report = report
         self._timeline = timeline
         self._links = links
@@ -49,26 +46,30 @@ class Commands:
             "policy_set": self._policy_set,
             "policy_clear": self._policy_clear,
             "policy_list": self._policy_list,
-            "sync": self._sync,
-            "cancel_sync": self._cancel_sync,
             "promote": self._promote,
             "publish": self._publish,
             "get": self._get,
-            "facts": self._facts_of,
         }
+        self._parts: dict[str, Callable[[Answer], Awaitable[Answer]]] = {}
+
+    def serve(self, hall: "Hall", census: "Census") -> None:
+        """The node has entered the cluster: from now on it answers for the whole of it."""
+        self._parts = {"facts": Facts(hall, census).answer, **Interventions(hall, census).verbs}
+        self._hall = hall
 
     async def answer(self, request: Answer) -> Answer:
         """Answer one request; a refusal is `{"error": text}`, with a `code` for programs if it has one."""
         do = request.get("do", "")
         if do in self._local:
             return self._local[do](request)
-        verb = self._verbs.get(do)
-        if verb is None:
-            return {"error": f"this node does not know the request {do!r}"}
-        if self.hall is None:
+        if self._hall is None:
             return {"error": self._report.why_not_serving()}
+        part, verb = self._parts.get(do), self._verbs.get(do)
         try:
-            return await verb(self.hall, request)
+            if part is not None:
+                return await part(request)
+            if verb is not None:
+                return await verb(self._hall, request)
         except Unknown as unknown:
             return {"error": str(unknown), "code": "not_found"}
         except Refused as refused:
@@ -77,6 +78,7 @@ class Commands:
             return {"error": refused.why}
         except PeerLost as lost:
             return {"error": f"node {lost} went away before it answered"}
+        return {"error": f"this node does not know the request {do!r}"}
 
     # ------------------------------------------------------------------ local
 
@@ -143,27 +145,10 @@ class Commands:
             lists["operator_policies"] += [policy.as_json() for policy in imposed]
         return dict(lists)
 
-    async def _facts_of(self, hall: "Hall", request: Answer) -> Answer:
-        assert self.facts is not None
-        return await self.facts.answer(request)
-
     # ------------------------------------------------------------------ copies
 
-    async def _sync(self, hall: "Hall", request: Answer) -> Answer:
-        handle = _queue(hall, request, "queue")
-        record = handle.record
-        if not record.is_mirrored:
-            raise Unknown(f"queue {record.name} is not mirrored: a policy with ha-mode would do that")
-        if not await hall.synchronise(handle, start=True):
-            return {"state": "synchronised"}
-        return {"state": "syncing"}
-
-    async def _cancel_sync(self, hall: "Hall", request: Answer) -> Answer:
-        handle = _queue(hall, request, "queue")
-        return {"state": "cancelled" if await hall.synchronise(handle, start=False) else "not_syncing"}
-
     async def _promote(self, hall: "Hall", request: Answer) -> Answer:
-        handle = _queue(hall, request, "queue")
+        handle = queue_of(hall, request)
         record = handle.record
         asked = {"do": "promote", "id": record.id, "node": request["node"].removeprefix("rabbit@")}
         answer = await hall.tree.propose(asked)
@@ -172,7 +157,7 @@ class Commands:
     # ------------------------------------------------------------------ messages by hand
 
     async def _publish(self, hall: "Hall", request: Answer) -> Answer:
-        vhost = _vhost(hall, request)
+        vhost = vhost_of(hall, request)
         exchange, key = request.get("exchange", ""), request["key"]
         if request.get("declare"):
             await hall.declarations.declare_plain(vhost.name, key)
@@ -180,22 +165,6 @@ class Commands:
         return dict(await by_hand.publish(vhost, exchange, key, bodies, persistent=request.get("persistent", False)))
 
     async def _get(self, hall: "Hall", request: Answer) -> Answer:
-        handle = _queue(hall, request, "queue")
+        handle = queue_of(hall, request)
         messages, remaining = await by_hand.get(handle, request.get("count", 1), keep=request.get("keep", False))
         return {"messages": messages, "remaining": remaining}
-
-
-def _vhost(hall: "Hall", request: Answer) -> Any:
-    name = request.get("vhost", "/")
-    vhost = hall.catalogue.vhosts.get(name)
-    if vhost is None:
-        raise Unknown(f"no vhost '{name}'")
-    return vhost
-
-
-def _queue(hall: "Hall", request: Answer, member: str) -> "Handle":
-    vhost = _vhost(hall, request)
-    handle: Handle | None = vhost.handles.get(request[member])
-    if handle is None:
-        raise Unknown(f"no queue '{request[member]}' in vhost '{vhost.name}'")
-    return handle

@@ -210,22 +210,34 @@ class Declarations:
         if handle is None:
             return 0
         client.check_exclusive(handle)
-        count = await self._checked_count(handle, if_unused=if_unused, if_empty=if_empty)
-        await self._propose(do="delete_queue", vhost=client.vhost, name=name, id=handle.record.id)
+        try:
+            count = await self.delete(handle, if_unused=if_unused, if_empty=if_empty)
+        except Refused as refused:
+            raise _translated(refused) from None
         client.exclusive.discard(name)
         return count
+
+    async def delete(self, handle: "Handle", *, if_unused: bool, if_empty: bool) -> int:
+        """Delete a queue, whoever wants that; how many messages it had. Raises Refused `in_use` and `not_empty`."""
+        count = await self._checked_count(handle, if_unused=if_unused, if_empty=if_empty)
+        await self._drop(handle)
+        return count
+
+    async def _drop(self, handle: "Handle") -> None:
+        record = handle.record
+        await self._propose(do="delete_queue", vhost=record.vhost, name=record.name, id=record.id)
 
     async def _checked_count(self, handle: "Handle", *, if_unused: bool, if_empty: bool) -> int:
         try:
             figures = await handle.statistics()
         except ChannelException:
             if if_empty:
-                raise ChannelException(406, f"{handle.text} in use") from None
+                raise Refused("in_use", f"{handle.text} in use") from None
             return 0  # unavailable: it may be deleted all the same
         if if_unused and figures["consumers"]:
-            raise ChannelException(406, f"{handle.text} in use")
+            raise Refused("in_use", f"{handle.text} in use")
         if if_empty and figures["messages_ready"]:
-            raise ChannelException(406, f"{handle.text} is not empty")
+            raise Refused("not_empty", f"{handle.text} is not empty")
         return int(figures["messages_ready"])
 
     async def bind_queue(
@@ -252,8 +264,7 @@ class Declarations:
 
     async def delete_unused(self, handle: "Handle") -> None:
         """Its last consumer has gone (auto-delete), or nobody has used it for long enough (x-expires)."""
-        record = handle.record
-        await self._propose(do="delete_queue", vhost=record.vhost, name=record.name, id=record.id)
+        await self._drop(handle)
 
     async def release_connection(self, client: "Client") -> None:
         """A connection has ended: its exclusive queues go."""

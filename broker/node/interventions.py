@@ -1,0 +1,69 @@
+"""What an operator does to a client or a queue, wherever that is: close it, purge it, delete it, fill its mirrors.
+
+Decides how such a request becomes a verb of the hall. It must not know the command line.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from broker.cluster.refusal import Refused
+from broker.management.queues import is_syncing
+from broker.node.naming import queue_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from broker.management.census import Census
+    from broker.vhosts.hall import Hall
+
+Answer = dict[str, Any]
+
+
+class Interventions:
+    """The verbs of one life of a node."""
+
+    def __init__(self, hall: "Hall", census: "Census") -> None:
+        self._hall = hall
+        self._census = census
+        self.verbs: Mapping[str, Callable[[Answer], Awaitable[Answer]]] = {
+            "close_connection": self._close_connection,
+            "purge_queue": self._purge_queue,
+            "delete_queue": self._delete_queue,
+            "sync": self._sync,
+            "sync_state": self._sync_state,
+            "cancel_sync": self._cancel_sync,
+        }
+
+    async def _close_connection(self, request: Answer) -> Answer:
+        return {"closed": await self._hall.roster.close(request["pid"], request["reason"])}
+
+    async def _purge_queue(self, request: Answer) -> Answer:
+        return {"messages": await queue_of(self._hall, request).purge()}
+
+    async def _delete_queue(self, request: Answer) -> Answer:
+        handle = queue_of(self._hall, request)
+        if_unused, if_empty = request.get("if_unused", False), request.get("if_empty", False)
+        return {"messages": await self._hall.declarations.delete(handle, if_unused=if_unused, if_empty=if_empty)}
+
+    async def _sync(self, request: Answer) -> Answer:
+        handle = queue_of(self._hall, request)
+        record = handle.record
+        if not record.is_mirrored:
+            why = f"queue {record.name} is not mirrored: a policy with ha-mode would do that"
+            raise Refused("not_mirrored", why)
+        if not await self._hall.synchronise(handle, start=True):
+            return {"state": "synchronised"}
+        return {"state": "syncing"}
+
+    async def _sync_state(self, request: Answer) -> Answer:
+        record = queue_of(self._hall, request).record
+        if len(record.in_sync) > len(record.mirrors):
+            return {"state": "synchronised"}
+        figures = await self._census.figures([record])
+        syncing = record.id in figures and is_syncing(record, figures[record.id])
+        return {"state": "syncing" if syncing else "not_syncing"}
+
+    async def _cancel_sync(self, request: Answer) -> Answer:
+        handle = queue_of(self._hall, request)
+        if not handle.record.is_mirrored:
+            return {"state": "not_syncing"}
+        return {"state": "cancelled" if await self._hall.synchronise(handle, start=False) else "not_syncing"}
