@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from broker.cluster.refusal import Refused
+from broker.wire.field_terms import printed, type_name
 from broker.wire.fields import Long, Timestamp
 
 TAG: Final = "$"
@@ -112,28 +113,10 @@ def _value(value: Any) -> Any:
     return value["value"] if isinstance(value, Mapping) and TAG in value else value
 
 
-def _type_name(value: Any) -> str:
-    """The type as RabbitMQ names it."""
-    match value:
-        case bool():
-            return "bool"
-        case int():
-            return "signedint" if -(1 << 31) <= value < 1 << 31 else "long"
-        case str():
-            return "longstr"
-        case float():
-            return "double"
-        case list():
-            return "array"
-        case {"$": str(kind), "value": _}:
-            return {"Long": "long", "bytes": "binary"}.get(kind, kind.lower())
-    return "table"
-
-
 def _plain(value: Any) -> str:
-    bare = _value(value)
-    return f"'{str(bare).lower() if isinstance(bare, bool) else bare}'"
+    bare = from_json(value)
+    return f"'{bare if isinstance(bare, str) else printed(bare)}'"
 
 
 def _typed(value: Any) -> str:
-    return "none" if value is None else f"the value {_plain(value)} of type '{_type_name(value)}'"
+    return "none" if value is None else f"the value {_plain(value)} of type '{type_name(from_json(value))}'"

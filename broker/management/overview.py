@@ -6,11 +6,10 @@ from broker.cluster import schema
 from broker.management.nodes import listeners
 from broker.management.queues import message_stats, totals
 from broker.management.visit import rabbit
+from broker.routing.kinds import KINDS
 
 if TYPE_CHECKING:
     from broker.management.visit import Visit
-
-_EXCHANGE_TYPES = ("direct", "fanout", "headers", "topic")
 
 
 async def show(visit: "Visit") -> dict[str, Any]:
@@ -28,7 +27,9 @@ async def show(visit: "Visit") -> dict[str, Any]:
         "rabbitmq_version": version,
         "platform": properties["platform"],
         "cluster_name": properties["cluster_name"],
-        "exchange_types": [{"name": kind, "description": "", "enabled": True} for kind in _EXCHANGE_TYPES],
+        "exchange_types": [
+            {"name": kind, "description": text, "enabled": True} for kind, text in sorted(KINDS.items())
+        ],
         "message_stats": message_stats(figures),
         "queue_totals": totals(figures),
         "object_totals": {

@@ -3,10 +3,10 @@
 Decides by one look-up per key. It must not know what the keys mean.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from broker.routing.exchange import Destination, Destinations, Exchange
+from broker.routing.exchange import Destination, Destinations, Exchange, Message
 
 
 class Direct(Exchange):
@@ -26,6 +26,6 @@ class Direct(Exchange):
         if not destinations:
             del self._by_key[key]
 
-    def match(self, keys: Iterable[str], headers: Mapping[str, Any]) -> Collection[Destination]:
+    def match(self, keys: Sequence[str], message: Message) -> Collection[Destination]:
         """What is bound by any of the keys."""
         return [destination for key in keys for destination in self._by_key.get(key, ())]

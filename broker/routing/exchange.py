@@ -4,8 +4,10 @@ Decides only that common shape. A kind must not know other exchanges, queues or 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
+
+from broker.wire.properties import Properties
 
 DestinationKind = Literal["queue", "exchange"]
 
@@ -17,15 +19,33 @@ class Destination(NamedTuple):
     name: str
 
 
+class ExchangeInvalid(Exception):
+    """An exchange of this kind cannot have these arguments; the text is RabbitMQ's."""
+
+
 class BindingInvalid(Exception):
-    """The exchange cannot work with the arguments of a binding; the text is RabbitMQ's."""
+    """The exchange cannot work with the key or the arguments of a binding; the text is RabbitMQ's."""
+
+
+class Message:
+    """A message as far as an exchange may look at it: its headers, and its other properties if one asks."""
+
+    __slots__ = ("_content", "headers")
+
+    def __init__(self, headers: Mapping[str, Any], content: bytes = b"") -> None:
+        self.headers = headers
+        self._content = content
+
+    def property(self, name: str) -> Any:
+        """One of the fourteen, by its name in `Properties`; None if the publisher gave none."""
+        return getattr(Properties.of(self._content), name) if self._content else None
 
 
 class Exchange(ABC):
     """The bindings of one exchange, arranged for its kind of matching."""
 
-    needs_headers = False
-    """Whether `match` looks at a message's headers."""
+    per_message = False
+    """Whether messages with the same routing key may go different ways: then each has to be asked for."""
 
     @abstractmethod
     def bind(self, destination: Destination, key: str, arguments: Mapping[str, Any]) -> None:
@@ -36,8 +56,8 @@ class Exchange(ABC):
         """Remove a binding that is there."""
 
     @abstractmethod
-    def match(self, keys: Iterable[str], headers: Mapping[str, Any]) -> Collection[Destination]:
-        """Destinations of a message with these routing keys, repeats allowed."""
+    def match(self, keys: Sequence[str], message: Message) -> Collection[Destination]:
+        """Destinations of a message with these routing keys, its own first; repeats allowed."""
 
 
 class Destinations(Collection[Destination]):

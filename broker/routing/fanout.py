@@ -3,10 +3,10 @@
 Decides nothing more; keys and headers do not matter.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from broker.routing.exchange import Destination, Destinations, Exchange
+from broker.routing.exchange import Destination, Destinations, Exchange, Message
 
 
 class Fanout(Exchange):
@@ -23,6 +23,6 @@ class Fanout(Exchange):
         """Undo `bind`."""
         self._destinations.remove(destination)
 
-    def match(self, keys: Iterable[str], headers: Mapping[str, Any]) -> Collection[Destination]:
+    def match(self, keys: Sequence[str], message: Message) -> Collection[Destination]:
         """Whatever is bound."""
         return self._destinations

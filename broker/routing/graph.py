@@ -5,17 +5,21 @@ themselves, and an exchange that leads nowhere hands over to its alternate. It m
 may publish. Every change raises `epoch`, so that whoever remembers routes knows when to forget them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
-from broker.routing.direct import Direct
-from broker.routing.exchange import Destination, DestinationKind, Exchange
-from broker.routing.fanout import Fanout
-from broker.routing.headers import Headers, frozen
-from broker.routing.topic import Topic
+from broker.routing.exchange import Destination, DestinationKind, Exchange, Message
+from broker.routing.headers import frozen
+from broker.routing.kinds import made
+from broker.wire.field_terms import type_name
 
-KINDS: dict[str, type[Exchange]] = {"direct": Direct, "fanout": Fanout, "topic": Topic, "headers": Headers}
+_NO_ARGUMENTS: Mapping[str, Any] = {}
+
+
+class MessageInvalid(Exception):
+    """A header that exchanges look at is not what it should be; the text is RabbitMQ's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +55,31 @@ class _Place:
 class Graph:
     """The routes of one vhost. The default exchange "" is always there and leads to the queue named by the key."""
 
-    def __init__(self) -> None:
+    def __init__(self, chance: Random) -> None:
+        """`chance` decides for the exchanges that leave it to chance."""
         self.epoch = 0
+        self._chance = chance
         self._places: dict[str, _Place] = {}
         self._queues: set[str] = set()
         self._bindings: dict[str, dict[tuple[Any, ...], Binding]] = {}  # by source
         self._leading_to: dict[Destination, dict[tuple[Any, ...], Binding]] = {}
-        self._headers_needed: dict[str, bool] = {}  # by exchange, valid for this epoch
+        self._per_message: dict[str, bool] = {}  # by exchange, valid for this epoch
 
     # -- what there is -----------------------------------------------------------------------------------------------
 
-    def add_exchange(self, name: str, kind: str, *, internal: bool = False, alternate: str | None = None) -> None:
-        """Add an exchange of one of KINDS; if the name is there already, only `internal` and `alternate` change."""
+    def add_exchange(
+        self,
+        name: str,
+        kind: str,
+        arguments: Mapping[str, Any] = _NO_ARGUMENTS,
+        *,
+        internal: bool = False,
+        alternate: str | None = None,
+    ) -> None:
+        """Add an exchange of one of `kinds`; if the name is there already, only `internal` and `alternate` change."""
         place = self._places.get(name)
         if place is None:
-            self._places[name] = _Place(KINDS[kind](), internal, alternate)
+            self._places[name] = _Place(made(name, kind, arguments, self._chance), internal, alternate)
         else:
             place.internal, place.alternate = internal, alternate
         self._changed()
@@ -141,25 +155,23 @@ class Graph:
 
     # -- where a message goes ----------------------------------------------------------------------------------------
 
-    def route(self, exchange: str, key: str, headers: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-        """The queues for a message; `headers` may be left out if `needs_headers` says no. Raises KeyError.
+    def route(
+        self, exchange: str, key: str, headers: Mapping[str, Any] | None = None, content: bytes = b""
+    ) -> tuple[str, ...]:
+        """The queues for a message; headers and content may be left out if `per_message` says no. Raises KeyError.
 
         With headers, the routing keys in CC and BCC count like the message's own (RabbitMQ, "Sender-selected
-        Distribution"); raises TypeError if they are no lists of texts.
+        Distribution"); raises MessageInvalid if they are no lists.
         """
-        if not headers:
-            return self.route_keys(exchange, (key,), {})
-        return self.route_keys(exchange, routing_keys(key, headers), headers)
-
-    def route_keys(self, exchange: str, keys: Iterable[str], headers: Mapping[str, Any]) -> tuple[str, ...]:
-        """As `route`, for a message with several routing keys."""
         if exchange:
             self._places[exchange]  # KeyError is the caller's answer
+        keys = routing_keys(key, headers) if headers else (key,)
+        message = Message(headers or {}, content)
         seen = {exchange}
         work = [exchange]
         queues: set[str] = set()
         for name in work:  # grows while it is read
-            for destination in self._destinations(name, keys, headers):
+            for destination in self._destinations(name, keys, message):
                 if destination.kind == "queue":
                     queues.add(destination.name)
                 elif destination.name not in seen:
@@ -167,24 +179,23 @@ class Graph:
                     work.append(destination.name)
         return tuple(sorted(queues))
 
-    def needs_headers(self, exchange: str) -> bool:
-        """Whether a message's headers can matter on any way that begins at this exchange (CC and BCC apart)."""
-        needed = self._headers_needed.get(exchange)
-        if needed is None:
-            needed = self._headers_needed[exchange] = any(
-                place.exchange.needs_headers for place in self._reachable(exchange)
-            )
-        return needed
+    def per_message(self, exchange: str) -> bool:
+        """Whether messages with the same routing key may go different ways from this exchange (CC and BCC apart)."""
+        found = self._per_message.get(exchange)
+        if found is None:
+            found = any(place.exchange.per_message for place in self._reachable(exchange))
+            self._per_message[exchange] = found
+        return found
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _destinations(self, name: str, keys: Iterable[str], headers: Mapping[str, Any]) -> Collection[Destination]:
+    def _destinations(self, name: str, keys: Sequence[str], message: Message) -> Collection[Destination]:
         if not name:
             return [Destination("queue", key) for key in keys if key in self._queues]
         place = self._places.get(name)
         if place is None:
             return []
-        found = place.exchange.match(keys, headers)
+        found = place.exchange.match(keys, message)
         if not found and place.alternate is not None:
             return [Destination("exchange", place.alternate)]
         return found
@@ -216,17 +227,21 @@ class Graph:
 
     def _changed(self) -> None:
         self.epoch += 1
-        self._headers_needed.clear()
+        self._per_message.clear()
 
 
 def routing_keys(key: str, headers: Mapping[str, Any]) -> tuple[str, ...]:
-    """The message's routing key and those of its CC and BCC headers. Raises TypeError if one is no list of texts."""
+    """The message's routing key and those of its CC and BCC headers; entries that are no texts are passed over.
+
+    Raises MessageInvalid if one of the headers is no list.
+    """
     keys = [key]
     for name in ("CC", "BCC"):
-        more = headers.get(name)
-        if more is None:
+        if name not in headers:
             continue
-        if not isinstance(more, list) or not all(isinstance(entry, str) for entry in more):
-            raise TypeError(name)
-        keys += more
+        more = headers[name]
+        if not isinstance(more, list):
+            kind = type_name(more)
+            raise MessageInvalid(f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}')
+        keys += [entry for entry in more if isinstance(entry, str)]
     return tuple(dict.fromkeys(keys))

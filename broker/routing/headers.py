@@ -1,14 +1,16 @@
 """Headers exchanges: bindings name headers and values, `x-match` says how many of them must be there.
 
 Decides by comparison as RabbitMQ's: names beginning with `x-` do not count for `all` and `any`; a binding value of no
-type (void) asks only for presence; numbers are compared as numbers whatever their width. It must not know where the
-headers come from.
+type (void) asks only for presence; numbers are compared as numbers whatever their width, but a decimal is no number. It
+must not know where the headers come from.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from broker.routing.exchange import BindingInvalid, Destination, Exchange
+from broker.routing.exchange import BindingInvalid, Destination, Exchange, Message
+from broker.wire.field_terms import printed, type_name
 
 _KINDS = ("all", "any", "all-with-x", "any-with-x")
 _VOID = ("void",)
@@ -42,7 +44,7 @@ class _Wanted:
 class Headers(Exchange):
     """Destinations with what they want."""
 
-    needs_headers = True
+    per_message = True
 
     def __init__(self) -> None:
         self._wanted: dict[tuple[Destination, str, Any], _Wanted] = {}
@@ -56,18 +58,22 @@ class Headers(Exchange):
         """Undo `bind`."""
         del self._wanted[destination, key, frozen(arguments)]
 
-    def match(self, keys: Iterable[str], headers: Mapping[str, Any]) -> Collection[Destination]:
+    def match(self, keys: Sequence[str], message: Message) -> Collection[Destination]:
         """Whatever wants these headers."""
-        return [wanted.destination for wanted in self._wanted.values() if wanted.matches(headers)]
+        return [wanted.destination for wanted in self._wanted.values() if wanted.matches(message.headers)]
 
 
 def validate(arguments: Mapping[str, Any]) -> None:
     """Raises BindingInvalid if `x-match` is none of RabbitMQ's four words; it may be missing."""
-    kind = arguments.get("x-match", "all")
+    if "x-match" not in arguments:
+        return
+    kind = arguments["x-match"]
     if not isinstance(kind, str):
-        raise BindingInvalid(f"Invalid x-match field type (value {kind!r}); expected longstr")
+        why = f"Invalid x-match field type {type_name(kind)} (value {printed(kind)}); expected longstr"
+        raise BindingInvalid(why)
     if kind not in _KINDS:
-        raise BindingInvalid(f"Invalid x-match field value {kind!r}; expected all, any, all-with-x, or any-with-x")
+        why = f"Invalid x-match field value {printed(kind)}; expected all, any, all-with-x, or any-with-x"
+        raise BindingInvalid(why)
 
 
 def frozen(value: Any) -> Any:
@@ -75,6 +81,8 @@ def frozen(value: Any) -> Any:
     match value:
         case bool():
             return ("bool", value)
+        case Decimal():
+            return ("decimal", value)
         case str():
             return value.encode("utf-8", "surrogateescape")
         case bytes() | bytearray():

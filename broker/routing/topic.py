@@ -4,10 +4,10 @@ Decides by a trie over the words of the patterns, walked with all its possible p
 words of the key and the places reached, never with the number of bindings. It must not know what the words mean.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from broker.routing.exchange import Destination, Destinations, Exchange
+from broker.routing.exchange import Destination, Destinations, Exchange, Message
 
 
 class _Node:
@@ -59,7 +59,7 @@ class Topic(Exchange):
             elif word == "#":
                 parent.many = None
 
-    def match(self, keys: Iterable[str], headers: Mapping[str, Any]) -> Collection[Destination]:
+    def match(self, keys: Sequence[str], message: Message) -> Collection[Destination]:
         """What any of the keys' words match."""
         found: dict[Destination, None] = {}
         for key in keys:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.errors import ChannelException
+from broker.wire.field_terms import type_name
 from broker.wire.fields import Timestamp
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ def check_queue_arguments(client: "Client", name: str, arguments: dict[str, Any]
 
 def check_exchange_arguments(client: "Client", name: str, arguments: dict[str, Any]) -> None:
     """Raise 406 for an alternate exchange that is no name, 403 for one the user may not write to."""
-    alternate = arguments.get("alternate-exchange")
-    if alternate is None:
+    if "alternate-exchange" not in arguments:
         return
+    alternate = arguments["alternate-exchange"]
     if not isinstance(alternate, str):
-        why = f"invalid arg 'alternate-exchange' for exchange '{name}' in vhost '{client.vhost}': "
-        raise ChannelException(406, why + f"{{unacceptable_type,{_type_name(alternate)}}}")
+        kind, resource = type_name(alternate), f"exchange '{name}' in vhost '{client.vhost}'"
+        raise ChannelException(406, f"invalid type '{kind}' for arg 'alternate-exchange' in {resource}")
     access = client.access(client.vhost)
     access.check("read", "exchange", name)
     access.check("write", "exchange", alternate)

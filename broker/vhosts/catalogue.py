@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
+from broker.cluster.arguments import from_json
 from broker.cluster.records import RUNNING, BindingRecord, ExchangeRecord, Life, QueueRecord, VhostRecord, decode
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
@@ -22,6 +23,8 @@ from broker.vhosts.vhost import Vhost
 from broker.wire import records
 
 if TYPE_CHECKING:
+    from random import Random
+
     from broker.cluster.tree import Tree
     from broker.vhosts.guests import Guests
     from broker.vhosts.mirrors import Mirrors
@@ -41,6 +44,7 @@ class Catalogue:
         copies: dict[int, Copy],
         spawn: Callable[..., None],
         delete_unused: Callable[[Handle], Awaitable[None]],
+        chance: "Random",
     ) -> None:
         self.vhosts: dict[str, Vhost] = {}
         self.handles: dict[int, Handle] = {}
@@ -52,6 +56,7 @@ class Catalogue:
         self._copies = copies
         self._spawn = spawn
         self._delete_unused = delete_unused
+        self._chance = chance
 
     def held(self, queue_id: int) -> tuple[int, int]:
         """How many messages of a queue this node's copy holds, and how many it knows to lack."""
@@ -105,13 +110,19 @@ class Catalogue:
 
     def _put_vhost(self, record: VhostRecord) -> None:
         if record.name not in self.vhosts:
-            self.vhosts[record.name] = Vhost(record.name, self._switchboard)
+            self.vhosts[record.name] = Vhost(record.name, self._switchboard, self._chance)
 
     def _put_exchange(self, record: ExchangeRecord) -> None:
-        alternate = record.arguments.get("alternate-exchange") or (record.definition or {}).get("alternate-exchange")
+        arguments = from_json(record.arguments)
+        alternate = arguments.get("alternate-exchange")
+        if alternate is None:
+            alternate = (record.definition or {}).get("alternate-exchange")
         graph = self.vhosts[record.vhost].graph
         if record.name:
-            graph.add_exchange(record.name, record.kind, internal=record.internal, alternate=alternate)
+            # As an alternate the default exchange leads nowhere (RabbitMQ: its bindings are not really there).
+            graph.add_exchange(
+                record.name, record.kind, arguments, internal=record.internal, alternate=alternate or None
+            )
 
     def _drop_exchange(self, record: ExchangeRecord) -> None:
         vhost = self.vhosts.get(record.vhost)
@@ -120,12 +131,13 @@ class Catalogue:
 
     def _put_binding(self, record: BindingRecord) -> None:
         graph = self.vhosts[record.vhost].graph
-        graph.bind(record.source, _kind(record), record.destination, record.key, record.arguments)
+        graph.bind(record.source, _kind(record), record.destination, record.key, from_json(record.arguments))
 
     def _drop_binding(self, record: BindingRecord) -> None:
         vhost = self.vhosts.get(record.vhost)
         if vhost is not None and record.source in vhost.graph:
-            vhost.graph.unbind(record.source, _kind(record), record.destination, record.key, record.arguments)
+            arguments = from_json(record.arguments)
+            vhost.graph.unbind(record.source, _kind(record), record.destination, record.key, arguments)
 
     # ------------------------------------------------------------------ queues
 

@@ -35,9 +35,9 @@ class Burial:
 
 
 class DeadLetters:
-    """The dead letter road of one queue; `route` finds queues for (exchange, key, headers)."""
+    """The dead letter road of one queue; `route` finds queues for (exchange, key, headers, content)."""
 
-    def __init__(self, queue: str, route: "Callable[[str, str, dict[str, object]], list[Handle]]") -> None:
+    def __init__(self, queue: str, route: "Callable[[str, str, dict[str, object], bytes], list[Handle]]") -> None:
         self._queue = queue
         self._route = route
 
@@ -48,7 +48,7 @@ class DeadLetters:
 
     def _send(self, source: "Local", dead: DeadLetter, letter: Letter) -> None:
         exchange, key = split_address(letter.run.address)
-        targets = self._route(exchange, key, letter.headers)
+        targets = self._route(exchange, key, letter.headers, letter.run.contents[0])
         allowed = set(without_cycles([handle.record.name for handle in targets], letter.headers, dead.reason))
         targets = [handle for handle in targets if handle.record.name in allowed]
         run = letter.run

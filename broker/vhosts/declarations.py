@@ -12,9 +12,7 @@ from broker.cluster import schema
 from broker.cluster.arguments import to_json
 from broker.cluster.records import Life
 from broker.cluster.refusal import Refused
-from broker.routing.exchange import BindingInvalid
-from broker.routing.graph import KINDS
-from broker.routing.headers import validate
+from broker.routing.kinds import KindUnknown, check_kind
 from broker.vhosts.arguments import check_exchange_arguments, check_queue_arguments
 
 if TYPE_CHECKING:
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from broker.vhosts.catalogue import Catalogue
     from broker.vhosts.client import Client
     from broker.vhosts.handle import Handle
+
+RESERVED = "amq."
 
 REPLY_CODES = {
     "not_found": 404,
@@ -76,16 +76,18 @@ class Declarations:
         """exchange.declare."""
         vhost = client.vhost
         if passive:
-            if name and schema.exchange(self._tree.tree, vhost, name) is None:
-                raise ChannelException(404, f"no exchange '{name}' in vhost '{vhost}'")
+            _check_default(name)
+            self._check_source(vhost, name)
             return
-        client.access(vhost).check("configure", "exchange", name)
-        if kind not in KINDS:
-            raise ConnectionException(503, f"unknown exchange type '{kind}'")
+        try:
+            check_kind(kind)
+        except KindUnknown as unknown:
+            raise ConnectionException(503, str(unknown)) from None
         _check_default(name)
+        client.access(vhost).check("configure", "exchange", name)
         if schema.exchange(self._tree.tree, vhost, name) is None:
             _check_reserved("exchange", name)
-        check_exchange_arguments(client, name, arguments)
+            check_exchange_arguments(client, name, arguments)
         await self._propose(
             do="declare_exchange",
             vhost=vhost,
@@ -99,9 +101,11 @@ class Declarations:
 
     async def delete_exchange(self, client: "Client", name: str, *, if_unused: bool) -> None:
         """exchange.delete; one that is not there is deleted already."""
-        client.access(client.vhost).check("configure", "exchange", name)
         _check_default(name)
-        _check_reserved("exchange", name)
+        if name.startswith(RESERVED):
+            resource = f"exchange '{name}' in vhost '{client.vhost}'"
+            raise ChannelException(403, f"deletion of system {resource} not allowed")
+        client.access(client.vhost).check("configure", "exchange", name)
         await self._propose(do="delete_exchange", vhost=client.vhost, name=name, if_unused=if_unused)
 
     async def bind_exchange(
@@ -114,7 +118,7 @@ class Declarations:
         _check_default(destination)
         _check_default(source)
         if bind:
-            self._check_source(client.vhost, source, arguments)
+            self._check_source(client.vhost, source)
         await self._change_binding(client, source, "exchange", destination, key, arguments, bind=bind)
 
     async def _change_binding(
@@ -138,15 +142,9 @@ class Declarations:
             arguments=to_json(arguments),
         )
 
-    def _check_source(self, vhost: str, name: str, arguments: dict[str, Any]) -> None:
-        record = schema.exchange(self._tree.tree, vhost, name)
-        if record is None:
+    def _check_source(self, vhost: str, name: str) -> None:
+        if schema.exchange(self._tree.tree, vhost, name) is None:
             raise ChannelException(404, f"no exchange '{name}' in vhost '{vhost}'")
-        if record.kind == "headers":
-            try:
-                validate(arguments)
-            except BindingInvalid as invalid:
-                raise ChannelException(406, str(invalid)) from None
 
     # ------------------------------------------------------------------ queues
 
@@ -249,7 +247,7 @@ class Declarations:
         access.check("read", "exchange", source)
         _check_default(source)
         if bind:
-            self._check_source(client.vhost, source, arguments)
+            self._check_source(client.vhost, source)
         vhost = self._catalogue.vhosts[client.vhost]
         if bind or queue in vhost.handles:
             client.check_exclusive(vhost.handle(queue))
@@ -274,6 +272,8 @@ class Declarations:
 
 
 def _translated(refused: Refused) -> AmqpException:
+    if refused.code == "unknown_kind":
+        return ConnectionException(503, refused.why)
     return ChannelException(REPLY_CODES.get(refused.code, 406), refused.why)
 
 
@@ -283,5 +283,5 @@ def _check_default(name: str) -> None:
 
 
 def _check_reserved(kind: str, name: str) -> None:
-    if name.startswith("amq."):
+    if name.startswith(RESERVED):
         raise ChannelException(403, f"{kind} name '{name}' contains reserved prefix 'amq.*'")

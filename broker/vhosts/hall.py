@@ -80,7 +80,7 @@ class Hall:
         self.pressure = Pressure(switchboard)
         self.mirrors = Mirrors(switchboard, self._propose_entry, self._spawn, self._set_aside)
         self.catalogue = Catalogue(
-            switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused
+            switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused, chance
         )
         self.roster = Roster(switchboard, self.guests, self._running_peers)
         self.client_limits = ClientLimits(lambda: tree.tree, self.roster)

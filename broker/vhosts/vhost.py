@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from broker.amqp.channel import Channel
 from broker.amqp.errors import ChannelException
 from broker.amqp.unacked import Settled
-from broker.routing.graph import Graph
+from broker.routing.graph import Graph, MessageInvalid
 from broker.vhosts.client import Client
 from broker.vhosts.handle import Got, Handle, Moved
 from broker.vhosts.subscription import Fetcher, Subscription
@@ -21,6 +21,8 @@ from broker.wire.message import Run, Traits, split_address
 from broker.wire.properties import Properties, headers_of
 
 if TYPE_CHECKING:
+    from random import Random
+
     from broker.vhosts.switchboard import Switchboard
 
 ROUTES_MAX = 4096
@@ -34,27 +36,27 @@ _IMMEDIATE = 2
 
 
 class Route:
-    """Where publishes with one method go. `checks_headers`: each message has to be looked at."""
+    """Where publishes with one method go. `per_message`: each of them has to be asked for."""
 
-    __slots__ = ("address", "checks_headers", "exchange", "handles", "key", "mandatory")
+    __slots__ = ("address", "exchange", "handles", "key", "mandatory", "per_message")
 
     def __init__(
-        self, address: bytes, exchange: str, key: str, handles: list[Handle], *, mandatory: bool, checks_headers: bool
+        self, address: bytes, exchange: str, key: str, handles: list[Handle], *, mandatory: bool, per_message: bool
     ) -> None:
         self.address = address
         self.exchange = exchange
         self.key = key
         self.handles = handles
         self.mandatory = mandatory
-        self.checks_headers = checks_headers
+        self.per_message = per_message
 
 
 class Vhost:
     """One vhost on this node. The catalogue keeps `graph` and `handles` in step with the tree."""
 
-    def __init__(self, name: str, switchboard: "Switchboard") -> None:
+    def __init__(self, name: str, switchboard: "Switchboard", chance: "Random") -> None:
         self.name = name
-        self.graph = Graph()
+        self.graph = Graph(chance)
         self.handles: dict[str, Handle] = {}
         self._switchboard = switchboard
         self._fetchers: dict[tuple[Channel, Handle], Fetcher] = {}
@@ -73,8 +75,8 @@ class Vhost:
         if traits.user_id is not None and traits.user_id != client.user.name and not client.user.impersonator:
             why = f"user_id property set to '{traits.user_id}' but authenticated user was '{client.user.name}'"
             raise ChannelException(406, why)
-        if route.checks_headers or traits.has_headers:
-            self._publish_by_headers(route, channel, payload, traits, contents)
+        if route.per_message or traits.has_headers:
+            self._publish_one_by_one(route, channel, payload, traits, contents)
         else:
             self._publish_to(route.handles, route, channel, payload, traits, contents)
 
@@ -95,15 +97,15 @@ class Vhost:
         for handle in handles:
             handle.publish(Run(contents, route.address, traits), pending)
 
-    def _publish_by_headers(
+    def _publish_one_by_one(
         self, route: Route, channel: Channel, payload: bytes, traits: Traits, contents: list[bytes]
     ) -> None:
-        """Messages whose headers may decide: neighbours with the same way stay together."""
+        """Messages of which each may go another way: neighbours with the same way stay together."""
         way: list[Handle] | None = None
         together: list[bytes] = []
         for content in contents:
             headers = headers_of(content) if traits.has_headers else {}
-            own = self._handles_for(route.exchange, route.key, headers)
+            own = self._handles_for(route.exchange, route.key, headers, content)
             if way is not None and own != way:
                 self._publish_to(way, route, channel, payload, traits, together)
                 together = []
@@ -112,12 +114,11 @@ class Vhost:
         if way is not None:
             self._publish_to(way, route, channel, payload, traits, together)
 
-    def _handles_for(self, exchange: str, key: str, headers: dict[str, Any]) -> list[Handle]:
+    def _handles_for(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Handle]:
         try:
-            names = self.graph.route(exchange, key, headers)
-        except TypeError as error:
-            header = str(error)
-            raise ChannelException(406, f"unsupported '{header}' header value") from None
+            names = self.graph.route(exchange, key, headers, content)
+        except MessageInvalid as invalid:
+            raise ChannelException(406, str(invalid)) from None
         return [self.handles[name] for name in names if name in self.handles]
 
     def _resolve(self, client: Client, payload: bytes) -> Route:
@@ -130,17 +131,17 @@ class Vhost:
             raise ChannelException(404, f"no exchange '{exchange}' in vhost '{self.name}'")
         if exchange and self.graph.is_internal(exchange):
             raise ChannelException(403, f"cannot publish to internal exchange '{exchange}' in vhost '{self.name}'")
-        checks_headers = self.graph.needs_headers(exchange)
-        handles = [] if checks_headers else self._handles_for(exchange, key, {})
-        route = Route(address, exchange, key, handles, mandatory=bool(bits & _MANDATORY), checks_headers=checks_headers)
+        per_message = self.graph.per_message(exchange)
+        handles = [] if per_message else self._handles_for(exchange, key, {})
+        route = Route(address, exchange, key, handles, mandatory=bool(bits & _MANDATORY), per_message=per_message)
         if len(client.routes) >= ROUTES_MAX:
             client.routes.clear()
         client.routes[payload] = route
         return route
 
-    def find(self, exchange: str, key: str, headers: dict[str, Any]) -> list[Handle]:
+    def find(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Handle]:
         """The queues for a message that no client publishes (dead letters); none if the exchange is not there."""
-        return self._handles_for(exchange, key, headers) if not exchange or exchange in self.graph else []
+        return self._handles_for(exchange, key, headers, content) if exchange in self.graph else []
 
     # ------------------------------------------------------------------ consuming
 

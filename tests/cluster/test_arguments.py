@@ -62,7 +62,7 @@ def test_the_same_whatever_the_width(present, given):
         (None, True, "received the value 'true' of type 'bool' but current is none"),
         (None, 1.5, "received the value '1.5' of type 'double' but current is none"),
         (None, b"a", "of type 'binary' but current is none"),
-        (None, Decimal("1.5"), "received the value '1.5' of type 'decimal' but current is none"),
+        (None, Decimal("1.5"), "received the value '{1,15}' of type 'decimal' but current is none"),
         (None, [1], "of type 'array' but current is none"),
         (None, {"a": 1}, "of type 'table' but current is none"),
     ],

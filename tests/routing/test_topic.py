@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.routing.exchange import Destination
+from broker.routing.exchange import Destination, Message
 from broker.routing.topic import Topic, words_of
 
 Q = Destination("queue", "q")
+NO_HEADERS = Message({})
 
 
 @pytest.mark.parametrize(
@@ -35,23 +36,23 @@ Q = Destination("queue", "q")
 def test_meaning_of_a_pattern(pattern: str, matching: list[str], other: list[str]) -> None:
     topic = Topic()
     topic.bind(Q, pattern, {})
-    assert [key for key in matching if not topic.match([key], {})] == []
-    assert [key for key in other if topic.match([key], {})] == []
+    assert [key for key in matching if not topic.match([key], NO_HEADERS)] == []
+    assert [key for key in other if topic.match([key], NO_HEADERS)] == []
 
 
 def test_each_destination_once_and_several_keys() -> None:
     topic = Topic()
     for pattern in ("a.#", "#.b", "a.b", "x"):
         topic.bind(Q, pattern, {})
-    assert list(topic.match(["a.b"], {})) == [Q]
-    assert list(topic.match(["nothing", "x"], {})) == [Q]
+    assert list(topic.match(["a.b"], NO_HEADERS)) == [Q]
+    assert list(topic.match(["nothing", "x"], NO_HEADERS)) == [Q]
 
 
 def test_many_hashes_do_not_explode() -> None:
     topic = Topic()
     topic.bind(Q, ".".join(["#", "a"] * 12), {})
-    assert topic.match([".".join(["a"] * 60)], {})
-    assert not topic.match([".".join(["b"] * 60)], {})
+    assert topic.match([".".join(["a"] * 60)], NO_HEADERS)
+    assert not topic.match([".".join(["b"] * 60)], NO_HEADERS)
 
 
 def plainly_matches(pattern: list[str], words: list[str]) -> bool:
@@ -80,7 +81,7 @@ def test_trie_agrees_with_the_definition(bindings: list[tuple[str, bool]], some_
             for number, (pattern, stays) in enumerate(bindings)
             if stays and plainly_matches(words_of(pattern), words_of(key))
         }
-        assert {destination.name for destination in topic.match([key], {})} == expected
+        assert {destination.name for destination in topic.match([key], NO_HEADERS)} == expected
 
 
 def test_unbinding_leaves_nothing_behind() -> None:

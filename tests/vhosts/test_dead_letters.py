@@ -58,7 +58,7 @@ def test_a_burial_ends_with_its_last_target():
 
 def test_the_source_forgets_when_every_target_has_the_letter_safe():
     one, two, source = Target("one"), Target("two"), Source()
-    letters = DeadLetters("q", lambda exchange, key, headers: [one, two])
+    letters = DeadLetters("q", lambda exchange, key, headers, content: [one, two])
     letters.send(source, DeadLetter("rejected", run_of(2, first=5), "dlx", None))
     (run, pending), (_, other) = one.got[0], two.got[0]
     assert run.address == make_address("dlx", "q")

@@ -4,16 +4,19 @@ Decides equivalence and what a deletion takes along. The doors have refused what
 default exchange). Source: RabbitMQ 3.10, `rabbit_exchange`, `rabbit_binding`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from broker.cluster import schema
-from broker.cluster.arguments import EXCHANGE_ARGUMENTS, check_arguments, check_same
+from broker.cluster.arguments import EXCHANGE_ARGUMENTS, check_arguments, check_same, from_json
 from broker.cluster.procedures.draft import Answer, Draft
 from broker.cluster.procedures.policies import Rules
 from broker.cluster.procedures.removal import remove_binding, remove_exchange
 from broker.cluster.procedures.vhosts import check_vhost
 from broker.cluster.records import BindingRecord, ExchangeRecord
 from broker.cluster.refusal import Refused
+from broker.routing import kinds
+from broker.routing.exchange import BindingInvalid, ExchangeInvalid
 from policies.keys import EXCHANGES
 
 
@@ -25,13 +28,14 @@ def declare_exchange(draft: Draft) -> Answer:
     arguments = draft.ask("arguments", dict, {})
     present = schema.exchange(draft.overlay, vhost, name)
     if present is None:
+        _check_kind(kind, arguments)
         ruling = Rules(draft.overlay, vhost).ruling(EXCHANGES, name)
         present = ExchangeRecord(draft.zxid, vhost, name, kind, arguments=arguments, **facts, **ruling._asdict())
         draft.put(schema.exchange_path(vhost, name), present)
         return {"created": True}
     resource = f"exchange '{name}' in vhost '{vhost}'"
     there = {"durable": present.durable, "auto_delete": present.auto_delete, "internal": present.internal}
-    check_same(resource, {"type": present.kind, **there}, {"type": kind, **facts})
+    check_same(resource, {"type": _atom(present.kind), **there}, {"type": _atom(kind), **facts})
     check_arguments(resource, EXCHANGE_ARGUMENTS, present.arguments, arguments)
     return {"created": False}
 
@@ -52,11 +56,16 @@ def bind(draft: Draft) -> Answer:
     """A binding: vhost, source, destination_kind ("queue" or "exchange"), destination, key, arguments."""
     binding = _binding(draft)
     vhost = binding.vhost
-    if schema.exchange(draft.overlay, vhost, binding.source) is None:
+    source = schema.exchange(draft.overlay, vhost, binding.source)
+    if source is None:
         raise Refused("not_found", f"no exchange '{binding.source}' in vhost '{vhost}'")
     ends = schema.queue if binding.destination_kind == "queue" else schema.exchange
     if ends(draft.overlay, vhost, binding.destination) is None:
         raise Refused("not_found", f"no {binding.destination_kind} '{binding.destination}' in vhost '{vhost}'")
+    try:
+        kinds.check_binding(source.kind, from_json(source.arguments), binding.key, from_json(binding.arguments))
+    except BindingInvalid as invalid:
+        raise Refused("invalid", str(invalid)) from None
     return {"created": draft.put(schema.binding_path(binding), binding)}
 
 
@@ -67,6 +76,20 @@ def unbind(draft: Draft) -> Answer:
         return {"deleted": False}
     remove_binding(draft.overlay, binding)
     return {"deleted": True}
+
+
+def _check_kind(kind: str, arguments: Mapping[str, Any]) -> None:
+    try:
+        kinds.check(kind, from_json(arguments))
+    except kinds.KindUnknown as unknown:
+        raise Refused("unknown_kind", str(unknown)) from None
+    except ExchangeInvalid as invalid:
+        raise Refused("invalid", str(invalid)) from None
+
+
+def _atom(kind: str) -> str:
+    """A kind as RabbitMQ prints it: Erlang quotes an atom that is no plain word."""
+    return kind if kind.isalnum() else f"'{kind}'"
 
 
 def _binding(draft: Draft) -> BindingRecord:
