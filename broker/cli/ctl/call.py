@@ -74,6 +74,16 @@ class Call:
         return rows
 
     @property
+    def timeout_s(self) -> float:
+        """How long a node may take to answer."""
+        return ANSWER_TIMEOUT_S if self._settings.timeout_s is None else self._settings.timeout_s
+
+    @property
+    def chosen_node(self) -> str | None:
+        """Who was to be asked; None: anybody."""
+        return None if self._settings.node is None else f"rabbit@{node_name(self._settings.node)}"
+
+    @property
     def node(self) -> str:
         """Who has answered."""
         return f"rabbit@{self._answered_by}"

@@ -29,6 +29,21 @@ SECTIONS = {
         "list_users": (f"{HERE}.users:list_users", "List users and their tags."),
         "set_user_tags": (f"{HERE}.users:set_user_tags", "Set a user's tags."),
     },
+    "Queues and clients": {
+        "cancel_sync_queue": (f"{HERE}.queues:cancel_sync_queue", "Stop filling the mirrors of a queue."),
+        "close_all_connections": (f"{HERE}.clients:close_all_connections", "Close the connections to a vhost or node."),
+        "close_connection": (f"{HERE}.clients:close_connection", "Close a client's connection."),
+        "delete_queue": (f"{HERE}.queues:delete_queue", "Delete a queue."),
+        "list_bindings": (f"{HERE}.lists:list_bindings", "List bindings."),
+        "list_channels": (f"{HERE}.lists:list_channels", "List channels."),
+        "list_connections": (f"{HERE}.lists:list_connections", "List connections."),
+        "list_consumers": (f"{HERE}.lists:list_consumers", "List consumers."),
+        "list_exchanges": (f"{HERE}.lists:list_exchanges", "List exchanges."),
+        "list_queues": (f"{HERE}.lists:list_queues", "List queues."),
+        "list_unresponsive_queues": (f"{HERE}.lists:list_unresponsive_queues", "List queues that do not answer."),
+        "purge_queue": (f"{HERE}.queues:purge_queue", "Remove the ready messages of a queue."),
+        "sync_queue": (f"{HERE}.queues:sync_queue", "Fill the mirrors of a queue."),
+    },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
