@@ -7,16 +7,18 @@ ready to go out again; nobody changes them in place.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 
 class Traits:
     """What a queue may have to know of a message's properties (AMQP 0-9-1 section 1.8.1, class basic).
 
-    Shared by all messages with equal property bytes, never changed after it was made.
+    Shared by all messages with equal property bytes, never changed after it was made. `asks_reply`: replies shall reach
+    the publisher's channel. `is_special`: a channel has to look at such messages before it takes them.
     """
 
-    __slots__ = ("expiration_ms", "has_headers", "persistent", "priority", "user_id")
+    FIELDS: Final = ("asks_reply", "expiration_ms", "has_headers", "persistent", "priority", "user_id")
+    __slots__ = (*FIELDS, "is_special")
 
     def __init__(
         self,
@@ -26,27 +28,30 @@ class Traits:
         expiration_ms: int | None = None,
         has_headers: bool = False,
         user_id: str | None = None,
+        asks_reply: bool = False,
     ) -> None:
         self.persistent = persistent
         self.priority = priority
         self.expiration_ms = expiration_ms
         self.has_headers = has_headers
         self.user_id = user_id
+        self.asks_reply = asks_reply
+        self.is_special = asks_reply or user_id is not None or (expiration_ms is not None and expiration_ms < 0)
 
     def changed(self, **changes: Any) -> "Traits":
         """The same traits but for these."""
-        return Traits(**{name: changes.get(name, getattr(self, name)) for name in self.__slots__})
+        return Traits(**{name: changes.get(name, getattr(self, name)) for name in self.FIELDS})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Traits):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in self.FIELDS)
 
     def __hash__(self) -> int:
-        return hash((self.persistent, self.priority, self.expiration_ms, self.has_headers, self.user_id))
+        return hash(tuple(getattr(self, name) for name in self.FIELDS))
 
     def __repr__(self) -> str:
-        return "Traits(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__) + ")"
+        return "Traits(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in self.FIELDS) + ")"
 
 
 @lru_cache(maxsize=1024)

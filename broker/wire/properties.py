@@ -19,8 +19,12 @@ PROPERTIES_AT = 19
 EXPIRATION_INVALID = -1
 """`Traits.expiration_ms` of a message whose expiration is no number of milliseconds from 0 on."""
 
+REPLY_TO = "amq.rabbitmq.reply-to"
+"""As reply-to of a message: whoever answers shall reach the publisher's channel directly (`Traits.asks_reply`)."""
+
 _SIZE = struct.Struct(">I")
-_HEADERS, _DELIVERY_MODE, _PRIORITY, _EXPIRATION, _USER_ID = 0x2000, 0x1000, 0x0800, 0x0100, 0x0010
+_HEADERS, _DELIVERY_MODE, _PRIORITY, _REPLY_TO, _EXPIRATION, _USER_ID = 0x2000, 0x1000, 0x0800, 0x0200, 0x0100, 0x0010
+_REPLY_HERE = REPLY_TO.encode()
 _KNOWN = 0xFFFC
 _PERSISTENT = 2
 _EXPIRATION_MAX = 2**62
@@ -82,7 +86,7 @@ _FIELDS = (
     (_DELIVERY_MODE, "delivery_mode", "octet"),
     (_PRIORITY, "priority", "octet"),
     (0x0400, "correlation_id", "text"),
-    (0x0200, "reply_to", "text"),
+    (_REPLY_TO, "reply_to", "text"),
     (_EXPIRATION, "expiration", "text"),
     (0x0080, "message_id", "text"),
     (0x0040, "timestamp", "time"),
@@ -106,7 +110,7 @@ def headers_of(content: bytes) -> Table:
 
 
 _memo: dict[bytes, Traits] = {}
-_interned: dict[tuple[int, int, int | None, bool, str | None], Traits] = {}
+_interned: dict[tuple[int, int, int | None, bool, str | None, bool], Traits] = {}
 
 
 def traits_of(content: bytes) -> Traits:
@@ -130,9 +134,9 @@ def traits_of_properties(data: bytes) -> Traits:
 
 
 def _traits(data: bytes) -> Traits:
-    mode, priority, expiration, user_id = _cared_for(data)
+    mode, priority, expiration, user_id, asks_reply = _cared_for(data)
     expiration_ms = None if expiration is None else _milliseconds(expiration)
-    key = mode, priority, expiration_ms, bool(data[0] & _HEADERS >> 8), user_id
+    key = mode, priority, expiration_ms, bool(data[0] & _HEADERS >> 8), user_id, asks_reply
     traits = _interned.get(key)
     if traits is None:
         if len(_interned) >= _MEMO_MAX:
@@ -143,14 +147,16 @@ def _traits(data: bytes) -> Traits:
             expiration_ms=expiration_ms,
             has_headers=key[3],
             user_id=user_id,
+            asks_reply=asks_reply,
         )
     return traits
 
 
-def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None]:
-    """Delivery mode, priority, expiration and user of undecoded properties, in one walk over their lengths."""
+def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None, bool]:
+    """Delivery mode, priority, expiration, user and whether replies are asked for, in one walk over the lengths."""
     mode = priority = 0
     expiration = user_id = None
+    asks_reply = False
     try:
         flags = data[0] << 8 | data[1]
         offset = 2
@@ -162,6 +168,8 @@ def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None]:
                     expiration = data[start:offset].decode("utf-8", "surrogateescape")
                 elif flag == _USER_ID:
                     user_id = data[start:offset].decode("utf-8", "surrogateescape")
+                elif flag == _REPLY_TO:
+                    asks_reply = data[start:offset] == _REPLY_HERE
             elif kind == "octet":
                 if flag == _PRIORITY:
                     priority = data[offset]
@@ -176,7 +184,26 @@ def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None]:
         raise Malformed(502, "properties end too early") from error
     if offset != len(data):
         raise Malformed(502, "properties do not end where the content header does")
-    return mode, priority, expiration, user_id
+    return mode, priority, expiration, user_id, asks_reply
+
+
+def with_reply_to(content: bytes, reply_to: bytes) -> bytes:
+    """The same content with another reply-to in place of the one it has."""
+    start = _offset_of(content, _REPLY_TO)
+    end = start + 1 + content[start]
+    size = _SIZE.unpack_from(content, 3)[0] + len(reply_to) - content[start]
+    own = bytes((len(reply_to),)) + reply_to
+    return b"".join((content[:3], _SIZE.pack(size), content[7:start], own, content[end:]))
+
+
+def _offset_of(content: bytes, wanted: int) -> int:
+    """Where the value of a field stands in a content that has it."""
+    offset = PROPERTIES_AT + 2
+    for flag, kind in _plan(content[PROPERTIES_AT] << 8 | content[PROPERTIES_AT + 1]):
+        if flag == wanted:
+            break
+        _, offset = _field(content, offset, kind, 0)
+    return offset
 
 
 @lru_cache(maxsize=256)

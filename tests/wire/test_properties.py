@@ -1,19 +1,22 @@
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.wire.content import make_content
+from broker.wire.content import body_of, make_content
 from broker.wire.fields import Timestamp
 from broker.wire.malformed import Malformed
 from broker.wire.properties import (
     EXPIRATION_INVALID,
+    REPLY_TO,
     Properties,
     headers_of,
     property_bytes,
     traits_of,
     traits_of_properties,
+    with_reply_to,
 )
 
 text = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -84,3 +87,24 @@ def test_the_memo_of_traits_is_bounded():
 
 def test_property_bytes_are_those_between_size_and_end():
     assert property_bytes(make_content(1, Properties(priority=1), b"body", 0)) == b"\x08\0\1"
+
+
+@pytest.mark.parametrize("body", [b"", b"hello"])
+def test_a_reply_to_is_put_in_the_place_of_another(body):
+    given = Properties(
+        content_type="text/plain", headers={"a": 1}, correlation_id="7", reply_to=REPLY_TO, message_id="m", user_id="u"
+    )
+    content = with_reply_to(make_content(5, given, body, 4096), b"somewhere.else")
+    assert Properties.of(content) == replace(given, reply_to="somewhere.else")
+    assert body_of(content) == body
+    assert content == make_content(5, replace(given, reply_to="somewhere.else"), body, 4096)
+
+
+def test_traits_say_who_has_to_look_at_a_message():
+    def traits(**given):
+        return traits_of(make_content(1, Properties(**given), b"x", 4096))
+
+    assert traits(reply_to=REPLY_TO).asks_reply
+    assert not traits(reply_to=REPLY_TO + ".x").asks_reply
+    assert not traits(reply_to="a queue", priority=3, expiration="5", headers={"a": 1}).is_special
+    assert all(traits(**one).is_special for one in ({"reply_to": REPLY_TO}, {"user_id": "u"}, {"expiration": "soon"}))
