@@ -7,7 +7,10 @@ any kind of object.
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import trio
+
 if TYPE_CHECKING:
+    from broker.cluster.tree import Tree
     from broker.management.census import Census
     from broker.management.visit import Visit
     from broker.vhosts.hall import Hall
@@ -25,6 +28,16 @@ class Listing(NamedTuple):
 
 Source = Callable[["Hall", "Census", Sequence[str]], Awaitable[Listing]]
 """Lists the objects of one kind in these virtual hosts; kinds that belong to none pay no heed to them."""
+
+
+def agreed(rows: "Callable[[Tree, Sequence[str]], list[Row]]") -> Source:
+    """A list of what stands in the tree: this node knows all of it."""
+
+    async def source(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
+        await trio.lowlevel.checkpoint()
+        return Listing(rows(hall.tree.tree, vhosts))
+
+    return source
 
 
 def listed(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from broker.cluster import schema
 from broker.cluster.records import VhostRecord
 from broker.cluster.refusal import Refused
-from broker.management import bindings, clients, exchanges, queues
+from broker.management import bindings, clients, exchanges, permissions, policies, queues, users, vhosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,14 @@ KINDS: "Final[Mapping[str, Source]]" = {
     "queues": queues.listing,
     "exchanges": exchanges.listing,
     "bindings": bindings.listing,
+    "users": users.listing,
+    "user_limits": users.limits,
+    "vhosts": vhosts.listing,
+    "vhost_limits": vhosts.limits,
+    "permissions": permissions.listing,
+    "topic_permissions": permissions.topics,
+    "policies": policies.listing,
+    "operator_policies": policies.operator,
     "connections": clients.connections,
     "channels": clients.channels,
     "consumers": clients.consumers,
