@@ -38,16 +38,19 @@ class ClientConnection:
         password: str,
         virtual_host: str = "/",
         *,
+        mechanism: str = "PLAIN",
         capabilities: dict[str, bool] = CAPABILITIES,
         frame_max: int = 131072,
         heartbeat_s: int = 0,
     ) -> None:
+        """`mechanism` EXTERNAL leaves it to the certificate who this is."""
         self.state = "starting"
         self.closed = ""
         self.server_properties: dict[str, Any] = {}
         self.frame_max = frame_max
         self.heartbeat_s = heartbeat_s
-        self._login = b"\0" + user.encode() + b"\0" + password.encode()
+        self._mechanism = mechanism
+        self._login = b"" if mechanism == "EXTERNAL" else b"\0" + user.encode() + b"\0" + password.encode()
         self._virtual_host = virtual_host
         self._capabilities = capabilities
         self._reader = FrameReader(0, client=True)
@@ -74,7 +77,7 @@ class ClientConnection:
             case methods.ConnectionStart():
                 self.server_properties = method.server_properties
                 properties = {"product": "Warren", "capabilities": self._capabilities}
-                self.call(0, methods.ConnectionStartOk(properties, "PLAIN", self._login, "en_US"))
+                self.call(0, methods.ConnectionStartOk(properties, self._mechanism, self._login, "en_US"))
             case methods.ConnectionTune():
                 if method.frame_max:
                     self.frame_max = min(self.frame_max, method.frame_max)

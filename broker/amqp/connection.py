@@ -12,7 +12,7 @@ goes forward. The rules:
 States: header -> starting -> securing -> tuning -> opening -> running -> closing (the client was told) -> closed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from broker.amqp.channel import Channel, Starved
@@ -32,7 +32,7 @@ from broker.wire.basic_methods import BasicPublish
 from broker.wire.events import Acks, Fault, MethodFrame, Oversize, Publish, WireEvent
 from broker.wire.fields import Table
 from broker.wire.frames import FrameReader
-from broker.wire.malformed import Malformed
+from broker.wire.malformed import Malformed, erlang_binary
 from broker.wire.method_fields import METHODS, Method
 
 _HEARTBEAT = b"\x08\0\0\0\0\0\0\xce"
@@ -47,7 +47,14 @@ Event = tuple[Channel, ChannelEvent] | tuple[None, Request]
 class ServerConnection:
     """One client. `on_output` is called when there is something to write, once until it is taken."""
 
-    def __init__(self, properties: Table, limits: Limits, on_output: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        properties: Table,
+        limits: Limits,
+        on_output: Callable[[], None],
+        mechanisms: Sequence[str] = MECHANISMS,
+    ) -> None:
+        """`mechanisms`: of SASL, as they are offered."""
         self.state = "header"
         self.channels: dict[int, Channel] = {}
         self.client_properties: dict[str, Any] = {}
@@ -61,6 +68,7 @@ class ServerConnection:
         self.starved: set[Starved] = set()
         """Consumers that found the outbox too full; the session wakes them."""
         self._properties = properties
+        self._mechanisms = " ".join(mechanisms).encode()
         self._limits = limits
         self._on_output = on_output
         self._reader = FrameReader(INITIAL_FRAME_MAX, message_bytes_max=limits.message_bytes_max)
@@ -106,7 +114,7 @@ class ServerConnection:
             self._refuse_header()
             return b""
         self.state = "starting"
-        self._send_method(0, methods.ConnectionStart(0, 9, self._properties, MECHANISMS.encode(), b"en_US"))
+        self._send_method(0, methods.ConnectionStart(0, 9, self._properties, self._mechanisms, b"en_US"))
         return rest
 
     def _refuse_header(self) -> None:
@@ -132,7 +140,8 @@ class ServerConnection:
             elif self.state == "running":
                 yield from self._on_channel(event.channel, method, event)
             elif self.state != "closing":
-                raise ConnectionException(505, "frame on a channel before the connection is open")
+                octets = event.octets if isinstance(event, MethodFrame) else b""
+                yield self._fail(ConnectionException(505, f"type 1, all octets = {erlang_binary(octets)}"))
         except Malformed as error:
             if self.state != "closing" and isinstance(event, MethodFrame):
                 cause = METHODS.get((event.class_id, event.method_id))
@@ -152,7 +161,7 @@ class ServerConnection:
                 self._send_method(0, methods.ConnectionCloseOk())
             case _ if state == "closing":
                 return
-            case methods.ConnectionClose():
+            case methods.ConnectionClose() if state == "running":
                 yield None, CloseRequest()
             case methods.ConnectionStartOk() if state == "starting":
                 yield self._login(method)
@@ -264,7 +273,8 @@ class ServerConnection:
         if self.state in ("closing", "closed"):
             return
         self._close_channels()
-        told = self.state in ("running", "opening", "tuning") or error.code == 403
+        # Nobody who has not agreed on limits is told anything but that the login failed, as with RabbitMQ.
+        told = self.state in ("running", "opening") or error.code == 403
         self.state = "closing" if told else "closed"
         if told:
             class_id, method_id = (cause.class_id, cause.method_id) if cause else (0, 0)

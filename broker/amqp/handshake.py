@@ -13,7 +13,8 @@ from broker.wire.malformed import Malformed
 from broker.wire.methods import ConnectionTuneOk
 
 PROTOCOL_HEADER = b"AMQP\0\0\x09\x01"
-MECHANISMS = "PLAIN AMQPLAIN"
+MECHANISMS = ("PLAIN", "AMQPLAIN")
+"""What a client is offered unless the server knows better."""
 INITIAL_FRAME_MAX = 4096
 """Until limits are negotiated; also the least a client may ask for."""
 
@@ -38,7 +39,10 @@ class Limits:
 
 
 def read_login(mechanism: str, response: bytes) -> tuple[str, str]:
-    """User and password. Raises ConnectionException: 503 for an unknown mechanism, 502 for bytes it does not have."""
+    """User and password, both empty if something else says who it is.
+
+    Raises ConnectionException: 503 for an unknown mechanism, 502 for bytes it does not have.
+    """
     if mechanism == "PLAIN":
         parts = response.split(b"\0")
         if len(parts) != 3 or parts[0]:
@@ -46,6 +50,8 @@ def read_login(mechanism: str, response: bytes) -> tuple[str, str]:
         return _text(parts[1]), _text(parts[2])
     if mechanism == "AMQPLAIN":
         return _amqplain(response)
+    if mechanism == "EXTERNAL":  # whatever it says, its certificate has said who it is
+        return "", ""
     raise ConnectionException(503, f"unknown authentication mechanism '{mechanism}'")
 
 

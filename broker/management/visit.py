@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from broker.cluster import schema
-from broker.vhosts.hall import LoginRefused
+from broker.vhosts.logins import LoginRefused, OnlyFromHere
 
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
@@ -68,11 +68,11 @@ def log_in(hall: "Hall", authorization: str, peer_host: str) -> "User":
     if scheme.lower() != "basic" or not colon:
         raise Unknown
     try:
-        user = hall.authenticate("PLAIN", name, password, peer_host)
-    except LoginRefused as refused:
-        if str(refused) == name:
-            raise Unknown from None
+        user = hall.logins.by_password(name, password, peer_host)
+    except OnlyFromHere:
         raise Forbidden("User can only log in via localhost") from None
+    except LoginRefused:
+        raise Unknown from None
     if TAGS.isdisjoint(user.tags):
         raise Forbidden("Not management user")
     return user

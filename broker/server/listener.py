@@ -79,6 +79,9 @@ class AmqpListener:
             log.warning("event=tls_refused peer=%s why=%r", stream.peer_address, failure.__cause__ or failure)
             stream.close_now()
             return None
+        except trio.Cancelled:
+            stream.close_now()
+            raise
 
     async def close(self, grace_s: float, words: str = SHUTDOWN_WORDS) -> None:
         """Accept nobody any more, tell everybody to go, and return when they have or the time is over."""

@@ -5,6 +5,7 @@ Decides how a session looks in RabbitMQ's words. It must not change anything but
 
 from typing import TYPE_CHECKING, Any
 
+from broker.vhosts.certificates import tls_facts
 from broker.vhosts.roster import Row, consumer_row
 
 if TYPE_CHECKING:
@@ -65,14 +66,7 @@ class SessionPresence:
             "user_who_performed_action": self.user_name,
             "vhost": self.vhost_name,
             "auth_mechanism": connection.mechanism,
-            "ssl": False,
-            "ssl_protocol": None,
-            "ssl_key_exchange": None,
-            "ssl_cipher": None,
-            "ssl_hash": None,
-            "peer_cert_issuer": None,
-            "peer_cert_subject": None,
-            "peer_cert_validity": None,
+            **tls_facts(session.security),
             "channels": self.channel_count,
             "channel_max": connection.channel_max,
             "frame_max": connection.frame_max,

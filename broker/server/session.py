@@ -19,11 +19,12 @@ from broker.amqp.connection import ChannelEvent, ServerConnection
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
 from broker.server.door import Door
+from broker.server.gate import Gate
 from broker.server.presence import SessionPresence
 from broker.server.reader import Reader
 from broker.server.verbs import Verbs
 from broker.server.writer import Writer
-from broker.vhosts.hall import LoginRefused
+from broker.vhosts.logins import LoginRefused
 from broker.wire.basic_methods import BasicAck, BasicPublish
 from broker.wire.events import Acks, Oversize, Publish
 from broker.wire.method_fields import Method
@@ -37,6 +38,8 @@ log = logging.getLogger("warren.amqp")
 
 FAREWELL_TIMEOUT_S = 10.0
 """How long a client may take to answer connection.close, and to read the last bytes."""
+FINISH_TIMEOUT_S = 1.0
+"""How long a client may take to agree that nothing more follows."""
 REFUSED_LINGER_S = 3.0
 """How long a client that was refused without a word may keep its socket, as with RabbitMQ."""
 CLEANUP_TIMEOUT_S = 30.0
@@ -48,7 +51,9 @@ class Session:
     def __init__(self, stream: Stream, door: Door, local_address: str) -> None:
         self.name = f"{stream.peer_address} -> {local_address}"
         self.connected_at_ms = door.clock.stamp_ms()
-        self.connection = ServerConnection(door.hall.server_properties, door.limits, self._has_output)
+        self.security = stream.security
+        mechanisms = door.hall.logins.mechanisms(stream.security)
+        self.connection = ServerConnection(door.hall.server_properties, door.limits, self._has_output, mechanisms)
         self.writer = Writer(stream, self.connection, self.hang_up)
         self.reader = Reader(stream, self.hang_up)
         self.user: User | None = None
@@ -65,7 +70,9 @@ class Session:
         """Whether it does something slow: a channel that is closed meanwhile would come back to life."""
         self._look_at = 0.0
         self._has_published = False
-        self._told_words = ""
+        self._waits = False
+        self.is_blocked = False
+        """Whether the client was told that its publishes wait."""
 
     # Its life
 
@@ -87,6 +94,8 @@ class Session:
                     await self.writer.drained()
                     if self._forced:
                         await self._hear_farewell()
+                with trio.move_on_after(FINISH_TIMEOUT_S):
+                    await self._stream.finish()
                 nursery.cancel_scope.cancel()
         finally:
             self._door.sessions.discard(self)
@@ -102,10 +111,18 @@ class Session:
             if not data:
                 return
             await self._take(data)
-            if self._has_published and not gate.is_open:
-                self.tell_blocked()
-                await gate.passage()
+            if self._has_published:
+                self._has_published = False
+                if not gate.is_open:
+                    await self._wait_at(gate)
             self.connection.excuse(trio.current_time())
+
+    async def _wait_at(self, gate: Gate) -> None:
+        """Read on when publishers may; it was told at its first publish since they may not, as with RabbitMQ."""
+        self._waits = True
+        self.tell_blocked()
+        await gate.passage()
+        self._waits = False
 
     async def _hear_farewell(self) -> None:
         """A client that was told to go may still say that it heard so."""
@@ -191,9 +208,9 @@ class Session:
     def _log_in(self, login: Login) -> None:
         peer_host = self._stream.peer_address.rpartition(":")[0].strip("[]")
         try:
-            self.user = self._door.hall.authenticate(login.mechanism, login.user, login.password, peer_host)
+            self.user = self._door.hall.logins.log_in(login, peer_host, self.security)
         except LoginRefused as refused:
-            log.warning("event=login_refused connection=%r user=%r why=%s", self.name, login.user, refused)
+            log.warning("event=login_refused connection=%r mechanism=%s why=%r", self.name, login.mechanism, refused)
             ended = self.connection.refuse_login()
             if ended is not None:
                 self._end(ended)
@@ -302,20 +319,15 @@ class Session:
     def _has_output(self) -> None:
         self._door.turn.has_output(self.writer)
 
-    @property
-    def is_blocked(self) -> bool:
-        """Whether the client was told that its publishes wait."""
-        return bool(self._told_words)
-
     def tell_blocked(self) -> None:
-        """Tell a client that publishes why it must wait, or that it need not any more."""
+        """Tell a client that has to wait why, once, and when there is no reason any more."""
         words = self._door.gate.words
-        if self._has_published and words != self._told_words:
-            self._told_words = words
-            if words:
-                self.connection.block(words)
-            else:
-                self.connection.unblock()
+        if self.is_blocked and not words:
+            self.is_blocked = False
+            self.connection.unblock()
+        elif self._waits and words and not self.is_blocked:
+            self.is_blocked = True
+            self.connection.block(words)
 
     def beat(self, now: float) -> None:
         """See `heartbeats.Pulse`."""

@@ -4,12 +4,8 @@ Decides who may come in, and joins the parts of this room with journal, links an
 HTTP and commands use the same verbs.
 """
 
-import base64
-import hashlib
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -27,6 +23,7 @@ from broker.vhosts.client_limits import ClientLimits
 from broker.vhosts.declarations import Declarations
 from broker.vhosts.guests import Guests
 from broker.vhosts.handle import Handle
+from broker.vhosts.logins import LoginRules, Logins
 from broker.vhosts.mirrors import Mirrors
 from broker.vhosts.pressure import Pressure
 from broker.vhosts.roster import Roster
@@ -45,11 +42,6 @@ if TYPE_CHECKING:
     from broker.vhosts.vhost import Vhost
 
 log = logging.getLogger("warren.queues")
-HASHES_MAX = 256
-
-
-class LoginRefused(Exception):
-    """Wrong user or password, or a user who may only come from this machine."""
 
 
 class Hall:
@@ -64,6 +56,7 @@ class Hall:
         server_properties: dict[str, Any],
         *,
         locator: str = "client-local",
+        login_rules: LoginRules | None = None,
         keep_aside: Callable[[QueueRecord, list[Run]], Awaitable[None]] | None = None,
     ) -> None:
         """`locator`: where the master of a new queue goes when neither argument nor policy say it.
@@ -84,6 +77,7 @@ class Hall:
         )
         self.roster = Roster(switchboard, self.guests, self._running_peers)
         self.client_limits = ClientLimits(lambda: tree.tree, self.roster)
+        self.logins = Logins(lambda: tree.tree, login_rules or LoginRules())
         self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator)
         self._nursery: trio.Nursery | None = None
         self._accesses: dict[tuple[str, str], Access] = {}
@@ -124,15 +118,6 @@ class Hall:
             self._nursery.start_soon(function, *args)
 
     # ------------------------------------------------------------------ who comes in
-
-    def authenticate(self, mechanism: str, name: str, password: str, peer_host: str) -> User:
-        """The user with this password. Raises LoginRefused."""
-        record = schema.user(self.tree.tree, name)
-        if record is None or not _fits(password, record.password_hash):
-            raise LoginRefused(name)
-        if name == "guest" and not _is_loopback(peer_host):
-            raise LoginRefused("user 'guest' can only connect via localhost")
-        return User(record.name, record.tags)
 
     def open_vhost(self, user: User, name: str, connection: str) -> "tuple[Vhost, Client]":
         """Enter a vhost. Raises 530 as RabbitMQ does."""
@@ -291,18 +276,3 @@ class Hall:
             log.warning("event=set_aside queue=%s messages=%d", handle.record.name, sum(len(r.contents) for r in runs))
             if self._keep_aside is not None:
                 self._spawn(self._keep_aside, handle.record, runs)
-
-
-@lru_cache(maxsize=HASHES_MAX)
-def _fits(password: str, password_hash: str) -> bool:
-    """RabbitMQ's format: base64 of a 4-byte salt and SHA-256 of salt and password."""
-    try:
-        raw = base64.b64decode(password_hash, validate=True)
-    except ValueError:
-        return False
-    salt, digest = raw[:4], raw[4:]
-    return len(raw) == 36 and hmac.compare_digest(hashlib.sha256(salt + password.encode()).digest(), digest)
-
-
-def _is_loopback(host: str) -> bool:
-    return host.startswith("127.") or host in ("::1", "localhost")

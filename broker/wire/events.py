@@ -82,6 +82,11 @@ class MethodFrame:
         self.method_id = method_id
         self.payload = payload
 
+    @property
+    def octets(self) -> bytes:
+        """All of the frame but its head and end."""
+        return self.class_id.to_bytes(2, "big") + self.method_id.to_bytes(2, "big") + self.payload
+
 
 class Oversize:
     """A publish announced a body of `size` bytes, more than is taken; its frames are thrown away as they come."""

@@ -11,6 +11,8 @@ import secrets
 import socket
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import trio
 
@@ -35,6 +37,15 @@ class Unreachable(DialFailure):
     """Time-out, no route, no such name, no file descriptor left: says nothing about the process at the address."""
 
 
+class Security(NamedTuple):
+    """What TLS has agreed upon, in OpenSSL's names."""
+
+    protocol: str
+    cipher: str
+    certificate: Mapping[str, Any] | None
+    """The other side's, verified, in the shape of `ssl.SSLSocket.getpeercert`; None: it showed none."""
+
+
 class Stream(trio.abc.Stream):
     """A connection of ordered bytes. One task may send while another receives."""
 
@@ -42,6 +53,8 @@ class Stream(trio.abc.Stream):
 
     peer_address: str
     """The other end, as `HOST:PORT`."""
+    security: Security | None = None
+    """None: everybody on the way can read along."""
 
     @abstractmethod
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -50,6 +63,10 @@ class Stream(trio.abc.Stream):
     @abstractmethod
     def close_now(self) -> None:
         """Close without waiting; tasks that wait on this stream get `trio.ClosedResourceError`."""
+
+    async def finish(self) -> None:
+        """Say that nothing more follows, where that is more than closing (TLS), and see the other side agree."""
+        await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
         """Close."""
@@ -237,6 +254,8 @@ class TlsStream(Stream):
 
     def __init__(self, transport: Stream, secured: trio.SSLStream[Stream]) -> None:
         self.peer_address = transport.peer_address
+        cipher = secured.cipher()
+        self.security = Security(secured.version(), cipher[0], secured.getpeercert() or None)
         self._transport = transport
         self._secured = secured
 
@@ -251,6 +270,13 @@ class TlsStream(Stream):
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until bytes can be taken again."""
         await self._secured.wait_send_all_might_not_block()
+
+    async def finish(self) -> None:
+        """See `Stream.finish`. Whoever does not agree, or is not heard to, has gone."""
+        try:
+            await self._secured.unwrap()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            return
 
     def close_now(self) -> None:
         """See `Stream.close_now`; the other side is not told first."""

@@ -14,10 +14,11 @@ from broker.cluster.records import Owner
 from broker.server.door import Door
 from broker.server.gate import Gate
 from broker.server.session import Session
+from broker.vhosts.certificates import NameRule
 from broker.vhosts.client import Client, User
 from broker.vhosts.declarations import DeclaredQueue
-from broker.vhosts.hall import LoginRefused
 from broker.vhosts.handle import Got
+from broker.vhosts.logins import LoginRefused, LoginRules, Logins
 from broker.wire import methods
 from broker.wire.events import Acks, Content, Delivered
 from broker.wire.message import Run, split_address
@@ -226,6 +227,19 @@ class NoLimits:
         await trio.lowlevel.checkpoint()
 
 
+class FakeLogins(Logins):
+    def by_password(self, name, password, peer_host):
+        assert peer_host == "127.0.0.1"
+        if (name, password) != ("guest", "guest"):
+            raise LoginRefused(name)
+        return User(name)
+
+    def by_certificate(self, certificate, peer_host):
+        if certificate is None:
+            raise LoginRefused("no certificate")
+        return User(NameRule().name_in(certificate))
+
+
 class FakeHall:
     server_properties = {"product": "RabbitMQ", "capabilities": {"basic.nack": True}}  # noqa: RUF012 - nobody changes it
 
@@ -236,12 +250,7 @@ class FakeHall:
         self.switchboard = FakeSwitchboard()
         self.roster = FakeRoster()
         self.client_limits = NoLimits()
-
-    def authenticate(self, mechanism, name, password, peer_host):
-        assert peer_host == "127.0.0.1"
-        if (name, password) != ("guest", "guest"):
-            raise LoginRefused(name)
-        return User(name)
+        self.logins = FakeLogins(lambda: None, LoginRules())
 
     def open_vhost(self, user, name, connection):
         if name != "/":

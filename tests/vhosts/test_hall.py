@@ -1,48 +1,11 @@
-import base64
-import hashlib
-
 import pytest
 import trio
 
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.cluster.refusal import Refused
 from broker.vhosts.client import User
-from broker.vhosts.hall import LoginRefused
 from tests.vhosts.halls import open_cluster
 from tests.vhosts.room import open_hall
-
-
-def hashed(password, salt=b"salt"):
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
-
-
-async def test_who_knows_the_password_comes_in(autojump_clock):
-    async with open_hall() as hall:
-        user = {"do": "put_user", "name": "ann", "password_hash": hashed("secret"), "tags": ["monitoring"]}
-        await hall.tree.propose(user)
-        assert hall.authenticate("PLAIN", "ann", "secret", "10.0.0.1") == User("ann", ("monitoring",))
-        for name, password in (("ann", "wrong"), ("bob", "secret"), ("ann", "")):
-            with pytest.raises(LoginRefused):
-                hall.authenticate("PLAIN", name, password, "10.0.0.1")
-
-
-async def test_without_a_hash_no_password_fits(autojump_clock):
-    async with open_hall() as hall:
-        await hall.tree.propose({"do": "put_user", "name": "ann", "password_hash": ""})
-        with pytest.raises(LoginRefused):
-            hall.authenticate("PLAIN", "ann", "", "127.0.0.1")
-
-
-@pytest.mark.parametrize(
-    ("host", "welcome"), [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("10.0.0.1", False)]
-)
-async def test_guest_comes_only_from_this_machine(autojump_clock, host, welcome):
-    async with open_hall() as hall:
-        if welcome:
-            assert hall.authenticate("PLAIN", "guest", "guest", host).name == "guest"
-        else:
-            with pytest.raises(LoginRefused, match="can only connect via localhost"):
-                hall.authenticate("PLAIN", "guest", "guest", host)
 
 
 async def test_a_vhost_is_for_those_who_have_rights_in_it(autojump_clock):
