@@ -63,7 +63,15 @@ def last_words(master: Master, follower: Follower) -> list[bytes]:
         for origin, highest in copy.origins.items()
     ]
     hole = records.Hole(copy.queue_id, master.term, follower.lacking)
-    return [*map(records.encode, origins), records.encode(hole)]
+    return [*map(records.encode, origins), *_tallies(master), records.encode(hole)]
+
+
+def _tallies(master: Master) -> list[bytes]:
+    """How often messages were given back, also those that the mirror has held all the time."""
+    if not master.queue.settings.counts_returns:
+        return []
+    counts = [(run.first, run.last, run.returned) for run in master.queue.living() if run.returned]
+    return [records.encode(records.Returned(master.copy.queue_id, master.term, counts))] if counts else []
 
 
 def fill(follower: Follower) -> None:

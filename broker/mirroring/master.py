@@ -14,7 +14,7 @@ from broker.queues.line import Line
 from broker.queues.queue import Queue
 from broker.queues.settings import Settings
 from broker.wire import records
-from broker.wire.message import Run
+from broker.wire.message import Run, kept
 
 CHUNK_MESSAGES_MAX = 4096
 """A backlog is opened for delivery in chunks of at most so many messages (S7)."""
@@ -130,6 +130,8 @@ class Master:
         mark then goes out before the run, so that no mirror holds an unmarked message that somebody has seen (S7).
         """
         queue, copy = self.queue, self.copy
+        if queue.settings.counts_returns:
+            run.traits = kept(run.traits)
         if run.origin is not None:
             copy.origins[run.origin] = run.sequence + len(run.contents) - 1
         if not self.logged:
@@ -149,10 +151,10 @@ class Master:
         note, start, first, size = 0, 0, run.first, len(run.contents)
         for stop, following in (*refused, (size, size)):
             if start < stop:
-                kept = run.cut(start, stop)
-                kept.first = first
+                part = run.cut(start, stop)
+                part.first = first
                 first += stop - start
-                note = self._note_published(kept) or note
+                note = self._note_published(part) or note
             if run.origin is not None and stop < following:
                 note = self._note_refused(run.origin, run.sequence + stop, run.sequence + following - 1)
             start = following
@@ -220,9 +222,11 @@ class Master:
         self._announce(level, min(last, behind + min(wanted, CHUNK_MESSAGES_MAX) - 1))
 
     def note_settled(self) -> None:
-        """Put what has left the queue for good into the log; called once a turn."""
+        """Put what has left the queue for good, or was given back, into the log; called once a turn."""
         if not self.logged:
             return
+        if returned := self.queue.take_returned():
+            self._put(records.Returned(self.copy.queue_id, self.term, returned), self.copy.durable)
         ranges: list[Range] = []
         for first, last in self.queue.take_settled():
             extend(ranges, first, last)

@@ -116,6 +116,10 @@ class Mirror:
                 self._straight = True  # what came before it was about the past
                 self.copy.lacking = ranges
                 self._store(Entry(raw, record))
+            case records.Returned(_, _, counts):
+                for first, last, times in counts:
+                    self.copy.line.count_returned(first, last, times)
+                self._store(Entry(raw, record))
             case records.Term() | records.Drop():
                 pass  # terms come with the offer; a copy is dropped by the tree's word alone
         return True

@@ -12,10 +12,13 @@ from broker.storage.recover import RecoveredQueue
 def copy_of(queue_id: int, found: RecoveredQueue) -> Copy:
     """One queue's copy. Only durable queues are in a journal."""
     terms = Terms(found.terms)
+    line = Line(found.line)
+    for first, last, times in found.returned:
+        line.count_returned(first, last, times)
     return Copy(
         queue_id,
         True,
-        line=Line(found.line),
+        line=line,
         terms=terms,
         promised=terms.newest,
         marks=dict(found.marks),

@@ -1,4 +1,4 @@
-"""What becomes of messages that die: rejected, expired, pushed out by a limit, or refused by one.
+"""What becomes of messages that die: rejected, expired, given back too often, pushed out by a limit, or refused by one.
 
 Decides the shape of a dead letter: the headers that tell its story, the key it goes by, and which queues would only
 bury it again. It must not know where the dead letter exchange leads: the hall above routes and publishes it and says
@@ -15,7 +15,7 @@ from broker.wire.malformed import Malformed
 from broker.wire.message import Run, make_address, split_address
 from broker.wire.properties import Properties, property_bytes, traits_of_properties
 
-Reason = Literal["rejected", "expired", "maxlen"]
+Reason = Literal["rejected", "expired", "maxlen", "delivery_limit", "delayed"]
 
 _FRAME_MAX = 131072  # what most clients negotiate: then a delivery needs no new frames
 

@@ -245,6 +245,13 @@ class Line:
                 run = self._runs[index]
             run.redelivered = True
 
+    def count_returned(self, first: int, last: int, times: int) -> None:
+        """What is here of the positions first..last was given back at least so often."""
+        runs = self.remove(first, last)
+        for run in runs:
+            run.returned = max(run.returned, times)
+            self.add(run)
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _advance(self, count: int) -> None:

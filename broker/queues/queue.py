@@ -10,9 +10,11 @@ Time is wall milliseconds (`stamp_ms`), as expiry outlives a node; the newest on
 from typing import TYPE_CHECKING
 
 from broker.queues.consumers import Consumer, Consumers
+from broker.queues.delayed import Delays
 from broker.queues.expiry import MessageExpiry, QueueExpiry
 from broker.queues.limits import Limits
 from broker.queues.line import Line
+from broker.queues.returns import Returns
 from broker.queues.stock import Stock
 from broker.wire.message import living_at_most
 
@@ -38,9 +40,10 @@ class Queue(Stock):
         self.expired = False  # x-expires has passed: the owner should delete the queue
         self.consumers = Consumers(single_active=settings.single_active_consumer)
         self._stamp_ms = 0
+        self._returns = Returns()
         self._unused = QueueExpiry(settings.expires_ms)
         self._ttl_ms = settings.message_ttl_ms
-        self._expiry = MessageExpiry()
+        self._expiry: MessageExpiry | Delays = Delays() if settings.delays else MessageExpiry()
         self._expiry.watch(run for level in self._ready.lines() for run in level.runs())
         self._limit(settings)
 
@@ -188,6 +191,10 @@ class Queue(Stock):
         """Ranges of positions that have left for good since the last call, in the order of leaving."""
         return self._departures.take_settled()
 
+    def take_returned(self) -> list[tuple[int, int, int]]:
+        """(first, last, times) of messages that were given back since the last call, if this queue counts that."""
+        return self._returns.take()
+
     def take_dead(self) -> "list[DeadLetter]":
         """What died since the last call, in the order of dying."""
         return self._departures.take_dead()
@@ -281,6 +288,10 @@ class Queue(Stock):
         consumer.deliver(run)
 
     def _return(self, runs: "list[Run]") -> None:
+        if self.settings.counts_returns:
+            runs, worn = self._returns.count(runs, self.settings.delivery_limit)
+            for run in worn:
+                self._departures.bury(run, "delivery_limit", self.settings)
         if not runs:
             return
         for run in reversed(runs):  # the last first: each then goes to the very head
@@ -297,7 +308,7 @@ class Queue(Stock):
         if self._expiry.may_expire:
             for run in self._expiry.take_due(self._ready.lines(), self._stamp_ms):
                 self.counters.expired += len(run.contents)
-                self._departures.bury(run, "expired", self.settings)
+                self._departures.bury(run, self._expiry.reason, self.settings)
 
     def _shed(self) -> None:
         """Bury from the head what is too much."""

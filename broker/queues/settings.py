@@ -21,4 +21,10 @@ class Settings:
     dead_letter_exchange: str | None = None
     dead_letter_routing_key: str | None = None
     max_priority: int | None = None
+    counts_returns: bool = False
+    """A quorum queue: it counts how often each message was given back, and keeps transient ones on disk, too."""
+    delivery_limit: int | None = None
+    """A message that was given back more often dies."""
     single_active_consumer: bool = False
+    delays: bool = False
+    """Messages wait here for their `x-delay` instead of consumers; then they go to the dead letter exchange."""

@@ -5,7 +5,8 @@ or time. Reading all segments in use from the first record to the last must give
 here keeps that sentence true (DESIGN S4, S14, and `Settle kills what was written before it`):
 
 * A segment goes only without living messages, and after its settles of messages that lie dead in other segments, the
-  last copy of any state (terms, marks, holes, origins, the highest position) and drops still needed were written again.
+  last copy of any state (terms, marks, holes, origins, the highest position, how often living messages were given back)
+  and drops still needed were written again.
 * A position that is published again (catch-up fills a hole, a term was cut back) lives again: no older settle of it is
   ever written again behind it.
 * Drop voids a queue up to that point. If the queue comes back, its drop stays until nothing older mentions the queue.
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from broker.storage.holdings import Holdings
 from broker.storage.ranges import Ranges
 from broker.storage.segments import Segment
+from broker.storage.tallies import Tallies
 from broker.wire.records import (
     Drop,
     Hole,
@@ -26,6 +28,7 @@ from broker.wire.records import (
     PositionRanges,
     Publish,
     QueueRecord,
+    Returned,
     Settle,
     Term,
 )
@@ -52,6 +55,8 @@ class Account:
         "mentions",
         "origins",
         "queue_id",
+        "tallied_in",
+        "tallies",
         "term",
         "terms",
         "unreleased",
@@ -74,6 +79,8 @@ class Account:
         self.marks: dict[int, int] = {}  # level -> upto
         self.holes: PositionRanges = []
         self.origins: dict[str, tuple[int, PositionRanges]] = {}  # origin -> highest taken, refused
+        self.tallies = Tallies()  # how often living messages were given back
+        self.tallied_in: set[int] = set()  # numbers of the segments whose records say so
         self.homes: dict[Slot, Segment] = {}  # where the last copy of each piece of state is
 
     def owner(self, position: int) -> int:
@@ -129,6 +136,10 @@ class Books:
             self._note_publish(account, record, segment, again=again)
         elif isinstance(record, Settle):
             self._note_settle(account, record, segment, again=again)
+        elif isinstance(record, Returned):
+            account.tallied_in.add(segment.number)
+            for stretch in record.counts:
+                account.tallies.put(*stretch)
         else:
             self._note_state(account, record, segment)
 
@@ -138,6 +149,7 @@ class Books:
         if account is not None:
             for first, last in ranges:
                 account.unreleased.remove(first, last)
+                account.tallies.remove(first, last)
                 self._lost_last(account.holdings.take(first, last))
 
     def _note_publish(self, account: Account, record: Publish | Outline, segment: Segment, *, again: bool) -> None:
@@ -214,6 +226,7 @@ class Books:
         if term > account.term:
             account.term = term
             account.last = min(account.last, first - 1)
+            account.tallies.remove(first, POSITION_MAX)
             self._revive(account, first, POSITION_MAX)  # settles of what is void must not meet what will stand there
 
     def _note_drop(self, account: Account, segment: Segment) -> None:
@@ -257,6 +270,7 @@ class Books:
             if not account.dropped:
                 again += self._settles_needed(account, segment)
                 again += self._state_at_home(account, segment)
+                again += self._tallies_needed(account, segment)
             elif not account.mentions:
                 if not any(queue_id in other.drops for other in self.segments.values()):
                     del self.accounts[queue_id]
@@ -299,6 +313,14 @@ class Books:
                     needed.add(first, last)
         if needed:
             yield Settle(account.queue_id, account.term, list(needed))
+
+    @staticmethod
+    def _tallies_needed(account: Account, segment: Segment) -> Iterator[Returned]:
+        """All of them, as often as a part of them goes: they are few."""
+        if segment.number in account.tallied_in:
+            account.tallied_in.clear()
+            if account.tallies:
+                yield Returned(account.queue_id, account.term, list(account.tallies))
 
     def _state_at_home(self, account: Account, segment: Segment) -> Iterator[QueueRecord]:
         queue_id = account.queue_id

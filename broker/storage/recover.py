@@ -38,6 +38,7 @@ class Damage:
 @dataclass(slots=True)
 class RecoveredQueue:
     """One queue as this disk knows it. `line`: the living messages by position; all persistent, the others are gone.
+    `returned`: how often (first, last, times) some of them were given back.
 
     `terms` are (term, first position), ascending; the last is also the highest this copy has accepted. `marks`:
     priority level -> position up to which messages may have been delivered. `origins`: origin -> (highest sequence
@@ -45,6 +46,7 @@ class RecoveredQueue:
     """
 
     line: list[Run]
+    returned: list[tuple[int, int, int]]
     terms: list[tuple[int, int]]
     marks: dict[int, int]
     holes: PositionRanges
@@ -165,6 +167,7 @@ async def _read_lines(disk: Disk, recovery: Recovery) -> None:
 def _recovered(account: Account, line: list[Run]) -> RecoveredQueue:
     return RecoveredQueue(
         line,
+        list(account.tallies),
         list(account.terms),
         dict(account.marks),
         list(account.holes),

@@ -73,10 +73,11 @@ class Run:
     `address` is the exchange and the routing key as two AMQP short strings, as they stood in the publish method, and
     goes into the deliver method as it is. `stamp_ms` is wall time in milliseconds at which the master took the run;
     expiry counts from it. `origin` and `sequence` name the publisher's node and the dense number of the first message
-    there (None and 0 for messages of channels without confirms).
+    there (None and 0 for messages of channels without confirms). `returned` says how often consumers of a quorum queue
+    gave these messages back.
     """
 
-    __slots__ = ("address", "contents", "first", "origin", "redelivered", "sequence", "stamp_ms", "traits")
+    __slots__ = ("address", "contents", "first", "origin", "redelivered", "returned", "sequence", "stamp_ms", "traits")
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class Run:
         redelivered: bool = False,
         origin: str | None = None,
         sequence: int = 0,
+        returned: int = 0,
     ) -> None:
         self.contents = contents
         self.address = address
@@ -98,6 +100,7 @@ class Run:
         self.redelivered = redelivered
         self.origin = origin
         self.sequence = sequence
+        self.returned = returned
 
     @property
     def last(self) -> int:
@@ -115,6 +118,7 @@ class Run:
             redelivered=self.redelivered,
             origin=self.origin,
             sequence=self.sequence + start if self.origin is not None else 0,
+            returned=self.returned,
         )
 
     def copy(self, *, first: int) -> "Run":

@@ -16,7 +16,8 @@ Buffer = bytes | bytearray | memoryview
 
 _FIXED = struct.Struct(">QQBBIIH")
 _NUMBER = struct.Struct(">Q")
-_PERSISTENT, _REDELIVERED, _HEADERS, _EXPIRES, _ORIGIN, _USER = 1, 2, 4, 8, 16, 32
+_COUNT = struct.Struct(">I")
+_PERSISTENT, _REDELIVERED, _HEADERS, _EXPIRES, _ORIGIN, _USER, _RETURNED = 1, 2, 4, 8, 16, 32, 64
 
 
 def pack_shared(run: Run) -> bytes:
@@ -44,6 +45,7 @@ class PackedRun:
         "first",
         "flags",
         "origin",
+        "returned",
         "sequence",
         "stamp_ms",
         "traits",
@@ -58,7 +60,7 @@ class PackedRun:
         self.address = bytes(buffer[at:extra_at])
         self.flags = flags
         self.contents_at = extra_at + extra
-        expiration_ms, self.origin, self.sequence, user_id = None, None, 0, None
+        expiration_ms, self.origin, self.sequence, self.returned, user_id = None, None, 0, 0, None
         if flags & _EXPIRES:
             expiration_ms = _NUMBER.unpack_from(buffer, extra_at)[0]
             extra_at += _NUMBER.size
@@ -68,6 +70,8 @@ class PackedRun:
             extra_at += _NUMBER.size
         if flags & _USER:
             user_id, extra_at = unpack_text(buffer, extra_at)
+        if flags & _RETURNED:
+            self.returned = _COUNT.unpack_from(buffer, extra_at)[0]
         self.traits = _traits(bool(flags & _PERSISTENT), priority, expiration_ms, bool(flags & _HEADERS), user_id)
 
     def unpack(self, buffer: Buffer, end: int) -> Run:
@@ -81,6 +85,7 @@ class PackedRun:
             redelivered=bool(self.flags & _REDELIVERED),
             origin=self.origin,
             sequence=self.sequence,
+            returned=self.returned,
         )
 
     def _cut_contents(self, buffer: Buffer, end: int) -> list[bytes]:
@@ -116,6 +121,9 @@ def _put_extra(extra: bytearray, run: Run) -> int:
     if traits.user_id is not None:
         flags |= _USER
         extra += pack_text(traits.user_id)
+    if run.returned:
+        flags |= _RETURNED
+        extra += _COUNT.pack(run.returned)
     return flags
 
 

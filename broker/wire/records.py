@@ -10,7 +10,7 @@ then the kind's own body. The checksum covers everything behind it and is seeded
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, starmap
 from typing import ClassVar
 from zlib import crc32
 
@@ -166,7 +166,17 @@ class Gone:
     number: int
 
 
-QueueRecord = Publish | Settle | Term | Mark | Hole | Origin | Drop
+@dataclass(slots=True)
+class Returned:
+    """So often (first, last, times) consumers have given these messages back; counts only grow."""
+
+    KIND: ClassVar[int] = 11
+    queue_id: int
+    term: int
+    counts: list[tuple[int, int, int]]
+
+
+QueueRecord = Publish | Settle | Term | Mark | Hole | Origin | Drop | Returned
 JournalRecord = Opening | Batch | Gone
 Record = QueueRecord | JournalRecord
 
@@ -175,6 +185,7 @@ Record = QueueRecord | JournalRecord
 _POSITION = struct.Struct(">Q")
 _MARK = struct.Struct(">BQ")
 _COUNT = struct.Struct(">I")
+_TIMES = struct.Struct(">QQI")
 
 
 def encode_publish(queue_id: int, term: int, run: Run) -> bytes:
@@ -197,6 +208,8 @@ def encode(record: Record) -> bytes:
             body = pack_text(origin) + _POSITION.pack(highest) + _pack_ranges(refused)
         case Drop(queue_id, term):
             body = b""
+        case Returned(queue_id, term, counts):
+            body = _COUNT.pack(len(counts)) + b"".join(starmap(_TIMES.pack, counts))
         case Opening(number, present):
             queue_id, term, body = number, 0, _pack_ranges(present)
         case Batch(number, offset):
@@ -285,6 +298,12 @@ def _parse_origin(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -
     return Origin(queue_id, term, origin, highest, _unpack_ranges(buffer, at + _POSITION.size))
 
 
+def _parse_returned(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Returned:
+    if at + _COUNT.size + _COUNT.unpack_from(buffer, at)[0] * _TIMES.size != end:
+        raise ValueError("the counts do not fill their place")
+    return Returned(queue_id, term, list(_TIMES.iter_unpack(memoryview(buffer)[at + _COUNT.size : end])))
+
+
 _Parser = Callable[[Buffer, int, int, int, int], Record]
 _PARSERS: dict[int, _Parser] = {
     Publish.KIND: _parse_publish,
@@ -294,6 +313,7 @@ _PARSERS: dict[int, _Parser] = {
     Hole.KIND: lambda buffer, at, end, queue_id, term: Hole(queue_id, term, _unpack_ranges(buffer, at)),
     Origin.KIND: _parse_origin,
     Drop.KIND: lambda buffer, at, end, queue_id, term: Drop(queue_id, term),
+    Returned.KIND: _parse_returned,
     Opening.KIND: lambda buffer, at, end, queue_id, term: Opening(queue_id, _unpack_ranges(buffer, at)),
     Batch.KIND: lambda buffer, at, end, queue_id, term: Batch(queue_id, term),
     Gone.KIND: lambda buffer, at, end, queue_id, term: Gone(queue_id),

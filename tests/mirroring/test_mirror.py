@@ -8,7 +8,7 @@ from broker.mirroring.mirror import Mirror, Offer
 from broker.queues.settings import Settings
 from broker.wire import records
 from broker.wire.content import body_of
-from broker.wire.message import Run
+from broker.wire.message import Run, Traits
 from tests.mirroring.lane import Cluster, Replica, Taker, run_of
 
 
@@ -122,6 +122,37 @@ def test_what_was_refused_between_others_is_known_at_every_moment() -> None:
         (5, [(2, 2), (4, 4)], 3),
     ]
     assert bodies(replica.mirror.copy) == ["aa", "bb", "d"]
+
+
+def test_how_often_messages_were_given_back_is_known_to_every_copy() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.queue.apply(Settings(counts_returns=True), 0)
+    cluster.master.publish(run_of("a", "b", "c", traits=Traits()), 0)
+    cluster.settle_down()
+    queue = cluster.master.queue
+    cluster.master.open_one()
+    cluster.settle_down()
+    for _ in range(2):
+        assert queue.get("holder", True) is not None
+        queue.release("holder")
+    cluster.join(Replica("n3", Copy(1, True)))
+    cluster.settle_down()
+    for node in ("n2", "n3"):
+        mirror = cluster.replicas[node].mirror
+        assert [(run.first, run.returned) for run in mirror.copy.line.runs()][:2] == [(1, 2), (2, 0)]
+        stored = [entry.record for entry in mirror.take_entries()]
+        assert any(isinstance(record, records.Publish) for record in stored), "transient messages are kept, too"
+        assert any(isinstance(record, records.Returned) for record in stored)
+    late = cluster.replicas["n3"].mirror.copy  # it was away while a message came back again
+    del cluster.replicas["n3"]
+    del cluster.master.witnesses.followers["n3"]
+    cluster.master.witnesses.member_nodes.discard("n3")
+    queue.get("holder", True)
+    queue.release("holder")
+    cluster.settle_down()
+    cluster.join(Replica("n3", late))
+    cluster.settle_down()
+    assert [run.returned for run in late.line.runs()][:2] == [3, 0]
 
 
 def test_a_mirror_claims_no_publication_before_it_has_it() -> None:

@@ -107,6 +107,33 @@ def test_a_changed_ttl_is_for_what_comes_also_after_the_queue_was_born_again() -
     assert again.living_ranges() == []
 
 
+def test_what_is_given_back_too_often_dies() -> None:
+    settings = Settings(counts_returns=True, delivery_limit=2, dead_letter_exchange="x")
+    queue = Queue(settings, logged=True)
+    queue.publish(run_of(3), 0)
+    for times in (1, 2):
+        for _ in range(3):
+            queue.get("holder", True)
+        queue.requeue("holder", 2, 3)
+        queue.release("holder")
+        assert queue.take_returned() == [(2, 3, times), (1, 1, times)]
+    assert [(run.first, run.returned) for run in queue.living()] == [(1, 2), (2, 2), (3, 2)]
+    queue.get("holder", True)
+    queue.release("holder")
+    (dead,) = queue.take_dead()
+    assert (dead.reason, dead.run.first, queue.messages_ready) == ("delivery_limit", 1, 2)
+    assert queue.take_returned() == []
+
+
+def test_an_ordinary_queue_counts_no_returns() -> None:
+    queue = Queue(Settings(delivery_limit=0), logged=True)
+    queue.publish(run_of(1), 0)
+    queue.get("holder", True)
+    queue.release("holder")
+    assert [(run.returned, run.redelivered) for run in queue.living()] == [(0, True)]
+    assert queue.take_returned() == []
+
+
 def test_statistics_count_everything() -> None:
     queue = Queue(Settings(max_length=3, dead_letter_exchange="x"), logged=True)
     consumer = FakeConsumer(window=2)

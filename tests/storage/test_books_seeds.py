@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from broker.wire.records import Drop, Mark, Settle, Term
-from tests.storage.writer import Writer, living, publish
+from broker.wire.records import Drop, Mark, Returned, Settle, Term
+from tests.storage.writer import Writer, living, publish, tallied
 
 
 class Story:
@@ -19,10 +19,12 @@ class Story:
         self.next = dict.fromkeys(self.alive, 1)
         self.terms: dict[int, list[tuple[int, int]]] = {queue_id: [] for queue_id in self.alive}
         self.waiting: list[tuple[int, list[tuple[int, int]]]] = []
+        self.times: dict[int, dict[int, int]] = {1: {}, 2: {}, 3: {}}  # how often what is alive was given back
 
     def step(self) -> None:
         queue_id = self.chance.choice(list(self.alive))
         events = [self.publish] * 6 + [self.settle] * 6 + [self.release, self.fill, self.begin_term, self.note_mark]
+        events += [self.give_back] * 2
         events += [self.roll] * 3 + [self.sweep] * 3 + [self.compact] * 2
         if self.chance.random() < 0.02:
             events = [self.drop]
@@ -51,8 +53,22 @@ class Story:
         self.waiting.append((queue_id, ranges))
         for position in chosen:
             del self.alive[queue_id][position]
+            self.times[queue_id].pop(position, None)
         if self.chance.random() < 0.7:
             self.release(queue_id)
+
+    def give_back(self, queue_id: int) -> None:
+        """A consumer gives back a few neighbours: some have been back before, perhaps."""
+        alive = self.alive[queue_id]
+        if not alive:
+            return
+        first = self.chance.choice(sorted(alive))
+        counts = []
+        for position in range(first, first + self.chance.randint(1, 4)):
+            if position in alive:
+                self.times[queue_id][position] = times = self.times[queue_id].get(position, 0) + 1
+                counts.append((position, position, times))
+        self.writer.write(Returned(queue_id, self.terms[queue_id][-1][0], counts))
 
     def release(self, queue_id: int) -> None:
         for waiting_id, ranges in self.waiting:
@@ -74,6 +90,7 @@ class Story:
         self.writer.write(Term(queue_id, self.term, first))
         self.terms[queue_id] = [entry for entry in self.terms[queue_id] if entry[1] < first] + [(self.term, first)]
         self.alive[queue_id] = {at: term for at, term in self.alive[queue_id].items() if at < first}
+        self.times[queue_id] = {at: times for at, times in self.times[queue_id].items() if at < first}
         self.next[queue_id] = first
 
     def note_mark(self, queue_id: int) -> None:
@@ -82,7 +99,7 @@ class Story:
 
     def drop(self, queue_id: int) -> None:
         self.writer.write(Drop(queue_id))
-        self.alive[queue_id], self.terms[queue_id] = {}, []
+        self.alive[queue_id], self.times[queue_id], self.terms[queue_id] = {}, {}, []
         self.waiting = [entry for entry in self.waiting if entry[0] != queue_id]
         self.next[queue_id] = self.chance.randint(1, self.next[queue_id])
 
@@ -103,6 +120,7 @@ class Story:
             for queue_id, alive in self.alive.items():
                 account = read.accounts.get(queue_id)
                 assert living(account) == set(alive), f"{name}, queue {queue_id}"
+                assert tallied(account, alive) == self.times[queue_id], f"{name}, queue {queue_id}"
                 if account is not None and not account.dropped:
                     assert account.terms == self.terms[queue_id], name
                     assert account.marks == books.accounts[queue_id].marks

@@ -37,6 +37,12 @@ def living(account: Account | None) -> set[int]:
     return held - {position for first, last in account.unreleased for position in range(first, last + 1)}
 
 
+def tallied(account: Account | None, alive: Iterable[int]) -> dict[int, int]:
+    """How often these messages were given back."""
+    stretches = [] if account is None else list(account.tallies)
+    return {at: times for first, last, times in stretches for at in range(first, last + 1) if at in alive}
+
+
 class Writer:
     """Books with a log beside them, as the journal keeps them."""
 

@@ -18,6 +18,7 @@ from broker.wire.records import (
     Outline,
     Publish,
     Record,
+    Returned,
     Settle,
     Term,
     TornRecord,
@@ -56,6 +57,7 @@ def runs(draw):
         redelivered=draw(st.booleans()),
         origin=origin,
         sequence=0 if origin is None else draw(numbers),
+        returned=draw(st.just(0) | st.integers(0, 2**32 - 1)),
     )
 
 
@@ -67,6 +69,7 @@ records = st.one_of(
     st.builds(Hole, numbers, numbers, ranges),
     st.builds(Origin, numbers, numbers, texts, numbers, ranges),
     st.builds(Drop, numbers, numbers),
+    st.builds(Returned, numbers, numbers, st.lists(st.tuples(numbers, numbers, st.integers(0, 2**32 - 1)), max_size=5)),
     st.builds(Opening, numbers, ranges),
     st.builds(Batch, numbers, numbers),
     st.builds(Gone, numbers),
