@@ -232,10 +232,10 @@ class Declarations:
             if if_empty:
                 raise Refused("in_use", f"{handle.text} in use") from None
             return 0  # unavailable: it may be deleted all the same
-        if if_unused and figures["consumers"]:
-            raise Refused("in_use", f"{handle.text} in use")
         if if_empty and figures["messages_ready"]:
             raise Refused("not_empty", f"{handle.text} is not empty")
+        if if_unused and figures["consumers"]:
+            raise Refused("in_use", f"{handle.text} in use")
         return int(figures["messages_ready"])
 
     async def bind_queue(
