@@ -47,7 +47,7 @@ def visible(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":
     """The rows that this user may see, of the path's virtual host or of all."""
 
     async def rows(visit: "Visit") -> list[Row]:
-        listing = await source(visit.hall, visit.census, visit.vhosts())
+        listing = await source(visit.hall, visit.census, visit.vhosts(entered=False))
         return [row for row in listing.rows if visit.monitors or _user_of(row) == visit.user.name]
 
     return rows
@@ -61,20 +61,20 @@ async def connection(visit: "Visit") -> Row:
 async def channels_of_connection(visit: "Visit") -> list[Row]:
     """The channels of a connection."""
     pid = (await _named(visit, connections))["pid"]
-    listing = await channels(visit.hall, visit.census, visit.vhosts())
+    listing = await channels(visit.hall, visit.census, visit.vhosts(entered=False))
     return [row for row in listing.rows if row["connection"] == pid]
 
 
 async def channel(visit: "Visit") -> Row:
     """One channel by its name, with its consumers."""
     row = await _named(visit, channels)
-    listing = await consumers(visit.hall, visit.census, visit.vhosts())
+    listing = await consumers(visit.hall, visit.census, visit.vhosts(entered=False))
     return {**row, "consumer_details": [one for one in listing.rows if one["channel_pid"] == row["pid"]]}
 
 
 async def _named(visit: "Visit", source: Source) -> Row:
     name = visit.part("name")
-    listing = await source(visit.hall, visit.census, visit.vhosts())
+    listing = await source(visit.hall, visit.census, visit.vhosts(entered=False))
     found = next((row for row in listing.rows if row["name"] == name), None)
     if found is None:
         raise NotFound

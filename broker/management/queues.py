@@ -46,7 +46,7 @@ async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> List
     """The queues of these vhosts."""
     records = [record for vhost in vhosts for record in schema.queues(hall.tree.tree, vhost)]
     figures, silent = await census.count(records)
-    rows = [_described(record, figures.get(record.id)) for record in records]
+    rows = [described(record, figures.get(record.id)) for record in records]
     if any(row.get("exclusive_consumer_tag") or row.get("single_active_consumer_tag") for row in rows):
         silent |= await _name_consumers(hall, rows)
     return Listing(rows, silent)
@@ -59,7 +59,7 @@ async def single(visit: "Visit") -> Row:
     if record is None:
         raise NotFound
     figures = await visit.census.figures([record])
-    return _described(record, figures.get(record.id))
+    return described(record, figures.get(record.id))
 
 
 def totals(figures: Iterable["Figures"]) -> dict[str, int]:
@@ -88,13 +88,13 @@ async def _name_consumers(hall: "Hall", rows: list[Row]) -> set[str]:
     return silent
 
 
-def is_syncing(record: "QueueRecord", figures: "Figures") -> bool:
-    """Whether a mirror lacks something and is being filled."""
-    wanted = figures["filling"] or record.mirroring.get("ha-sync-mode") == "automatic"
-    return bool(wanted and any(figures["missing"].values()))
+def fills_mirrors(record: "QueueRecord", figures: "Figures") -> bool:
+    """Whether mirrors that lack something get it: by policy, or because somebody asked for that."""
+    return figures["filling"] or record.mirroring.get("ha-sync-mode") == "automatic"
 
 
-def _described(record: "QueueRecord", figures: "Figures | None") -> Row:
+def described(record: "QueueRecord", figures: "Figures | None") -> Row:
+    """One queue; `figures` are what its master counts, None if it does not answer."""
     queue: Row = {
         "name": record.name,
         "vhost": record.vhost,
@@ -163,7 +163,8 @@ def _mirroring(record: "QueueRecord", figures: "Figures") -> Row:
         "synchronised_slave_pids": [_pid(life, record) for life in synchronised],
         "recoverable_slaves": [rabbit(node) for node in record.candidates] if record.durable else None,
     }
-    if is_syncing(record, figures):
-        lacking: Mapping[str, int] = figures["missing"]
-        fields |= {"state": "syncing", "sync_messages": max(0, figures["messages"] - max(lacking.values()))}
+    lacking: Mapping[str, int] = figures["missing"]
+    most = max(lacking.values(), default=0)
+    if most and fills_mirrors(record, figures):
+        fields |= {"state": "syncing", "sync_messages": max(0, figures["messages"] - most)}
     return fields

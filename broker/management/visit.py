@@ -110,11 +110,11 @@ class Visit:
         """Whether what is in this vhost is shown to the user."""
         return "administrator" in self.user.tags or schema.permission(self.tree, vhost, self.user.name) is not None
 
-    def vhosts(self) -> list[str]:
-        """The vhost of the path, or else all that the user may enter. Raises Refusal."""
+    def vhosts(self, *, entered: bool = True) -> list[str]:
+        """The vhost of the path, or else all that there are, or (`entered`) that the user may enter. Raises Refusal."""
         names = [record.name for record in schema.vhosts(self.tree)]
         if "vhost" not in self._parts:
-            return [name for name in names if self.may_enter(name)]
+            return [name for name in names if not entered or self.may_enter(name)]
         wanted = self.part("vhost")
         if wanted not in names:
             raise NotFound

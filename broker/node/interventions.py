@@ -6,7 +6,7 @@ Decides how such a request becomes a verb of the hall. It must not know the comm
 from typing import TYPE_CHECKING, Any
 
 from broker.cluster.refusal import Refused
-from broker.management.queues import is_syncing
+from broker.management.queues import fills_mirrors
 from broker.node.naming import queue_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Interventions:
         if len(record.in_sync) > len(record.mirrors):
             return {"state": "synchronised"}
         figures = await self._census.figures([record])
-        syncing = record.id in figures and is_syncing(record, figures[record.id])
+        syncing = record.id in figures and fills_mirrors(record, figures[record.id])
         return {"state": "syncing" if syncing else "not_syncing"}
 
     async def _cancel_sync(self, request: Answer) -> Answer:
