@@ -149,6 +149,13 @@ KEYS: Final[dict[str, Key]] = {
             default="drop-head",
         ),
         Key(
+            "alternate-exchange",
+            _is_text,
+            "{} is not a valid alternate exchange name",
+            applies_to=EXCHANGES,
+            argument="alternate-exchange",
+        ),
+        Key(
             "dead-letter-exchange",
             _is_text,
             "{} is not a valid dead letter exchange name",

@@ -166,6 +166,8 @@ class QueueRecord(NamedTuple):
     """Policy and operator policy merged (`effective_policy_definition`), None without any."""
     version: int = 0
     """Every change of this record raises it, and is conditional on it."""
+    delays: str = ""
+    """The delayed exchange whose messages wait here: then no client knows of this queue."""
 
     @property
     def mirroring(self) -> Mapping[str, Any]:

@@ -306,6 +306,12 @@ def queue_by_id(znodes: Znodes, queue_id: int) -> QueueRecord | None:
 
 
 def queues(znodes: Znodes, vhost: str) -> list[QueueRecord]:
+    """The queues that clients know of."""
+    return [record for record in all_queues(znodes, vhost) if not record.delays]
+
+
+def all_queues(znodes: Znodes, vhost: str) -> list[QueueRecord]:
+    """Also those in which the messages of delayed exchanges wait."""
     return listed(znodes, QueueRecord, vhost_path(vhost, "queues"))
 
 

@@ -132,7 +132,7 @@ class Report:
             return []
         rows = []
         for vhost in schema.vhosts(self.tree.tree):
-            rows += [self._row(self.hall, record) for record in schema.queues(self.tree.tree, vhost.name)]
+            rows += [self._row(self.hall, record) for record in schema.all_queues(self.tree.tree, vhost.name)]
         return rows
 
     def _row(self, hall: "Hall", record: "QueueRecord") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from broker.queues.dead_letter import Reason
     from broker.queues.line import Line
     from broker.wire.message import Run
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 class MessageExpiry:
     """Time to live of messages. A run carries the smaller of the queue's and its own: what the queue's was when it came
     counts for life, here and at every successor."""
+
+    reason: "Reason" = "expired"
 
     def __init__(self) -> None:
         self.may_expire = False  # saves the look at the head

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from broker.mirroring.copy import Copy
     from broker.mirroring.master import Master
     from broker.vhosts.dead_letters import DeadLetters
+    from broker.vhosts.releases import Releases
     from broker.vhosts.switchboard import Switchboard
     from broker.vhosts.timers import Timers
 
@@ -34,7 +35,7 @@ class Local:
         publications: Publications,
         switchboard: "Switchboard",
         timers: "Timers",
-        dead_letters: "DeadLetters",
+        dead_letters: "DeadLetters | Releases",
         auto_delete: bool,
         delete: Callable[[], Awaitable[None]],
         spawn: Callable[..., None],

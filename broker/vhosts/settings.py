@@ -1,12 +1,12 @@
-"""The settings in force for a queue, from its record.
+"""The settings in force for a queue or an exchange, from its record.
 
-Decides which facts of a record the queue itself obeys. It must not know where they came from beyond that.
+Decides which facts of a record the queue or the router itself obeys. It must not know where they came from beyond that.
 """
 
 from typing import Any, NamedTuple
 
 from broker.cluster.arguments import from_json
-from broker.cluster.records import QueueRecord
+from broker.cluster.records import ExchangeRecord, QueueRecord
 from broker.queues.settings import Settings
 from policies.effective import effective
 
@@ -16,8 +16,19 @@ class _Merged(NamedTuple):
 
 
 def settings_of(record: QueueRecord) -> Settings:
+def alternate_of(record: ExchangeRecord) -> str | None:
+    """The exchange that takes what this one leads nowhere, by argument or policy.
+
+    As an alternate the default exchange leads nowhere: its bindings are not really there (RabbitMQ).
+    """
+    policy = None if record.definition is None else _Merged(dict(record.definition))
+    return effective(from_json(record.arguments), policy, None).value("alternate-exchange") or None
+
+
     """Arguments and policy of this record as settings of its queue."""
     policy = None if record.definition is None else _Merged(dict(record.definition))
+    if record.delays:
+        return Settings(delays=True, dead_letter_exchange=record.delays)
     arguments = from_json(record.arguments)
     inforce = effective(arguments, policy, None)
     return Settings(

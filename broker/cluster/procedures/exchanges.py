@@ -11,17 +11,23 @@ from broker.cluster import schema
 from broker.cluster.arguments import EXCHANGE_ARGUMENTS, check_arguments, check_same, from_json
 from broker.cluster.procedures.draft import Answer, Draft
 from broker.cluster.procedures.policies import Rules
+from broker.cluster.procedures.queues import placed_queue
 from broker.cluster.procedures.removal import remove_binding, remove_exchange
 from broker.cluster.procedures.vhosts import check_vhost
 from broker.cluster.records import BindingRecord, ExchangeRecord
 from broker.cluster.refusal import Refused
 from broker.routing import kinds
+from broker.routing.delayed import delay_queue
 from broker.routing.exchange import BindingInvalid, ExchangeInvalid
 from policies.keys import EXCHANGES
 
 
 def declare_exchange(draft: Draft) -> Answer:
-    """An exchange of this name with these properties: vhost, name, kind, durable, auto_delete, internal, arguments."""
+    """An exchange of this name with these properties.
+
+    Members: vhost, name, kind, durable, auto_delete, internal, arguments (JSON form); node, life and locator as for a
+    queue, if known: a delayed exchange has a queue of its own.
+    """
     vhost, name, kind = draft.ask("vhost", str), draft.ask("name", str), draft.ask("kind", str)
     check_vhost(draft, vhost)
     facts: dict[str, Any] = {flag: draft.ask(flag, bool, False) for flag in ("durable", "auto_delete", "internal")}
@@ -32,11 +38,13 @@ def declare_exchange(draft: Draft) -> Answer:
         ruling = Rules(draft.overlay, vhost).ruling(EXCHANGES, name)
         present = ExchangeRecord(draft.zxid, vhost, name, kind, arguments=arguments, **facts, **ruling._asdict())
         draft.put(schema.exchange_path(vhost, name), present)
+        _have_delay_queue(draft, present)
         return {"created": True}
     resource = f"exchange '{name}' in vhost '{vhost}'"
     there = {"durable": present.durable, "auto_delete": present.auto_delete, "internal": present.internal}
     check_same(resource, {"type": _atom(present.kind), **there}, {"type": _atom(kind), **facts})
     check_arguments(resource, EXCHANGE_ARGUMENTS, present.arguments, arguments)
+    _have_delay_queue(draft, present)
     return {"created": False}
 
 
@@ -85,6 +93,25 @@ def _check_kind(kind: str, arguments: Mapping[str, Any]) -> None:
         raise Refused("unknown_kind", str(unknown)) from None
     except ExchangeInvalid as invalid:
         raise Refused("invalid", str(invalid)) from None
+
+
+def _have_delay_queue(draft: Draft, exchange: ExchangeRecord) -> None:
+    """A delayed exchange gets the queue in which its messages wait, also anew if that was lost with its nodes.
+
+    It is durable even if the exchange is not: like that, the death of a node does not end it, only its messages wait
+    for the node. It ends with the exchange.
+    """
+    vhost, name = exchange.vhost, delay_queue(exchange.name)
+    if exchange.kind != kinds.DELAYED or schema.queue(draft.overlay, vhost, name) is not None:
+        return
+    lives = draft.lives()
+    # A definition that was imported comes from nowhere: then no node is nearer to it than another.
+    local = draft.life() if "node" in draft.request else draft.chance.choice(sorted(lives.reachable.values()))
+    if lives.is_over(local):
+        raise Refused("stale", f"life {local.number} of {local.node} is over")
+    ruling = Rules(draft.overlay, vhost).of_delays(exchange.name)
+    record = placed_queue(draft, vhost, name, local, ruling)._replace(durable=True, delays=exchange.name)
+    draft.put(schema.queue_path(vhost, name), record)
 
 
 def _atom(kind: str) -> str:

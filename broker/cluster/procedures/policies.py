@@ -15,10 +15,12 @@ from broker.cluster.procedures.vhosts import check_vhost
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import Situation
 from policies.effective import merge
-from policies.keys import EXCHANGES, QUEUES
+from policies.keys import EXCHANGES, KEYS, QUEUES
 from policies.matching import match
 from policies.models import Policy
 from policies.validation import InvalidPolicy, checked
+
+_PLACING = [key for key in KEYS if key.startswith("ha-") or key == "queue-master-locator"]
 
 FIELDS = ("vhost", "name", "pattern", "apply-to", "definition", "priority")
 
@@ -47,6 +49,13 @@ class Rules:
             merged = {key: setting.value for key, setting in merge(own, imposed).items()}
             self._rulings[names] = Ruling(*names, None if names == (None, None) else merged)
         return self._rulings[names]
+
+    def of_delays(self, exchange: str) -> Ruling:
+        """What holds for the queue behind a delayed exchange: its copies are those of a queue of the exchange's name,
+        and nothing else applies, as nobody reads it."""
+        ruling = self.ruling(QUEUES, exchange)
+        placing = {key: value for key, value in (ruling.definition or {}).items() if key in _PLACING}
+        return ruling if ruling.definition is None else ruling._replace(definition=placing)
 
 
 def put_policy(draft: Draft) -> Answer:
@@ -89,8 +98,8 @@ def write_policy(draft: Draft, wanted: Mapping[str, Any], *, operator: bool) -> 
 def _enforce(draft: Draft, vhost: str) -> None:
     rules = Rules(draft.overlay, vhost)
     situation = Situation(draft.lives(), draft.zxid, draft.chance, "policy")
-    for queue in schema.queues(draft.overlay, vhost):
-        ruling = rules.ruling(QUEUES, queue.name)
+    for queue in schema.all_queues(draft.overlay, vhost):
+        ruling = rules.of_delays(queue.delays) if queue.delays else rules.ruling(QUEUES, queue.name)
         if ruling != (queue.policy, queue.operator_policy, queue.definition):
             settle(draft, queue, situation, queue._replace(**ruling._asdict()))
     for exchange in schema.exchanges(draft.overlay, vhost):

@@ -11,10 +11,10 @@ from typing import Any
 from broker.cluster import schema
 from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, check_same, from_json
 from broker.cluster.procedures.draft import Answer, Draft
-from broker.cluster.procedures.policies import Rules
+from broker.cluster.procedures.policies import Rules, Ruling
 from broker.cluster.procedures.removal import remove_queue
 from broker.cluster.procedures.vhosts import check_vhost
-from broker.cluster.records import Life, Owner, QueueRecord
+from broker.cluster.records import NOTHING, Life, Owner, QueueRecord
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import initial_nodes
 from policies.keys import KEYS, QUEUES
@@ -70,8 +70,24 @@ def _new_queue(draft: Draft, vhost: str, name: str) -> QueueRecord:
     owner = Owner(*local, draft.ask("connection", str)) if draft.ask("exclusive", bool, False) else None
     arguments = draft.ask("arguments", dict, {})
     ruling = Rules(draft.overlay, vhost).ruling(QUEUES, name)
+    record = placed_queue(draft, vhost, name, local, ruling, arguments, owner)
+    return record._replace(
+        durable=draft.ask("durable", bool, False) and owner is None, auto_delete=draft.ask("auto_delete", bool, False)
+    )
+
+
+def placed_queue(
+    draft: Draft,
+    vhost: str,
+    name: str,
+    local: Life,
+    ruling: Ruling,
+    arguments: Mapping[str, Any] = NOTHING,
+    owner: Owner | None = None,
+) -> QueueRecord:
+    """The record of a new queue, its copies where arguments, policy and configuration want them; `local`: who asks."""
     definition = ruling.definition or {}
-    reachable = lives.reachable | {local.node: local}
+    reachable = draft.lives().reachable | {local.node: local}
     nodes: tuple[str, tuple[str, ...]]
     if owner is not None:
         nodes = (local.node, ())
@@ -94,8 +110,6 @@ def _new_queue(draft: Draft, vhost: str, name: str) -> QueueRecord:
         mirrors=copies,
         in_sync=(reachable[master], *copies),
         candidates=mirrors,
-        durable=draft.ask("durable", bool, False) and owner is None,
-        auto_delete=draft.ask("auto_delete", bool, False),
         exclusive=owner,
         arguments=arguments,
         **ruling._asdict(),

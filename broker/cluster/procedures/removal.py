@@ -7,6 +7,8 @@ Source: RabbitMQ 3.10, `rabbit_binding:remove_for_destination` and `rabbit_excha
 from broker.cluster import schema
 from broker.cluster.overlay import Overlay
 from broker.cluster.records import BindingRecord, ExchangeRecord, QueueRecord
+from broker.routing.delayed import delay_queue
+from broker.routing.kinds import DELAYED
 
 
 def remove_queue(overlay: Overlay, record: QueueRecord) -> None:
@@ -16,7 +18,10 @@ def remove_queue(overlay: Overlay, record: QueueRecord) -> None:
 
 
 def remove_exchange(overlay: Overlay, record: ExchangeRecord) -> None:
-    """The exchange, and the bindings from it and to it."""
+    """The exchange, the bindings from it and to it, and the queue in which its messages wait."""
+    waiting = schema.queue(overlay, record.vhost, delay_queue(record.name)) if record.kind == DELAYED else None
+    if waiting is not None:
+        remove_queue(overlay, waiting)
     overlay.delete(schema.exchange_path(record.vhost, record.name))
     for path in overlay.find(schema.bindings_from(record.vhost, record.name)):
         overlay.delete(path)

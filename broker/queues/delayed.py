@@ -1,0 +1,59 @@
+"""Which of the messages behind a delayed exchange are due.
+
+Decides due times in wall milliseconds: a message waits as long as its `x-delay` says, from the moment its master took
+it. What the line holds tells everything, so a restart or a promotion changes nothing. To a queue this is a way to
+expire like `MessageExpiry`, only that any place of the line may be next. It must not know where messages go then.
+"""
+
+from heapq import heappop, heappush
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from broker.wire.delay import delay_of
+from broker.wire.properties import property_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from broker.queues.dead_letter import Reason
+    from broker.queues.line import Line
+    from broker.wire.message import Run
+
+AT_ONCE_MAX = 256
+"""So many messages go in one tick at most: others want to be served, too."""
+
+
+class Delays:
+    """When the messages of a line are due; of those that are due together the older one goes first."""
+
+    reason: "Reason" = "delayed"
+    may_expire = True
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, int]] = []  # (due, first position, last position)
+
+    def watch(self, runs: "Iterable[Run]") -> None:
+        """These runs stand in line."""
+        for run in runs:
+            first = run.first
+            for _, group in groupby(run.contents, key=property_bytes):
+                contents = list(group)
+                due_ms = run.stamp_ms + delay_of(contents[0])
+                heappush(self._heap, (due_ms, first, first + len(contents) - 1))
+                first += len(contents)
+
+    def next_due_ms(self, lines: "Iterable[Line]") -> int | None:
+        """Wall time at which the first one is due."""
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, lines: "Iterable[Line]", stamp_ms: int) -> "Iterator[Run]":
+        """Take what is due, but not everything at once."""
+        left = AT_ONCE_MAX
+        while left and self._heap and self._heap[0][0] <= stamp_ms:
+            due_ms, first, last = heappop(self._heap)
+            if last - first >= left:
+                heappush(self._heap, (due_ms, first + left, last))
+                last = first + left - 1
+            left -= last - first + 1
+            for line in lines:
+                yield from line.remove(first, last)

@@ -1,0 +1,103 @@
+"""The discipline of waiting: what is due, in which order, also after a restart, and at what cost."""
+
+from random import Random
+
+from broker.queues.delayed import AT_ONCE_MAX, Delays
+from broker.queues.line import Line
+from broker.queues.queue import Queue
+from broker.queues.settings import Settings
+from broker.wire.content import make_content
+from broker.wire.message import Run, make_address
+from broker.wire.properties import Properties, traits_of
+
+SETTINGS = Settings(delays=True, dead_letter_exchange="late")
+
+
+def run_of(*delays, first=0, stamp_ms=0):
+    contents = [make_content(1, Properties(headers={"x-delay": delay}), b"", 4096) for delay in delays]
+    return Run(contents, make_address("late", "k"), traits_of(contents[0]), first=first, stamp_ms=stamp_ms)
+
+
+def released(queue):
+    """Positions that have left, in the order of leaving."""
+    return [dead.run.first + index for dead in queue.take_dead() for index in range(len(dead.run.contents))]
+
+
+def test_each_message_is_due_by_its_own_delay_from_when_it_came():
+    queue = Queue(SETTINGS, logged=True)
+    queue.publish(run_of(50, 20, 20, 90), 1000)
+    queue.publish(run_of(10), 1010)
+    assert queue.deadline_ms() == 1020
+    queue.tick(1019)
+    assert released(queue) == []
+    queue.tick(1020)
+    assert released(queue) == [2, 3, 5]
+    assert queue.deadline_ms() == 1050
+    queue.tick(1100)
+    assert released(queue) == [1, 4]
+    assert queue.deadline_ms() is None
+
+
+def test_a_message_stays_in_the_log_until_it_is_safe_elsewhere():
+    queue = Queue(SETTINGS, logged=True)
+    queue.publish(run_of(10, 10), 0)
+    queue.tick(10)
+    assert queue.living_ranges() == [(1, 2)]
+    assert queue.take_settled() == []
+    queue.settle_dead(2, 2)
+    assert queue.living_ranges() == [(1, 1)]
+    assert queue.take_settled() == [(2, 2)]
+
+
+def test_a_successor_knows_from_the_line_alone():
+    line = Line([run_of(50, 20, first=4, stamp_ms=1000), run_of(5, first=9, stamp_ms=2000)])
+    queue = Queue(SETTINGS, logged=True, line=line, next_position=10)
+    assert queue.deadline_ms() == 1020
+    queue.tick(1030)
+    assert released(queue) == [5]
+    queue.tick(9000)
+    assert released(queue) == [4, 9]
+
+
+def test_its_own_time_to_live_does_not_count_while_it_waits():
+    content = make_content(1, Properties(headers={"x-delay": 50}, expiration="1"), b"", 4096)
+    queue = Queue(SETTINGS, logged=False)
+    queue.publish(Run([content], make_address("late", "k"), traits_of(content)), 0)
+    queue.tick(49)
+    assert released(queue) == []
+    queue.tick(50)
+    assert released(queue) == [1]
+
+
+def test_one_tick_takes_only_so_many():
+    queue = Queue(SETTINGS, logged=False)
+    queue.publish(run_of(*[10] * (AT_ONCE_MAX + 5)), 0)
+    queue.publish(run_of(9), 0)
+    queue.tick(20)
+    assert released(queue) == [AT_ONCE_MAX + 6, *range(1, AT_ONCE_MAX)]
+    assert queue.deadline_ms() == 10  # the next tick is due at once
+    queue.tick(20)
+    assert released(queue) == [*range(AT_ONCE_MAX, AT_ONCE_MAX + 6)]
+
+
+def test_what_has_gone_otherwise_is_passed_over():
+    line = Line([run_of(10, 20, first=1)])
+    delays = Delays()
+    delays.watch(line.runs())
+    line.remove(1, 1)
+    assert [run.first for run in delays.take_due([line], 30)] == [2]
+    assert delays.next_due_ms([line]) is None
+
+
+def test_any_order_of_delays_comes_out_sorted():
+    chance = Random(1)
+    delays = [chance.randrange(1, 400) for _ in range(500)]
+    queue = Queue(SETTINGS, logged=False)
+    for start in range(0, 500, 5):
+        queue.publish(run_of(*delays[start : start + 5]), 0)
+    order = []
+    for stamp in range(401):
+        queue.tick(stamp)
+        order += released(queue)
+    assert order == [position + 1 for position in sorted(range(500), key=lambda index: (delays[index], index))]
+    assert queue.messages_ready == 0
