@@ -22,7 +22,7 @@ from broker.wire import basic_methods as basic
 from broker.wire import methods
 from broker.wire.events import Publish
 from broker.wire.method_fields import Method
-from broker.wire.properties import EXPIRATION_INVALID, Properties
+from broker.wire.properties import REPLY_TO
 
 if TYPE_CHECKING:
     from broker.amqp.unacked import Settled
@@ -67,12 +67,11 @@ class Verbs:
 
     def publish(self, channel: Channel, event: Publish) -> None:
         """A run of publishes."""
-        if event.traits.expiration_ms == EXPIRATION_INVALID:
-            raise ChannelException(406, _invalid_expiration(event))
-        if channel.transaction is not None:
-            channel.transaction.publish(event)
-        else:
+        if channel.transaction is None:
             self._vhost.publish(self._client, channel, event.payload, event.traits, event.contents)
+        else:
+            admitted = self._vhost.admit(self._client, channel, event.payload, event.traits, event.contents)
+            channel.transaction.publish(Publish(event.channel, event.payload, *admitted))
 
     def acknowledge(self, channel: Channel, first: int, last: int, multiple: bool) -> None:
         """A run of acknowledgements."""
@@ -127,7 +126,8 @@ class Verbs:
             raise ConnectionException(530, f"attempt to reuse consumer tag '{tag}'")
 
         def ready() -> None:
-            channel.consumer_tags.add(tag)
+            if queue != REPLY_TO:
+                channel.consumer_tags.add(tag)
             if not method.nowait:
                 self._connection.send_method(channel, basic.BasicConsumeOk(tag))
 
@@ -322,16 +322,3 @@ def _queue(channel: Channel, name: str) -> str:
 def _one_line(name: str) -> str:
     """Names lose line ends, as in RabbitMQ."""
     return name.replace("\r", "").replace("\n", "")
-
-
-def _invalid_expiration(event: Publish) -> str:
-    text = Properties.of(event.contents[0]).expiration or ""
-    digits = text.lstrip("+-")
-    number = digits[: len(digits) - len(digits.lstrip("0123456789"))]
-    if not number:
-        why = "no_integer"
-    elif rest := digits[len(number) :]:
-        why = f'{{leftover_string,"{rest}"}}'
-    else:
-        why = f"{{value_negative,-{number}}}"
-    return f"invalid expiration '{text}': {why}"

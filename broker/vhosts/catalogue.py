@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from broker.cluster.tree import Tree
     from broker.vhosts.guests import Guests
     from broker.vhosts.mirrors import Mirrors
+    from broker.vhosts.replies import Replies
     from broker.vhosts.switchboard import Switchboard
     from broker.vhosts.timers import Timers
 
@@ -45,6 +46,7 @@ class Catalogue:
         spawn: Callable[..., None],
         delete_unused: Callable[[Handle], Awaitable[None]],
         chance: "Random",
+        replies: "Replies",
     ) -> None:
         self.vhosts: dict[str, Vhost] = {}
         self.handles: dict[int, Handle] = {}
@@ -57,6 +59,7 @@ class Catalogue:
         self._spawn = spawn
         self._delete_unused = delete_unused
         self._chance = chance
+        self._replies = replies
 
     def held(self, queue_id: int) -> tuple[int, int]:
         """How many messages of a queue this node's copy holds, and how many it knows to lack."""
@@ -110,7 +113,7 @@ class Catalogue:
 
     def _put_vhost(self, record: VhostRecord) -> None:
         if record.name not in self.vhosts:
-            self.vhosts[record.name] = Vhost(record.name, self._switchboard, self._chance)
+            self.vhosts[record.name] = Vhost(record.name, self._switchboard, self._chance, self._replies)
 
     def _put_exchange(self, record: ExchangeRecord) -> None:
         arguments = from_json(record.arguments)

@@ -14,6 +14,8 @@ from broker.cluster.records import Life
 from broker.cluster.refusal import Refused
 from broker.routing.kinds import KindUnknown, check_kind
 from broker.vhosts.arguments import check_exchange_arguments, check_queue_arguments
+from broker.vhosts.queue_types import check_deletion, check_nameless, check_properties
+from broker.wire.properties import REPLY_TO
 
 if TYPE_CHECKING:
     from random import Random
@@ -161,6 +163,9 @@ class Declarations:
     ) -> DeclaredQueue:
         """queue.declare; an empty name gets one from here."""
         vhost = self._catalogue.vhosts[client.vhost]
+        if name.startswith(REPLY_TO):
+            await vhost.replies.check(client.vhost, name)
+            return DeclaredQueue(name, 0, 1)
         if passive:
             handle = vhost.handle(name)
             client.check_exclusive(handle)

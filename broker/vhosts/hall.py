@@ -26,6 +26,7 @@ from broker.vhosts.handle import Handle
 from broker.vhosts.logins import LoginRules, Logins
 from broker.vhosts.mirrors import Mirrors
 from broker.vhosts.pressure import Pressure
+from broker.vhosts.replies import Replies
 from broker.vhosts.roster import Roster
 from broker.vhosts.switchboard import Switchboard
 from broker.vhosts.timers import Timers
@@ -72,8 +73,17 @@ class Hall:
         self.guests = Guests(switchboard)
         self.pressure = Pressure(switchboard)
         self.mirrors = Mirrors(switchboard, self._propose_entry, self._spawn, self._set_aside)
+        self.replies = Replies(switchboard)
         self.catalogue = Catalogue(
-            switchboard, self.mirrors, self.guests, self.timers, copies, self._spawn, self._delete_unused, chance
+            switchboard,
+            self.mirrors,
+            self.guests,
+            self.timers,
+            copies,
+            self._spawn,
+            self._delete_unused,
+            chance,
+            self.replies,
         )
         self.roster = Roster(switchboard, self.guests, self._running_peers)
         self.client_limits = ClientLimits(lambda: tree.tree, self.roster)

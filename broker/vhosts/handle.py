@@ -47,6 +47,8 @@ class Got(NamedTuple):
 class Handle:
     """Stable for the life of the queue id; channels, routes and the catalogue point to it."""
 
+    is_queue = True
+
     def __init__(self, record: QueueRecord, switchboard: "Switchboard", spawn: Callable[..., None]) -> None:
         self.record = record
         self.local: Local | None = None
@@ -59,6 +61,11 @@ class Handle:
         self._by_number: dict[int, Subscription] = {}
         self._fetchers: set[Fetcher] = set()
         self._changed = trio.Event()
+
+    @property
+    def delays(self) -> bool:
+        """Whether this is the queue behind a delayed exchange."""
+        return bool(self.record.delays)
 
     @property
     def text(self) -> str:

@@ -17,12 +17,12 @@ CAPABILITIES = {
     "consumer_priorities": True,
     "authentication_failure_close": True,
     "per_consumer_qos": True,
-    "direct_reply_to": False,
+    "direct_reply_to": True,
 }
 
 
 def server_properties(cluster_name: str) -> dict[str, Any]:
-    """As RabbitMQ 3.10.8 sends them; direct reply-to is not there yet, and says so."""
+    """As RabbitMQ 3.10.8 sends them."""
     try:
         own = version("warren")
     except PackageNotFoundError:

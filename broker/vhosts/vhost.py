@@ -11,19 +11,24 @@ from typing import TYPE_CHECKING, Any
 from broker.amqp.channel import Channel
 from broker.amqp.errors import ChannelException
 from broker.amqp.unacked import Settled
-from broker.routing.graph import Graph, MessageInvalid
+from broker.routing.graph import Graph, MessageInvalid, routing_keys
 from broker.vhosts.client import Client
+from broker.vhosts.examination import examined
 from broker.vhosts.handle import Got, Handle, Moved
+from broker.vhosts.replies import Replies, ReplyTarget
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
 from broker.wire.message import Run, Traits, split_address
-from broker.wire.properties import Properties, headers_of
+from broker.wire.properties import REPLY_TO, Properties, headers_of
 
 if TYPE_CHECKING:
     from random import Random
 
     from broker.vhosts.switchboard import Switchboard
+
+Target = Handle | ReplyTarget
+"""Takes runs."""
 
 ROUTES_MAX = 4096
 """Publish methods remembered per client; unbound random keys must not grow memory."""
@@ -41,7 +46,7 @@ class Route:
     __slots__ = ("address", "exchange", "handles", "key", "mandatory", "per_message")
 
     def __init__(
-        self, address: bytes, exchange: str, key: str, handles: list[Handle], *, mandatory: bool, per_message: bool
+        self, address: bytes, exchange: str, key: str, handles: list[Target], *, mandatory: bool, per_message: bool
     ) -> None:
         self.address = address
         self.exchange = exchange
@@ -54,8 +59,9 @@ class Route:
 class Vhost:
     """One vhost on this node. The catalogue keeps `graph` and `handles` in step with the tree."""
 
-    def __init__(self, name: str, switchboard: "Switchboard", chance: "Random") -> None:
+    def __init__(self, name: str, switchboard: "Switchboard", chance: "Random", replies: Replies) -> None:
         self.name = name
+        self.replies = replies
         self.graph = Graph(chance)
         self.handles: dict[str, Handle] = {}
         self._switchboard = switchboard
@@ -72,24 +78,30 @@ class Vhost:
         route = client.routes.get(payload)
         if route is None:
             route = self._resolve(client, payload)
-        if traits.user_id is not None and traits.user_id != client.user.name and not client.user.impersonator:
-            why = f"user_id property set to '{traits.user_id}' but authenticated user was '{client.user.name}'"
-            raise ChannelException(406, why)
+        if traits.is_special:
+            traits, contents = examined(client.user, channel, self.replies, traits, contents)
         if route.per_message or traits.has_headers:
             self._publish_one_by_one(route, channel, payload, traits, contents)
         else:
             self._publish_to(route.handles, route, channel, payload, traits, contents)
 
+    def admit(
+        self, client: Client, channel: Channel, payload: bytes, traits: Traits, contents: list[bytes]
+    ) -> tuple[Traits, list[bytes]]:
+        """The run as a transaction keeps it until it is published; raises now what `publish` would raise."""
+        self._resolve(client, payload)
+        return examined(client.user, channel, self.replies, traits, contents)
+
     def _publish_to(
         self,
-        handles: list[Handle],
+        handles: list[Target],
         route: Route,
         channel: Channel,
         payload: bytes,
         traits: Traits,
         contents: list[bytes],
     ) -> None:
-        if not handles and route.mandatory:
+        if route.mandatory and not any(handle.is_queue for handle in handles):
             channel.returned(312, "NO_ROUTE", payload, contents)
         pending = channel.open_pending(len(contents))
         if pending is not None:
@@ -101,11 +113,11 @@ class Vhost:
         self, route: Route, channel: Channel, payload: bytes, traits: Traits, contents: list[bytes]
     ) -> None:
         """Messages of which each may go another way: neighbours with the same way stay together."""
-        way: list[Handle] | None = None
+        way: list[Target] | None = None
         together: list[bytes] = []
         for content in contents:
             headers = headers_of(content) if traits.has_headers else {}
-            own = self._handles_for(route.exchange, route.key, headers, content)
+            own = self._targets_for(route.exchange, route.key, headers, content)
             if way is not None and own != way:
                 self._publish_to(way, route, channel, payload, traits, together)
                 together = []
@@ -113,6 +125,13 @@ class Vhost:
             together.append(_without_bcc(content) if "BCC" in headers else content)
         if way is not None:
             self._publish_to(way, route, channel, payload, traits, together)
+
+    def _targets_for(
+        self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b""
+    ) -> list[Target]:
+        """The queues of a publish, and the channels that are addressed directly."""
+        queues = self._handles_for(exchange, key, headers, content)
+        return [*queues] if exchange else [*queues, *self.replies.targets(routing_keys(key, headers))]
 
     def _handles_for(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Handle]:
         try:
@@ -132,7 +151,7 @@ class Vhost:
         if exchange and self.graph.is_internal(exchange):
             raise ChannelException(403, f"cannot publish to internal exchange '{exchange}' in vhost '{self.name}'")
         per_message = self.graph.per_message(exchange)
-        handles = [] if per_message else self._handles_for(exchange, key, {})
+        handles = [] if per_message else self._targets_for(exchange, key, {})
         route = Route(address, exchange, key, handles, mandatory=bool(bits & _MANDATORY), per_message=per_message)
         if len(client.routes) >= ROUTES_MAX:
             client.routes.clear()
@@ -165,6 +184,10 @@ class Vhost:
         ready: Callable[[], None],
     ) -> None:
         """basic.consume: `ready` puts consume-ok into the outbox, deliveries follow it."""
+        if queue == REPLY_TO:
+            self.replies.consume(channel, tag, no_ack=no_ack)
+            ready()
+            return
         client.access(self.name).check("read", "queue", queue)
         handle = self.handle(queue)
         client.check_exclusive(handle)
@@ -184,6 +207,8 @@ class Vhost:
 
     async def cancel(self, channel: Channel, tag: str) -> None:
         """basic.cancel; an unknown tag is no error."""
+        if self.replies.cancel(channel, tag):
+            return
         for handle in self._holders.get(channel, ()):
             subscription = handle.subscriptions.get((channel, tag))
             if subscription is not None:
@@ -237,6 +262,7 @@ class Vhost:
 
     async def close_channel(self, channel: Channel) -> None:
         """A channel is closed: its consumers end, what it held returns."""
+        self.replies.close_channel(channel)
         for handle in self._holders.pop(channel, set()):
             for subscription in handle.held_by(channel):
                 handle.release(subscription)

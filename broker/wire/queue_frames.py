@@ -8,6 +8,9 @@ import json
 import struct
 from typing import Any
 
+from broker.wire.message import Run
+from broker.wire.packed_run import PackedRun, pack_shared, pack_text, unpack_text
+
 OFFER = 64
 """Master to mirror: follow me (JSON)."""
 STATEMENT = 65
@@ -35,6 +38,9 @@ UNAPPLIED = 76
 """Mirror to master: the record that ends at this offset of your stream was not applied; the highest term promised."""
 PRESSURE = 77
 """To every node: something here is full, or nothing is any more; their publishers have to wait, too (JSON)."""
+
+REPLY = 78
+"""To the node of a reply consumer: its address and a run for it."""
 
 ACKNOWLEDGE, REQUEUE, REJECT, RELEASE = range(4)
 """What a SETTLE does with its positions; RELEASE returns all that the holder has."""
@@ -122,3 +128,14 @@ def encode_deliver(consumer: int, record: bytes) -> bytes:
 def decode_deliver(payload: bytes) -> tuple[int, int]:
     """The consumer of a DELIVER and the offset at which the record begins."""
     return _CONSUMER.unpack_from(payload)[0], _CONSUMER.size
+
+
+def encode_reply(address: str, run: Run) -> bytes:
+    """REPLY."""
+    return b"".join((pack_text(address), pack_shared(run), *run.contents))
+
+
+def decode_reply(payload: bytes) -> tuple[str, Run]:
+    """Address and run of a REPLY."""
+    address, at = unpack_text(payload, 0)
+    return address, PackedRun(payload, at).unpack(payload, len(payload))

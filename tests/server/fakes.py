@@ -134,6 +134,9 @@ class FakeVhost:
             elif pending is not None:
                 pending.answer()
 
+    def admit(self, client, channel, payload, traits, contents):
+        return traits, contents
+
     def queue(self, name):
         if name not in self.queues:
             raise ChannelException(404, f"no queue '{name}' in vhost '/'")

@@ -28,7 +28,6 @@ from broker.wire.basic_methods import (
 )
 from broker.wire.content import body_of
 from broker.wire.events import Content, Delivered
-from broker.wire.properties import Properties
 from tests.server.fakes import world
 
 
@@ -309,22 +308,6 @@ async def test_a_refused_message_fails_its_transaction():
         pending.answer()
         close = await talker.expect(methods.ChannelClose)
         assert close.reply_text == "PRECONDITION_FAILED - partial tx completion"
-
-
-@pytest.mark.parametrize(
-    ("expiration", "why"),
-    [
-        ("abc", "no_integer"),
-        ("10x", '{leftover_string,"x"}'),
-        ("-5", "{value_negative,-5}"),
-    ],
-)
-async def test_an_expiration_that_is_no_time(expiration, why):
-    async with world() as house:
-        talker = await house.connect().open()
-        talker.connection.publish(1, "", "q", b"x", Properties(expiration=expiration))
-        close = await talker.expect(methods.ChannelClose)
-        assert close.reply_text == f"PRECONDITION_FAILED - invalid expiration '{expiration}': {why}"
 
 
 async def test_a_message_that_is_too_large():
