@@ -8,8 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.errors import ChannelException
+from broker.vhosts.queue_types import check_known, type_of
 from broker.wire.field_terms import type_name
 from broker.wire.fields import Timestamp
+from policies.keys import LOCATORS
+from policies.quorum import LEADER_LOCATORS
 
 if TYPE_CHECKING:
     from broker.vhosts.client import Client
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 Check = Callable[[Any, dict[str, Any]], str | None]
 
 PRIORITY_MAX = 255
+STRATEGIES = ("at-most-once", "at-least-once")
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 
 
@@ -60,8 +64,15 @@ def _queue_mode(value: Any, _: dict[str, Any]) -> str | None:
     return None if value in ("default", "lazy") else "invalid_queue_mode"
 
 
-def _queue_type(value: Any, _: dict[str, Any]) -> str | None:
-    return None if value == "classic" else "unsupported"
+def _locator(*words: str) -> Check:
+    def check(value: Any, arguments: dict[str, Any]) -> str | None:
+        return _text(value, arguments) or (None if value in words else "invalid_queue_locator_arg")
+
+    return check
+
+
+def _strategy(value: Any, arguments: dict[str, Any]) -> str | None:
+    return _text(value, arguments) or (None if value in STRATEGIES else "invalid_dlx_strategy")
 
 
 QUEUE_CHECKS: dict[str, Check] = {
@@ -74,20 +85,27 @@ QUEUE_CHECKS: dict[str, Check] = {
     "x-max-priority": _integer(0, PRIORITY_MAX),
     "x-overflow": _overflow,
     "x-queue-mode": _queue_mode,
-    "x-queue-type": _queue_type,
+    "x-queue-master-locator": _locator(*LOCATORS),
+    "x-queue-leader-locator": _locator(*LEADER_LOCATORS),
+    "x-quorum-initial-group-size": _integer(1),
+    "x-max-in-memory-length": _integer(0),
+    "x-max-in-memory-bytes": _integer(0),
+    "x-dead-letter-strategy": _strategy,
     "x-single-active-consumer": _boolean,
 }
 
 
 def check_queue_arguments(client: "Client", name: str, arguments: dict[str, Any]) -> None:
     """Raise 406 for an argument that cannot be obeyed, 403 for a dead letter exchange the user may not write to."""
+    resource = f"queue '{name}' in vhost '{client.vhost}'"
+    kind = type_of(resource, arguments)
     for argument, check in QUEUE_CHECKS.items():
-        if argument not in arguments:
+        if argument not in arguments or argument not in kind.arguments:
             continue
         why = check(arguments[argument], arguments)
         if why is not None:
-            resource = f"queue '{name}' in vhost '{client.vhost}'"
             raise ChannelException(406, f"invalid arg '{argument}' for {resource}: {why}")
+    check_known(resource, kind, arguments)
     if "x-dead-letter-exchange" in arguments:
         access = client.access(client.vhost)
         access.check("read", "queue", name)

@@ -171,11 +171,15 @@ class Declarations:
             client.check_exclusive(handle)
             return await self._declared(handle)
         if not name:
+            check_nameless(arguments)
             name = "amq.gen-" + base64.urlsafe_b64encode(self._chance.randbytes(16)).decode().rstrip("=")
         elif name not in vhost.handles:
             _check_reserved("queue", name)
         client.access(client.vhost).check("configure", "queue", name)
-        check_queue_arguments(client, name, arguments)
+        if name not in vhost.handles:
+            check_queue_arguments(client, name, arguments)
+            resource = f"queue '{name}' in vhost '{client.vhost}'"
+            check_properties(resource, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete)
         await self._propose(
             do="declare_queue",
             vhost=client.vhost,
@@ -213,6 +217,7 @@ class Declarations:
         if handle is None:
             return 0
         client.check_exclusive(handle)
+        check_deletion(handle.text, handle.record.arguments, if_unused=if_unused, if_empty=if_empty)
         try:
             count = await self.delete(handle, if_unused=if_unused, if_empty=if_empty)
         except Refused as refused:

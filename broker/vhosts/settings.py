@@ -9,13 +9,13 @@ from broker.cluster.arguments import from_json
 from broker.cluster.records import ExchangeRecord, QueueRecord
 from broker.queues.settings import Settings
 from policies.effective import effective
+from policies.quorum import is_quorum
 
 
 class _Merged(NamedTuple):
     definition: dict[str, Any]
 
 
-def settings_of(record: QueueRecord) -> Settings:
 def alternate_of(record: ExchangeRecord) -> str | None:
     """The exchange that takes what this one leads nowhere, by argument or policy.
 
@@ -25,12 +25,14 @@ def alternate_of(record: ExchangeRecord) -> str | None:
     return effective(from_json(record.arguments), policy, None).value("alternate-exchange") or None
 
 
+def settings_of(record: QueueRecord) -> Settings:
     """Arguments and policy of this record as settings of its queue."""
-    policy = None if record.definition is None else _Merged(dict(record.definition))
     if record.delays:
         return Settings(delays=True, dead_letter_exchange=record.delays)
+    policy = None if record.definition is None else _Merged(dict(record.definition))
     arguments = from_json(record.arguments)
     inforce = effective(arguments, policy, None)
+    quorum = is_quorum(arguments)
     return Settings(
         message_ttl_ms=inforce.value("message-ttl"),
         expires_ms=inforce.value("expires"),
@@ -40,5 +42,7 @@ def alternate_of(record: ExchangeRecord) -> str | None:
         dead_letter_exchange=inforce.value("dead-letter-exchange"),
         dead_letter_routing_key=inforce.value("dead-letter-routing-key"),
         max_priority=arguments.get("x-max-priority") or None,
+        counts_returns=quorum,
+        delivery_limit=inforce.value("delivery-limit") if quorum else None,
         single_active_consumer=arguments.get("x-single-active-consumer") is True,
     )

@@ -16,6 +16,7 @@ from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
 from broker.vhosts.handle import Got, Handle, Moved
 from broker.vhosts.replies import Replies, ReplyTarget
+from broker.vhosts.queue_types import check_prefetch
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
@@ -192,6 +193,7 @@ class Vhost:
         handle = self.handle(queue)
         client.check_exclusive(handle)
         _check_consumer_arguments(handle, arguments)
+        check_prefetch(handle.text, handle.record.arguments, shared=channel.prefetch_count_global > 0)
         subscription = Subscription(
             handle,
             channel,

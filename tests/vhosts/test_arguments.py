@@ -28,7 +28,7 @@ def client(write=".*", read=".*"):
         ("x-dead-letter-routing-key", "key", "routing_key_but_no_dlx_defined"),
         ("x-overflow", "explode", "invalid_overflow"),
         ("x-queue-mode", "busy", "invalid_queue_mode"),
-        ("x-queue-type", "stream", "unsupported"),
+        ("x-queue-master-locator", "nearest", "invalid_queue_locator_arg"),
         ("x-single-active-consumer", "yes", "{unacceptable_type,longstr}"),
     ],
 )
