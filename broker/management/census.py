@@ -45,8 +45,9 @@ class Census:
 
     def here(self) -> Figures:
         """This node's own facts; `alarms` names the resources that run short."""
-        alarms = ["disk"] if self._hall.switchboard.journal.is_short_of_space() else []
-        return {**self._facts.status(queues=False), "processors": os.cpu_count(), "alarms": alarms}
+        alarms = self._hall.alarms
+        found = {"processors": os.cpu_count(), "alarms": alarms.look(), **alarms.figures()}
+        return {**self._facts.status(queues=False), **found}
 
     async def nodes(self) -> dict[str, Figures | None]:
         """Every member's facts; None where nobody answers."""

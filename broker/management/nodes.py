@@ -50,7 +50,10 @@ def _described(name: str, facts: "Figures | None") -> dict[str, Any]:
         "uptime": round(facts["uptime_s"] * 1000),
         "processors": facts["processors"],
         "mem_used": facts["memory_bytes"],
-        "mem_alarm": False,
+        "mem_limit": facts["mem_limit"],
+        "mem_alarm": "memory" in facts["alarms"],
+        "disk_free": facts["disk_free"],
+        "disk_free_limit": facts["disk_free_limit"],
         "disk_free_alarm": "disk" in facts["alarms"],
         # Not RabbitMQ's: where the node stands in the agreement of the cluster.
         "role": facts["role"],

@@ -104,9 +104,9 @@ class Journal:
         """How much waits for the disk: publishers should wait, too, when it is much."""
         return self.appended - self.synced
 
-    def is_short_of_space(self) -> bool:
-        """Whether publishers have to stop so that others can go on."""
-        return self._disk.free_bytes() < RESERVED_BYTES
+    def free_bytes(self) -> int:
+        """Room on the disk; publishers have to stop at `RESERVED_BYTES` at the latest, so that others can go on."""
+        return self._disk.free_bytes()
 
     def statistics(self) -> dict[str, int]:
         """Counters of this life, and what is on disk now."""

@@ -17,6 +17,7 @@ from broker.cluster.refusal import Refused
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
 from broker.vhosts.access import Access
+from broker.vhosts.alarms import AlarmLimits, Alarms
 from broker.vhosts.catalogue import Catalogue
 from broker.vhosts.client import Client, User
 from broker.vhosts.client_limits import ClientLimits
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from broker.mirroring.follower import Follower
     from broker.vhosts.local import Local
     from broker.vhosts.vhost import Vhost
+    from broker.world.memory import Memory
 
 log = logging.getLogger("warren.queues")
 
@@ -58,10 +60,13 @@ class Hall:
         *,
         locator: str = "client-local",
         login_rules: LoginRules | None = None,
+        memory: "Memory | None" = None,
+        alarm_limits: AlarmLimits | None = None,
         keep_aside: Callable[[QueueRecord, list[Run]], Awaitable[None]] | None = None,
     ) -> None:
         """`locator`: where the master of a new queue goes when neither argument nor policy say it.
 
+        `memory`: None if nobody has to watch it.
         `keep_aside` is told of messages that may have been confirmed and that the queue does not have any more.
         """
         self._keep_aside = keep_aside
@@ -71,7 +76,8 @@ class Hall:
         self.life = Life(switchboard.node, switchboard.life)
         self.timers = Timers(switchboard)
         self.guests = Guests(switchboard)
-        self.pressure = Pressure(switchboard)
+        self.alarms = Alarms(switchboard.journal, memory, alarm_limits or AlarmLimits())
+        self.pressure = Pressure(switchboard, self.alarms)
         self.mirrors = Mirrors(switchboard, self._propose_entry, self._spawn, self._set_aside)
         self.replies = Replies(switchboard)
         self.catalogue = Catalogue(

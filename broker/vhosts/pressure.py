@@ -1,6 +1,6 @@
 """What is full on this node and on the others: publishers wait for both, since what they send ends up on any of them.
 
-Decides why publishers have to wait (DESIGN S8, S11): a disk without room, a journal or a mirror that does not keep up,
+Decides why publishers have to wait (DESIGN S8, S11): an alarm of memory or disk, a journal or a mirror that does not keep up,
 a link with too much on its way, too many publications without answer. It must not know who is kept waiting, nor how.
 """
 
@@ -11,6 +11,7 @@ from broker.vhosts.lag import Lag
 from broker.wire import queue_frames as frames
 
 if TYPE_CHECKING:
+    from broker.vhosts.alarms import Alarms
     from broker.vhosts.handle import Handle
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Switchboard
@@ -26,9 +27,10 @@ UNANSWERED_BYTES_MAX = 64 * 1024 * 1024
 class Pressure:
     """One per node. What is full here is told to the other nodes as long as it is."""
 
-    def __init__(self, switchboard: "Switchboard") -> None:
+    def __init__(self, switchboard: "Switchboard", alarms: "Alarms") -> None:
         self._switchboard = switchboard
-        self._elsewhere: dict[str, str] = {}
+        self._alarms = alarms
+        self._elsewhere: dict[str, list[str]] = {}
         self._was_full = False
         self._lag = Lag()
         switchboard.links.handle(frames.PRESSURE, self._hear)
@@ -39,7 +41,8 @@ class Pressure:
         board, peers = self._switchboard, list(peers)
         full = self._full_here(masters)
         self._tell(peers, full)
-        full |= {f"node {peer}": reason for peer, reason in self._elsewhere.items()}
+        for peer, reasons in self._elsewhere.items():
+            full |= {f"node {peer} {reason}".rstrip(): reason for reason in reasons or ("",)}
         if any(board.links.backlog_bytes(peer) > LINK_BACKLOG_BYTES_MAX for peer in peers):
             full["links"] = ""
         if sum(each.publications.size_bytes for each in handles if each.local is None) > UNANSWERED_BYTES_MAX:
@@ -47,9 +50,7 @@ class Pressure:
         return full
 
     def _full_here(self, masters: "Iterable[Local]") -> dict[str, str]:
-        journal, full = self._switchboard.journal, dict[str, str]()
-        if journal.is_short_of_space():
-            full["disk"] = "disk"
+        journal, full = self._switchboard.journal, {resource: resource for resource in self._alarms.look()}
         if journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX:
             full["journal"] = ""
         masters = list(masters)
@@ -62,7 +63,7 @@ class Pressure:
 
     def _tell(self, peers: list[str], full: dict[str, str]) -> None:
         if full or self._was_full:
-            payload = frames.encode_json({"full": bool(full), "reason": max(full.values(), default="")})
+            payload = frames.encode_json({"full": bool(full), "reasons": sorted(filter(None, full.values()))})
             for peer in peers:
                 self._switchboard.send(peer, frames.PRESSURE, payload)
         self._was_full = bool(full)
@@ -70,7 +71,7 @@ class Pressure:
     def _hear(self, peer: str, payload: bytes, offset: int) -> None:
         fields = frames.decode_json(payload)
         if fields["full"]:
-            self._elsewhere[peer] = fields["reason"]
+            self._elsewhere[peer] = fields["reasons"]
         else:
             self._elsewhere.pop(peer, None)
 

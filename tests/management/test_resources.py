@@ -190,7 +190,7 @@ async def test_listeners_that_are_not_there():
 
 async def test_a_full_disk_is_an_alarm_in_the_whole_cluster(autojump_clock):
     async with open_two() as (cluster, browsers):
-        cluster.nodes["n1"].journal.is_short_of_space = lambda: True
+        cluster.nodes["n1"].hall.alarms.limits.disk_free = 1 << 63
         rows = [{"node": "rabbit@n1", "resource": "disk"}]
         for name, check in ("n1", "local-alarms"), ("n2", "alarms"):
             answer = await browsers[name].ask(f"{CHECKS}/{check}")

@@ -168,11 +168,10 @@ async def test_memory_acknowledges_and_keeps_nothing(autojump_clock):
     assert (await Journal(disk).recover()).queues == {}
 
 
-async def test_publishers_stop_before_the_disk_is_full(disk, autojump_clock):
+async def test_how_much_room_there_is(disk, autojump_clock):
     journal = Journal(disk)
-    assert not journal.is_short_of_space()
     disk.bytes_max = RESERVED_BYTES - 1
-    assert journal.is_short_of_space()
+    assert journal.free_bytes() == RESERVED_BYTES - 1
 
 
 async def test_two_lives_on_a_real_disk(tmp_path):

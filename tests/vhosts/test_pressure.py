@@ -16,10 +16,13 @@ BIG = 1 << 40
 
 class Journal:
     backlog_bytes = 0
-    short = False
 
-    def is_short_of_space(self):
-        return self.short
+
+class Alarms:
+    raised = ()
+
+    def look(self):
+        return list(self.raised)
 
 
 class House:
@@ -33,7 +36,8 @@ class House:
         self.backlogs = {}
         self.masters = []
         self.handles = []
-        self.pressure = Pressure(self.board)
+        self.alarms = Alarms()
+        self.pressure = Pressure(self.board, self.alarms)
 
     def look(self):
         return self.pressure.look(["n2", "n3"], self.masters, self.handles)
@@ -56,22 +60,26 @@ def test_nothing_is_full_and_nothing_is_said(house):
 
 
 def test_a_full_disk_is_told_to_clients_and_to_every_node_until_there_is_room(house):
-    house.board.journal.short = True
+    house.alarms.raised = ["disk"]
     house.board.journal.backlog_bytes = BIG
     assert house.look() == {"disk": "disk", "journal": ""}
     assert house.look()
-    assert house.told("n2") == house.told("n3") == [{"full": True, "reason": "disk"}] * 2, "they may not have heard"
+    assert house.told("n2") == house.told("n3") == [{"full": True, "reasons": ["disk"]}] * 2, "they may not have heard"
     house.board.journal = Journal()
+    house.alarms.raised = ["disk", "memory"]
+    assert house.look() == {"disk": "disk", "memory": "memory"}
+    assert house.told("n2") == [{"full": True, "reasons": ["disk", "memory"]}]
+    house.alarms.raised = []
     assert house.look() == house.look() == {}
-    assert house.told("n2") == [{"full": False, "reason": ""}]
+    assert house.told("n2") == [{"full": False, "reasons": []}]
 
 
 def test_what_is_full_elsewhere_counts_here_until_it_is_not_or_its_link_ends(house):
-    house.hear("n2", full=True, reason="disk")
-    house.hear("n3", full=True, reason="")
-    assert house.look() == {"node n2": "disk", "node n3": ""}
+    house.hear("n2", full=True, reasons=["disk"])
+    house.hear("n3", full=True, reasons=[])
+    assert house.look() == {"node n2 disk": "disk", "node n3": ""}
     assert house.told() == [], "each speaks for itself"
-    house.hear("n2", full=False, reason="")
+    house.hear("n2", full=False, reasons=[])
     (forget,) = house.board.links.on_incoming_closed
     forget("n3", 1, "control")
     assert house.look() == {"node n3": ""}
