@@ -14,6 +14,7 @@ import trio
 from broker.amqp.errors import ChannelException
 from broker.cluster.records import RUNNING, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
+from broker.vhosts.delivery_count import counted
 from broker.vhosts.guests import get_opened
 from broker.vhosts.local import Local
 from broker.vhosts.publications import Pending, Publications
@@ -23,6 +24,7 @@ from broker.vhosts.switchboard import PeerLost
 from broker.wire import queue_frames as frames
 from broker.wire import records
 from broker.wire.message import Run
+from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
     from broker.vhosts.switchboard import Switchboard
@@ -279,7 +281,7 @@ class Handle:
                 break
             run = await get_opened(answer, fetcher, ack_required=fetcher is not None)
             if run is not None:
-                return Got(run, answer.queue.messages_ready, fetcher)
+                return Got(self._shown(run), answer.queue.messages_ready, fetcher)
             if answer is self.local:
                 return None
         fields, attachment = answer
@@ -287,7 +289,11 @@ class Handle:
             return None
         record, _ = records.decode(attachment)
         assert isinstance(record, records.Publish)
-        return Got(record.run, fields["messages_ready"], fetcher)
+        return Got(self._shown(record.run), fields["messages_ready"], fetcher)
+
+    def _shown(self, run: Run) -> Run:
+        """The message as basic.get shows it: of a quorum queue always with its count, 0 as well."""
+        return counted(run) if is_quorum(self.record.arguments) else run
 
     async def purge(self) -> int:
         """Drop what is ready; how many messages that were."""

@@ -7,6 +7,7 @@ not know where the queue's master is: it speaks to the handle.
 from typing import TYPE_CHECKING, Any
 
 from broker.queues.consumers import Consumer
+from broker.vhosts.delivery_count import counted
 from broker.wire.message import Run
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Subscription(Consumer):
 
     def deliver(self, run: Run) -> None:
         """Put the run into the client's outbox."""
+        if run.returned:
+            run = counted(run)
         self._size_bytes = len(run.contents[-1])
         if self.ack_required:
             self.outstanding += len(run.contents)
