@@ -26,6 +26,11 @@ To a node, at its link address:
     facts         {kind, vhost: name, or left out for all}          -> {rows: [row], silent: [node]}; kinds: those of
                   node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
     get           {vhost, queue, count: int, keep: bool}            -> {messages: [Message], remaining: int}
+    change        {request: {do: PROCEDURE, …}}                     -> the procedure's answer; users, rights, limits,
+                  virtual hosts and policies only, with the members that `broker/cluster/procedures` says
+    authenticate  {user, password}                                  -> {authenticated: bool, why: text if not}
+    export_definitions  {vhost: optional}                           -> {definitions: RabbitMQ's object}
+    import_definitions  {definitions, vhost: optional}              -> {ignored: [text]}; answered when all is done
     events        (local) {after_ms: int = 0}                       -> {events: [Event]}, later ones, oldest first
     block         (local) {peers: {node: "both" | "in" | "out"}}    -> {}; drops what comes in or goes out; adds
     unblock       (local) {}                                        -> {}

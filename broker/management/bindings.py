@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The bindings of these vhosts."""
     await trio.lowlevel.checkpoint()
-    return Listing([_described(record) for vhost in vhosts for record in _all_of(hall.tree.tree, vhost)])
+    return Listing([described(record) for vhost in vhosts for record in _all_of(hall.tree.tree, vhost)])
 
 
 def _all_of(tree: "Tree", vhost: str) -> Iterator[BindingRecord]:
@@ -44,7 +44,8 @@ def properties_key(key: str, arguments: dict[str, Any]) -> str:
     return f"{quoted}~{digest}"
 
 
-def _described(record: BindingRecord) -> Row:
+def described(record: BindingRecord) -> Row:
+    """One binding."""
     arguments = to_plain(record.arguments)
     return {
         "source": record.source,

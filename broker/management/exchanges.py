@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The exchanges of these vhosts, the default exchange of each first."""
     await trio.lowlevel.checkpoint()
-    return Listing([_described(record) for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost)])
+    return Listing([described(record) for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost)])
 
 
-def _described(record: "ExchangeRecord") -> Row:
+def described(record: "ExchangeRecord") -> Row:
+    """One exchange."""
     exchange = {
         "name": record.name,
         "vhost": record.vhost,

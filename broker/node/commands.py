@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from broker.amqp.errors import AmqpException
 from broker.cluster import schema
 from broker.cluster.refusal import Refused
+from broker.node.changes import Changes
 from broker.node.facts import Facts
 from broker.node.interventions import Interventions
 from broker.node.naming import Unknown, queue_of, vhost_of
@@ -54,7 +55,7 @@ class Commands:
 
     def serve(self, hall: "Hall", census: "Census") -> None:
         """The node has entered the cluster: from now on it answers for the whole of it."""
-        self._parts = {"facts": Facts(hall, census).answer, **Interventions(hall, census).verbs}
+        self._parts = {"facts": Facts(hall, census).answer, **Interventions(hall, census).verbs, **Changes(hall).verbs}
         self._hall = hall
 
     async def answer(self, request: Answer) -> Answer:

@@ -3,7 +3,7 @@
 Decides who is asked, how long, and which lines the options suppress. It must not know any command.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,22 +45,23 @@ class Call:
 
     # ------------------------------------------------------------------ asking
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
         """The answer of the chosen node, or of any that serves. Raises Denied if it refuses."""
-        answer = _asked(self._settings, self._command, request)
+        answer = _asked(self._settings, self._command, request, timeout_s)
         self._answered_by = answer.pop("answered_by")
         if "error" in answer:
             raise Denied(str(answer.get("code", "")), str(answer["error"]))
         return answer
 
-    def change(self, request: dict[str, Any], **refusals: CtlFailure) -> dict[str, Any]:
+    def change(self, request: dict[str, Any], **refusals: CtlFailure | Callable[[str], CtlFailure]) -> dict[str, Any]:
         """Have a procedure of the shared state carried out; `refusals`: what to say to a code of its refusals."""
         try:
             return self.ask({"do": "change", "request": request})
         except Denied as denied:
-            if denied.code in refusals:
-                raise refusals[denied.code] from None
-            raise
+            known = refusals.get(denied.code)
+            if known is None:
+                raise
+            raise known(denied.why) if callable(known) else known from None
 
     def rows(self, kind: str, vhost: str | None = None) -> list[dict[str, Any]]:
         """The objects of a kind, of one virtual host or of all, with the field names of the HTTP API."""
@@ -142,7 +143,7 @@ class Call:
             click.echo(line)
 
 
-def _asked(settings: Settings, command: str, request: dict[str, Any]) -> dict[str, Any]:
+def _asked(settings: Settings, command: str, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     """The answer, with `answered_by`: the name of the node."""
     # Help and wrong arguments need neither trio nor the file.
     import trio
@@ -151,7 +152,7 @@ def _asked(settings: Settings, command: str, request: dict[str, Any]) -> dict[st
     from broker.cli.road import Road, Silent, travel
 
     chosen = None if settings.node is None else node_name(settings.node)
-    timeout_s = ANSWER_TIMEOUT_S if settings.timeout_s is None else settings.timeout_s
+    timeout_s = timeout_s if settings.timeout_s is None else settings.timeout_s
 
     async def journey(road: Road) -> dict[str, Any]:
         if chosen is not None and chosen not in road.names:

@@ -49,3 +49,12 @@ class Misuse(Exception):
 def no_vhost(name: str) -> CtlFailure:
     """The virtual host that a command is about does not exist."""
     return CtlFailure(Exit.DATA, f"Virtual host '{name}' does not exist", bare=True)
+
+
+def validation_failed(why: str) -> CtlFailure:
+    """A document that says what cannot be."""
+    return CtlFailure(Exit.UNAVAILABLE, f"Validation failed\n\n{why}\n")
+
+
+NO_PARAMETER = CtlFailure(Exit.UNAVAILABLE, "Parameter does not exist")
+"""RabbitMQ keeps policies as parameters."""

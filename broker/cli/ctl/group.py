@@ -1,7 +1,6 @@
-"""`warren ctl`: the table of commands, by what they are about.
+"""`warren ctl`: what rabbitmqctl does, under its names, with its arguments, columns, texts and exit codes.
 
-Decides which commands there are; each is imported when it is called. Names, arguments, columns, texts and exit codes
-are rabbitmqctl's.
+Decides how a command is found and how its failure becomes an exit code. It must not know any command.
 """
 
 from difflib import get_close_matches
@@ -12,40 +11,8 @@ import click
 from broker.cli.ctl.call import Settings
 from broker.cli.ctl.command import general_options, told
 from broker.cli.ctl.failures import Exit
+from broker.cli.ctl.table import COMMANDS, SECTIONS
 from broker.cli.lazy_group import LazyGroup
-
-HERE = "broker.cli.ctl"
-
-SECTIONS = {
-    "Help": {
-        "help": (f"{HERE}.help:help_command", "Show what a command does, and its arguments."),
-    },
-    "Users": {
-        "add_user": (f"{HERE}.users:add_user", "Create a user; without permissions for any virtual host yet."),
-        "authenticate_user": (f"{HERE}.users:authenticate_user", "Try a password; an exit code other than 0: wrong."),
-        "change_password": (f"{HERE}.users:change_password", "Change a user's password."),
-        "clear_password": (f"{HERE}.users:clear_password", "Let no password fit."),
-        "delete_user": (f"{HERE}.users:delete_user", "Remove a user and all permissions."),
-        "list_users": (f"{HERE}.users:list_users", "List users and their tags."),
-        "set_user_tags": (f"{HERE}.users:set_user_tags", "Set a user's tags."),
-    },
-    "Queues and clients": {
-        "cancel_sync_queue": (f"{HERE}.queues:cancel_sync_queue", "Stop filling the mirrors of a queue."),
-        "close_all_connections": (f"{HERE}.clients:close_all_connections", "Close the connections to a vhost or node."),
-        "close_connection": (f"{HERE}.clients:close_connection", "Close a client's connection."),
-        "delete_queue": (f"{HERE}.queues:delete_queue", "Delete a queue."),
-        "list_bindings": (f"{HERE}.lists:list_bindings", "List bindings."),
-        "list_channels": (f"{HERE}.lists:list_channels", "List channels."),
-        "list_connections": (f"{HERE}.lists:list_connections", "List connections."),
-        "list_consumers": (f"{HERE}.lists:list_consumers", "List consumers."),
-        "list_exchanges": (f"{HERE}.lists:list_exchanges", "List exchanges."),
-        "list_queues": (f"{HERE}.lists:list_queues", "List queues."),
-        "list_unresponsive_queues": (f"{HERE}.lists:list_unresponsive_queues", "List queues that do not answer."),
-        "purge_queue": (f"{HERE}.queues:purge_queue", "Remove the ready messages of a queue."),
-        "sync_queue": (f"{HERE}.queues:sync_queue", "Fill the mirrors of a queue."),
-    },
-}
-COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class CtlGroup(LazyGroup):

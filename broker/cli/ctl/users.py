@@ -4,6 +4,7 @@ Decides what is asked and printed; hashes are made by the leader, from a passwor
 """
 
 import sys
+from typing import Any
 
 import click
 
@@ -71,8 +72,7 @@ def authenticate_user(call: Call, username: str, password: str | None) -> None:
     call.say(f'Authenticating user "{username}" ...')
     answer = call.ask({"do": "authenticate", "user": username, "password": _given(password)})
     if not answer["authenticated"]:
-        text = f"Error: failed to authenticate user \"{username}\"\nuser '{username}' - invalid credentials"
-        raise CtlFailure(Exit.DATA, text)
+        raise CtlFailure(Exit.DATA, f'Error: failed to authenticate user "{username}"\n{answer["why"]}')
     call.print_value("Success")
 
 
@@ -102,6 +102,14 @@ def missing(username: str) -> CtlFailure:
 def no_such_user(username: str) -> CtlFailure:
     """The same in the words and with the code that other commands of rabbitmqctl have for it."""
     return CtlFailure(Exit.UNAVAILABLE, f'{{:no_such_user, "{username}"}}')
+
+
+def check_user(call: Call, username: str) -> dict[str, Any]:
+    """The user's row. Raises CtlFailure if there is none."""
+    row = next((user for user in call.rows("users") if user["name"] == username), None)
+    if row is None:
+        raise no_such_user(username)
+    return row
 
 
 def _given(password: str | None) -> str:

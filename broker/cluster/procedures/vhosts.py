@@ -29,9 +29,11 @@ VHOST_LIMITS = ("max-connections", "max-queues")
 def put_vhost(draft: Draft) -> Answer:
     """A virtual host: name, description, tags, default_queue_type. Of one that exists only what is named changes.
 
-    `new`: one that exists stays as it is.
+    `new`: one that exists stays as it is. `exists`: refused if it does not.
     """
     name = draft.ask("name", str)
+    if draft.ask("exists", bool, False):
+        check_vhost(draft, name)
     present = schema.read(draft.overlay, VhostRecord, schema.vhost_path(name))
     if present is not None and draft.ask("new", bool, False):
         return {"created": False}

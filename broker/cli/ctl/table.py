@@ -1,0 +1,95 @@
+"""The commands of `warren ctl`, by what they are about: where each is, and what it does in a line.
+
+Decides which there are, and the order of the help page. Each is imported when it is called, from a function of its own
+name.
+"""
+
+from typing import Final
+
+Commands = dict[str, tuple[str, str]]
+
+
+def _of(module: str, **commands: str) -> Commands:
+    return {name: (f"{module}:{name}", text) for name, text in commands.items()}
+
+
+SECTIONS: Final[dict[str, Commands]] = {
+    "Help": {"help": ("broker.cli.ctl.help:help_command", "Show what a command does, and its arguments.")},
+    "Users": _of(
+        "broker.cli.ctl.users",
+        add_user="Create a user; without permissions for any virtual host yet.",
+        authenticate_user="Try a password; an exit code other than 0: wrong.",
+        change_password="Change a user's password.",
+        clear_password="Let no password fit.",
+        delete_user="Remove a user and all permissions.",
+        list_users="List users and their tags.",
+        set_user_tags="Set a user's tags.",
+    )
+    | _of(
+        "broker.cli.ctl.user_limits",
+        clear_user_limits="Remove limits of a user.",
+        list_user_limits="Show the limits of users.",
+        set_user_limits="Limit connections and channels of a user.",
+    ),
+    "Access control": _of(
+        "broker.cli.ctl.permissions",
+        clear_permissions="Let a user do nothing in a virtual host.",
+        list_permissions="List what users may do in a virtual host.",
+        list_user_permissions="List what a user may do everywhere.",
+        set_permissions="Say what a user may do in a virtual host.",
+    )
+    | _of(
+        "broker.cli.ctl.topic_permissions",
+        clear_topic_permissions="Let a user use every routing key.",
+        list_topic_permissions="List topic permissions in a virtual host.",
+        list_user_topic_permissions="List a user's topic permissions everywhere.",
+        set_topic_permissions="Say which routing keys a user may use.",
+    ),
+    "Virtual hosts": _of(
+        "broker.cli.ctl.vhosts",
+        add_vhost="Create a virtual host.",
+        clear_vhost_limits="Remove the limits of a virtual host.",
+        delete_vhost="Remove a virtual host with everything in it.",
+        list_vhost_limits="Show the limits of virtual hosts.",
+        list_vhosts="List the virtual hosts.",
+        set_vhost_limits="Limit connections and queues of a virtual host.",
+        set_vhost_tags="Set the tags of a virtual host.",
+    ),
+    "Policies": _of(
+        "broker.cli.ctl.policies",
+        clear_operator_policy="Remove an operator policy.",
+        clear_policy="Remove a policy.",
+        list_operator_policies="List operator policies.",
+        list_policies="List policies.",
+        set_operator_policy="Set an operator policy, or replace it.",
+        set_policy="Set a policy, or replace it.",
+    ),
+    "Definitions": _of(
+        "broker.cli.ctl.definitions",
+        export_definitions="Write everything that was declared and set to a file.",
+        import_definitions="Set what a file names.",
+    ),
+    "Queues and clients": _of(
+        "broker.cli.ctl.queues",
+        cancel_sync_queue="Stop filling the mirrors of a queue.",
+        delete_queue="Delete a queue.",
+        purge_queue="Remove the ready messages of a queue.",
+        sync_queue="Fill the mirrors of a queue.",
+    )
+    | _of(
+        "broker.cli.ctl.clients",
+        close_all_connections="Close the connections to a vhost or node.",
+        close_connection="Close a client's connection.",
+    )
+    | _of(
+        "broker.cli.ctl.lists",
+        list_bindings="List bindings.",
+        list_channels="List channels.",
+        list_connections="List connections.",
+        list_consumers="List consumers.",
+        list_exchanges="List exchanges.",
+        list_queues="List queues.",
+        list_unresponsive_queues="List queues that do not answer.",
+    ),
+}
+COMMANDS: Final[Commands] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
