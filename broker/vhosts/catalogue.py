@@ -18,7 +18,8 @@ from broker.routing.exchange import DestinationKind
 from broker.vhosts.dead_letters import DeadLetters
 from broker.vhosts.handle import Handle
 from broker.vhosts.local import Local
-from broker.vhosts.settings import settings_of
+from broker.vhosts.releases import Releases
+from broker.vhosts.settings import alternate_of, settings_of
 from broker.vhosts.vhost import Vhost
 from broker.wire import records
 
@@ -75,7 +76,7 @@ class Catalogue:
             self._put_vhost(vhost)
             for exchange in schema.exchanges(tree, vhost.name):
                 self._put_exchange(exchange)
-            for queue in schema.queues(tree, vhost.name):
+            for queue in schema.all_queues(tree, vhost.name):
                 self._put_queue(queue)
             for binding in schema.bindings(tree, vhost.name):
                 self._put_binding(binding)
@@ -117,15 +118,10 @@ class Catalogue:
 
     def _put_exchange(self, record: ExchangeRecord) -> None:
         arguments = from_json(record.arguments)
-        alternate = arguments.get("alternate-exchange")
-        if alternate is None:
-            alternate = (record.definition or {}).get("alternate-exchange")
         graph = self.vhosts[record.vhost].graph
         if record.name:
-            # As an alternate the default exchange leads nowhere (RabbitMQ: its bindings are not really there).
-            graph.add_exchange(
-                record.name, record.kind, arguments, internal=record.internal, alternate=alternate or None
-            )
+            alternate = alternate_of(record)
+            graph.add_exchange(record.name, record.kind, arguments, internal=record.internal, alternate=alternate)
 
     def _drop_exchange(self, record: ExchangeRecord) -> None:
         vhost = self.vhosts.get(record.vhost)
@@ -149,8 +145,7 @@ class Catalogue:
         handle = self.handles.get(record.id)
         if handle is None:
             handle = self.handles[record.id] = Handle(record, self._switchboard, self._spawn)
-            vhost.handles[record.name] = handle
-            vhost.graph.add_queue(record.name)
+            vhost.add_queue(handle)
         handle.record = record
         if record.master == self._life and record.state == RUNNING and record.term >= self._promised(record.id):
             self._be_master(vhost, handle, record)
@@ -182,7 +177,7 @@ class Catalogue:
                 handle.publications,
                 self._switchboard,
                 self._timers,
-                DeadLetters(record.name, vhost.find),
+                Releases(record.delays, vhost.find) if record.delays else DeadLetters(record.name, vhost.find),
                 auto_delete=record.auto_delete,
                 delete=lambda: self._delete_unused(handle),
                 spawn=self._spawn,
@@ -234,9 +229,8 @@ class Catalogue:
         if record.id in self._copies:
             self._forget_copy(record.id)
         vhost = self.vhosts.get(record.vhost)
-        if vhost is not None and vhost.handles.get(record.name) is handle:
-            del vhost.handles[record.name]
-            vhost.graph.remove_queue(record.name)
+        if vhost is not None:
+            vhost.remove_queue(handle)
         handle.delete()
 
 

@@ -99,6 +99,9 @@ class Declarations:
             auto_delete=auto_delete,
             internal=internal,
             arguments=to_json(arguments),
+            node=self._life.node,
+            life=self._life.number,
+            locator=self._locator,
         )
 
     async def delete_exchange(self, client: "Client", name: str, *, if_unused: bool) -> None:

@@ -15,8 +15,8 @@ from broker.routing.graph import Graph, MessageInvalid, routing_keys
 from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
 from broker.vhosts.handle import Got, Handle, Moved
-from broker.vhosts.replies import Replies, ReplyTarget
 from broker.vhosts.queue_types import check_prefetch
+from broker.vhosts.replies import Replies, ReplyTarget
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
@@ -65,9 +65,30 @@ class Vhost:
         self.replies = replies
         self.graph = Graph(chance)
         self.handles: dict[str, Handle] = {}
+        self._delays: dict[str, Handle] = {}  # queues behind delayed exchanges, which no client may find
         self._switchboard = switchboard
         self._fetchers: dict[tuple[Channel, Handle], Fetcher] = {}
         self._holders: dict[Channel, set[Handle]] = {}
+
+    # ------------------------------------------------------------------ what there is
+
+    def add_queue(self, handle: Handle) -> None:
+        """A queue was declared."""
+        name = handle.record.name
+        if handle.record.delays:
+            self._delays[name] = handle
+        else:
+            self.handles[name] = handle
+            self.graph.add_queue(name)
+
+    def remove_queue(self, handle: Handle) -> None:
+        """A queue was deleted; another one may have its name by now."""
+        name = handle.record.name
+        if self._delays.get(name) is handle:
+            del self._delays[name]
+        if self.handles.get(name) is handle:
+            del self.handles[name]
+            self.graph.remove_queue(name)
 
     # ------------------------------------------------------------------ publishing: the hot path
 
@@ -101,14 +122,17 @@ class Vhost:
         payload: bytes,
         traits: Traits,
         contents: list[bytes],
+        unread: list[bytes] | None = None,
     ) -> None:
+        """`unread`: the contents with what no reader may see, for queues from which they are routed once more."""
         if route.mandatory and not any(handle.is_queue for handle in handles):
             channel.returned(312, "NO_ROUTE", payload, contents)
         pending = channel.open_pending(len(contents))
         if pending is not None:
             pending.missing = len(handles)
         for handle in handles:
-            handle.publish(Run(contents, route.address, traits), pending)
+            own = unread if unread is not None and handle.delays else contents
+            handle.publish(Run(own, route.address, traits), pending)
 
     def _publish_one_by_one(
         self, route: Route, channel: Channel, payload: bytes, traits: Traits, contents: list[bytes]
@@ -116,16 +140,18 @@ class Vhost:
         """Messages of which each may go another way: neighbours with the same way stay together."""
         way: list[Target] | None = None
         together: list[bytes] = []
+        unread: list[bytes] = []
         for content in contents:
             headers = headers_of(content) if traits.has_headers else {}
             own = self._targets_for(route.exchange, route.key, headers, content)
             if way is not None and own != way:
-                self._publish_to(way, route, channel, payload, traits, together)
-                together = []
+                self._publish_to(way, route, channel, payload, traits, together, unread)
+                together, unread = [], []
             way = own
+            unread.append(content)
             together.append(_without_bcc(content) if "BCC" in headers else content)
         if way is not None:
-            self._publish_to(way, route, channel, payload, traits, together)
+            self._publish_to(way, route, channel, payload, traits, together, unread)
 
     def _targets_for(
         self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b""
@@ -139,7 +165,8 @@ class Vhost:
             names = self.graph.route(exchange, key, headers, content)
         except MessageInvalid as invalid:
             raise ChannelException(406, str(invalid)) from None
-        return [self.handles[name] for name in names if name in self.handles]
+        found = (self.handles.get(name) or self._delays.get(name) for name in names)
+        return [handle for handle in found if handle is not None]
 
     def _resolve(self, client: Client, payload: bytes) -> Route:
         address, bits = payload[2:-1], payload[-1]

@@ -170,9 +170,13 @@ class Client:
 
     def publish(self, queue: str, body: bytes, *, persistent: bool = True) -> None:
         """Say it; `flush` sends."""
+        self.publish_to("", queue, body, PERSISTENT if persistent else TRANSIENT)
+
+    def publish_to(self, exchange: str, key: str, body: bytes, properties: Properties) -> None:
+        """As `publish`, to any exchange."""
         self._published += 1
         self.unconfirmed[self._published] = body
-        self._connection.publish(CHANNEL, "", queue, body, PERSISTENT if persistent else TRANSIENT)
+        self._connection.publish(CHANNEL, exchange, key, body, properties)
 
     async def publish_all(self, queue: str, bodies: list[bytes], *, persistent: bool = True) -> None:
         """Publish and wait until all of it is answered."""

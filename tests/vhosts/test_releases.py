@@ -7,6 +7,7 @@ import trio
 
 from broker.cluster import schema
 from broker.queues.dead_letter import DeadLetter
+from broker.routing.delayed import delay_queue
 from broker.vhosts.releases import Releases
 from broker.wire import basic_methods as basic
 from broker.wire import methods
@@ -16,6 +17,7 @@ from broker.wire.message import Run, make_address
 from broker.wire.properties import Properties, headers_of, traits_of
 from tests.vhosts.door import open_house
 from tests.vhosts.fakes import FakeSwitchboard
+from tests.vhosts.halls import open_cluster
 
 DELAYED = {"x-delayed-type": "direct"}
 
@@ -222,6 +224,31 @@ async def test_many_that_are_due_together_keep_their_order(autojump_clock):
         await guest.client.flush()
         await trio.sleep(0.2)
         assert [int(body) for body, _ in await guest.bodies()] == list(range(600))
+
+
+async def test_what_waits_goes_on_from_the_mirror_when_the_master_dies(autojump_clock):
+    async with open_cluster(2) as cluster:
+        cluster.mirror(**{"ha-sync-mode": "automatic"})
+        at_one, at_two = await cluster.nodes["n1"].client(), await cluster.nodes["n2"].client()
+        declare = methods.ExchangeDeclare(exchange="late", type="x-delayed-message", durable=True, arguments=DELAYED)
+        await at_one.ask(1, declare, methods.ExchangeDeclareOk)
+        await at_two.ask(1, methods.QueueDeclare(queue="q", durable=True), methods.QueueDeclareOk)
+        bind = methods.QueueBind(queue="q", exchange="late", routing_key="k")
+        await at_two.ask(1, bind, methods.QueueBindOk)
+        await cluster.until_in_sync(delay_queue("late"), "n1", "n2")
+        await at_two.ask(1, basic.ConfirmSelect(), basic.ConfirmSelectOk)
+        began = trio.current_time()
+        for delay in (3000, 2000, 2000):
+            properties = Properties(headers={"x-delay": delay}, delivery_mode=2)
+            at_two.connection.publish(1, "late", "k", b"%d" % delay, properties)
+        await at_two.confirmed(3)
+        await trio.sleep(1)
+        cluster.kill("n1")
+        await at_two.ask(1, basic.BasicConsume(queue="q", no_ack=True), basic.BasicConsumeOk)
+        for upto, body in ((2, b"2000"), (1, b"3000")):
+            found = await at_two.deliveries(upto)
+            assert {body_of(content) for _, content in found} == {body}
+            assert trio.current_time() - began == pytest.approx(int(body) / 1000, abs=0.1)
 
 
 class Target:
