@@ -28,7 +28,7 @@ from broker.amqp.handshake import (
 )
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
 from broker.wire import methods
-from broker.wire.basic_methods import BasicPublish
+from broker.wire.basic_methods import BasicAck, BasicPublish
 from broker.wire.events import Acks, Fault, MethodFrame, Oversize, Publish, WireEvent
 from broker.wire.fields import Table
 from broker.wire.frames import FrameReader
@@ -39,6 +39,8 @@ _HEARTBEAT = b"\x08\0\0\0\0\0\0\xce"
 _REFUSED_LINGER_S = 3.0
 """How long a client that does not learn why it was refused must wait, as with RabbitMQ."""
 _CLOSED_LINGER_S = 5.0
+_HOT: dict[type[WireEvent], type[Method]] = {Publish: BasicPublish, Oversize: BasicPublish, Acks: BasicAck}
+"""Methods that arrive as events of their own."""
 
 ChannelEvent = Publish | Acks | Oversize | Method
 Event = tuple[Channel, ChannelEvent] | tuple[None, Request]
@@ -127,7 +129,8 @@ class ServerConnection:
         if isinstance(event, Fault):
             if self.state not in ("closing", "closed"):
                 error = ConnectionException(event.code, event.why)
-                yield self._fail(error, BasicPublish if event.publishing else None)
+                self.fail(error, BasicPublish if event.publishing else None)
+                yield None, Failed(error, deaf=event.fatal)
             return
         if not isinstance(event, (MethodFrame, Publish, Acks, Oversize)) or self.state == "closed":
             return
@@ -147,7 +150,7 @@ class ServerConnection:
                 cause = METHODS.get((event.class_id, event.method_id))
                 yield self._fail(ConnectionException(error.code, error.why), cause)
         except ConnectionException as error:
-            yield self._fail(error, type(method) if method else BasicPublish if isinstance(event, Publish) else None)
+            yield self._fail(error, type(method) if method else _HOT.get(type(event)))
 
     # Channel 0
 
@@ -221,13 +224,12 @@ class ServerConnection:
 
     def _on_channel(self, number: int, method: Method | None, event: WireEvent) -> Iterator[Event]:
         channel = self.channels.get(number)
-        if isinstance(method, methods.ChannelOpen):
-            if channel is None and self.channel_max and len(self.channels) >= self.channel_max:
-                yield self._fail(ConnectionException(530, self._too_many_channels()))
-            elif channel is None:
-                yield None, OpenChannel(number)
-            elif channel.state == "open":
+        if channel is None and self.channel_max and len(self.channels) >= self.channel_max:
+            yield self._fail(ConnectionException(530, self._too_many_channels()))
+        elif isinstance(method, methods.ChannelOpen):
+            if channel is not None:  # also while it waits for close-ok
                 raise ConnectionException(504, "second 'channel.open' seen")
+            yield None, OpenChannel(number)
         elif channel is None:
             raise ConnectionException(504, "expected 'channel.open'")
         elif channel.state == "open":

@@ -51,12 +51,16 @@ class CloseRequest:
 
 
 class Failed:
-    """The connection is being closed because of this error; the client has been told. Clean up."""
+    """The connection is being closed because of this error; the client has been told. Clean up.
 
-    __slots__ = ("error",)
+    `deaf`: its answer cannot be heard any more, nothing that it sends can be told apart.
+    """
 
-    def __init__(self, error: ConnectionException) -> None:
+    __slots__ = ("deaf", "error")
+
+    def __init__(self, error: ConnectionException, *, deaf: bool = False) -> None:
         self.error = error
+        self.deaf = deaf
 
 
 class Ended:

@@ -27,6 +27,7 @@ from broker.server.writer import Writer
 from broker.vhosts.logins import LoginRefused
 from broker.wire.basic_methods import BasicAck, BasicPublish
 from broker.wire.events import Acks, Oversize, Publish
+from broker.wire.malformed import Malformed
 from broker.wire.method_fields import Method
 from broker.wire.methods import ChannelClose, ConnectionOpen
 from broker.world.network import Stream
@@ -146,6 +147,9 @@ class Session:
                 except AmqpException as error:
                     turn.end()
                     await self._refuse(channel, event, error)
+                except Malformed as error:  # in what is looked at only where it is needed: header tables
+                    turn.end()
+                    await self._fail(ConnectionException(error.code, error.why), _cause(event))
                 self._acting = False
                 turn.begin()
         except Exception as bug:  # it is ours, not the client's: this session ends, the node does not
@@ -201,7 +205,7 @@ class Session:
                 await self._clean_up()
                 self._end(self.connection.accept_close())
             case Failed():
-                await self._failed(request.error)
+                await self._failed(request.error, deaf=request.deaf)
             case Ended():
                 self._end(request)
 
@@ -262,9 +266,9 @@ class Session:
         self.connection.fail(error, cause)
         await self._failed(error)
 
-    async def _failed(self, error: AmqpException) -> None:
+    async def _failed(self, error: AmqpException, *, deaf: bool = False) -> None:
         log.warning("event=connection_error connection=%r why=%r", self.name, error.text)
-        self._expect_end(REFUSED_LINGER_S if self.connection.state == "closed" else FAREWELL_TIMEOUT_S)
+        self._expect_end(REFUSED_LINGER_S if deaf or self.connection.state == "closed" else FAREWELL_TIMEOUT_S)
         await self._clean_up()
 
     # How it ends

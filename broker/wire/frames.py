@@ -38,6 +38,8 @@ _END = 0xCE
 _WAIT = -1
 """In place of an offset: not all of the message is there, and what is there looks simple."""
 _NO_TRAITS = Traits()
+_ENDLESS = 1 << 80
+"""Missing of a message whose body was longer than announced."""
 
 
 class _Assembly:
@@ -144,7 +146,11 @@ class FrameReader:
                     taken = self._deliveries(data, at, behind, channel, events)
                 if taken != at:
                     return at if taken == _WAIT else taken
-            _check_content_method(ids, payload)
+            try:
+                _check_content_method(ids, payload)
+            except Malformed as error:
+                events.append(Fault(error.code, error.why, fatal=False, publishing=ids == _PUBLISH))
+                return behind
             self.assembling[channel] = _Assembly(ids, payload)
         elif ids == _ACK and len(payload) == 9:
             return self._acks(data, at, channel, payload, events)
@@ -279,7 +285,7 @@ class FrameReader:
     def _header(self, channel: int, assembly: _Assembly, frame: bytes, events: list[WireEvent]) -> None:
         class_id, weight, length = struct.unpack_from(">HHQ", frame, 7)
         if class_id != 60 or weight:
-            self._unexpected(channel, f"one for class {class_id}", events)
+            self._unexpected(channel, "non content header" if weight else f"one for class {class_id}", events)
             return
         traits_of_properties(frame[19:-1])
         assembly.header = frame
@@ -293,7 +299,8 @@ class FrameReader:
     def _body(self, channel: int, assembly: _Assembly, frame: bytes, events: list[WireEvent]) -> None:
         length = len(frame) - 8
         if length > assembly.missing:
-            raise Malformed(501, f"content body is longer than the {assembly.missing} octets that were announced")
+            # RabbitMQ waits for an end that cannot come, until something else does; here nothing is kept meanwhile
+            assembly.header, assembly.body, assembly.missing = b"", bytearray(), _ENDLESS
         assembly.missing -= length
         if not assembly.header:  # of a message that is too large
             if not assembly.missing:

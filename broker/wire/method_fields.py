@@ -127,6 +127,8 @@ def _decode(kind: str, payload: bytes, offset: int) -> tuple[Any, int]:
     if number := _NUMBERS.get(kind):
         return number.unpack_from(payload, offset)[0], offset + number.size
     if kind == "table":
+        if offset + 4 + _LENGTH.unpack_from(payload, offset)[0] > len(payload):
+            raise IndexError
         return decode_table(payload, offset)
     if kind == "shortstring":
         start = offset + 1

@@ -196,8 +196,9 @@ def told(event):
     if hasattr(event, "class_id"):
         method = methods.decode(event.class_id, event.method_id, event.payload)
         return f"* {event.channel} {spelled(method)}"
-    facts = " ".join(f"{name}={getattr(event, name)!r}" for name in event.__slots__)
-    return f"* {type(event).__name__} {facts}".rstrip()
+    facts = [(name, getattr(event, name)) for name in event.__slots__]
+    shown = " ".join(f"{name}={value!r}" for name, value in facts if value is not False)
+    return f"* {type(event).__name__} {shown}".rstrip()
 
 
 def spelled(method):
