@@ -4,7 +4,7 @@ Decides who is asked, how long, and which lines the options suppress. It must no
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from broker.cli.ctl.failures import CtlFailure, Denied, Exit, no_vhost
 from broker.cli.failures import Misused
 from broker.cli.options import load_cluster
 
-ANSWER_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 60
 
 
 @dataclass
@@ -45,9 +45,12 @@ class Call:
 
     # ------------------------------------------------------------------ asking
 
-    def ask(self, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], timeout_s: int = ANSWER_TIMEOUT_S) -> dict[str, Any]:
         """The answer of the chosen node, or of any that serves. Raises Denied if it refuses."""
-        answer = _asked(self._settings, self._command, request, timeout_s)
+        settings = self._settings
+        if settings.timeout_s is None:
+            settings = replace(settings, timeout_s=timeout_s)
+        answer = _asked(settings, self._command, request)
         self._answered_by = answer.pop("answered_by")
         if "error" in answer:
             raise Denied(str(answer.get("code", "")), str(answer["error"]))
@@ -143,7 +146,7 @@ class Call:
             click.echo(line)
 
 
-def _asked(settings: Settings, command: str, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+def _asked(settings: Settings, command: str, request: dict[str, Any]) -> dict[str, Any]:
     """The answer, with `answered_by`: the name of the node."""
     # Help and wrong arguments need neither trio nor the file.
     import trio
@@ -152,7 +155,7 @@ def _asked(settings: Settings, command: str, request: dict[str, Any], timeout_s:
     from broker.cli.road import Road, Silent, travel
 
     chosen = None if settings.node is None else node_name(settings.node)
-    timeout_s = timeout_s if settings.timeout_s is None else settings.timeout_s
+    timeout_s = settings.timeout_s or 0
 
     async def journey(road: Road) -> dict[str, Any]:
         if chosen is not None and chosen not in road.names:
@@ -170,7 +173,7 @@ def _asked(settings: Settings, command: str, request: dict[str, Any], timeout_s:
                 raise _unreachable(f"rabbit@{name}", str(answer))
             return {**answer, "answered_by": name}
         asked = f"rabbit@{name}" if name else "any node"
-        text = f"Error: operation {command} on node {asked} timed out. Timeout value used: {settings.timeout_s or 0}"
+        text = f"Error: operation {command} on node {asked} timed out. Timeout value used: {timeout_s}"
         raise CtlFailure(Exit.TIMEOUT, text, bare=True)
 
     try:

@@ -13,7 +13,7 @@ from broker.cli.ctl.call import Call
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.failures import CtlFailure, Denied, Exit, Misuse
 
-TIMEOUT_S = 300.0
+TIMEOUT_S = 300
 """Of an import, if none is given."""
 STANDARD = "-"
 STARTED = "Successfully started definition import. This process is asynchronous and can take some time."
