@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,13 @@ policies: [ha-all]
 @pytest.fixture(scope="session")
 def amqp_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """One URL per node; whatever is declared at one of them can be used at every other at once."""
-    folder = tmp_path_factory.mktemp("clients")
+    with cluster(tmp_path_factory.mktemp("clients")) as urls:
+        yield urls
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[list[str]]:
+    """A cluster of its own for whoever kills nodes; the URLs of n1, n2 and n3."""
     (folder / "cluster.yaml").write_text(CLUSTER)
     warren(folder, "up", "--detach")
     try:
