@@ -23,7 +23,8 @@ To a node, at its link address:
     publish       {vhost, exchange, key, bodies: [Body], persistent: bool, declare: bool}
                                                                     -> {published, unroutable, refused: int}; answered
                   when everything is confirmed; `declare` makes the durable queue `key` first if there is none
-    facts         {kind, vhost: name, or left out for all}          -> {rows: [row], silent: [node]}; kinds: those of
+    facts         {kind, vhost: name, or left out for all; fields: [name], or left out for all}
+                                                                    -> {rows: [row], silent: [node]}; kinds: those of
                   node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
     get           {vhost, queue, count: int, keep: bool}            -> {messages: [Message], remaining: int}
     change        {request: {do: PROCEDURE, …}}                     -> the procedure's answer; users, rights, limits,

@@ -10,10 +10,7 @@ from broker.queues.line import bytes_of
 from broker.wire.properties import Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from broker.queues.queue import Queue
-    from broker.wire.message import Run
 
 RUNS_MAX = 20_000
 """So many runs are looked at for one call; queues for which that is not enough go without the counts of them."""
@@ -27,13 +24,14 @@ class Sounding:
 
     def take(self, queue: "Queue", *, durable: bool) -> dict[str, Any]:
         """`persistent` and `persistent_bytes`, None where uncounted; the oldest message's `timestamp`; who consumes."""
-        persistent = self._persistent(queue) if durable else (0, 0)
+        empty = not queue.messages_ready and not queue.messages_unacked
+        persistent = (0, 0) if empty or not durable else self._persistent(queue)
         exclusive = next((one.tag for one in queue.consumers if one.exclusive), None)
         active = queue.consumers.active
         return {
             "persistent": None if persistent is None else persistent[0],
             "persistent_bytes": None if persistent is None else persistent[1],
-            "head_timestamp": _head_timestamp(queue),
+            "head_timestamp": None if empty else _head_timestamp(queue),
             "exclusive_consumer": exclusive,
             "active_consumer": None if active is None else active.tag,
         }
@@ -53,6 +51,5 @@ class Sounding:
 
 def _head_timestamp(queue: "Queue") -> int | None:
     """That of the next message, or of the first unacknowledged one if nothing is ready."""
-    held: Iterator[Run] = queue.held()
-    head = queue.head() or next(held, None)
+    head = queue.head() or next(queue.held(), None)
     return None if head is None else Properties.of(head.contents[0]).timestamp

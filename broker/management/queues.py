@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from broker.cluster import schema
 from broker.cluster.arguments import to_plain
-from broker.management.listing import Listing, Row
+from broker.management.listing import Listing, Row, rows_of
 from broker.management.visit import NotFound, rabbit
 from policies.quorum import is_quorum
 
@@ -46,7 +46,7 @@ async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> List
     """The queues of these vhosts."""
     records = [record for vhost in vhosts for record in schema.queues(hall.tree.tree, vhost)]
     figures, silent = await census.count(records)
-    rows = [described(record, figures.get(record.id)) for record in records]
+    rows = await rows_of(records, lambda record: described(record, figures.get(record.id)))
     if any(row.get("exclusive_consumer_tag") or row.get("single_active_consumer_tag") for row in rows):
         silent |= await _name_consumers(hall, rows)
     return Listing(rows, silent)
@@ -65,13 +65,13 @@ async def single(visit: "Visit") -> Row:
 def totals(figures: Iterable["Figures"]) -> dict[str, int]:
     """The messages of several queues together."""
     counted = list(figures)
-    return {name: sum(one[ours] for one in counted) for name, ours in TOTALS.items()}
+    return {name: sum([one[ours] for one in counted]) for name, ours in TOTALS.items()}
 
 
 def message_stats(figures: Iterable["Figures"]) -> dict[str, int]:
     """What happened to messages of these queues; only what did."""
     counted = list(figures)
-    stats = {name: sum(one[ours] for one in counted) for name, ours in _STATS.items()}
+    stats = {name: sum([one[ours] for one in counted]) for name, ours in _STATS.items()}
     stats["deliver_get"] = sum(stats[name] for name in _DELIVERIES)
     return {name: count for name, count in stats.items() if count}
 

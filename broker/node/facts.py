@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from broker.management.census import Census
-    from broker.management.listing import Source
+    from broker.management.listing import Row, Source
     from broker.vhosts.hall import Hall
 
 KINDS: "Final[Mapping[str, Source]]" = {
@@ -49,7 +49,9 @@ class Facts:
         if source is None:
             raise Refused("invalid", f"this node does not list {request['kind']}")
         listing = await source(self._hall, self._census, self._vhosts(request.get("vhost")))
-        return {"rows": listing.rows, "silent": sorted(listing.silent)}
+        wanted = request.get("fields")
+        rows = listing.rows if wanted is None else [_only(row, wanted) for row in listing.rows]
+        return {"rows": rows, "silent": sorted(listing.silent)}
 
     def _vhosts(self, wanted: str | None) -> list[str]:
         tree = self._hall.tree.tree
@@ -58,3 +60,7 @@ class Facts:
         if schema.read(tree, VhostRecord, schema.vhost_path(wanted)) is None:
             raise Refused("not_found", f"Virtual host '{wanted}' does not exist")
         return [wanted]
+
+
+def _only(row: "Row", fields: list[str]) -> "Row":
+    return {name: row[name] for name in fields if name in row}

@@ -110,6 +110,13 @@ async def test_every_node_lists_the_clients_of_all(autojump_clock):
             assert await rows(commands["n1"], kind, vhost="empty") == []
 
 
+async def test_only_what_is_wanted_crosses_the_road(autojump_clock):
+    async with open_commands() as (cluster, commands):
+        await declare(await cluster.nodes["n1"].client(), "q")
+        found = await rows(commands["n2"], "queues", fields=["name", "messages", "moods"])
+        assert found == [{"name": "q", "messages": 0}]
+
+
 async def test_refused_lists():
     async with open_cluster(1) as cluster:
         commands = commands_of(cluster.nodes["n1"])

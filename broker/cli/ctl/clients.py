@@ -49,7 +49,7 @@ def close_all_connections(call: Call, explanation: str, *, everywhere: bool, lim
     else:
         where = f"in vhost {call.vhost}"
     call.say(f"Closing {limit or 'all'} connections {where}, reason: {explanation}...")
-    rows, silent = CONNECTIONS.fetch(call, vhost=None if everywhere else call.vhost)
+    rows, silent = CONNECTIONS.fetch(call, ("pid", "node"), vhost=None if everywhere else call.vhost)
     meant = [row["pid"] for row in rows if not everywhere or call.chosen_node in (None, row["node"])]
     closed = 0
     for pid in islice(meant, limit or None):

@@ -38,9 +38,14 @@ class Listing:
             raise Misuse(f"Info key(s) {','.join(unknown)} are not supported")
         return names or list(self.default)
 
-    def fetch(self, call: Call, *, vhost: str | None) -> tuple[list[Row], list[str]]:
-        """The rows of a virtual host (none if there is no such) or of all, and who did not tell theirs in time."""
-        request = {"do": "facts", "kind": self.kind} | ({} if vhost is None else {"vhost": vhost})
+    def fetch(self, call: Call, columns: Iterable[str], *also: str, vhost: str | None) -> tuple[list[Row], list[str]]:
+        """The rows of a virtual host (none if there is no such) or of all, and who did not tell theirs in time.
+
+        They have what these columns need, and `also` these fields.
+        """
+        paths = [self.fields[column] for column in columns]
+        fields = sorted({*also, *(path.partition(".")[0] for path in paths if not path.startswith("="))})
+        request = {"do": "facts", "kind": self.kind, "fields": fields} | ({} if vhost is None else {"vhost": vhost})
         try:
             answer = call.ask(request)
         except Denied as denied:

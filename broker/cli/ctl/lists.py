@@ -82,7 +82,7 @@ def _list_command(
     def run(call: Call, columns: tuple[str, ...]) -> None:
         chosen = listing.chosen(columns)
         call.say(banner.format(call.vhost))
-        rows, silent = listing.fetch(call, vhost=call.vhost if by_vhost else None)
+        rows, silent = listing.fetch(call, chosen, vhost=call.vhost if by_vhost else None)
         listing.show(call, chosen, rows)
         warn_of(silent)
 
@@ -151,7 +151,7 @@ def list_queues(call: Call, columns: tuple[str, ...], *, online: bool, offline: 
     chosen = QUEUES.chosen(columns)
     call.say(f"Timeout: {call.timeout_s:.1f} seconds ...")
     call.say(f"Listing queues for vhost {call.vhost} ...")
-    rows, silent = QUEUES.fetch(call, vhost=call.vhost)
+    rows, silent = QUEUES.fetch(call, chosen, "node", "state", vhost=call.vhost)
     if local:
         rows = [row for row in rows if row["node"] == call.node]
         online, offline = True, False
@@ -168,7 +168,7 @@ def list_queues(call: Call, columns: tuple[str, ...], *, online: bool, offline: 
 def list_unresponsive_queues(call: Call, columns: tuple[str, ...], *, local: bool) -> None:
     chosen = UNRESPONSIVE.chosen(columns)
     call.say(f"Listing unresponsive queues for vhost {call.vhost} ...")
-    rows, silent = UNRESPONSIVE.fetch(call, vhost=call.vhost)
+    rows, silent = UNRESPONSIVE.fetch(call, chosen, "node", "state", vhost=call.vhost)
     nodes = {f"rabbit@{name}" for name in silent}
     meant: list[dict[str, Any]] = [row for row in rows if row["state"] == "down" and row["node"] in nodes]
     UNRESPONSIVE.show(call, chosen, [row for row in meant if not local or row["node"] == call.node])

@@ -49,7 +49,7 @@ def test_an_explanation_is_needed(node):
 def test_all_connections_of_a_vhost(node):
     done = node.ctl("close_all_connections", "-p", "v", "r")
     assert done == (0, "Closing all connections in vhost v, reason: r...\nClosed 3 connections\n", "")
-    assert node.asked[0] == {"do": "facts", "kind": "connections", "vhost": "v"}
+    assert node.asked[0] == {"do": "facts", "kind": "connections", "fields": ["node", "pid"], "vhost": "v"}
     assert closed(node) == ["<n1.1.1.0>", "<n2.1.2.0>", "<n1.1.3.0>"]
 
 
@@ -70,7 +70,7 @@ def test_all_connections_of_a_node(node):
     done = node.ctl("close_all_connections", "-n", "n1", "--global", "r")
     banner = "Closing all connections to node rabbit@n1 (across all vhosts), reason: r...\n"
     assert done == (0, f"{banner}Closed 2 connections\n", "")
-    assert node.asked[0] == {"do": "facts", "kind": "connections"}
+    assert node.asked[0] == {"do": "facts", "kind": "connections", "fields": ["node", "pid"]}
     assert closed(node) == ["<n1.1.1.0>", "<n1.1.3.0>"]
 
 

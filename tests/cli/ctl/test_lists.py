@@ -57,7 +57,8 @@ def node(monkeypatch, capsys):
 def test_queues_by_default(node):
     done = node.ctl("list_queues", "-p", "v")
     assert done == (0, "Timeout: 60.0 seconds ...\nListing queues for vhost v ...\nname\tmessages\ndq\t3\ngone\t\n", "")
-    assert node.asked == [{"do": "facts", "kind": "queues", "vhost": "v"}]
+    fields = ["messages", "name", "node", "state"]
+    assert node.asked == [{"do": "facts", "kind": "queues", "fields": fields, "vhost": "v"}]
 
 
 @pytest.mark.parametrize(("options", "head"), [(["-q"], "name\tmessages\n"), (["-s"], ""), (["-t", "5"], None)])
@@ -169,7 +170,8 @@ def test_connections(node):
         "Listing connections ...\nuser\tpeer_host\tpeer_port\tstate\nguest\t127.0.0.1\t34908\trunning\n",
         "",
     )
-    assert node.asked == [{"do": "facts", "kind": "connections"}]
+    fields = ["peer_host", "peer_port", "state", "user"]
+    assert node.asked == [{"do": "facts", "kind": "connections", "fields": fields}]
     wanted = ("pid", "protocol", "ssl", "ssl_cipher", "client_properties")
     assert node.ctl("list_connections", "-s", *wanted).out == (
         '<n1.1.5.0>\t{0,9,1}\tfalse\t\t[{"product","Pika"},{"capabilities",[{"basic.nack",true}]}]\n'
