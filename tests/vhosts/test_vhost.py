@@ -1,6 +1,7 @@
 """Where publishes go, and under whose rights: the short path on a real hall."""
 
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import pytest
 
@@ -10,6 +11,7 @@ from broker.vhosts.client import User
 from broker.wire import basic_methods as basic
 from broker.wire.content import body_of, make_content
 from broker.wire.events import Content
+from broker.wire.fields import Timestamp
 from broker.wire.message import make_address
 from broker.wire.methods import (
     ChannelClose,
@@ -156,6 +158,68 @@ async def test_an_alternate_exchange_gets_what_leads_nowhere(autojump_clock):
         await guest.hall.declarations.bind_queue(guest.client, "rest", "amq.fanout", "", {}, bind=True)
         guest.publish("x", "nobody's", "one", mandatory=True)
         assert (guest.bodies("rest"), guest.channel.returns) == (["one"], [])
+
+
+async def test_a_policy_names_the_alternate_of_an_exchange_that_names_none(autojump_clock):
+    async with visit("rest", "other") as guest:
+        for name, kind, arguments in (
+            ("plain", "direct", {}),
+            ("named", "direct", {"alternate-exchange": "amq.topic"}),
+            ("nobody", "direct", {"alternate-exchange": ""}),
+        ):
+            request = {"do": "declare_exchange", "vhost": "/", "name": name, "kind": kind, "arguments": arguments}
+            await guest.hall.tree.propose(request)
+        for queue, source in (("rest", "amq.fanout"), ("other", "amq.topic")):
+            await guest.hall.declarations.bind_queue(guest.client, queue, source, "#", {}, bind=True)
+        definition = {"alternate-exchange": "amq.fanout"}
+        policy = {"vhost": "/", "name": "p", "pattern": "^(plain|named|nobody)$", "definition": definition}
+        await guest.hall.tree.propose({"do": "put_policy", "apply-to": "exchanges", **policy})
+        for name in ("plain", "named"):
+            guest.publish(name, "nobody's", name, mandatory=True)
+        assert (guest.bodies("rest"), guest.bodies("other"), guest.channel.returns) == (["plain"], ["named"], [])
+        guest.publish("nobody", "rest", "lost", mandatory=True)  # not by the default exchange either
+        assert guest.channel.returns == [(312, "NO_ROUTE", 1)]
+        await guest.hall.tree.propose({"do": "clear_policy", "vhost": "/", "name": "p"})
+        guest.publish("plain", "nobody's", "lost", mandatory=True)
+        assert guest.channel.returns == [(312, "NO_ROUTE", 1)] * 2
+
+
+async def test_a_random_exchange_chooses_anew_for_each_message(autojump_clock):
+    async with visit("a", "b") as guest:
+        await guest.hall.tree.propose({"do": "declare_exchange", "vhost": "/", "name": "x", "kind": "x-random"})
+        for queue in ("a", "b"):
+            await guest.hall.declarations.bind_queue(guest.client, queue, "x", "", {}, bind=True)
+        bodies = [str(number) for number in range(60)]
+        guest.publish("x", "k", *bodies)  # one run, with one method
+        assert sorted(guest.bodies("a") + guest.bodies("b"), key=int) == bodies
+        assert min(len(guest.bodies("a")), len(guest.bodies("b"))) > 15
+
+
+async def test_a_consistent_hash_of_a_property_decides_message_by_message(autojump_clock):
+    async with visit("a", "b") as guest:
+        facts = {"name": "x", "kind": "x-consistent-hash", "arguments": {"hash-property": "message_id"}}
+        await guest.hall.tree.propose({"do": "declare_exchange", "vhost": "/", **facts})
+        for queue in ("a", "b"):
+            await guest.hall.declarations.bind_queue(guest.client, queue, "x", "1", {}, bind=True)
+        for number in [*range(30)] * 2:
+            guest.publish("x", "k", f"{number}", message_id=f"{number}")
+        found = [guest.bodies(queue) for queue in ("a", "b")]
+        assert all(found)
+        assert not set(found[0]) & set(found[1])
+        assert sorted(map(int, found[0] + found[1])) == sorted([*range(30)] * 2)
+
+
+async def test_arguments_of_bindings_keep_their_types(autojump_clock):
+    async with visit("q") as guest:
+        wanted = {"bytes": b"abc", "time": Timestamp(5), "decimal": Decimal("1.5")}
+        bind = guest.hall.declarations.bind_queue
+        await bind(guest.client, "q", "amq.headers", "", wanted, bind=True)
+        guest.publish("amq.headers", "", "same", headers={**wanted, "bytes": "abc"})
+        guest.publish("amq.headers", "", "other", headers={**wanted, "decimal": 1.5})
+        assert guest.bodies("q") == ["same"]
+        await bind(guest.client, "q", "amq.headers", "", wanted, bind=False)
+        guest.publish("amq.headers", "", "late", headers=wanted)
+        assert guest.bodies("q") == ["same"]
 
 
 # ---------------------------------------------------------------------- consuming, through the door

@@ -127,7 +127,8 @@ class Leader:
 
     def _check(self):
         members = schema.members(self.tree)
-        for record in (queue for vhost in schema.vhosts(self.tree) for queue in schema.queues(self.tree, vhost.name)):
+        vhosts = schema.vhosts(self.tree)
+        for record in (queue for vhost in vhosts for queue in schema.all_queues(self.tree, vhost.name)):
             assert record.in_sync, "the set is never empty"
             assert record.master == record.in_sync[0]
             assert len(set(record.in_sync)) == len(record.in_sync)
