@@ -9,12 +9,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import trio
-
 from broker.cluster import schema
 from broker.cluster.arguments import to_plain
 from broker.cluster.records import BindingRecord
-from broker.management.listing import Listing, Row
+from broker.management.listing import Listing, Row, rows_of
 
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The bindings of these vhosts."""
-    await trio.lowlevel.checkpoint()
-    return Listing([described(record) for vhost in vhosts for record in _all_of(hall.tree.tree, vhost)])
+    records = (record for vhost in vhosts for record in _all_of(hall.tree.tree, vhost))
+    return Listing(await rows_of(records, described))
 
 
 def _all_of(tree: "Tree", vhost: str) -> Iterator[BindingRecord]:

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import trio
-
 from broker.cluster import schema
 from broker.cluster.arguments import to_plain
-from broker.management.listing import Listing, Row
+from broker.management.listing import Listing, Row, rows_of
 
 if TYPE_CHECKING:
     from broker.cluster.records import ExchangeRecord
@@ -17,8 +15,8 @@ if TYPE_CHECKING:
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The exchanges of these vhosts, the default exchange of each first."""
-    await trio.lowlevel.checkpoint()
-    return Listing([described(record) for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost)])
+    records = (record for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost))
+    return Listing(await rows_of(records, described))
 
 
 def described(record: "ExchangeRecord") -> Row:
