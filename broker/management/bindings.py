@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The bindings of these vhosts."""
-    records = (record for vhost in vhosts for record in _all_of(hall.tree.tree, vhost))
+    records = [record for vhost in vhosts for record in _all_of(hall.tree.tree, vhost)]
     return Listing(await rows_of(records, described))
 
 

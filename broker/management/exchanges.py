@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The exchanges of these vhosts, the default exchange of each first."""
-    records = (record for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost))
+    records = [record for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost)]
     return Listing(await rows_of(records, described))
 
 
