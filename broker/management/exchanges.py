@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from broker.cluster import schema
 from broker.cluster.arguments import to_plain
 from broker.management.listing import Listing, Row, rows_of
+from broker.routing.delayed import delay_queue
+from broker.routing.kinds import DELAYED
 
 if TYPE_CHECKING:
     from broker.cluster.records import ExchangeRecord
@@ -14,9 +16,18 @@ if TYPE_CHECKING:
 
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
-    """The exchanges of these vhosts, the default exchange of each first."""
-    records = [record for vhost in vhosts for record in schema.exchanges(hall.tree.tree, vhost)]
-    return Listing(await rows_of(records, described))
+    """The exchanges of these vhosts, the default exchange of each first; delayed ones tell how much waits."""
+    tree = hall.tree.tree
+    records = [record for vhost in vhosts for record in schema.exchanges(tree, vhost)]
+    names = [(record.vhost, delay_queue(record.name)) for record in records if record.kind == DELAYED]
+    waiting = [queue for name in names if (queue := schema.queue(tree, *name)) is not None]
+    figures, silent = await census.count(waiting)
+    delayed = {(queue.vhost, queue.delays): figures[queue.id] for queue in waiting if queue.id in figures}
+    rows = await rows_of(records, described)
+    for row in rows:
+        if (row["vhost"], row["name"]) in delayed:
+            row["messages_delayed"] = delayed[row["vhost"], row["name"]]["messages"]
+    return Listing(rows, silent)
 
 
 def described(record: "ExchangeRecord") -> Row:

@@ -10,6 +10,9 @@ from broker.management.app import make_app
 from broker.management.bindings import properties_key
 from broker.management.census import DEADLINE_S, Census
 from broker.vhosts import by_hand
+from broker.wire.content import make_content
+from broker.wire.message import Run, make_address
+from broker.wire.properties import Properties, headers_of, traits_of
 from tests.management.browser import Browser, FakeFacts
 from tests.vhosts.halls import open_cluster
 from tests.vhosts.room import open_hall
@@ -63,6 +66,22 @@ async def test_a_queue_by_its_name():
         assert queue.items() >= {"node": "rabbit@n1", "state": "running", "messages": 1, "message_bytes": 5}.items()
         assert "slave_nodes" not in queue
         assert await browser.json("queues") == await browser.json("queues/%2F") == [queue]
+
+
+async def test_a_delayed_exchange_tells_how_much_waits():
+    async with open_one() as (hall, browser):
+        facts = {"kind": "x-delayed-message", "arguments": {"x-delayed-type": "fanout"}}
+        await hall.tree.propose({"do": "declare_exchange", "vhost": "/", "name": "late", **facts})
+        content = make_content(1, Properties(headers={"x-delay": 60_000}), b"", 4096)
+        (handle,) = hall.catalogue.vhosts["/"].find("late", "k", headers_of(content), content)
+        handle.publish(Run([content] * 3, make_address("late", "k"), traits_of(content)), None)
+        shown = {row["name"]: row for row in await browser.json("exchanges/%2F")}
+        assert shown["late"]["messages_delayed"] == 3
+        assert "messages_delayed" not in shown["amq.direct"]
+        assert await browser.json("queues") == []
+        kinds = [kind["name"] for kind in (await browser.json("overview"))["exchange_types"]]
+        delayed = ["x-consistent-hash", "x-delayed-message", "x-random"]
+        assert kinds == ["direct", "fanout", "headers", "topic", *delayed]
 
 
 async def test_the_default_exchange_has_a_binding_for_each_queue():
