@@ -177,7 +177,7 @@ class Catalogue:
                 handle.publications,
                 self._switchboard,
                 self._timers,
-                Releases(record.delays, vhost.find) if record.delays else DeadLetters(record.name, vhost.find),
+                _road(record, vhost),
                 auto_delete=record.auto_delete,
                 delete=lambda: self._delete_unused(handle),
                 spawn=self._spawn,
@@ -232,6 +232,13 @@ class Catalogue:
         if vhost is not None:
             vhost.remove_queue(handle)
         handle.delete()
+
+
+def _road(record: QueueRecord, vhost: Vhost) -> DeadLetters | Releases:
+    """By which messages of a queue go on to others."""
+    if record.delays:
+        return Releases(record.delays, vhost.find)
+    return DeadLetters(record.name, vhost.find, vhost.graph.per_message)
 
 
 def _kind(record: BindingRecord) -> DestinationKind:

@@ -7,7 +7,7 @@ S16: at least once). It must not know why a message died, nor how its headers ar
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from broker.queues.dead_letter import DeadLetter, Letter, letters_of, without_cycles
+from broker.queues.dead_letter import DeadLetter, letters_of, without_cycles
 from broker.wire.message import Run, split_address
 
 if TYPE_CHECKING:
@@ -35,23 +35,40 @@ class Burial:
 
 
 class DeadLetters:
-    """The dead letter road of one queue; `route` finds queues for (exchange, key, headers, content)."""
+    """The dead letter road of one queue.
 
-    def __init__(self, queue: str, route: "Callable[[str, str, dict[str, object], bytes], list[Handle]]") -> None:
+    `route` finds queues for (exchange, key, headers, content); `per_message` says whether an exchange has to be asked
+    for each message, however alike they are.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        route: "Callable[[str, str, dict[str, object], bytes], list[Handle]]",
+        per_message: Callable[[str], bool],
+    ) -> None:
         self._queue = queue
         self._route = route
+        self._per_message = per_message
 
     def send(self, source: "Local", dead: DeadLetter) -> None:
         """Publish what has died."""
         for letter in letters_of(dead, self._queue, source.switchboard.stamp_ms // 1000):
-            self._send(source, dead, letter)
+            run = letter.run
+            if not self._per_message(dead.exchange):
+                self._send(source, dead, run, letter.headers)
+                continue
+            for index in range(len(run.contents)):
+                first = run.first and run.first + index
+                self._send(
+                    source, dead, Run([run.contents[index]], run.address, run.traits, first=first), letter.headers
+                )
 
-    def _send(self, source: "Local", dead: DeadLetter, letter: Letter) -> None:
-        exchange, key = split_address(letter.run.address)
-        targets = self._route(exchange, key, letter.headers, letter.run.contents[0])
-        allowed = set(without_cycles([handle.record.name for handle in targets], letter.headers, dead.reason))
+    def _send(self, source: "Local", dead: DeadLetter, run: Run, headers: dict[str, object]) -> None:
+        exchange, key = split_address(run.address)
+        targets = self._route(exchange, key, headers, run.contents[0])
+        allowed = set(without_cycles([handle.record.name for handle in targets], headers, dead.reason))
         targets = [handle for handle in targets if handle.record.name in allowed]
-        run = letter.run
         burial = Burial(len(targets) + 1, lambda: source.forget_dead(run.first, run.last))
         for handle in targets:
             handle.publish(Run(run.contents, run.address, run.traits), burial)

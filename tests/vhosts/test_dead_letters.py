@@ -58,7 +58,7 @@ def test_a_burial_ends_with_its_last_target():
 
 def test_the_source_forgets_when_every_target_has_the_letter_safe():
     one, two, source = Target("one"), Target("two"), Source()
-    letters = DeadLetters("q", lambda exchange, key, headers, content: [one, two])
+    letters = DeadLetters("q", lambda exchange, key, headers, content: [one, two], lambda exchange: False)
     letters.send(source, DeadLetter("rejected", run_of(2, first=5), "dlx", None))
     (run, pending), (_, other) = one.got[0], two.got[0]
     assert run.address == make_address("dlx", "q")
@@ -70,7 +70,9 @@ def test_the_source_forgets_when_every_target_has_the_letter_safe():
 
 def test_a_letter_that_leads_nowhere_is_forgotten_at_once():
     source = Source()
-    DeadLetters("q", lambda *_: []).send(source, DeadLetter("expired", run_of(1, first=5), "dlx", "key"))
+    DeadLetters("q", lambda *_: [], lambda _: False).send(
+        source, DeadLetter("expired", run_of(1, first=5), "dlx", "key")
+    )
     assert source.forgotten == [(5, 5)]
 
 
@@ -78,9 +80,21 @@ def test_what_expires_round_and_round_is_dropped():
     back, source = Target("q"), Source()
     properties = Properties(headers={"x-death": [{"queue": "q", "reason": "expired", "count": 1}]})
     from_before = Run([make_content(1, properties, b"a", 131072)], make_address("", "q"), Traits(), first=5)
-    letters = DeadLetters("q", lambda *_: [back])
+    letters = DeadLetters("q", lambda *_: [back], lambda _: False)
     letters.send(source, DeadLetter("expired", from_before, "", "q"))
     assert (back.got, source.forgotten) == ([], [(5, 5)])
+
+
+def test_an_exchange_that_chooses_anew_is_asked_for_each_letter():
+    one, two, source = Target("one"), Target("two"), Source()
+    ways = [[one], [two], []]
+    letters = DeadLetters("q", lambda *_: ways.pop(0), lambda exchange: exchange == "dlx")
+    letters.send(source, DeadLetter("rejected", run_of(3, first=5), "dlx", None))
+    assert [len(target.got) for target in (one, two)] == [1, 1]
+    assert source.forgotten == [(7, 7)]
+    two.got[0][1].answer()
+    one.got[0][1].answer()
+    assert source.forgotten == [(7, 7), (6, 6), (5, 5)]
 
 
 @asynccontextmanager
