@@ -70,7 +70,7 @@ def set_policy(
     _check(value, operator=operator)
 
     async def journey(road: Road) -> None:
-        await road.ask_any({"do": "policy_set", **value, "operator": operator})
+        await road.ask_any({"do": "change", "request": {"do": "put_policy", **value, "operator": operator}})
 
     travel(journey, cluster)
     click.echo(f"set {'operator ' if operator else ''}policy {name} for vhost {vhost}")
@@ -81,13 +81,9 @@ def set_policy(
 @with_json
 def list_policies(cluster: Cluster, *, as_json: bool) -> None:
     """List the policies and operator policies of every vhost."""
-
-    async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any({"do": "policy_list"})
-
-    found = travel(journey, cluster)
+    found = travel(fetch_policies, cluster)
     if as_json:
-        print_json({key: found[key] for key in ("policies", "operator_policies")})
+        print_json(found)
         return
     rows = [
         [
@@ -105,6 +101,12 @@ def list_policies(cluster: Cluster, *, as_json: bool) -> None:
     print_table("policies", COLUMNS, rows)
 
 
+async def fetch_policies(road: Road) -> dict[str, list[dict[str, Any]]]:
+    """All `policies` and `operator_policies`."""
+    kinds = ("policies", "operator_policies")
+    return {kind: (await road.ask_any({"do": "facts", "kind": kind}))["rows"] for kind in kinds}
+
+
 @click.command("clear", epilog="Example: warren policy clear two")
 @click.argument("name")
 @click.option("--operator", is_flag=True, help="The operator policy of that name.")
@@ -114,7 +116,8 @@ def clear_policy(cluster: Cluster, name: str, vhost: str, *, operator: bool) -> 
     """Remove a policy; its queues fall back to the next one that matches."""
 
     async def journey(road: Road) -> None:
-        await road.ask_any({"do": "policy_clear", "vhost": vhost, "name": name, "operator": operator})
+        request = {"do": "clear_policy", "vhost": vhost, "name": name, "operator": operator}
+        await road.ask_any({"do": "change", "request": request})
 
     travel(journey, cluster)
     click.echo(f"cleared {'operator ' if operator else ''}policy {name} of vhost {vhost}")

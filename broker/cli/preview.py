@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.policy import read
+from broker.cli.policy import fetch_policies, read
 from broker.cli.road import Road, travel
 from broker.cli.status import fetch_status
 from broker.cli.tables import print_table
@@ -49,7 +49,7 @@ def preview(cluster: Cluster, file: str, vhost: str, *, operator: bool, as_json:
     fresh = read(file, vhost, operator=operator)
 
     async def journey(road: Road) -> tuple[Status, dict[str, Any]]:
-        return await fetch_status(road), await road.ask_any({"do": "policy_list"})
+        return await fetch_status(road), await fetch_policies(road)
 
     found, present = travel(journey, cluster)
     own = [Policy.from_json(one) for one in _overlaid(present["policies"], [] if operator else fresh)]

@@ -10,9 +10,6 @@ To a node, at its link address:
     status        (local) {queues: bool = true}                     -> NodeStatus
     apply         {vhosts: [name], users: [{name, password, tags, permissions: {vhost: [configure, write, read]}}],
                    policies: [policy], operator_policies: [policy]} -> {set: [text]}; only adds and changes
-    policy_set    a policy and {operator: bool}                     -> {}
-    policy_clear  {vhost, name, operator: bool}                     -> {}
-    policy_list   {}                                                -> {policies: [policy], operator_policies: [policy]}
     close_connection  {pid, reason}                                 -> {closed: bool}; a client's, by pid or name
     purge_queue   {vhost, queue}                                    -> {messages: int}
     delete_queue  {vhost, queue, if_unused: bool, if_empty: bool}   -> {messages: int}
@@ -95,10 +92,13 @@ class NodeStatus(TypedDict):
     role: Literal["leader", "follower", "looking"] | None
     epoch: int
     amqp: str
+    amqps: str | None
     http: str
     link: str
     uptime_s: float
     memory_bytes: int
+    alarms: list[str]
+    """What it runs short of: memory, disk."""
     cut_from: list[str]
     """Living nodes that this one cannot hear or must not hear."""
     queues: NotRequired[list[QueueRow]]
@@ -115,10 +115,12 @@ class NodeRow(TypedDict):
     role: str | None
     epoch: int | None
     amqp: str
+    amqps: str | None
     http: str
     link: str
     uptime_s: float | None
     memory_bytes: int | None
+    alarms: list[str]
 
 
 class Partition(TypedDict):
@@ -141,6 +143,7 @@ class Doors(TypedDict):
     """Where a node listens, each `host:port`."""
 
     amqp: str
+    amqps: str | None
     http: str
     link: str
 

@@ -7,7 +7,6 @@ those of the command line's vocabulary. It must not know the command line itself
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.errors import AmqpException
-from broker.cluster import schema
 from broker.cluster.refusal import Refused
 from broker.node.changes import Changes
 from broker.node.facts import Facts
@@ -44,9 +43,6 @@ class Commands:
         }
         self._verbs: dict[str, Callable[[Hall, Answer], Awaitable[Answer]]] = {
             "apply": self._apply,
-            "policy_set": self._policy_set,
-            "policy_clear": self._policy_clear,
-            "policy_list": self._policy_list,
             "promote": self._promote,
             "publish": self._publish,
             "get": self._get,
@@ -128,23 +124,6 @@ class Commands:
             for policy in request.get("operator_policies" if operator else "policies", []):
                 await put(f"policy {policy['name']}", {**policy, "do": "put_policy", "operator": operator})
         return {"set": done}
-
-    async def _policy_set(self, hall: "Hall", request: Answer) -> Answer:
-        await hall.tree.propose({"vhost": "/", **request, "do": "put_policy"})
-        return {}
-
-    async def _policy_clear(self, hall: "Hall", request: Answer) -> Answer:
-        await hall.tree.propose({"vhost": "/", **request, "do": "clear_policy"})
-        return {}
-
-    async def _policy_list(self, hall: "Hall", request: Answer) -> Answer:
-        tree = hall.tree.tree
-        lists: dict[str, list[Any]] = {"policies": [], "operator_policies": []}
-        for vhost in schema.vhosts(tree):
-            lists["policies"] += [policy.as_json() for policy in schema.policies(tree, vhost.name)]
-            imposed = schema.policies(tree, vhost.name, operator=True)
-            lists["operator_policies"] += [policy.as_json() for policy in imposed]
-        return dict(lists)
 
     # ------------------------------------------------------------------ copies
 

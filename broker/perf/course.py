@@ -91,7 +91,7 @@ class Drill:
             "priority": POLICY_PRIORITY,
             "definition": POLICY,
         }
-        await self._control.ask_any({"do": "policy_set", **wanted})
+        await self._control.ask_any({"do": "change", "request": {"do": "put_policy", **wanted}})
         try:
             for name in self._control.names:
                 self._crew.queues.append(await self._declare(name))
@@ -165,7 +165,7 @@ class Drill:
                         await client.call(QueueDelete(queue=queue))
                     break
         with suppress(Helpless):
-            await self._control.ask_any({"do": "policy_clear", **policy})
+            await self._control.ask_any({"do": "change", "request": {"do": "clear_policy", **policy}})
 
     def _report(self, events: list[dict[str, Any]]) -> dict[str, Any]:
         log, orders = self._rounds.log, self._orders

@@ -114,22 +114,19 @@ class FakeNode:
         self.policies += [policy for policy in request.get("policies", ()) if policy["name"] in fresh]
         return {"set": [f"policy {name}" for name in fresh]}
 
-    def do_policy_set(self, request: dict) -> dict:
-        self.policies = [
-            *self.policies,
-            {key: value for key, value in request.items() if key not in ("do", "operator")},
-        ]
+    def do_change(self, request: dict) -> dict:
+        asked = {key: value for key, value in request["request"].items() if key not in ("do", "operator")}
+        kept = [policy for policy in self.policies if policy["name"] != asked["name"]]
+        if request["request"]["do"] == "put_policy":
+            self.policies = [*kept, asked]
+        elif len(kept) == len(self.policies):
+            return {"error": f"there is no policy {asked['name']} in vhost {asked['vhost']}"}
+        else:
+            self.policies = kept
         return {}
 
-    def do_policy_clear(self, request: dict) -> dict:
-        kept = [policy for policy in self.policies if policy["name"] != request["name"]]
-        if len(kept) == len(self.policies):
-            return {"error": f"there is no policy {request['name']} in vhost {request['vhost']}"}
-        self.policies = kept
-        return {}
-
-    def do_policy_list(self, request: dict) -> dict:
-        return {"policies": self.policies, "operator_policies": []}
+    def do_facts(self, request: dict) -> dict:
+        return {"rows": self.policies if request["kind"] == "policies" else [], "silent": []}
 
     def do_publish(self, request: dict) -> dict:
         if request["key"] != "orders":

@@ -126,12 +126,12 @@ async def test_whole_cluster_questions_go_to_one_that_runs(cluster: Cluster, aut
     async with trio.open_nursery() as nursery:
         await nursery.start(there.run)
         control = Control(cluster, there.client)
-        await control.ask_any({"do": "policy_list"})
-        assert there.heard[-1] == ("n2", {"do": "policy_list"})
+        await control.ask_any({"do": "sync"})
+        assert there.heard[-1] == ("n2", {"do": "sync"})
         for answer in there.answers.values():
             answer["state"] = "paused"
         with pytest.raises(Helpless, match="no node serves"):
-            await control.ask_any({"do": "policy_list"})
+            await control.ask_any({"do": "sync"})
         nursery.cancel_scope.cancel()
 
 

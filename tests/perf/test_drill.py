@@ -79,12 +79,12 @@ async def test_it_removes_what_it_made_and_nothing_else(autojump_clock: MockCloc
     made = [name for name in broker.declared if name != "orders"]
     assert sorted(broker.deleted) == sorted(made)
     assert len(made) >= 3
-    policy_set, policy_clear = cluster.asked
+    policy_set, policy_clear = (asked["request"] for asked in cluster.asked)
     prefix = made[0].rpartition(".")[0] + "."
     assert prefix.startswith("drill.")
     assert policy_set["pattern"] == "^" + prefix.replace(".", r"\.")
     assert policy_set["definition"]["ha-mode"] == "all"
-    assert (policy_clear["do"], policy_clear["name"]) == ("policy_clear", policy_set["name"])
+    assert (policy_clear["do"], policy_clear["name"]) == ("clear_policy", policy_set["name"])
 
 
 async def test_the_users_command_runs_while_nodes_die_and_its_exit_code_counts(autojump_clock: MockClock) -> None:

@@ -84,7 +84,7 @@ def told(failure: Exception, command: click.Command | None, given: Sequence[str]
         case Misuse():
             text, code = failure.text, failure.code
         case click.UsageError():
-            text, code = _complaint(failure), Exit.USAGE
+            text, code = _complaint(failure, given), Exit.USAGE
         case _:
             raise failure
     usage = command.usage() if isinstance(command, CtlCommand) else f"{GENERAL} <command> [<command options>]"
@@ -93,14 +93,16 @@ def told(failure: Exception, command: click.Command | None, given: Sequence[str]
     return code
 
 
-def _complaint(error: click.UsageError) -> str:
+def _complaint(error: click.UsageError, given: Sequence[str]) -> str:
     match error:
         case wrong.MissingParameter(param=click.Argument()):
             return "not enough arguments."
         case wrong.NoSuchOption():
             return f"Invalid options for this command:\n{error.option_name} : "
         case wrong.BadParameter(param=click.Option() as option):
-            return f"Invalid options for this command:\n{option.opts[-1]} : {error.message}"
+            typed = next((name for name in option.opts if name in given), option.opts[-1])
+            value = given[given.index(typed) + 1] if typed in given[:-1] else ""
+            return f"Invalid options for this command:\n{typed} : {value}"
         case wrong.BadOptionUsage():
             return f"Invalid options for this command:\n{error.option_name} : "
     return "too many arguments." if "extra argument" in error.message else error.format_message()

@@ -32,6 +32,11 @@ def compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def document(value: Mapping[str, Any]) -> str:
+    """An object in one cell: JSON, its members in order."""
+    return compact(dict(sorted(value.items())))
+
+
 def table(columns: Sequence[str], rows: Sequence[Row], *, headers: bool) -> list[str]:
     """Columns between tabs; without rows no header either."""
     head = ["\t".join(columns)] if headers and rows else []

@@ -92,5 +92,5 @@ def list_operator_policies(call: Call) -> None:
 
 def _list(call: Call, what: str, kind: str) -> None:
     call.say(f'Listing {what} for vhost "{call.vhost}" ...')
-    rows = [{**row, "definition": output.compact(row["definition"])} for row in call.rows(kind, call.vhost)]
+    rows = [{**row, "definition": output.document(row["definition"])} for row in call.rows(kind, call.vhost)]
     call.print_rows(COLUMNS, sorted(rows, key=lambda row: row["priority"]))

@@ -45,8 +45,8 @@ def list_user_limits(call: Call, username: str, *, everywhere: bool) -> None:
     """Show the limits of a user, or of all that have some."""
     if everywhere:
         call.say("Listing limits for all users ...")
-        rows = [{"user": row["user"], "limits": output.compact(row["value"])} for row in call.rows("user_limits")]
+        rows = [{"user": row["user"], "limits": output.document(row["value"])} for row in call.rows("user_limits")]
         call.print_rows(("user", "limits"), rows)
         return
     call.say(f'Listing limits for user "{username}" ...')
-    call.print_value(output.compact(check_user(call, username)["limits"]))
+    call.print_value(output.document(check_user(call, username)["limits"]))

@@ -19,36 +19,36 @@ COLUMNS = ("name", "description", "tags", "default_queue_type", "tracing", "clus
     '<vhost> [--description <description> --tags "<tag1>,<tag2>,<...>" --default-queue-type <quorum|classic>]',
     example="shop --description 'the shop'",
 )
-@click.argument("vhost")
+@click.argument("name")
 @click.option("--description", default="", help="What it is for.")
 @click.option("--tags", default="", help="Words, with commas between.")
 @click.option("--default-queue-type", type=click.Choice(("classic", "quorum")), help="Of queues that name none.")
-def add_vhost(call: Call, vhost: str, description: str, tags: str, default_queue_type: str | None) -> None:
+def add_vhost(call: Call, name: str, description: str, tags: str, default_queue_type: str | None) -> None:
     """Create a virtual host; one that exists stays as it is."""
-    call.say(f'Adding vhost "{vhost}" ...')
+    call.say(f'Adding vhost "{name}" ...')
     facts = {"description": description, "tags": [tag.strip() for tag in tags.split(",") if tag.strip()]}
     kind = {} if default_queue_type is None else {"default_queue_type": default_queue_type}
-    call.change({"do": "put_vhost", "name": vhost, "new": True, **facts, **kind})
+    call.change({"do": "put_vhost", "name": name, "new": True, **facts, **kind})
     call.done()
 
 
 @ctl_command("delete_vhost", "<vhost>", example="shop")
-@click.argument("vhost")
-def delete_vhost(call: Call, vhost: str) -> None:
+@click.argument("name")
+def delete_vhost(call: Call, name: str) -> None:
     """Remove a virtual host with everything in it: queues, messages, exchanges, permissions, policies."""
-    call.say(f'Deleting vhost "{vhost}" ...')
-    call.change({"do": "delete_vhost", "name": vhost}, not_found=no_vhost(vhost))
+    call.say(f'Deleting vhost "{name}" ...')
+    call.change({"do": "delete_vhost", "name": name}, not_found=no_vhost(name))
     call.done()
 
 
 @ctl_command("set_vhost_tags", "<vhost> <tag> [...]", example="shop production")
-@click.argument("vhost")
+@click.argument("name")
 @click.argument("tags", nargs=-1)
-def set_vhost_tags(call: Call, vhost: str, tags: tuple[str, ...]) -> None:
+def set_vhost_tags(call: Call, name: str, tags: tuple[str, ...]) -> None:
     """Set the tags of a virtual host, these and no others."""
-    call.say(f'Setting tags for virtual host "{vhost}" to {output.shown(tags)} ...')
-    missing = CtlFailure(Exit.DATA, f'Virtual host "{vhost}" does not exist')
-    call.change({"do": "put_vhost", "name": vhost, "tags": list(tags), "exists": True}, not_found=missing)
+    call.say(f'Setting tags for virtual host "{name}" to {output.shown(tags)} ...')
+    missing = CtlFailure(Exit.DATA, f'Virtual host "{name}" does not exist')
+    call.change({"do": "put_vhost", "name": name, "tags": list(tags), "exists": True}, not_found=missing)
     call.done()
 
 
@@ -90,11 +90,11 @@ def list_vhost_limits(call: Call, *, everywhere: bool) -> None:
     """Show the limits of a virtual host, or of all that have some."""
     if everywhere:
         call.say("Listing limits for all vhosts ...")
-        rows = [{"vhost": row["vhost"], "limits": output.compact(row["value"])} for row in call.rows("vhost_limits")]
+        rows = [{"vhost": row["vhost"], "limits": output.document(row["value"])} for row in call.rows("vhost_limits")]
         call.print_rows(("vhost", "limits"), rows)
         return
     call.say(f'Listing limits for vhost "{call.vhost}" ...')
-    found = [output.compact(row["value"]) for row in call.rows("vhost_limits", call.vhost)]
+    found = [output.document(row["value"]) for row in call.rows("vhost_limits", call.vhost)]
     text = found[0] if found else ""
     if call.is_json:
         call.print_object({"node": call.node, "result": "ok", "value": text})

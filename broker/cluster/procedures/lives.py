@@ -19,6 +19,7 @@ from broker.cluster.refusal import Refused
 from broker.cluster.succession import FAILURE, FORGOTTEN, RESTART, SHUTDOWN, Situation
 
 ABSENT = "absent"
+DEFAULT_VHOST, DEFAULT_DESCRIPTION = "/", "Default virtual host"
 
 
 def found(draft: Draft) -> Answer:
@@ -38,7 +39,7 @@ def found(draft: Draft) -> Answer:
     for node in draft.ask("members", list):
         draft.put(schema.member_path(node), MemberRecord(node))
     for vhost in draft.ask("vhosts", list, ["/"]):
-        write_vhost(draft, VhostRecord(vhost))
+        write_vhost(draft, VhostRecord(vhost, DEFAULT_DESCRIPTION if vhost == DEFAULT_VHOST else ""))
     for user in draft.ask("users", list, []):
         write_user(draft, user)
         for vhost, rights in user.get("permissions", {}).items():
