@@ -2,7 +2,8 @@
 
 Decides how a Python value looks in a table and back. It must not know what any table means. Text is `S` both ways
 (bytes that are not UTF-8 survive as surrogates), bytes are `x`; integers choose `I` or `l` by size unless they are
-`Long` or `Timestamp`; a float is `d`, a Decimal `D`, None `V`. Numbers of the narrower types are read, never written.
+`Sized` or `Timestamp`; a float is `d` unless it is `Single`, a Decimal `D`, None `V`. Who has to write again what he
+read asks for numbers that remember their type (`exact`).
 """
 
 import struct
@@ -22,11 +23,47 @@ class Timestamp(int):
     """Seconds since 1970; a table writes it as `T`."""
 
 
-class Long(int):
-    """An integer that a table writes as `l` (64 bits) however small it is, as RabbitMQ does in x-death."""
+class Sized(int):
+    """An integer that a table writes in one width, however small it is."""
+
+    letter = b"I"
+    form = struct.Struct(">i")
 
 
-_NUMBERS: dict[int, tuple[struct.Struct, Callable[[Any], Any]]] = {
+class Long(Sized):
+    """64 bits, as RabbitMQ counts in x-death."""
+
+    letter = b"l"
+    form = struct.Struct(">q")
+
+
+class _Byte(Sized):
+    letter, form = b"b", struct.Struct(">b")
+
+
+class _Octet(Sized):
+    letter, form = b"B", struct.Struct(">B")
+
+
+class _Short(Sized):
+    letter, form = b"s", struct.Struct(">h")
+
+
+class _UnsignedShort(Sized):
+    letter, form = b"u", struct.Struct(">H")
+
+
+class _UnsignedInt(Sized):
+    letter, form = b"i", struct.Struct(">I")
+
+
+class Single(float):
+    """A float that a table writes with 32 bits."""
+
+
+_Numbers = dict[int, tuple[struct.Struct, Callable[[Any], Any]]]
+
+_NUMBERS: _Numbers = {
     ord(letter): (struct.Struct(">" + code), convert)
     for letter, code, convert in (
         ("t", "B", bool),
@@ -43,14 +80,20 @@ _NUMBERS: dict[int, tuple[struct.Struct, Callable[[Any], Any]]] = {
         ("T", "Q", Timestamp),
     )
 }
+_EXACT_NUMBERS: _Numbers = {
+    **_NUMBERS,
+    **{ord(kind.letter): (kind.form, kind) for kind in (Long, _Byte, _Octet, _Short, _UnsignedShort, _UnsignedInt)},
+    ord("L"): (Long.form, Long),
+    ord("f"): (struct.Struct(">f"), Single),
+}
 _LENGTH = struct.Struct(">I")
 _DECIMAL = struct.Struct(">BI")
 
 
-def decode_table(data: bytes, offset: int = 0) -> tuple[Table, int]:
+def decode_table(data: bytes, offset: int = 0, *, exact: bool = False) -> tuple[Table, int]:
     """The table whose length word stands at `offset`, and the offset behind it. Raises Malformed (502)."""
     try:
-        return _table(data, offset, 0)
+        return _table(data, offset, 0, _EXACT_NUMBERS if exact else _NUMBERS)
     except (struct.error, IndexError) as error:
         raise Malformed(502, "field table ends too early") from error
 
@@ -74,20 +117,20 @@ def _bytes(data: bytes, offset: int, length: int) -> tuple[bytes, int]:
     return data[offset:end], end
 
 
-def _table(data: bytes, offset: int, depth: int) -> tuple[Table, int]:
+def _table(data: bytes, offset: int, depth: int, numbers: _Numbers) -> tuple[Table, int]:
     offset, end = _span(data, offset, depth)
     table: Table = {}
     while offset < end:
         name, offset = _bytes(data, offset + 1, data[offset])
-        table[name.decode("utf-8", "surrogateescape")], offset = _value(data, offset, depth)
+        table[name.decode("utf-8", "surrogateescape")], offset = _value(data, offset, depth, numbers)
     return table, _arrived(offset, end)
 
 
-def _array(data: bytes, offset: int, depth: int) -> tuple[list[Any], int]:
+def _array(data: bytes, offset: int, depth: int, numbers: _Numbers) -> tuple[list[Any], int]:
     offset, end = _span(data, offset, depth)
     array = []
     while offset < end:
-        value, offset = _value(data, offset, depth)
+        value, offset = _value(data, offset, depth, numbers)
         array.append(value)
     return array, _arrived(offset, end)
 
@@ -108,19 +151,19 @@ def _arrived(offset: int, end: int) -> int:
     return end
 
 
-def _value(data: bytes, offset: int, depth: int) -> tuple[Any, int]:
+def _value(data: bytes, offset: int, depth: int, numbers: _Numbers) -> tuple[Any, int]:
     letter = data[offset]
     offset += 1
-    if number := _NUMBERS.get(letter):
+    if number := numbers.get(letter):
         form, convert = number
         return convert(form.unpack_from(data, offset)[0]), offset + form.size
     if letter in b"Sx":
         raw, offset = _bytes(data, offset + 4, _LENGTH.unpack_from(data, offset)[0])
         return (raw.decode("utf-8", "surrogateescape") if letter == 83 else raw), offset
     if letter in b"F":
-        return _table(data, offset, depth + 1)
+        return _table(data, offset, depth + 1, numbers)
     if letter in b"A":
-        return _array(data, offset, depth + 1)
+        return _array(data, offset, depth + 1, numbers)
     if letter in b"D":
         scale, digits = _DECIMAL.unpack_from(data, offset)
         return Decimal(digits).scaleb(-scale), offset + 5
@@ -139,7 +182,7 @@ def _encode_value(value: Any) -> bytes:
         case int():
             return _encode_int(value)
         case float():
-            return b"d" + struct.pack(">d", value)
+            return b"f" + struct.pack(">f", value) if isinstance(value, Single) else b"d" + struct.pack(">d", value)
         case None:
             return b"V"
         case bytes() | bytearray():
@@ -157,7 +200,9 @@ def _encode_value(value: Any) -> bytes:
 def _encode_int(value: int) -> bytes:
     if isinstance(value, Timestamp):
         return b"T" + struct.pack(">Q", value)
-    if -(2**31) <= value < 2**31 and not isinstance(value, Long):
+    if isinstance(value, Sized):
+        return value.letter + value.form.pack(value)
+    if -(2**31) <= value < 2**31:
         return b"I" + struct.pack(">i", value)
     if -(2**63) <= value < 2**63:
         return b"l" + struct.pack(">q", value)

@@ -246,5 +246,5 @@ def _field(data: bytes, offset: int, kind: str, wanted: int) -> tuple[Any, int]:
     if kind == "time":
         return Timestamp(struct.unpack_from(">Q", data, offset)[0]), offset + 8
     if wanted:
-        return decode_table(data, offset)
+        return decode_table(data, offset, exact=True)
     return None, offset + 4 + _SIZE.unpack_from(data, offset)[0]

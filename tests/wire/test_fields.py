@@ -39,6 +39,28 @@ def test_any_bytes_are_a_table_or_malformed(data):
 
 
 @pytest.mark.parametrize(
+    "field",
+    [
+        b"b\xff",
+        b"B\xff",
+        b"s\xff\xfe",
+        b"u\xff\xfe",
+        b"I\xff\xff\xff\xff",
+        b"i\0\0\0\1",
+        b"l" + bytes(7) + b"\5",
+        b"f\x3f\x80\0\0",
+        b"d\x3f\xf0\0\0\0\0\0\0",
+        b"T" + bytes(7) + b"\5",
+        b"A\0\0\0\2b\5",
+        b"F\0\0\0\5\1ns\0\1",
+    ],
+)
+def test_what_is_written_again_keeps_its_type(field):
+    data = struct.pack(">I", len(field) + 2) + b"\x01k" + field
+    assert encode_table(decode_table(data, exact=True)[0]) == data
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [
         (b"t\x05", True),
