@@ -53,11 +53,13 @@ class Channel:
         """The name the client last declared a queue under: what an empty queue name means."""
         self.prefetch_count_new_consumers = 0
         self.prefetch_count_global = 0
-        """At most so many unacknowledged deliveries on the whole channel; 0 = no limit."""
+        """At most so many `outstanding` deliveries on the whole channel; 0 = no limit."""
+        self.outstanding = 0
+        """What its consumers got and nobody has settled. Gets do not count, an answer does when it is committed."""
         self.consumer_tags: set[str] = set()
         """The tags in use on this channel."""
-        self.starved: set[Starved] = set()
-        """Consumers that found no room because of `prefetch_count_global`; `wake_starved` empties it."""
+        self.starved: dict[Starved, None] = {}
+        """Consumers that found no room because of `prefetch_count_global`, who waits longest first."""
         self.transaction: Transaction | None = None
         self.outlet = outlet
         self._unacked = Unacked()
@@ -163,11 +165,12 @@ class Channel:
             self.prefetch_count_global = 0
 
     def wake_starved(self) -> None:
-        """Wake those who waited for `prefetch_count_global`, if there is room now."""
-        if self.starved and not 0 < self.prefetch_count_global <= self._unacked.count:
-            starved, self.starved = self.starved, set()
-            for one in starved:
-                one.wake()
+        """Wake those who waited for `prefetch_count_global` as long as there is room: who gets some waits anew."""
+        for one in tuple(self.starved):
+            if 0 < self.prefetch_count_global <= self.outstanding:
+                return
+            del self.starved[one]
+            one.wake()
 
     # Confirms
 

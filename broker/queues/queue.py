@@ -231,7 +231,7 @@ class Queue(Stock):
                 return
         self._expiry.watch((run,))
         ready.add(run)
-        self._serve()
+        self._serve(fresh=True)
         self._expire()  # not before: a TTL of 0 leaves the chance to be delivered at once
 
     def _publish_what_fits(self, run: "Run") -> "list[tuple[int, int]]":
@@ -256,7 +256,7 @@ class Queue(Stock):
         run.first = first
         return refused
 
-    def _serve(self) -> None:
+    def _serve(self, *, fresh: bool = False) -> None:
         """Give out what is ready while somebody has room: in turns, in equal shares if it is much."""
         ready, consumers = self._ready, self.consumers
         if not consumers or not len(ready):
@@ -273,6 +273,8 @@ class Queue(Stock):
             run = ready.take(min(share, room))
             if run is None:
                 return
+            if not fresh:
+                self._expire()  # what has come to the head may be too old
             consumers.served()
             self._give(consumer, run, len(run.contents))
 

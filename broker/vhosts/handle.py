@@ -321,10 +321,10 @@ class Handle:
 
     def settle(self, holder: Holder, what: int, first: int, last: int) -> None:
         """Acknowledge, requeue or reject; positions that a dead master gave have returned by themselves."""
-        if not holder.alive:
-            return
         if what != frames.RELEASE:
             holder.answered(last - first + 1)
+        if not holder.alive:
+            return
         if self.local is not None:
             self.local.settle(holder, what, first, last)
         elif self.remote is not None:

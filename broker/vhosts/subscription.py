@@ -93,13 +93,15 @@ class Subscription(Consumer):
             outlet.starved.add(self)
             return 0
         room = min(ROOM_MESSAGES, ROOM_BYTES // self._size_bytes + 1) if self._size_bytes else FIRST_ROOM_MESSAGES
-        if self.ack_required:
-            if self.prefetch_count:
-                room = min(room, self.prefetch_count - self.outstanding)
-            if channel.prefetch_count_global:
-                room = min(room, channel.prefetch_count_global - channel.unacked_count)
-                if room <= 0:
-                    channel.starved.add(self)
+        if self.ack_required and self.prefetch_count:
+            room = min(room, self.prefetch_count - self.outstanding)
+        if channel.prefetch_count_global:
+            left = channel.prefetch_count_global - channel.outstanding
+            if left <= 0:
+                channel.starved[self] = None
+                return 0
+            if self.ack_required:  # who need not answer waits for the others' answers, too, but leaves their room alone
+                room = min(room, left)
         return max(0, room)
 
     def deliver(self, run: Run) -> None:
@@ -108,14 +110,17 @@ class Subscription(Consumer):
             run = counted(run)
         self._size_bytes = len(run.contents[-1])
         if self.ack_required:
-            self.outstanding += len(run.contents)
+            count = len(run.contents)
+            self.outstanding += count
+            self.channel.outstanding += count
             self.channel.deliver(self._tag_bytes, run, self)
         else:
             self.channel.deliver(self._tag_bytes, run, None)
 
     def answered(self, count: int) -> None:
-        """So many of its messages were settled: its window opens."""
+        """So many of its messages were settled: its window opens, and its channel's."""
         self.outstanding -= count
+        self.channel.outstanding -= count
 
     def wake(self) -> None:
         """It may have room again."""

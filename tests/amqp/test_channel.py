@@ -105,14 +105,32 @@ def test_a_limit_for_new_consumers_lifts_that_of_the_channel(channel):
 def test_consumers_wait_for_room_on_the_channel(channel):
     consumer = Consumer()
     channel.prefetch(BasicQos(prefetch_count=2, is_global=True))
-    channel.deliver(b"a", run(2), "queue")
-    channel.starved.add(consumer)
+    channel.outstanding = 2
+    channel.starved[consumer] = None
     channel.wake_starved()
     assert not consumer.woken
-    channel.acknowledge(1, 1, False)
+    channel.outstanding = 1
     channel.wake_starved()
     assert consumer.woken == 1
     assert not channel.starved
+
+
+def test_room_on_the_channel_goes_round(channel):
+    served = []
+
+    class Hungry:
+        def wake(self):
+            served.append(self)
+            channel.outstanding += 1
+            channel.starved[self] = None
+
+    one, two, three = Hungry(), Hungry(), Hungry()
+    channel.prefetch(BasicQos(prefetch_count=1, is_global=True))
+    channel.starved = dict.fromkeys((one, two, three))
+    for _ in range(4):
+        channel.outstanding = 0
+        channel.wake_starved()
+    assert served == [one, two, three, one]
 
 
 def test_confirms_are_written_at_the_end_of_the_turn(channel, outlet):

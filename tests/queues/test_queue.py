@@ -107,6 +107,18 @@ def test_a_changed_ttl_is_for_what_comes_also_after_the_queue_was_born_again() -
     assert again.living_ranges() == []
 
 
+def test_what_is_too_old_is_not_delivered_when_it_comes_to_the_head() -> None:
+    queue = Queue(Settings(), logged=True)
+    for expiration_ms in (None, 10, None):
+        queue.publish(run_of(1, traits=Traits(expiration_ms=expiration_ms)), 0)
+    queue.tick(20)
+    consumer = FakeConsumer()
+    queue.consume(consumer)
+    queue.pump(consumer)
+    assert consumer.take() == [1, 3]
+    assert queue.take_settled() == [(2, 2)]
+
+
 def test_what_is_given_back_too_often_dies() -> None:
     settings = Settings(counts_returns=True, delivery_limit=2, dead_letter_exchange="x")
     queue = Queue(settings, logged=True)

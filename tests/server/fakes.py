@@ -94,9 +94,9 @@ class FakeQueue:
                 channel.outlet.starved.add(consumer)
                 return
             if channel.prefetch_count_global:
-                room = channel.prefetch_count_global - channel.unacked_count
+                room = channel.prefetch_count_global - channel.outstanding
             if room <= 0:
-                channel.starved.add(consumer)
+                channel.starved[consumer] = None
                 return
             run = self.ready.popleft()
             if len(run.contents) > room:
@@ -104,6 +104,7 @@ class FakeQueue:
                 run = run.cut(0, room)
             if consumer.source is not None:
                 self.held.setdefault(consumer.source, []).append(run)
+                channel.outstanding += len(run.contents)
             channel.deliver(consumer.tag, run, consumer.source)
 
 
@@ -167,6 +168,7 @@ class FakeVhost:
     def _answer(self, verdict, settled):
         for source, first, last in settled:
             source.queue.log.append((verdict, first, last))
+            source.channel.outstanding -= last - first + 1
 
     def settle(self, settled):
         self._answer("settle", settled)

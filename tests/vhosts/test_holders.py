@@ -42,6 +42,7 @@ class Channel:
     """A channel that has room and hears nothing."""
 
     prefetch_count_global = 0
+    outstanding = 0
     outlet = Outlet()
 
 

@@ -22,13 +22,12 @@ class FakeChannel:
     def __init__(self):
         self.outlet = FakeOutlet()
         self.prefetch_count_global = 0
-        self.unacked_count = 0
-        self.starved = set()
+        self.outstanding = 0
+        self.starved = {}
         self.delivered = []
 
     def deliver(self, tag, run, source):
         self.delivered.append((tag, len(run.contents), source))
-        self.unacked_count += len(run.contents) if source else 0
 
 
 class FakeHandle:
@@ -81,7 +80,20 @@ def test_a_channels_window_holds_for_all_its_consumers(channel):
     one, two = subscription(channel), subscription(channel)
     one.deliver(run_of(2))
     assert two.room() == 0
-    assert channel.starved == {two}
+    assert list(channel.starved) == [two]
+    one.answered(1)
+    assert two.room() == 1
+
+
+def test_who_need_not_answer_waits_for_a_channels_window_but_takes_no_part_of_it(channel):
+    channel.prefetch_count_global = 1
+    one, two = subscription(channel), subscription(channel, ack_required=False)
+    assert two.room() == FIRST_ROOM_MESSAGES
+    two.deliver(run_of(5))
+    assert one.room() == 1
+    one.deliver(run_of(1))
+    assert two.room() == 0
+    assert list(channel.starved) == [two]
 
 
 def test_a_client_that_does_not_read_gets_nothing_until_its_outbox_drains(channel):
