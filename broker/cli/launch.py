@@ -20,7 +20,7 @@ from broker.cli import entry
 from broker.cli.failures import Failed
 from broker.cli.options import find_file, load_cluster, with_cluster, with_timeout
 from broker.cli.processes import LOG_FILE
-from broker.cli.readiness import amqp_url, become_ready, contents
+from broker.cli.readiness import become_ready, contents, urls
 from broker.cli.road import Road, travel
 from broker.cli.run_file import (
     RESOLVED_FILE,
@@ -139,8 +139,7 @@ async def _supervise(
         else:
             for name, process in supervisor.processes.items():
                 if process.ready.is_set():
-                    url = amqp_url(cluster, process.doors["amqp"])
-                    screen.say(f"{name}  {url}  http://{process.doors['http']}")
+                    screen.say("  ".join((name, *urls(cluster, process.doors))))
             screen.say(ready)
             if release is not None:
                 release()

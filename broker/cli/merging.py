@@ -29,7 +29,7 @@ def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Map
 
 
 def _node(cluster: Cluster, name: str, answer: Mapping[str, Any] | None, process: Mapping[str, Any] | None) -> NodeRow:
-    doors = process or {door: str(getattr(cluster.node(name), door)) for door in ("amqp", "http", "link")}
+    doors = process or {door: str(address) for door, address in cluster.node(name).doors.items()}
     row = NodeRow(
         name=name,
         state="unreachable",
@@ -39,10 +39,12 @@ def _node(cluster: Cluster, name: str, answer: Mapping[str, Any] | None, process
         role=None,
         epoch=None,
         amqp=doors["amqp"],
+        amqps=doors.get("amqps"),
         http=doors["http"],
         link=doors["link"],
         uptime_s=None,
         memory_bytes=None,
+        alarms=[],
     )
     if answer is not None:
         for key in (
@@ -53,10 +55,12 @@ def _node(cluster: Cluster, name: str, answer: Mapping[str, Any] | None, process
             "role",
             "epoch",
             "amqp",
+            "amqps",
             "http",
             "link",
             "uptime_s",
             "memory_bytes",
+            "alarms",
         ):
             if key in answer:
                 row[key] = answer[key]

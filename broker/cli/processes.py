@@ -35,7 +35,8 @@ class NodeProcess:
         self.ready = trio.Event()
         self.ended = trio.Event()
         self.ended.set()
-        self.doors = Doors(amqp=str(node.amqp), http=str(node.http), link=str(node.link))
+        amqps = None if node.amqps is None else str(node.amqps)
+        self.doors = Doors(amqp=str(node.amqp), amqps=amqps, http=str(node.http), link=str(node.link))
         self._process: trio.Process | None = None
         self._log_start = 0
 
@@ -126,7 +127,7 @@ class NodeProcess:
     def _note_ready(self, line: str) -> None:
         for word in line.split()[1:]:
             match word.partition("="):
-                case ("amqp" | "http" | "link") as door, "=", address:
+                case ("amqp" | "amqps" | "http" | "link") as door, "=", address:
                     self.doors[door] = address
         if self.state == "starting":
             self.state = "running"

@@ -12,6 +12,7 @@ import trio
 from broker.cli.failures import Failed
 from broker.cli.processes import NodeProcess
 from broker.cli.road import Road, Silent
+from broker.cli.vocabulary import Doors
 from broker.node.configuration import Cluster
 from broker.node.founding import contents_of
 
@@ -57,12 +58,20 @@ def contents(cluster: Cluster) -> dict[str, Any]:
     return {"do": "apply", **contents_of(cluster)}
 
 
-def amqp_url(cluster: Cluster, address: str) -> str:
+def urls(cluster: Cluster, doors: Doors) -> list[str]:
+    """What to paste into a client or a browser."""
+    found = [amqp_url(cluster, doors["amqp"])]
+    if doors["amqps"] is not None:
+        found.append(amqp_url(cluster, doors["amqps"], "amqps"))
+    return [*found, f"http://{doors['http']}"]
+
+
+def amqp_url(cluster: Cluster, address: str, scheme: str = "amqp") -> str:
     """A URL to paste into a client. Only the password that everybody knows is shown."""
     user = next((user for user in cluster.users if cluster.vhosts[0] in user.permissions), None)
     known = user is not None and user.name == user.password == "guest"
     login = "guest:guest@" if known else f"{quote(user.name, safe='')}@" if user is not None else ""
-    return f"amqp://{login}{address}/{quote(cluster.vhosts[0], safe='')}"
+    return f"{scheme}://{login}{address}/{quote(cluster.vhosts[0], safe='')}"
 
 
 def _ready_line(cluster: Cluster, serving: list[str], missing: list[str], seconds: float) -> str:

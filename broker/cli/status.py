@@ -55,7 +55,7 @@ def node_rows(found: Status) -> list[list[Any]]:
             node["pid"],
             node["role"],
             node["epoch"],
-            node["amqp"],
+            " ".join(filter(None, (node["amqp"], node["amqps"]))),
             node["http"],
             node["link"],
             seconds(node["uptime_s"]),
@@ -86,6 +86,7 @@ def queue_rows(queues: list[QueueRow]) -> list[list[Any]]:
 def reasons(found: Status) -> list[str]:
     """Why nodes and queues are not as they should be, one line each."""
     lines = [f"{node['name']}: {node['reason']}" for node in found["nodes"] if node["reason"]]
+    lines += [f"{node['name']}: low on {' & '.join(node['alarms'])}" for node in found["nodes"] if node["alarms"]]
     lines += [f"queue {queue['name']}: {queue['reason']}" for queue in found["queues"] if queue["reason"]]
     lines += [f"{cut['node']} does not hear {', '.join(cut['cut_from'])}" for cut in found["partitions"]]
     return lines

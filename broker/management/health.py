@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from broker.management.visit import Visit
 
 _OK = {"status": "ok"}
-_PROTOCOLS = {"amqp091": "amqp", "amqp0.9.1": "amqp", "amqp-0-9-1": "amqp"}
+_PROTOCOLS = {"amqp091": "amqp", "amqp0.9.1": "amqp", "amqp-0-9-1": "amqp", "amqps": "amqp/ssl"}
 
 
 class Unhealthy(Exception):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from broker.management.census import Figures
     from broker.management.visit import Visit
 
-_DOORS = {"amqp": "amqp", "http": "http", "clustering": "link"}
+_DOORS = {"amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "clustering": "link"}
 
 
 async def listed(visit: "Visit") -> list[dict[str, Any]]:
@@ -34,6 +34,8 @@ def listeners(name: str, facts: "Figures") -> list[dict[str, Any]]:
     """Where a node listens, and for what."""
     found = []
     for protocol, door in _DOORS.items():
+        if facts.get(door) is None:
+            continue
         host, _, port = facts[door].rpartition(":")
         ip_address = host.strip("[]")
         found.append({"node": rabbit(name), "protocol": protocol, "ip_address": ip_address, "port": int(port)})

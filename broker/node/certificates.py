@@ -1,10 +1,13 @@
-"""From the files of `tls:` to the two contexts of a node's links.
+"""From the files of `tls:` to TLS contexts: of a node's links, and of the clients' door.
 
-Decides that both sides show a certificate of the cluster's authority; names in it are not compared with addresses,
-since whoever holds such a certificate and the cookie is a member wherever it runs. It must not know who dials whom.
+Decides that both sides of a link show a certificate of the cluster's authority; names in it are not compared with
+addresses, since whoever holds such a certificate and the cookie is a member wherever it runs. Clients are asked for one
+as the file says, and shown the certificate of the host they ask for. It must not know who dials whom.
 """
 
 import ssl
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.peers.greeting import Tls as Contexts
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def contexts_of(tls: "Tls | None") -> Contexts | None:
-    """None without `tls:`. Raises OSError (also ssl.SSLError) for files that cannot be used."""
+    """Of the links; None without `tls:`. Raises OSError (also ssl.SSLError) for files that cannot be used."""
     if tls is None:
         return None
     listener, dialler = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -24,3 +27,33 @@ def contexts_of(tls: "Tls | None") -> Contexts | None:
         context.load_verify_locations(tls.ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return Contexts(listener=listener, dialler=dialler)
+
+
+def client_context(tls: "Tls") -> ssl.SSLContext:
+    """Of the clients' door. Raises OSError (also ssl.SSLError) for files that cannot be used."""
+    context = _door(tls, tls.cert, tls.key)
+    if tls.sni:
+        by_host = {host: _door(tls, pair.cert, pair.key) for host, pair in tls.sni.items()}
+        context.sni_callback = _Chooser(by_host)
+    return context
+
+
+def _door(tls: "Tls", cert: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.load_verify_locations(tls.ca)
+    if tls.verify == "peer":
+        context.verify_mode = ssl.CERT_REQUIRED if tls.fail_if_no_peer_cert else ssl.CERT_OPTIONAL
+    return context
+
+
+class _Chooser:
+    """Within the handshake: whoever names a host that has a certificate of its own is shown that one."""
+
+    def __init__(self, by_host: Mapping[str, ssl.SSLContext]) -> None:
+        self._by_host = by_host
+
+    def __call__(self, connection: ssl.SSLObject, host: str | None, context: ssl.SSLContext) -> None:
+        chosen = self._by_host.get((host or "").lower())
+        if chosen is not None:
+            connection.context = chosen

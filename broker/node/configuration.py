@@ -11,9 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from broker.vhosts.alarms import DISK_FREE_LIMIT_BYTES, MEMORY_HIGH_WATERMARK, Limit
+from broker.vhosts.certificates import LoginFrom, SanType
+from broker.vhosts.logins import MECHANISMS
 from policies.models import OperatorPolicy, Policy
+
+if TYPE_CHECKING:
+    from broker.vhosts.certificates import LoginFrom, SanType
 
 DEFAULT_COOKIE = "change-me"
 MEMORY = "memory"
@@ -85,6 +91,18 @@ class Settings:
     """Milliseconds that a client has to acknowledge a delivery."""
     max_message_size: int = 134217728
     """Bytes of one body."""
+    auth_mechanisms: tuple[str, ...] = ("PLAIN", "AMQPLAIN", "EXTERNAL")
+    """What clients are offered; EXTERNAL only those who have shown a certificate."""
+    loopback_users: tuple[str, ...] = ("guest",)
+    """Who may only come from this machine."""
+    ssl_cert_login_from: "LoginFrom" = "distinguished_name"
+    """Which part of a client's certificate is the user name."""
+    ssl_cert_login_san_type: "SanType" = "dns"
+    ssl_cert_login_san_index: int = 0
+    vm_memory_high_watermark: int | float = 0.4
+    """How much memory a node may use before publishers have to wait: a share (float) of the machine's, or bytes."""
+    disk_free_limit: int | float = 50_000_000
+    """How much room on disk must be left: bytes, or a multiple (float) of the machine's memory."""
     queue_master_locator: str = "client-local"
     """Where the master of a new queue goes when neither argument nor policy say it."""
 
@@ -98,6 +116,14 @@ class Node:
     http: Address
     link: Address
     settings: Settings = Settings()
+    amqps: Address | None = None
+    """For clients that come with TLS; None: none do."""
+
+    @property
+    def doors(self) -> dict[str, Address]:
+        """Where it listens, by the door's name."""
+        found = {"amqp": self.amqp, "amqps": self.amqps, "http": self.http, "link": self.link}
+        return {door: address for door, address in found.items() if address is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +137,41 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and its key."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
-    """The certificate that nodes and commands show each other, its key, and the authority of both (DESIGN S17)."""
+    """The certificate that nodes and commands show each other, its key, and the authority of both (DESIGN S17).
+
+    Clients are shown it, too.
+    """
 
     cert: Path
     key: Path
     ca: Path
+    verify: str = "none"
+    """`peer`: clients are asked for a certificate of that authority."""
+    fail_if_no_peer_cert: bool = False
+    """Whether clients without a certificate have to go."""
+    sni: Mapping[str, KeyPair] = field(default_factory=dict, hash=False)
+    """What clients are shown who ask for that host."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file."""
+        value = asdict(self) | {name: str(getattr(self, name)) for name in ("cert", "key", "ca")}
+        return value | {"sni": {host: [str(pair.cert), str(pair.key)] for host, pair in self.sni.items()}}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Tls":
+        """The reverse of as_json; trusts it."""
+        sni = {host: KeyPair(Path(cert), Path(key)) for host, (cert, key) in value["sni"].items()}
+        cert, key, ca = (Path(value[name]) for name in ("cert", "key", "ca"))
+        return cls(cert, key, ca, value["verify"], value["fail_if_no_peer_cert"], sni)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +192,7 @@ class Cluster:
     file: Path | None = None
     """Where it was read from; None: all defaults."""
     tls: Tls | None = None
-    """Of the links between nodes and of the commands' road; None: they are plain."""
+    """Of clients at `amqps`, of the links between nodes and of the commands' road; None: all is plain."""
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError with the names that there are."""
@@ -175,12 +230,12 @@ class Cluster:
         """Everything, secrets included: for a file that only its owner can read."""
         value = asdict(self)
         for node, plain in zip(self.nodes, value["nodes"], strict=True):
-            plain.update(amqp=str(node.amqp), http=str(node.http), link=str(node.link))
+            plain.update({door: str(address) for door, address in node.doors.items()})
         value["policies"] = [policy.as_json() for policy in self.policies]
         value["operator_policies"] = [policy.as_json() for policy in self.operator_policies]
         value["data"] = None if self.data is None else str(self.data)
         value["file"] = None if self.file is None else str(self.file)
-        value["tls"] = None if self.tls is None else {name: str(path) for name, path in asdict(self.tls).items()}
+        value["tls"] = None if self.tls is None else self.tls.as_json()
         return {"resolved": 1, **value}
 
     @classmethod
@@ -192,7 +247,8 @@ class Cluster:
                 Address.parse(node["amqp"]),
                 Address.parse(node["http"]),
                 Address.parse(node["link"]),
-                Settings(**node["settings"]),
+                _settings(node["settings"]),
+                None if node["amqps"] is None else Address.parse(node["amqps"]),
             )
             for node in value["nodes"]
         )
@@ -211,8 +267,13 @@ class Cluster:
             policies=tuple(Policy.from_json(policy) for policy in value["policies"]),
             operator_policies=tuple(OperatorPolicy.from_json(policy) for policy in value["operator_policies"]),
             file=None if value["file"] is None else Path(value["file"]),
-            tls=None if value["tls"] is None else Tls(*(Path(value["tls"][name]) for name in ("cert", "key", "ca"))),
+            tls=None if value["tls"] is None else Tls.from_json(value["tls"]),
         )
+
+
+def _settings(value: Mapping[str, Any]) -> Settings:
+    found: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    return Settings(**found)
 
 
 def _permissions(value: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:

@@ -3,33 +3,35 @@
 Decides addresses only. It must not know what stands behind them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from broker.node.configuration import Address
 from broker.node.configuration_file import Document
 
-DOORS = ("amqp", "http", "link")
-FIRST_PORTS = (5672, 15672, 25672)
+FIRST_PORTS = {"amqp": 5672, "http": 15672, "link": 25672}
+"""Doors that every node has; RabbitMQ's numbers."""
 DEFAULT_HOST = "127.0.0.1"
 
-Addresses = tuple[Address, Address, Address]
+Given = Mapping[str, str | None]
+Addresses = Mapping[str, Address]
 
 
-def resolve_addresses(given: Sequence[tuple[str | None, str | None, str | None]]) -> list[Addresses]:
-    """The addresses of every node as (amqp, http, link): the given ones, else the next free number from RabbitMQ's."""
-    taken = {Address.parse(text).port for node in given for text in node if text is not None}
-    resolved = []
+def resolve_addresses(given: Sequence[Given]) -> list[Addresses]:
+    """The addresses of every node by door: the given ones, else the next free number for doors that all have."""
+    taken = {Address.parse(text).port for node in given for text in node.values() if text is not None}
+    resolved: list[Addresses] = []
     for index, node in enumerate(given):
-        doors = []
-        for text, first in zip(node, FIRST_PORTS, strict=True):
-            if text is None:
-                port = first + index
+        doors: dict[str, Address] = {}
+        for door, text in node.items():
+            if text is None and door in FIRST_PORTS:
+                port = FIRST_PORTS[door] + index
                 while port in taken:
                     port += 1
                 taken.add(port)
                 text = f"{DEFAULT_HOST}:{port}"
-            doors.append(Address.parse(text))
-        resolved.append((doors[0], doors[1], doors[2]))
+            if text is not None:
+                doors[door] = Address.parse(text)
+        resolved.append(doors)
     return resolved
 
 
@@ -37,7 +39,7 @@ def check_addresses(document: Document, names: Sequence[str], addresses: Sequenc
     """Complains of every address that another door has already."""
     seen: list[tuple[Address, str]] = []
     for index, node in enumerate(addresses):
-        for door, address in zip(DOORS, node, strict=True):
+        for door, address in node.items():
             clash = next((where for other, where in seen if address.clashes_with(other)), None)
             if clash is not None:
                 text = f"{address} is taken by {clash}: give each its own port"

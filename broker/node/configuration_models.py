@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from broker.node.certificates import contexts_of
 from broker.node.configuration import (
@@ -20,13 +20,14 @@ from broker.node.configuration import (
     ConfigurationError,
     Node,
     Settings,
-    Tls,
     User,
 )
 from broker.node.configuration_addresses import check_addresses, resolve_addresses
 from broker.node.configuration_complaints import complain_of
 from broker.node.configuration_file import Document, Place, read_document
 from broker.node.configuration_policies import expand_policies
+from broker.node.configuration_settings import Name, NodeSettings, Section, SettingsSection
+from broker.node.configuration_tls import TlsSection, read_tls
 from policies.keys import KEYS, LOCATORS
 
 DEFAULT_NODES = ("n1", "n2", "n3")
@@ -117,6 +118,7 @@ class NodeSection(Section):
 
     name: NodeName
     amqp: AddressText | None = None
+    amqps: AddressText | None = None
     http: AddressText | None = None
     link: AddressText | None = None
     settings: NodeSettings = NodeSettings()
@@ -132,8 +134,8 @@ class UserSection(Section):
 
     name: Name
     password: str
-    tags: list[Name] = []
-    permissions: dict[str, Permission] = {}
+    tags: list[Name] = Field(default_factory=list)
+    permissions: dict[str, Permission] = Field(default_factory=dict)
 
 
 class TlsSection(Section):
@@ -148,14 +150,14 @@ class ClusterFile(Section):
     """The whole file."""
 
     cluster: ClusterSection = ClusterSection()
-    nodes: Annotated[list[NodeSection], Field(min_length=1, max_length=99)] = [
-        NodeSection(name=name) for name in DEFAULT_NODES
-    ]
+    nodes: Annotated[list[NodeSection], Field(min_length=1, max_length=99)] = Field(
+        default_factory=lambda: [NodeSection(name=name) for name in DEFAULT_NODES]
+    )
     data: Name = "./data"
-    vhosts: Annotated[list[Name], Field(min_length=1)] = ["/"]
+    vhosts: Annotated[list[Name], Field(min_length=1)] = Field(default_factory=lambda: ["/"])
     users: list[UserSection] | None = None
-    policies: list[Any] = []
-    operator_policies: list[Any] = []
+    policies: list[Any] = Field(default_factory=list)
+    operator_policies: list[Any] = Field(default_factory=list)
     settings: SettingsSection = SettingsSection()
     tls: TlsSection | None = None
 
@@ -180,7 +182,8 @@ def read_cluster(path: Path | None) -> Cluster:
     if file.cluster.cookie == DEFAULT_COOKIE:
         _check_cookie(document, nodes)
     policies, operator_policies = expand_policies(document, folder, value, tuple(file.vhosts))
-    tls = _tls(document, file, folder)
+    _check_amqps(document, file)
+    tls = None if file.tls is None else read_tls(document, file.tls, folder)
     document.check()
     return Cluster(
         name=file.cluster.name,
@@ -206,12 +209,20 @@ def _check_policies_all_the_same(document: Document, folder: Path, value: dict[s
 
 
 def _nodes(document: Document, file: ClusterFile) -> tuple[Node, ...]:
-    addresses = resolve_addresses([(node.amqp, node.http, node.link) for node in file.nodes])
+    doors = ("amqp", "amqps", "http", "link")
+    addresses = resolve_addresses([{door: getattr(node, door) for door in doors} for node in file.nodes])
     check_addresses(document, [node.name for node in file.nodes], addresses)
     everywhere = file.settings.model_dump()
     return tuple(
-        Node(node.name, amqp, http, link, Settings(**{**everywhere, **node.settings.model_dump(exclude_unset=True)}))
-        for node, (amqp, http, link) in zip(file.nodes, addresses, strict=True)
+        Node(
+            node.name,
+            found["amqp"],
+            found["http"],
+            found["link"],
+            Settings(**{**everywhere, **node.settings.model_dump(exclude_unset=True)}),
+            found.get("amqps"),
+        )
+        for node, found in zip(file.nodes, addresses, strict=True)
     )
 
 
@@ -230,19 +241,11 @@ def _users(file: ClusterFile) -> tuple[User, ...]:
     )
 
 
-def _tls(document: Document, file: ClusterFile, folder: Path) -> Tls | None:
-    if file.tls is None:
-        return None
-    tls = Tls(*(folder / Path(name).expanduser() for name in (file.tls.cert, file.tls.key, file.tls.ca)))
-    for key, path in (("cert", tls.cert), ("key", tls.key), ("ca", tls.ca)):
-        if not path.is_file():
-            document.complain(("tls", key), f"there is no file {path}")
-            return tls
-    try:
-        contexts_of(tls)
-    except OSError as error:  # ssl.SSLError is one
-        document.complain(("tls",), f"cert, key and ca do not go together: {error}")
-    return tls
+def _check_amqps(document: Document, file: ClusterFile) -> None:
+    for index, node in enumerate(file.nodes):
+        if node.amqps is not None and file.tls is None:
+            text = f"{node.amqps} needs certificates: add tls: {{cert: FILE, key: FILE, ca: FILE}}"
+            document.complain(("nodes", index, "amqps"), text)
 
 
 def _check_names(document: Document, file: ClusterFile) -> None:

@@ -10,6 +10,7 @@ import re
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from broker.node.configuration import Address, Cluster, Node
 
@@ -23,11 +24,7 @@ def choose_free_ports(cluster: Cluster) -> Cluster:
     """
     held: list[socket.socket] = []
     try:
-        nodes = []
-        for node in cluster.nodes:
-            amqp, http, link = _free(node.amqp, held), _free(node.http, held), _free(node.link, held)
-            nodes.append(replace(node, amqp=amqp, http=http, link=link))
-        return replace(cluster, nodes=tuple(nodes))
+        return replace(cluster, nodes=tuple(_with_free_ports(node, held) for node in cluster.nodes))
     finally:
         # Given back only when all are chosen, so that no number is given out twice.
         for probe in held:
@@ -37,7 +34,7 @@ def choose_free_ports(cluster: Cluster) -> Cluster:
 def taken_ports(node: Node) -> list[str]:
     """What keeps this node from listening, one line for each of its addresses that cannot be had."""
     found = []
-    for door, address in (("amqp", node.amqp), ("http", node.http), ("link", node.link)):
+    for door, address in node.doors.items():
         try:
             with _socket(address) as probe:
                 # As the node itself will: connections of an earlier run that linger do not count.
@@ -84,6 +81,11 @@ def _listening_inodes(port: int) -> list[str]:
         rows = (line.split() for line in lines)
         inodes += [row[9] for row in rows if row[3] == _LISTENING and re.search(rf":{port:04X}$", row[1])]
     return inodes
+
+
+def _with_free_ports(node: Node, held: list[socket.socket]) -> Node:
+    chosen: dict[str, Any] = {door: _free(address, held) for door, address in node.doors.items()}
+    return replace(node, **chosen)
 
 
 def _free(address: Address, held: list[socket.socket]) -> Address:

@@ -17,6 +17,7 @@ from broker.node.node import Node, Surroundings
 from broker.world.chance import make_chance
 from broker.world.clock import RealClock
 from broker.world.disk import FolderInUse, MemoryDisk, RealDisk
+from broker.world.memory import ProcessMemory
 from broker.world.network import TcpNetwork
 from broker.world.process import keep_memory
 
@@ -40,7 +41,8 @@ def run_node(cluster: Cluster, name: str, cut: Mapping[str, str]) -> int:
     try:
         if isinstance(disk, RealDisk):
             disk.claim()
-        node = Node(cluster, name, Surroundings(TcpNetwork(), disk, RealClock(), make_chance(), HttpDoor), cut)
+        world = Surroundings(TcpNetwork(), disk, RealClock(), make_chance(), HttpDoor, ProcessMemory())
+        node = Node(cluster, name, world, cut)
         trio.run(_main, node)
     except FolderInUse as reason:
         log.error("event=folder_in_use %s", reason)

@@ -33,9 +33,9 @@ from broker.management.census import Census
 from broker.management.door import HttpDoor
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
-from broker.node.certificates import contexts_of
+from broker.node.certificates import client_context, contexts_of
 from broker.node.commands import Commands
-from broker.node.configuration import Cluster
+from broker.node.configuration import Cluster, Settings
 from broker.node.founding import founding_of
 from broker.node.recovered import copies_of
 from broker.node.report import Report
@@ -51,12 +51,16 @@ from broker.storage.identity import Folder
 from broker.storage.journal import Journal, JournalFailed
 from broker.storage.recover import Recovery
 from broker.storage.zab_log import ZabLog
+from broker.vhosts.alarms import AlarmLimits
+from broker.vhosts.certificates import NameRule
 from broker.vhosts.hall import Hall
+from broker.vhosts.logins import LoginRules
 from broker.vhosts.properties import server_properties
 from broker.vhosts.switchboard import Switchboard
 from broker.vhosts.upkeep import Upkeep
 from broker.world.clock import Clock
 from broker.world.disk import Disk
+from broker.world.memory import Memory
 from broker.world.network import Network
 
 log = logging.getLogger("warren.node")
@@ -89,6 +93,8 @@ class Surroundings:
     chance: Random
     http: type[HttpDoor] | None = None
     """It brings its own sockets: the simulation has none."""
+    memory: Memory | None = None
+    """Not watched if None: simulated nodes share one process."""
 
 
 class Node:
@@ -98,6 +104,8 @@ class Node:
         self.name = name
         self.cluster = cluster
         self.config = cluster.node(name)
+        settings = self.config.settings
+        self.alarm_limits = AlarmLimits(settings.vm_memory_high_watermark, settings.disk_free_limit)
         self.world = world
         self.cut = dict(cut)
         self.proven_over: dict[str, int] = {}
@@ -223,6 +231,9 @@ class Life:
             copies_of(recovery.queues),
             server_properties(node.cluster.name),
             locator=node.config.settings.queue_master_locator,
+            login_rules=_login_rules(node.config.settings),
+            memory=world.memory,
+            alarm_limits=node.alarm_limits,
             keep_aside=SetAside(world.disk, world.clock, node.timeline).keep,
         )
 
@@ -283,17 +294,22 @@ class Life:
             consumer_timeout_ms=settings.consumer_timeout,
         )
         amqp = AmqpListener(door, node.world.network, node.report.amqp)
-        await amqp.open()
-        self._doors.append(amqp)
-        nursery.start_soon(amqp.run)
+        await self._open(amqp, nursery)
+        if node.report.amqps is not None and node.cluster.tls is not None:
+            amqps = AmqpListener(door, node.world.network, node.report.amqps, client_context(node.cluster.tls))
+            await self._open(amqps, nursery)
+            node.report.amqps = amqps.address
         if node.world.http is not None:
             http = node.world.http(hall, census, node.report.http)
-            await http.open()
-            self._doors.append(http)
-            nursery.start_soon(http.run)
+            await self._open(http, nursery)
             node.report.http = http.address
         node.report.open(hall, amqp.address)
         log.info("event=serving node=%s amqp=%s", node.name, amqp.address)
+
+    async def _open(self, door: AmqpListener | HttpDoor, nursery: trio.Nursery) -> None:
+        await door.open()
+        self._doors.append(door)
+        nursery.start_soon(door.run)
 
     # ------------------------------------------------------------------ its end
 
@@ -334,6 +350,13 @@ class Life:
         with trio.move_on_after(STOP_GRACE_S):
             await journal.wait_synced(journal.appended)
         self._scope.cancel()
+
+
+def _login_rules(settings: Settings) -> LoginRules:
+    name_rule = NameRule(
+        settings.ssl_cert_login_from, settings.ssl_cert_login_san_type, settings.ssl_cert_login_san_index
+    )
+    return LoginRules(settings.auth_mechanisms, settings.loopback_users, name_rule)
 
 
 def _first_of(group: BaseExceptionGroup[Exception]) -> Exception:

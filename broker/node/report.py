@@ -29,6 +29,7 @@ class Report:
         self.failure = ""
         """Why this node cannot go on, if it cannot."""
         self.amqp = str(node.amqp)
+        self.amqps = None if node.amqps is None else str(node.amqps)
         self.http = str(node.http)
         self.link = str(node.link)
         self.tree: SharedTree | None = None
@@ -51,7 +52,8 @@ class Report:
         """Clients are served; whoever started this process waits for that line."""
         self.hall = hall
         self.amqp = amqp
-        announce(f"ready amqp={self.amqp} http={self.http} link={self.link}")
+        secure = "" if self.amqps is None else f" amqps={self.amqps}"
+        announce(f"ready amqp={self.amqp}{secure} http={self.http} link={self.link}")
 
     def close(self) -> None:
         """Clients are not served any more."""
@@ -114,10 +116,12 @@ class Report:
             "role": None if tree is None else tree.role,
             "epoch": 0 if tree is None else tree.epoch,
             "amqp": self.amqp,
+            "amqps": self.amqps,
             "http": self.http,
             "link": self.link,
             "uptime_s": (self._clock.stamp_ms() - self._started_ms) / 1000,
             "memory_bytes": resident_bytes(),
+            "alarms": [] if self.hall is None else self.hall.alarms.look(),
             "cut_from": sorted(self.links.blocked()) if self.links is not None else [],
         }
         if queues:

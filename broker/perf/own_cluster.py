@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from broker.node.configuration import Address, Cluster, load
+from broker.node.configuration import Address, Cluster, Node, load
 
 UP_TIMEOUT_S = 60
 ANY_PORT = Address("127.0.0.1", 0)
@@ -41,7 +42,7 @@ def own_cluster(pattern: Cluster) -> Iterator[OwnCluster]:
     folder = Path(tempfile.mkdtemp(prefix="warren-drill-"))
     own = OwnCluster(pattern, folder)
     try:
-        nodes = tuple(replace(node, amqp=ANY_PORT, http=ANY_PORT, link=ANY_PORT) for node in pattern.nodes)
+        nodes = tuple(_on_any_port(node) for node in pattern.nodes)
         wanted = replace(pattern, nodes=nodes, data=folder / "data", file=None)
         file = folder / "cluster.json"
         file.touch(mode=0o600)
@@ -55,6 +56,11 @@ def own_cluster(pattern: Cluster) -> Iterator[OwnCluster]:
     finally:
         if not own.keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_any_port(node: Node) -> Node:
+    doors: dict[str, Any] = dict.fromkeys(node.doors, ANY_PORT)
+    return replace(node, **doors)
 
 
 def _warren(*arguments: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trustme
 
-from broker.node.certificates import contexts_of
+from broker.node.certificates import client_context, contexts_of
 from broker.node.configuration import Cluster, ConfigurationError, Tls, load
 from broker.peers.admin import NoAnswer, ask_once
 from broker.world.network import TcpNetwork
@@ -58,6 +58,37 @@ def test_both_sides_ask_for_a_certificate(folder: Path) -> None:
 def test_the_files_survive_the_way_to_the_nodes(folder: Path) -> None:
     cluster = load(folder / "cluster.yaml")
     assert Cluster.from_json(json.loads(json.dumps(cluster.as_json()))).tls == cluster.tls
+
+
+def test_clients_are_asked_for_a_certificate_as_the_file_says(folder: Path) -> None:
+    for words, mode in (
+        ("", ssl.CERT_NONE),
+        (", verify: none", ssl.CERT_NONE),
+        (", verify: peer", ssl.CERT_OPTIONAL),
+        (", verify: peer, fail_if_no_peer_cert: true", ssl.CERT_REQUIRED),
+    ):
+        (folder / "cluster.yaml").write_text(CLUSTER.replace("ca.pem}", f"ca.pem{words}}}"))
+        tls = load(folder / "cluster.yaml").tls
+        assert tls is not None
+        assert client_context(tls).verify_mode == mode
+        links = contexts_of(tls)
+        assert links is not None
+        assert links.listener.verify_mode == ssl.CERT_REQUIRED, "links are mutual, whatever clients have to show"
+
+
+def test_hosts_with_certificates_of_their_own(folder: Path) -> None:
+    (folder / "cluster.yaml").write_text(
+        CLUSTER.replace("ca.pem}", "ca.pem, sni: {Shop.Example: {cert: node.pem, key: node.key}}}")
+    )
+    cluster = load(folder / "cluster.yaml")
+    assert cluster.tls is not None
+    assert list(cluster.tls.sni) == ["shop.example"]
+    assert Cluster.from_json(json.loads(json.dumps(cluster.as_json()))).tls == cluster.tls
+    assert client_context(cluster.tls).sni_callback is not None
+    (folder / "node.key").write_text("no key")
+    with pytest.raises(ConfigurationError) as refused:
+        load(folder / "cluster.yaml")
+    assert [line.split(": ")[1] for line in refused.value.problems] == ["tls", "tls.sni.shop.example"]
 
 
 @pytest.mark.parametrize(

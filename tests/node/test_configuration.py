@@ -1,8 +1,6 @@
 """cluster.yaml: defaults, environment, numbering of ports; every fault is one line with file, line, key and advice."""
 
 import json
-import os
-import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from hypothesis import strategies as st
 
 from broker.node.configuration import Address, Cluster, ConfigurationError, Settings, load
 from broker.node.configuration_policies import read_policies
-from broker.node.configuration_ports import choose_free_ports, owner_of, taken_ports
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "cluster.yaml"
 
@@ -101,6 +98,34 @@ def test_environment_is_filled_in_with_defaults(write, monkeypatch):
 def test_a_node_may_have_settings_of_its_own(write):
     cluster = load(write("nodes: [{name: a, settings: {heartbeat: 5}}]\nsettings: {heartbeat: 9, net_ticktime: 2}"))
     assert (cluster.nodes[0].settings.heartbeat, cluster.nodes[0].settings.net_ticktime) == (5, 2)
+
+
+def test_who_comes_in_and_when_a_node_is_short_of_something(write):
+    text = """
+settings:
+  auth_mechanisms: [EXTERNAL, PLAIN]
+  loopback_users: none
+  ssl_cert_login_from: subject_alternative_name
+  ssl_cert_login_san_type: email
+  ssl_cert_login_san_index: 1
+  vm_memory_high_watermark: {absolute: 2GB}
+  disk_free_limit: 50MiB
+nodes:
+- {name: a, settings: {loopback_users: [ann], disk_free_limit: {relative: 1.5}, vm_memory_high_watermark: 0.6}}
+- b
+- c
+"""
+    cluster = load(write(text))
+    own, common = cluster.node("a").settings, cluster.node("b").settings
+    assert common.auth_mechanisms == own.auth_mechanisms == ("EXTERNAL", "PLAIN")
+    assert (own.loopback_users, common.loopback_users) == (("ann",), ())
+    assert common.ssl_cert_login_from == "subject_alternative_name"
+    assert (common.ssl_cert_login_san_type, common.ssl_cert_login_san_index) == ("email", 1)
+    assert (own.vm_memory_high_watermark, common.vm_memory_high_watermark) == (0.6, 2_000_000_000)
+    assert (own.disk_free_limit, common.disk_free_limit) == (1.5, 50 << 20)
+    again = Cluster.from_json(json.loads(json.dumps(cluster.as_json())))
+    assert again == cluster
+    assert isinstance(again.node("a").settings.disk_free_limit, float)
 
 
 def test_data_is_relative_to_the_file_or_in_memory(write, tmp_path):
@@ -220,6 +245,65 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
         ("nodes: [{name: a, amqp: [::1]:5672}]", "cluster.yaml:1: is not YAML: "),
         ("- n1", "cluster.yaml:1: must be a mapping with keys as cluster: and nodes:"),
         ("vhosts: &a [*a]", "cluster.yaml:1: vhosts[0]: contains itself"),
+        (
+            "nodes: [{name: a, amqps: '127.0.0.1:0'}]",
+            "cluster.yaml:1: nodes[0].amqps: 127.0.0.1:0 needs certificates: add tls: {cert: FILE, ",
+        ),
+        (
+            "nodes: [{name: a, amqp: '127.0.0.1:1', amqps: '127.0.0.1:1'}]",
+            "cluster.yaml:1: nodes[0].amqps: 127.0.0.1:1 is taken by amqp of a: give each its own port",
+        ),
+        ("tls: {cert: a, key: b, ca: c, verify: maybe}", "cluster.yaml:1: tls.verify: 'maybe': must be none or peer"),
+        (
+            "tls: {cert: a, key: b, ca: c, fail_if_no_peer_cert: 7}",
+            "cluster.yaml:1: tls.fail_if_no_peer_cert: 7: must be true or false",
+        ),
+        (
+            "tls: {cert: a, key: b, ca: c, fail_if_no_peer_cert: true}",
+            "cluster.yaml:1: tls.fail_if_no_peer_cert: needs verify: peer, or nobody is asked for a certificate",
+        ),
+        (
+            "tls: {cert: a, key: b, ca: c, sni: {'no host': {cert: d, key: e}}}",
+            "cluster.yaml:1: tls.sni.no host.[key]: 'no host': must be a host name, as broker.example.org",
+        ),
+        (
+            "tls:\n  cert: a\n  key: b\n  ca: c\n  sni:\n    x.org: {cert: d}",
+            "cluster.yaml:6: tls.sni.x.org.key: is missing",
+        ),
+        (
+            "tls:\n  cert: a\n  key: b\n  ca: c\n  sni:\n    x.org:\n      cert: d\n      key: e",
+            "cluster.yaml:7: tls.sni.x.org.cert: there is no file ",
+        ),
+        (
+            "settings: {auth_mechanisms: [PLAIN, KERBEROS]}",
+            "cluster.yaml:1: settings.auth_mechanisms[1]: 'KERBEROS': must be one of PLAIN, AMQPLAIN, EXTERNAL",
+        ),
+        ("settings: {auth_mechanisms: []}", "cluster.yaml:1: settings.auth_mechanisms: has 0, must have at least 1"),
+        ("settings: {auth_mechanisms: PLAIN}", "cluster.yaml:1: settings.auth_mechanisms: 'PLAIN': must be a list"),
+        (
+            "settings: {loopback_users: guest}",
+            "cluster.yaml:1: settings.loopback_users: 'guest': must be a list of user names, as [guest], or none",
+        ),
+        (
+            "settings: {ssl_cert_login_from: cn}",
+            "cluster.yaml:1: settings.ssl_cert_login_from: 'cn': must be distinguished_name, common_name or ",
+        ),
+        (
+            "settings: {ssl_cert_login_san_type: x400}",
+            "cluster.yaml:1: settings.ssl_cert_login_san_type: 'x400': must be dns, ip, email or uri",
+        ),
+        (
+            "settings: {vm_memory_high_watermark: 1.5}",
+            "cluster.yaml:1: settings.vm_memory_high_watermark: 1.5: The threshold should be a fraction ",
+        ),
+        (
+            "settings: {vm_memory_high_watermark: {absolute: lots}}",
+            "cluster.yaml:1: settings.vm_memory_high_watermark: {'absolute': 'lots'}: use a whole number of ",
+        ),
+        (
+            "nodes: [{name: a, settings: {disk_free_limit: []}}]",
+            "cluster.yaml:1: nodes[0].settings.disk_free_limit: []: use {relative: 0.4} for a share of the machine's ",
+        ),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_line_that_says_what_would_be_right(problems, text, line):
@@ -258,55 +342,6 @@ def test_any_text_is_a_cluster_or_a_configuration_error(tmp_path_factory, text):
     path.write_text(text, encoding="utf-8", errors="replace")
     with suppress(ConfigurationError):
         assert load(path).nodes
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("127.0.0.1:5672", Address("127.0.0.1", 5672)),
-        ("[::1]:0", Address("::1", 0)),
-        ("broker.example:1", Address("broker.example", 1)),
-    ],
-)
-def test_addresses(text, address):
-    assert Address.parse(text) == address
-    assert str(address) == text
-
-
-@pytest.mark.parametrize("text", ["", "5672", ":5672", "a:", "a:-1", "a:65536", "::1:5672", "a b:1", "a/b:1", "a:١"])
-def test_what_is_not_an_address(text):
-    with pytest.raises(ValueError, match="use host:port"):
-        Address.parse(text)
-
-
-def test_where_an_address_is_dialled():
-    assert Address("0.0.0.0", 1).reachable == Address("127.0.0.1", 1)
-    assert Address("::", 1).reachable == Address("::1", 1)
-    assert not Address("0.0.0.0", 1).is_loopback
-    assert Address("127.0.0.9", 1).is_loopback
-
-
-def test_free_ports_are_chosen_before_anything_starts(write):
-    doors = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
-    cluster = choose_free_ports(
-        load(write(f"nodes: [{{name: a, {doors}}}, {{name: b, {doors}}}, {{name: c, {doors}}}]"))
-    )
-    ports = [address.port for node in cluster.nodes for address in (node.amqp, node.http, node.link)]
-    assert len(set(ports)) == 9
-    assert 0 not in ports
-    assert taken_ports(cluster.nodes[0]) == []
-
-
-def test_a_taken_port_is_told_with_its_owner(write):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen(1)
-        port = taken.getsockname()[1]
-        free = 'http: "127.0.0.1:0", link: "127.0.0.1:0"'
-        cluster = load(write(f'nodes: [{{name: a, amqp: "127.0.0.1:{port}", {free}}}]'))
-        (line,) = taken_ports(cluster.nodes[0])
-        assert line.startswith(f"a: amqp 127.0.0.1:{port}: is in use by ")
-        assert owner_of(port) is None or f"(pid {os.getpid()})" in line
 
 
 def test_the_resolved_file_round_trips_policies(write):
