@@ -67,6 +67,11 @@ class Consumers:
             return
         self._activate(consumer)
 
+    @property
+    def ranked(self) -> bool:
+        """Whether some of those that may be served go before others."""
+        return len(self._rings) > 1
+
     def remove(self, consumer: Consumer) -> bool:
         """Let a consumer go; if it was the single active one, the next takes over. False if it was not here."""
         if self._priorities.pop(consumer, None) is None:

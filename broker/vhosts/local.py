@@ -226,7 +226,10 @@ class Local:
         else:
             queue.release(holder)
         if isinstance(holder, Consumer):
-            self._roomy[holder] = None
+            if queue.consumers.ranked:
+                queue.pump(holder)  # what is published next in this turn may be for it, not for one behind it
+            else:
+                self._roomy[holder] = None
         self.switchboard.touch(self)
 
     def _heed_lease(self) -> None:

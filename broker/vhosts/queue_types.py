@@ -104,6 +104,13 @@ def check_deletion(resource: str, arguments: "Mapping[str, Any]", *, if_unused: 
         raise ConnectionException(540, f"cannot delete {resource}. {why}")
 
 
+def check_get(resource: str, arguments: "Mapping[str, Any]") -> None:
+    """Raise 405: nobody but its single active consumer gets messages of such a quorum queue."""
+    if is_quorum(arguments) and arguments.get("x-single-active-consumer") is True:
+        why = "basic.get operations are not supported by quorum queues with single active consumer"
+        raise ChannelException(405, f"cannot obtain access to locked {resource}. {why}")
+
+
 def check_prefetch(resource: str, arguments: "Mapping[str, Any]", *, shared: bool) -> None:
     """Raise 540 for a consumer whose channel limits all its consumers together."""
     if shared and is_quorum(arguments):

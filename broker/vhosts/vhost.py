@@ -15,13 +15,14 @@ from broker.routing.graph import Graph, MessageInvalid, routing_keys
 from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
 from broker.vhosts.handle import Got, Handle, Moved
-from broker.vhosts.queue_types import check_prefetch
+from broker.vhosts.queue_types import check_get, check_prefetch
 from broker.vhosts.replies import Replies, ReplyTarget
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
 from broker.wire.message import Run, Traits, split_address
 from broker.wire.properties import REPLY_TO, Properties, headers_of
+from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
     from random import Random
@@ -227,7 +228,7 @@ class Vhost:
             tag,
             self._switchboard.number(),
             ack_required=not no_ack,
-            exclusive=exclusive,
+            exclusive=exclusive and not is_quorum(handle.record.arguments),  # there it means nothing (RabbitMQ)
             arguments=arguments,
             prefetch_count=channel.prefetch_count_new_consumers,
         )
@@ -255,6 +256,7 @@ class Vhost:
         client.access(self.name).check("read", "queue", queue)
         handle = self.handle(queue)
         client.check_exclusive(handle)
+        check_get(handle.text, handle.record.arguments)
         while True:
             fetcher = None if no_ack else self._fetcher(channel, handle)
             with suppress(Moved):

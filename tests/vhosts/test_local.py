@@ -247,6 +247,21 @@ def test_consumers_answers_reach_the_queue(switchboard):
     assert local.statistics()["messages"] == 1
 
 
+def test_who_answers_gets_what_is_published_next_if_it_goes_before_others(switchboard):
+    local = local_of(switchboard, durable=False)
+    high, low = Taker(window=1), Taker()
+    high.priority = 1
+    for taker in (high, low):
+        local.consume(taker)
+    local.publish(run_of("a"), None)
+    local.publish(run_of("b"), None)
+    high.window += 1
+    local.settle(high, frames.ACKNOWLEDGE, 1, 1)
+    local.publish(run_of("c"), None)
+    assert [run.first for run in high.got] == [1, 3]
+    assert [run.first for run in low.got] == [2]
+
+
 def test_an_auto_delete_queue_ends_with_its_last_consumer(switchboard):
     local, taker, other = local_of(switchboard, durable=False, auto_delete=True), Taker(), Taker()
     assert not local.is_unused

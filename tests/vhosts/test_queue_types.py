@@ -4,7 +4,7 @@ import pytest
 
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.vhosts.arguments import check_queue_arguments
-from broker.vhosts.queue_types import check_deletion, check_nameless, check_prefetch, check_properties
+from broker.vhosts.queue_types import check_deletion, check_get, check_nameless, check_prefetch, check_properties
 from tests.vhosts.test_arguments import client
 
 QUEUE = "queue 'q' in vhost '/'"
@@ -117,6 +117,14 @@ def test_a_quorum_queue_is_deleted_without_conditions():
         answer = refused(check_deletion, QUEUE, QUORUM, **{"if_unused": False, "if_empty": False, flag: True})
         why = f"queue.delete operations with {flag.replace('_', '-')} flag set are not supported by quorum queues"
         assert answer == (ConnectionException, 540, f"cannot delete {QUEUE}. {why}")
+
+
+def test_nobody_gets_from_a_quorum_queue_with_a_single_active_consumer():
+    check_get(QUEUE, QUORUM)
+    check_get(QUEUE, {"x-single-active-consumer": True})
+    why = "basic.get operations are not supported by quorum queues with single active consumer"
+    answer = refused(check_get, QUEUE, {**QUORUM, "x-single-active-consumer": True})
+    assert answer == (ChannelException, 405, f"cannot obtain access to locked {QUEUE}. {why}")
 
 
 def test_a_quorum_queue_knows_no_limit_of_a_whole_channel():
