@@ -13,9 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from broker.vhosts.alarms import DISK_FREE_LIMIT_BYTES, MEMORY_HIGH_WATERMARK, Limit
-from broker.vhosts.certificates import LoginFrom, SanType
-from broker.vhosts.logins import MECHANISMS
 from policies.models import OperatorPolicy, Policy
 
 if TYPE_CHECKING:

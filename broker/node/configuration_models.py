@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from broker.node.certificates import contexts_of
 from broker.node.configuration import (
     DEFAULT_COOKIE,
     MEMORY,
@@ -28,16 +27,8 @@ from broker.node.configuration_file import Document, Place, read_document
 from broker.node.configuration_policies import expand_policies
 from broker.node.configuration_settings import Name, NodeSettings, Section, SettingsSection
 from broker.node.configuration_tls import TlsSection, read_tls
-from policies.keys import KEYS, LOCATORS
 
 DEFAULT_NODES = ("n1", "n2", "n3")
-_DEFAULTS = Settings()
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError("must be a whole number")
-    return value
 
 
 def _node_name(name: str) -> str:
@@ -48,12 +39,6 @@ def _node_name(name: str) -> str:
 
 def _address(value: Any) -> Any:
     return str(Address.parse(value if isinstance(value, str) else ""))
-
-
-def _locator(value: str) -> str:
-    if not KEYS["queue-master-locator"].accepts(value):
-        raise ValueError(f"must be one of {', '.join(LOCATORS)}")
-    return value
 
 
 def _pattern(value: str) -> str:
@@ -73,18 +58,10 @@ def _three(value: list[str]) -> list[str]:
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 NodeName = Annotated[str, AfterValidator(_node_name)]
 AddressText = Annotated[str, BeforeValidator(_address)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Locator = Annotated[str, AfterValidator(_locator)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 Permission = Annotated[list[Pattern], AfterValidator(_three)]
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 class ClusterSection(Section):
@@ -93,24 +70,6 @@ class ClusterSection(Section):
     name: Name = "local"
     cookie: Name = DEFAULT_COOKIE
     partition_handling: Literal["auto", "pause_minority"] = "auto"
-
-
-class NodeSettings(Section):
-    """`settings:` of one node: what may differ between nodes."""
-
-    heartbeat: Annotated[Whole, Field(ge=0, le=65535)] = _DEFAULTS.heartbeat
-    frame_max: Annotated[Whole, Field(ge=4096, le=2**31 - 1)] = _DEFAULTS.frame_max
-    channel_max: Annotated[Whole, Field(ge=1, le=65535)] = _DEFAULTS.channel_max
-    handshake_timeout: Annotated[Whole, Field(ge=1)] = _DEFAULTS.handshake_timeout
-    consumer_timeout: Annotated[Whole, Field(ge=1)] = _DEFAULTS.consumer_timeout
-    max_message_size: Annotated[Whole, Field(ge=1, le=536870912)] = _DEFAULTS.max_message_size
-
-
-class SettingsSection(NodeSettings):
-    """`settings:` of all nodes."""
-
-    net_ticktime: Annotated[float, Field(ge=1, le=3600)] = _DEFAULTS.net_ticktime
-    queue_master_locator: Locator = _DEFAULTS.queue_master_locator
 
 
 class NodeSection(Section):
@@ -136,14 +95,6 @@ class UserSection(Section):
     password: str
     tags: list[Name] = Field(default_factory=list)
     permissions: dict[str, Permission] = Field(default_factory=dict)
-
-
-class TlsSection(Section):
-    """`tls:` of the links between nodes and of the commands' road."""
-
-    cert: Name
-    key: Name
-    ca: Name
 
 
 class ClusterFile(Section):
