@@ -5,6 +5,8 @@ whatever protocol, registers a `Presence`. Rows carry the field names of RabbitM
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import trio
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 1.0
 """A node that has not answered by then is left out."""
+CLIENTS_PER_CALL = 200
+"""Bounds how long a call for a list keeps the asked node from its messages."""
 
 Row = dict[str, Any]
 Kind = Literal["connections", "channels", "consumers"]
@@ -64,6 +68,9 @@ class Roster:
         """`peers`: the names of the other running nodes."""
         self.presences: dict[str, Presence] = {}
         """By pid."""
+        self._entered: dict[str, int] = {}
+        """By pid, the number of its entry: lists go on from there."""
+        self._entries = 0
         self._switchboard = switchboard
         self._guests = guests
         self._peers = peers
@@ -73,17 +80,22 @@ class Roster:
 
     def enter(self, presence: Presence) -> None:
         """A client has entered its vhost."""
+        self._entries += 1
+        self._entered[presence.pid] = self._entries
         self.presences[presence.pid] = presence
 
     def leave(self, presence: Presence) -> None:
         """A client has gone, or is about to; it counts no more."""
+        self._entered.pop(presence.pid, None)
         self.presences.pop(presence.pid, None)
 
     # ------------------------------------------------------------------ looking
 
-    def here(self, kind: Kind) -> list[Row]:
-        """The rows of this node's clients."""
-        everyone = list(self.presences.values())
+    def _part(self, kind: Kind, after: int) -> Row:
+        """The `rows` of the next of this node's clients; `more`: behind which entry the list goes on, 0 at its end."""
+        later = dropwhile(lambda entry: entry[1] <= after, self._entered.items())
+        some = list(islice(later, CLIENTS_PER_CALL))
+        everyone = [self.presences[pid] for pid, _ in some]
         match kind:
             case "connections":
                 rows = [presence.facts() for presence in everyone]
@@ -91,7 +103,10 @@ class Roster:
                 rows = [row for presence in everyone for row in presence.channel_facts()]
             case "consumers":
                 rows = [row for presence in everyone for row in presence.consumer_facts()]
-        return [to_plain(row) for row in rows]
+        # All at once: a pair of numbers for each queue that has a single active consumer.
+        active = self._guests.active_consumers() if kind == "consumers" and not after else []
+        more = some[-1][1] if len(some) == CLIENTS_PER_CALL else 0
+        return {"rows": [to_plain(row) for row in rows], "active": active, "more": more}
 
     async def everywhere(self, kind: Kind) -> list[Row]:
         """The rows of all clients of the cluster; those of nodes that do not answer are missing."""
@@ -100,13 +115,34 @@ class Roster:
 
     async def survey(self, kind: Kind) -> tuple[list[Row], set[str]]:
         """The rows of all clients of the cluster, and the nodes that have not told theirs in time."""
-        rows, active = self.here(kind), self._guests.active_consumers()
-        answers = await self._ask({"do": "roster", "kind": kind})
-        silent = set(self._peers()).difference(answers)
-        for answer in answers.values():
-            rows += answer["rows"]
-            active += [(node, number) for node, number in answer["active"]]
-        return (rows if kind != "consumers" else _with_activity(rows, set(active))), silent
+        rows: list[Row] = []
+        active: set[tuple[str, int]] = set()
+        silent: set[str] = set()
+
+        async def collect(node: str) -> None:
+            after = 0
+            while True:
+                part = await self._part_of(node, kind, after)
+                if part is None:
+                    silent.add(node)
+                    return
+                rows.extend(part["rows"])
+                active.update((at, number) for at, number in part["active"])
+                after = part["more"]
+                if not after:
+                    return
+
+        async with trio.open_nursery() as nursery:
+            for node in (self._switchboard.node, *self._peers()):
+                nursery.start_soon(collect, node)
+        rows.sort(key=_place)
+        return (rows if kind != "consumers" else _with_activity(rows, active)), silent
+
+    async def _part_of(self, node: str, kind: Kind, after: int) -> Row | None:
+        if node == self._switchboard.node:
+            await trio.lowlevel.checkpoint()
+            return self._part(kind, after)
+        return await self._call(node, {"do": "roster", "kind": kind, "after": after})
 
     async def count(self, kind: Literal["connections", "channels"], *, user: str = "", vhost: str = "") -> int:
         """How many connections or channels a user has, or how many connections a vhost has, in the whole cluster."""
@@ -150,11 +186,8 @@ class Roster:
         answers: dict[str, Row] = {}
 
         async def ask(peer: str) -> None:
-            with trio.move_on_after(DEADLINE_S):
-                try:
-                    answer, _ = await self._switchboard.call(peer, fields)
-                except PeerLost:
-                    return
+            answer = await self._call(peer, fields)
+            if answer is not None:
                 answers[peer] = answer
 
         async with trio.open_nursery() as nursery:
@@ -162,8 +195,15 @@ class Roster:
                 nursery.start_soon(ask, peer)
         return answers
 
+    async def _call(self, peer: str, fields: Row) -> Row | None:
+        """One node's answer; None if it is too slow."""
+        with trio.move_on_after(DEADLINE_S), suppress(PeerLost):
+            answer, _ = await self._switchboard.call(peer, fields)
+            return answer
+        return None
+
     async def _serve_rows(self, peer: str, fields: Row) -> Answer:
-        return {"rows": self.here(fields["kind"]), "active": self._guests.active_consumers()}, b""
+        return self._part(fields["kind"], fields["after"]), b""
 
     async def _serve_count(self, peer: str, fields: Row) -> Answer:
         return {"count": self._count(fields["kind"], fields["user"], fields["vhost"])}, b""
@@ -194,6 +234,12 @@ def consumer_row(subscription: "Subscription", channel: Row) -> Row:
         "holder": [channel["node"].removeprefix("rabbit@"), subscription.number],
         "single_active": bool(record.arguments.get("x-single-active-consumer")),
     }
+
+
+def _place(row: Row) -> str:
+    """Rows of a node stand together, whichever node was the first to answer."""
+    node: str = row["channel_details"]["node"] if "channel_details" in row else row["node"]
+    return node
 
 
 def _with_activity(rows: list[Row], active: set[tuple[str, int]]) -> list[Row]:

@@ -1,3 +1,4 @@
+from broker.vhosts import roster
 from broker.wire import methods
 from broker.wire.basic_methods import BasicConsume, BasicConsumeOk, BasicQos, BasicQosOk, ConfirmSelect, ConfirmSelectOk
 from tests.vhosts.halls import open_cluster
@@ -31,6 +32,20 @@ async def test_every_node_knows_the_connections_and_channels_of_all(autojump_clo
                 True,
                 "<n2.1.1.0>",
             )
+
+
+async def test_more_clients_than_one_call_lists(autojump_clock, monkeypatch):
+    monkeypatch.setattr(roster, "CLIENTS_PER_CALL", 2)
+    async with open_cluster() as cluster:
+        for name, count in (("n1", 4), ("n2", 5)):
+            for _ in range(count):
+                await cluster.nodes[name].client()
+        there = cluster.nodes["n2"].hall.roster
+        there.leave(there.presences["<n2.1.2.0>"])
+        pids = [f"<n1.1.{number}.0>" for number in (1, 2, 3, 4)] + [f"<n2.1.{number}.0>" for number in (1, 3, 4, 5)]
+        for name in ("n1", "n2"):
+            rows = await cluster.nodes[name].hall.roster.everywhere("connections")
+            assert [row["pid"] for row in rows] == pids
 
 
 async def test_a_single_active_consumer_is_told_from_those_that_wait(autojump_clock):
