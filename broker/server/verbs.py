@@ -100,23 +100,24 @@ class Verbs:
         """basic.reject."""
         self._refuse(channel, method.delivery_tag, multiple=False, requeue=method.requeue)
 
-    async def recover(self, channel: Channel, method: basic.BasicRecover | basic.BasicRecoverAsync) -> Method | None:
-        """basic.recover, and its older form without an answer."""
+    async def recover(self, channel: Channel, method: basic.BasicRecover | basic.BasicRecoverAsync) -> None:
+        """basic.recover, and its older form without an answer; the answer goes out before what comes again."""
         if not method.requeue:
             raise ConnectionException(540, "requeue=false")
+        if isinstance(method, basic.BasicRecover):
+            self._connection.send_method(channel, basic.BasicRecoverOk())
         self._vhost.requeue(channel.recover_all())
         channel.wake_starved()
-        return basic.BasicRecoverOk() if isinstance(method, basic.BasicRecover) else None
 
     # Consuming
 
-    async def prefetch(self, channel: Channel, method: basic.BasicQos) -> Method:
-        """basic.qos."""
+    async def prefetch(self, channel: Channel, method: basic.BasicQos) -> None:
+        """basic.qos; the answer goes out before what it makes room for."""
         if method.prefetch_size:
             raise ConnectionException(540, f"prefetch_size!=0 ({method.prefetch_size})")
         channel.prefetch(method)
+        self._connection.send_method(channel, basic.BasicQosOk())
         channel.wake_starved()
-        return basic.BasicQosOk()
 
     async def consume(self, channel: Channel, method: basic.BasicConsume) -> None:
         """basic.consume; the answer goes out before the first delivery."""

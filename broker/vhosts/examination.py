@@ -1,8 +1,9 @@
 """What a channel looks at before it takes a message whose properties claim or ask for something.
 
-Decides whether a claimed user is the publisher and an expiration a number, and puts the channel's own address into
-messages that ask for direct replies. It must not know routes. Source: RabbitMQ 3.10, `rabbit_channel`
-(`maybe_set_fast_reply_to`, `check_user_id_header`, `check_expiration_header`: in this order).
+Decides whether a claimed user is the publisher, an expiration a number and a delivery mode one of the two, and puts the
+channel's own address into messages that ask for direct replies. It must not know routes. Source: RabbitMQ 3.10,
+`rabbit_channel` (`maybe_set_fast_reply_to`, `check_user_id_header`, `check_expiration_header`, then
+`rabbit_basic:message`: in this order).
 """
 
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ def examined(
     if traits.expiration_ms == EXPIRATION_INVALID:
         text = Properties.of(contents[0]).expiration or ""
         raise ChannelException(406, f"invalid expiration '{text}': {_fault_of(text)}")
+    if traits.unknown_mode >= 0:
+        raise ChannelException(406, f"invalid message: {{delivery_mode_unknown,{traits.unknown_mode}}}")
     return traits, contents
 
 

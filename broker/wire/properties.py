@@ -26,7 +26,7 @@ _SIZE = struct.Struct(">I")
 _HEADERS, _DELIVERY_MODE, _PRIORITY, _REPLY_TO, _EXPIRATION, _USER_ID = 0x2000, 0x1000, 0x0800, 0x0200, 0x0100, 0x0010
 _REPLY_HERE = REPLY_TO.encode()
 _KNOWN = 0xFFFC
-_PERSISTENT = 2
+_TRANSIENT, _PERSISTENT = 1, 2
 _EXPIRATION_MAX = 2**62
 _MEMO_MAX = 1024
 _MEMO_KEY_BYTES_MAX = 512
@@ -148,13 +148,14 @@ def _traits(data: bytes) -> Traits:
             has_headers=key[3],
             user_id=user_id,
             asks_reply=asks_reply,
+            unknown_mode=-1 if mode in (_TRANSIENT, _PERSISTENT) else mode,
         )
     return traits
 
 
 def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None, bool]:
     """Delivery mode, priority, expiration, user and whether replies are asked for, in one walk over the lengths."""
-    mode = priority = 0
+    mode, priority = _TRANSIENT, 0
     expiration = user_id = None
     asks_reply = False
     try:

@@ -27,7 +27,7 @@ from broker.wire.basic_methods import (
     TxSelectOk,
 )
 from broker.wire.content import body_of
-from broker.wire.events import Content, Delivered
+from broker.wire.events import Content
 from tests.server.fakes import world
 
 
@@ -215,8 +215,18 @@ async def test_a_limit_on_the_whole_channel_holds_deliveries_back():
         await talker.deliveries(2)
         talker.connection.call(1, BasicAck(1))
         assert [tag for tag, _ in await talker.deliveries(1)] == [3]
-        await talker.ask(1, BasicQos(prefetch_count=0, is_global=True), Delivered)
-        await talker.expect(BasicQosOk)
+        await talker.ask(1, BasicQos(prefetch_count=0, is_global=True), BasicQosOk)
+        assert [tag for tag, _ in await talker.deliveries(2)] == [4, 5]
+
+
+async def test_recover_is_answered_before_anything_comes_again():
+    async with world() as house:
+        talker = await house.connect().open()
+        await declared(talker)
+        connection, asked = house.sessions[0].connection, []
+        house.vhost.requeue = lambda settled: asked.append(connection.outbox_bytes)
+        await talker.ask(1, BasicRecover(requeue=True), BasicRecoverOk)
+        assert asked == [len(BasicRecoverOk().frame(1))]
 
 
 async def test_getting():
