@@ -100,9 +100,14 @@ def _complaint(error: click.UsageError, given: Sequence[str]) -> str:
         case wrong.NoSuchOption():
             return f"Invalid options for this command:\n{error.option_name} : "
         case wrong.BadParameter(param=click.Option() as option):
-            typed = next((name for name in option.opts if name in given), option.opts[-1])
-            value = given[given.index(typed) + 1] if typed in given[:-1] else ""
-            return f"Invalid options for this command:\n{typed} : {value}"
+            return f"Invalid options for this command:\n{_typed(option, given)}"
         case wrong.BadOptionUsage():
             return f"Invalid options for this command:\n{error.option_name} : "
     return "too many arguments." if "extra argument" in error.message else error.format_message()
+
+
+def _typed(option: click.Option, given: Sequence[str]) -> str:
+    """Name and value of an option, as they were typed."""
+    words = [part for word in given for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    name = next((name for name in option.opts if name in words), option.opts[-1])
+    return f"{name} : {words[words.index(name) + 1] if name in words[:-1] else ''}"

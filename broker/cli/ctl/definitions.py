@@ -4,6 +4,7 @@ Decides where a file comes from and goes to.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -69,7 +70,6 @@ def import_definitions(call: Call, file: str | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Nobody else may read it: it has the hashes of passwords."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
+    """Nobody else may read a new file: it has the hashes of passwords."""
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)

@@ -1,48 +1,53 @@
 """Commands about users, rights, limits and policies say what rabbitmqctl says, and end as it does."""
 
-import json
-from contextlib import asynccontextmanager
+import subprocess
+import sys
 
-import trio
+import pytest
 
-from broker.cli.ctl import call
 from broker.cli.entry import run
-from broker.management.census import Census
-from broker.node.commands import Commands
+from tests.cli.ctl.station import open_ctl
 from tests.cli.ctl.transcript import Step, comparable, recorded
-from tests.management.browser import FakeFacts
-from tests.vhosts.room import open_hall
 
-NEEDS_A_ROAD = ("-t 0",)
+NEEDS_A_ROAD = ("list_users -t 0",)
+DOORS = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
 
 
-@asynccontextmanager
-async def open_ctl(monkeypatch, capsys):
-    """`warren ctl` on one node, whose hall is real and whose road is a function call."""
-    async with open_hall() as hall:
-        commands = Commands(None, None, None)
-        commands.serve(hall, Census(hall, FakeFacts("n1")))
-
-        def asked(settings, command, request):
-            answer = trio.from_thread.run(commands.answer, json.loads(json.dumps(request)))
-            return {**json.loads(json.dumps(answer)), "answered_by": "n1"}
-
-        async def ctl(*arguments):
-            code = await trio.to_thread.run_sync(run, ["ctl", *arguments])
-            out, err = capsys.readouterr()
-            return Step(" ".join(arguments), out, err, code)
-
-        monkeypatch.setattr(call, "_asked", asked)
-        yield ctl
+def differences(pairs):
+    return "\n".join(f"--- {step}\n+++ {said}" for step, said in pairs if said != step)
 
 
 async def test_what_rabbitmqctl_says(monkeypatch, capsys):
-    async with open_ctl(monkeypatch, capsys) as ctl:
-        different = []
-        for step in recorded():
-            if any(word in step.command for word in NEEDS_A_ROAD):
-                continue
-            said = comparable((await ctl(*step.arguments))._replace(command=step.command))
-            if said != step:
-                different.append((step, said))
-        assert not different, "\n".join(f"--- {step}\n+++ {said}" for step, said in different)
+    steps = [step for step in recorded() if step.command not in NEEDS_A_ROAD]
+    async with open_ctl(monkeypatch, capsys) as (_hall, ctl):
+        pairs = []
+        for step in steps:
+            done = await ctl(*step.arguments)
+            pairs.append((step, comparable(Step(step.command, done.out, done.err, done.code))))
+    assert len(pairs) > 120
+    assert not differences(pairs)
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Three real nodes; the file's name in $WARREN_CONFIG."""
+    nodes = ", ".join(f"{{name: {name}, {DOORS}}}" for name in ("n1", "n2", "n3"))
+    file = tmp_path / "cluster.yaml"
+    file.write_text(f"cluster: {{cookie: secret}}\nnodes: [{nodes}]\n")
+    monkeypatch.setenv("WARREN_CONFIG", str(file))
+    warren = [sys.executable, "-m", "broker"]
+    subprocess.run([*warren, "up", str(file), "--detach"], check=True, capture_output=True, timeout=60)
+    yield file
+    subprocess.run([*warren, "down"], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_real_nodes_say_it_whichever_is_asked(cluster, capsys):
+    """Each command goes to the next node: what one has set, the next one knows."""
+    pairs = []
+    for number, step in enumerate(recorded()):
+        node = f"n{number % 3 + 1}"
+        code = run(["ctl", "-n", f"rabbit@{node}", *step.arguments])
+        out, err = (text.replace(f"rabbit@{node}", "rabbit@n1") for text in capsys.readouterr())
+        pairs.append((step, comparable(Step(step.command, out, err, code))))
+    assert not differences(pairs)
