@@ -57,9 +57,13 @@ class Call:
         return answer
 
     def change(self, request: dict[str, Any], **refusals: CtlFailure | Callable[[str], CtlFailure]) -> dict[str, Any]:
-        """Have a procedure of the shared state carried out; `refusals`: what to say to a code of its refusals."""
+        """Have a procedure of the shared state carried out."""
+        return self.attempt({"do": "change", "request": request}, **refusals)
+
+    def attempt(self, request: dict[str, Any], **refusals: CtlFailure | Callable[[str], CtlFailure]) -> dict[str, Any]:
+        """The answer; `refusals`: what to say to a code of a refusal."""
         try:
-            return self.ask({"do": "change", "request": request})
+            return self.ask(request)
         except Denied as denied:
             known = refusals.get(denied.code)
             if known is None:

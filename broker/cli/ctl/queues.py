@@ -10,7 +10,7 @@ import click
 
 from broker.cli.ctl.call import Call
 from broker.cli.ctl.command import ctl_command
-from broker.cli.ctl.failures import CtlFailure, Denied, Exit, Misuse
+from broker.cli.ctl.failures import CtlFailure, Exit, Misuse
 
 POLL_S = 0.2
 """How often a synchronisation is looked at."""
@@ -22,7 +22,7 @@ NOT_FOUND = CtlFailure(Exit.UNAVAILABLE, "not_found")
 def purge_queue(call: Call, queue: str) -> None:
     """Remove the messages of a queue that are ready; those that consumers hold stay."""
     call.say(f"Purging queue '{queue}' in vhost '{call.vhost}' ...")
-    _done(call, "purge_queue", queue, not_found=NOT_FOUND)
+    call.attempt(_asked(call, "purge_queue", queue), not_found=NOT_FOUND)
     call.done()
 
 
@@ -37,11 +37,8 @@ def delete_queue(call: Call, queue: str, *, if_empty: bool, if_unused: bool) -> 
     conditions = [text for text, wanted in (("empty", if_empty), ("unused", if_unused)) if wanted]
     only = "and ".join(f"if queue is {text} " for text in conditions)
     call.say(f"Deleting queue '{queue}' on vhost '{call.vhost}' {only}...")
-    answer = _done(
-        call,
-        "delete_queue",
-        queue,
-        {"if_empty": if_empty, "if_unused": if_unused},
+    answer = call.attempt(
+        _asked(call, "delete_queue", queue, if_empty=if_empty, if_unused=if_unused),
         not_found=CtlFailure(Exit.USAGE, "Queue not found"),
         in_use=CtlFailure(Exit.USAGE, "Queue is in use"),
         not_empty=CtlFailure(Exit.USAGE, "Queue is not empty"),
@@ -55,10 +52,10 @@ def sync_queue(call: Call, queue: str) -> None:
     """Fill the mirrors of a queue, while it works on; returns when they have everything, or when that was cancelled."""
     call.say(f"Synchronising queue '{queue}' in vhost '{call.vhost}' ...")
     not_mirrored = CtlFailure(Exit.UNAVAILABLE, "not_mirrored")
-    state = _done(call, "sync", queue, not_found=NOT_FOUND, not_mirrored=not_mirrored)["state"]
+    state = call.attempt(_asked(call, "sync", queue), not_found=NOT_FOUND, not_mirrored=not_mirrored)["state"]
     while state == "syncing":
         sleep(POLL_S)
-        state = _done(call, "sync_state", queue, not_found=NOT_FOUND)["state"]
+        state = call.attempt(_asked(call, "sync_state", queue), not_found=NOT_FOUND)["state"]
     call.done()
 
 
@@ -67,19 +64,11 @@ def sync_queue(call: Call, queue: str) -> None:
 def cancel_sync_queue(call: Call, queue: str) -> None:
     """Stop filling the mirrors of a queue; what has arrived stays."""
     call.say(f"Stopping synchronising queue '{queue}' in vhost '{call.vhost}' ...")
-    if _done(call, "cancel_sync", queue, not_found=NOT_FOUND)["state"] == "not_syncing":
+    if call.attempt(_asked(call, "cancel_sync", queue), not_found=NOT_FOUND)["state"] == "not_syncing":
         call.print_value("not_syncing")
     else:
         call.done()
 
 
-def _done(
-    call: Call, do: str, queue: str, more: dict[str, Any] | None = None, **refusals: CtlFailure
-) -> dict[str, Any]:
-    """The answer; `refusals`: what to say to a code of a refusal."""
-    try:
-        return call.ask({"do": do, "vhost": call.vhost, "queue": queue, **(more or {})})
-    except Denied as denied:
-        if denied.code in refusals:
-            raise refusals[denied.code] from None
-        raise
+def _asked(call: Call, do: str, queue: str, **conditions: bool) -> dict[str, Any]:
+    return {"do": do, "vhost": call.vhost, "queue": queue, **conditions}
