@@ -1,7 +1,8 @@
 """Writes what a connection has to say: at once if the kernel takes it, else in a task that waits.
 
-Decides when the outbox is taken and that everything in it leaves in one write. It must not know what the bytes mean.
-Consumers that found the outbox too full are woken when it has drained.
+Decides when the outbox is taken, that everything in it leaves together, and when a client that does not read is given
+up, because what waits for it would wait for ever. It must not know what the bytes mean. Consumers that found the outbox
+too full are woken when it has drained.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 RELIEF_BYTES = 64 * 1024
 """Starved consumers are woken when no more than so many bytes wait."""
+SLICE_BYTES = 64 * 1024
+SEND_TIMEOUT_S = 30.0
+"""A client that does not take a slice within this time is hung up on (RabbitMQ's send_timeout of its sockets)."""
 
 Bytes = bytes | bytearray | memoryview
 
@@ -74,10 +78,7 @@ class Writer:
                 await self._work.park()
                 continue
             self._rest = b""
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._broken = True
+            await self._send(memoryview(data))
             self._sent(len(data))
         self._done.unpark_all()
         self._on_broken()
@@ -90,6 +91,14 @@ class Writer:
     def _take(self) -> Bytes:
         chunks = self._connection.take_output()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _send(self, data: memoryview) -> None:
+        try:
+            for start in range(0, len(data), SLICE_BYTES):
+                with trio.fail_after(SEND_TIMEOUT_S):
+                    await self._stream.send_all(data[start : start + SLICE_BYTES])
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            self._broken = True
 
     def _sent(self, count: int) -> None:
         self.sent_bytes += count

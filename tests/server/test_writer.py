@@ -5,7 +5,7 @@ import trio.testing
 from broker.amqp.connection import ServerConnection
 from broker.amqp.handshake import Limits
 from broker.server.turn import Turn
-from broker.server.writer import RELIEF_BYTES, Writer
+from broker.server.writer import RELIEF_BYTES, SEND_TIMEOUT_S, SLICE_BYTES, Writer
 from tests.server.fakes import FakeSwitchboard
 
 
@@ -155,3 +155,23 @@ async def test_a_broken_connection_is_hung_up(bench):
     assert bench.hung_up
     bench.connection.send(b"two")
     await bench.writer.drained()
+
+
+async def test_who_does_not_read_is_hung_up(autojump_clock, bench):
+    bench.connection.send(b"one")
+    await trio.sleep(SEND_TIMEOUT_S - 1)
+    assert not bench.hung_up
+    await trio.sleep(2)
+    assert bench.hung_up
+
+
+async def test_who_reads_slowly_is_not(autojump_clock, nursery):
+    class LazyStream(SlowStream):
+        async def send_all(self, data):
+            await trio.sleep(SEND_TIMEOUT_S - 1)
+            self.written += data
+
+    bench = await running(LazyStream(), nursery)
+    bench.connection.send(bytes(3 * SLICE_BYTES))
+    await bench.writer.drained()
+    assert (len(bench.stream.written), bench.hung_up) == (3 * SLICE_BYTES, [])
