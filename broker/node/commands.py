@@ -11,6 +11,7 @@ from broker.cluster.refusal import Refused
 from broker.node.changes import Changes
 from broker.node.facts import Facts
 from broker.node.interventions import Interventions
+from broker.node.limits import Limits
 from broker.node.naming import Unknown, queue_of, vhost_of
 from broker.vhosts import by_hand
 from broker.vhosts.switchboard import PeerLost
@@ -51,7 +52,12 @@ class Commands:
 
     def serve(self, hall: "Hall", census: "Census") -> None:
         """The node has entered the cluster: from now on it answers for the whole of it."""
-        self._parts = {"facts": Facts(hall, census).answer, **Interventions(hall, census).verbs, **Changes(hall).verbs}
+        self._parts = {
+            "facts": Facts(hall, census).answer,
+            **Interventions(hall, census).verbs,
+            **Changes(hall).verbs,
+            **Limits(hall.alarms.limits).verbs,
+        }
         self._hall = hall
 
     async def answer(self, request: Answer) -> Answer:

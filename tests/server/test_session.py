@@ -198,6 +198,33 @@ async def test_who_does_not_publish_is_not_blocked():
         assert house.gate.is_open
 
 
+async def test_a_publisher_is_told_once_that_it_waits_and_only_if_it_has_to(autojump_clock):
+    """As the real server was seen to: an alarm says nothing to whoever does not publish while it lasts."""
+    async with world() as house:
+        talker = await house.connect(capabilities=CAPABILITIES).open()
+        await declared(talker)
+        talker.connection.publish(1, "", "q", b"before")
+        await talker.ask(1, BasicQos(), BasicQosOk)
+        house.gate.close("disk", "disk")
+        await talker.ask(1, BasicQos(), BasicQosOk)
+        talker.connection.publish(1, "", "q", b"now")
+        assert (await talker.expect(methods.ConnectionBlocked)).reason == "low on disk"
+        house.gate.close("memory", "memory")
+        house.gate.open("disk")
+        await trio.sleep(1)
+        (session,) = house.sessions
+        assert session.is_blocked
+        house.gate.open("memory")
+        await talker.expect(methods.ConnectionUnblocked)
+        house.gate.close("disk", "disk")
+        house.gate.open("disk")
+        await talker.ask(1, BasicQos(), BasicQosOk)
+        house.gate.close("disk", "disk")
+        house.gate.close("memory", "memory")
+        talker.connection.publish(1, "", "q", b"then")
+        assert (await talker.expect(methods.ConnectionBlocked)).reason == "low on disk & memory"
+
+
 async def test_a_client_that_goes_while_it_waits_for_something_slow_is_not_waited_for(autojump_clock):
     async with world() as house:
         house.nursery.start_soon(keep_beating, house.door.sessions)

@@ -27,7 +27,15 @@ from broker.wire.basic_methods import (
 from broker.wire.content import body_of
 from broker.wire.events import Acks, Content, Delivered
 from broker.wire.method_fields import Method
-from broker.wire.methods import ChannelClose, ChannelOpen, ChannelOpenOk, QueueDeclare, QueueDeclareOk
+from broker.wire.methods import (
+    ChannelClose,
+    ChannelOpen,
+    ChannelOpenOk,
+    ConnectionBlocked,
+    ConnectionUnblocked,
+    QueueDeclare,
+    QueueDeclareOk,
+)
 from broker.wire.properties import Properties
 from broker.world.network import DialFailure, Network, Stream
 
@@ -53,6 +61,8 @@ class Client:
         self.lost = False
         self.cancelled: list[str] = []
         """Consumer tags that the broker cancelled."""
+        self.blocked = ""
+        """Why publishes wait, as the broker says."""
         self.unconfirmed: dict[int, bytes] = {}
         self.on_confirm: Callable[[bytes, bool], None] = lambda body, acked: None
         self.on_deliver: Callable[[Delivered], None] = lambda delivered: None
@@ -130,6 +140,8 @@ class Client:
             self._confirm(event.delivery_tag, event.delivery_tag, event.multiple, acked=False)
         elif isinstance(event, BasicCancel):
             self.cancelled.append(event.consumer_tag)
+        elif isinstance(event, ConnectionBlocked | ConnectionUnblocked):
+            self.blocked = getattr(event, "reason", "")
         elif isinstance(event, Content) or channel == CHANNEL:
             self._heard.append(event)
 

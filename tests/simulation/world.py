@@ -24,6 +24,7 @@ from broker.world.clock import Clock
 from policies.models import Policy
 from tests.simulation.disk import SimDisk
 from tests.simulation.freezing import PROCESS, Freezer
+from tests.simulation.memory import SimMemory
 from tests.simulation.network import SimNetwork
 from tests.simulation.scheduler import seeded_scheduler
 
@@ -48,11 +49,12 @@ class SimClock(Clock):
 
 
 class Host:
-    """One machine: its disk, and the process that runs on it now, if any."""
+    """One machine: its disk, its memory, and the process that runs on it now, if any."""
 
     def __init__(self, name: str, disk: SimDisk) -> None:
         self.name = name
         self.disk = disk
+        self.memory = SimMemory()
         self.starts = 0
         self.node: Node | None = None
         self.scope = trio.CancelScope()
@@ -93,7 +95,7 @@ class World:
                 continue
             host.starts += 1
             chance = Random(f"node {name} {host.starts} {self.seed}")
-            world = Surroundings(self.network.host(name), host.disk, SimClock(), chance)
+            world = Surroundings(self.network.host(name), host.disk, SimClock(), chance, memory=host.memory)
             host.node = Node(self.cluster, name, world, {})
             host.scope = trio.CancelScope()
             self.note(f"start {name}")

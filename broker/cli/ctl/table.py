@@ -64,6 +64,11 @@ SECTIONS: Final[dict[str, Commands]] = {
         set_operator_policy="Set an operator policy, or replace it.",
         set_policy="Set a policy, or replace it.",
     ),
+    "Alarms": _of(
+        "broker.cli.ctl.alarms",
+        set_disk_free_limit="Keep so much room on a node's disk.",
+        set_vm_memory_high_watermark="Let a node use so much memory.",
+    ),
     "Definitions": _of(
         "broker.cli.ctl.definitions",
         export_definitions="Write everything that was declared and set to a file.",
