@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from broker.cluster.refusal import Refused
 from broker.management.queues import fills_mirrors
 from broker.node.naming import queue_of
+from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from broker.management.census import Census
     from broker.vhosts.hall import Hall
+    from broker.vhosts.handle import Handle
 
 Answer = dict[str, Any]
 
@@ -45,7 +47,7 @@ class Interventions:
         return {"messages": await self._hall.declarations.delete(handle, if_unused=if_unused, if_empty=if_empty)}
 
     async def _sync(self, request: Answer) -> Answer:
-        handle = queue_of(self._hall, request)
+        handle = _mirrored(self._hall, request)
         record = handle.record
         if not record.is_mirrored:
             why = f"queue {record.name} is not mirrored: a policy with ha-mode would do that"
@@ -63,7 +65,16 @@ class Interventions:
         return {"state": "syncing" if syncing else "not_syncing"}
 
     async def _cancel_sync(self, request: Answer) -> Answer:
-        handle = queue_of(self._hall, request)
+        handle = _mirrored(self._hall, request)
         if not handle.record.is_mirrored:
             return {"state": "not_syncing"}
         return {"state": "cancelled" if await self._hall.synchronise(handle, start=False) else "not_syncing"}
+
+
+def _mirrored(hall: "Hall", request: Answer) -> "Handle":
+    """The queue of the request. Raises Refused for one whose copies are nobody's business but its own."""
+    handle = queue_of(hall, request)
+    if is_quorum(handle.record.arguments):
+        why = f"queue {handle.record.name} is a quorum queue: it synchronises its members by itself"
+        raise Refused("quorum_queue", why)
+    return handle

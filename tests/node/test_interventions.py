@@ -219,6 +219,17 @@ async def test_what_is_not_empty_is_said_before_what_is_in_use(autojump_clock):
         assert (await commands["n2"].answer(asked))["code"] == "not_empty"
 
 
+async def test_a_quorum_queue_is_not_synchronised_by_hand(autojump_clock):
+    async with open_commands() as (cluster, commands):
+        await declare(await cluster.nodes["n1"].client(), "q", durable=True, arguments={"x-queue-type": "quorum"})
+        for do in ("sync", "cancel_sync"):
+            answer = await commands["n2"].answer({"do": do, "vhost": "/", "queue": "q"})
+            assert answer == {
+                "error": "queue q is a quorum queue: it synchronises its members by itself",
+                "code": "quorum_queue",
+            }
+
+
 async def test_synchronising_by_hand(autojump_clock):
     async with open_commands() as (cluster, commands):
         await declare(await cluster.nodes["n1"].client(), "q", durable=True)

@@ -15,6 +15,12 @@ from broker.cli.ctl.failures import CtlFailure, Exit, Misuse
 POLL_S = 0.2
 """How often a synchronisation is looked at."""
 NOT_FOUND = CtlFailure(Exit.UNAVAILABLE, "not_found")
+REFUSALS = {
+    "not_found": NOT_FOUND,
+    "not_mirrored": CtlFailure(Exit.UNAVAILABLE, "not_mirrored"),
+    "quorum_queue": CtlFailure(Exit.UNAVAILABLE, "quorum_queue_not_supported"),
+}
+"""To who would synchronise mirrors."""
 
 
 @ctl_command("purge_queue", "<queue>", example="orders")
@@ -51,8 +57,7 @@ def delete_queue(call: Call, queue: str, *, if_empty: bool, if_unused: bool) -> 
 def sync_queue(call: Call, queue: str) -> None:
     """Fill the mirrors of a queue, while it works on; returns when they have everything, or when that was cancelled."""
     call.say(f"Synchronising queue '{queue}' in vhost '{call.vhost}' ...")
-    not_mirrored = CtlFailure(Exit.UNAVAILABLE, "not_mirrored")
-    state = call.attempt(_asked(call, "sync", queue), not_found=NOT_FOUND, not_mirrored=not_mirrored)["state"]
+    state = call.attempt(_asked(call, "sync", queue), **REFUSALS)["state"]
     while state == "syncing":
         sleep(POLL_S)
         state = call.attempt(_asked(call, "sync_state", queue), not_found=NOT_FOUND)["state"]
@@ -64,7 +69,7 @@ def sync_queue(call: Call, queue: str) -> None:
 def cancel_sync_queue(call: Call, queue: str) -> None:
     """Stop filling the mirrors of a queue; what has arrived stays."""
     call.say(f"Stopping synchronising queue '{queue}' in vhost '{call.vhost}' ...")
-    if call.attempt(_asked(call, "cancel_sync", queue), not_found=NOT_FOUND)["state"] == "not_syncing":
+    if call.attempt(_asked(call, "cancel_sync", queue), **REFUSALS)["state"] == "not_syncing":
         call.print_value("not_syncing")
     else:
         call.done()

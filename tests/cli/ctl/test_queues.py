@@ -82,6 +82,12 @@ def test_sync_of_a_queue_without_mirrors(node):
     assert node.ctl("sync_queue", "-q", "q") == (69, "", "Error:\nnot_mirrored\n")
 
 
+@pytest.mark.parametrize(("command", "do"), [("sync_queue", "sync"), ("cancel_sync_queue", "cancel_sync")])
+def test_sync_of_a_quorum_queue(node, command, do):
+    node.answers[do] = refused("quorum_queue")
+    assert node.ctl(command, "-q", "q") == (69, "", "Error:\nquorum_queue_not_supported\n")
+
+
 def test_cancelled_synchronisations(node):
     node.answers["cancel_sync"] = {"state": "cancelled"}
     assert node.ctl("cancel_sync_queue", "-q", "q") == (0, "", "")
