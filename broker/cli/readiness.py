@@ -3,6 +3,7 @@
 Decides when a cluster counts as ready, as ready without some node, or as failed, and says so. It does not start nodes.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -54,8 +55,14 @@ async def become_ready(
 
 
 def contents(cluster: Cluster) -> dict[str, Any]:
-    """The request that brings a running cluster to what the file says."""
-    return {"do": "apply", **contents_of(cluster)}
+    """The request that brings a running cluster to what the file says. Raises Failed."""
+    request = {"do": "apply", **contents_of(cluster)}
+    if cluster.definitions is None:
+        return request
+    try:
+        return {**request, "definitions": json.loads(cluster.definitions.read_text(encoding="utf-8"))}
+    except (OSError, ValueError) as error:
+        raise Failed(f"definitions: {cluster.definitions}: {error}") from None
 
 
 def urls(cluster: Cluster, doors: Doors) -> list[str]:

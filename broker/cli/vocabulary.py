@@ -9,7 +9,8 @@ To a node, at its link address:
 
     status        (local) {queues: bool = true}                     -> NodeStatus
     apply         {vhosts: [name], users: [{name, password, tags, permissions: {vhost: [configure, write, read]}}],
-                   policies: [policy], operator_policies: [policy]} -> {set: [text]}; only adds and changes
+                   policies: [policy], operator_policies: [policy], definitions: optional}
+                                                                    -> {set: [text]}; only adds and changes
     close_connection  {pid, reason}                                 -> {closed: bool}; a client's, by pid or name
     purge_queue   {vhost, queue}                                    -> {messages: int}
     delete_queue  {vhost, queue, if_unused: bool, if_empty: bool}   -> {messages: int}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker.amqp.errors import AmqpException
 from broker.cluster.refusal import Refused
+from broker.management.definition_import import DefinitionImport
 from broker.node.changes import Changes
 from broker.node.facts import Facts
 from broker.node.interventions import Interventions
@@ -129,6 +130,9 @@ class Commands:
         for operator in (False, True):
             for policy in request.get("operator_policies" if operator else "policies", []):
                 await put(f"policy {policy['name']}", {**policy, "do": "put_policy", "operator": operator})
+        if "definitions" in request:
+            await DefinitionImport(hall, request["definitions"]).run()
+            done.append("definitions")
         return {"set": done}
 
     # ------------------------------------------------------------------ copies

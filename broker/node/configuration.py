@@ -190,6 +190,8 @@ class Cluster:
     """Where it was read from; None: all defaults."""
     tls: Tls | None = None
     """Of clients at `amqps`, of the links between nodes and of the commands' road; None: all is plain."""
+    definitions: Path | None = None
+    """A file in RabbitMQ's format that is imported when the cluster is started."""
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError with the names that there are."""
@@ -233,6 +235,7 @@ class Cluster:
         value["data"] = None if self.data is None else str(self.data)
         value["file"] = None if self.file is None else str(self.file)
         value["tls"] = None if self.tls is None else self.tls.as_json()
+        value["definitions"] = None if self.definitions is None else str(self.definitions)
         return {"resolved": 1, **value}
 
     @classmethod
@@ -265,6 +268,7 @@ class Cluster:
             operator_policies=tuple(OperatorPolicy.from_json(policy) for policy in value["operator_policies"]),
             file=None if value["file"] is None else Path(value["file"]),
             tls=None if value["tls"] is None else Tls.from_json(value["tls"]),
+            definitions=None if value["definitions"] is None else Path(value["definitions"]),
         )
 
 

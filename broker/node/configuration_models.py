@@ -4,6 +4,7 @@ Decides what is accepted; a key stands here from the change that makes it work. 
 policies are neighbours' (`configuration_addresses`, `configuration_policies`).
 """
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,6 +112,7 @@ class ClusterFile(Section):
     operator_policies: list[Any] = Field(default_factory=list)
     settings: SettingsSection = SettingsSection()
     tls: TlsSection | None = None
+    definitions: Name | None = None
 
 
 def read_cluster(path: Path | None) -> Cluster:
@@ -135,6 +137,7 @@ def read_cluster(path: Path | None) -> Cluster:
     policies, operator_policies = expand_policies(document, folder, value, tuple(file.vhosts))
     _check_amqps(document, file)
     tls = None if file.tls is None else read_tls(document, file.tls, folder)
+    definitions = _definitions(document, folder, file.definitions)
     document.check()
     return Cluster(
         name=file.cluster.name,
@@ -148,7 +151,24 @@ def read_cluster(path: Path | None) -> Cluster:
         operator_policies=operator_policies,
         file=None if path is None else path.resolve(),
         tls=tls,
+        definitions=definitions,
     )
+
+
+def _definitions(document: Document, folder: Path, name: str | None) -> Path | None:
+    if name is None:
+        return None
+    path = folder / Path(name).expanduser()
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        document.complain(("definitions",), f"{path} cannot be read: {error.strerror}")
+    except ValueError as error:
+        document.complain(("definitions",), f"{path} is not JSON: {error}")
+    else:
+        if not isinstance(value, dict):
+            document.complain(("definitions",), f"{path} has no definitions: they are a JSON object")
+    return path
 
 
 def _check_policies_all_the_same(document: Document, folder: Path, value: dict[str, Any]) -> None:

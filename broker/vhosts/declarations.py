@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
 from broker.cluster import schema
 from broker.cluster.arguments import to_json
-from broker.cluster.records import Life
+from broker.cluster.records import Life, VhostRecord
 from broker.cluster.refusal import Refused
 from broker.routing.kinds import KindUnknown, check_kind
 from broker.vhosts.arguments import check_exchange_arguments, check_queue_arguments
-from broker.vhosts.queue_types import check_deletion, check_nameless, check_properties
+from broker.vhosts.queue_types import check_deletion, check_nameless, check_properties, with_default_type
 from broker.wire.properties import REPLY_TO
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ class Declarations:
             handle = vhost.handle(name)
             client.check_exclusive(handle)
             return await self._declared(handle)
+        kind = self._default_type(client.vhost)
+        arguments = with_default_type(kind, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete)
         if not name:
             check_nameless(arguments)
             name = "amq.gen-" + base64.urlsafe_b64encode(self._chance.randbytes(16)).decode().rstrip("=")
@@ -200,6 +202,10 @@ class Declarations:
         if exclusive:
             client.exclusive.add(name)
         return await self._declared(handle)
+
+    def _default_type(self, vhost: str) -> str:
+        record = schema.read(self._tree.tree, VhostRecord, schema.vhost_path(vhost))
+        return "" if record is None else record.default_queue_type
 
     async def declare_plain(self, vhost: str, name: str) -> None:
         """A durable queue without arguments, for a command; one that is there stays as it is."""

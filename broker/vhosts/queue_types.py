@@ -72,6 +72,15 @@ def type_of(resource: str, arguments: "Mapping[str, Any]") -> QueueType:
     raise ChannelException(406, f"invalid arg 'x-queue-type' for {resource}: {why}")
 
 
+def with_default_type(
+    word: str, arguments: dict[str, Any], *, durable: bool, exclusive: bool, auto_delete: bool
+) -> dict[str, Any]:
+    """The arguments with the virtual host's type, if they name none and such a queue can be of it."""
+    if not word or "x-queue-type" in arguments or (word == QUORUM and (not durable or exclusive or auto_delete)):
+        return arguments
+    return {**arguments, "x-queue-type": word}
+
+
 def check_known(resource: str, kind: QueueType, arguments: "Mapping[str, Any]") -> None:
     """Raise 406 for an argument that only another type takes."""
     for name in sorted((KNOWN - kind.arguments).intersection(arguments)):

@@ -1,5 +1,7 @@
 """When a cluster counts as ready, ready without some node, or failed: with a road that tells what the test wants."""
 
+from dataclasses import replace
+
 import pytest
 
 from broker.cli.failures import Failed
@@ -87,3 +89,14 @@ def test_contents_are_what_the_file_names(cluster):
     assert contents(cluster)["users"] == [
         {"name": "ann", "password": "secret", "tags": [], "permissions": {"/": ["", "", ""]}}
     ]
+
+
+def test_contents_include_the_definitions_that_the_file_names(cluster, tmp_path):
+    assert "definitions" not in contents(cluster)
+    file = tmp_path / "rabbit.json"
+    file.write_text('{"users": []}')
+    cluster = replace(cluster, definitions=file)
+    assert contents(cluster)["definitions"] == {"users": []}
+    file.unlink()
+    with pytest.raises(Failed, match=r"rabbit\.json"):
+        contents(cluster)

@@ -347,3 +347,19 @@ def test_any_text_is_a_cluster_or_a_configuration_error(tmp_path_factory, text):
 def test_the_resolved_file_round_trips_policies(write):
     cluster = load(write("policies: [ha-two]\noperator_policies: [{name: c, pattern: '', definition: {expires: 1}}]"))
     assert Cluster.from_json(json.loads(json.dumps(cluster.as_json()))) == cluster
+
+
+def test_definitions_are_a_file_beside_this_one(write, tmp_path, problems):
+    write("{}", "rabbit.json")
+    cluster = load(write("definitions: rabbit.json"))
+    assert cluster.definitions == tmp_path / "rabbit.json"
+    assert Cluster.from_json(json.loads(json.dumps(cluster.as_json()))) == cluster
+    assert load(write("nodes: [a]")).definitions is None
+    where, file = "cluster.yaml:1: definitions: ", tmp_path / "rabbit.json"
+    assert problems("definitions: none.json") == [
+        f"{where}{tmp_path}/none.json cannot be read: No such file or directory"
+    ]
+    write("[]", "rabbit.json")
+    assert problems("definitions: rabbit.json") == [f"{where}{file} has no definitions: they are a JSON object"]
+    write("nodes: {", "rabbit.json")
+    assert problems("definitions: rabbit.json")[0].startswith(f"{where}{file} is not JSON: ")

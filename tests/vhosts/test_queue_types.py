@@ -3,8 +3,11 @@
 import pytest
 
 from broker.amqp.errors import ChannelException, ConnectionException
+from broker.cluster import schema
 from broker.vhosts.arguments import check_queue_arguments
+from broker.vhosts.client import User
 from broker.vhosts.queue_types import check_deletion, check_get, check_nameless, check_prefetch, check_properties
+from tests.vhosts.room import open_hall
 from tests.vhosts.test_arguments import client
 
 QUEUE = "queue 'q' in vhost '/'"
@@ -132,3 +135,47 @@ def test_a_quorum_queue_knows_no_limit_of_a_whole_channel():
     check_prefetch(QUEUE, {}, shared=True)
     answer = refused(check_prefetch, QUEUE, QUORUM, shared=True)
     assert answer == (ConnectionException, 540, f"{QUEUE} does not support global qos")
+
+
+QUORUM_BY_DEFAULT = {"do": "put_vhost", "name": "/", "default_queue_type": "quorum"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        ({"durable": True}, "quorum"),
+        ({}, None),
+        ({"durable": True, "auto_delete": True}, None),
+        ({"durable": True, "exclusive": True}, None),
+        ({"durable": True, "arguments": {"x-queue-type": "classic"}}, "classic"),
+    ],
+)
+async def test_queues_that_can_be_have_the_type_of_their_vhost(facts, kind, autojump_clock):
+    async with open_hall() as hall:
+        await hall.tree.propose(QUORUM_BY_DEFAULT)
+        _, guest = hall.open_vhost(User("guest"), "/", "c")
+        plain = {"passive": False, "durable": False, "exclusive": False, "auto_delete": False, "arguments": {}}
+        for _ in range(2):
+            await hall.declarations.declare_queue(guest, "q", **(plain | facts))
+        assert schema.queue(hall.tree.tree, "/", "q").arguments.get("x-queue-type") == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "why"),
+    [
+        ("", {}, "Cannot declare a server-named queue for type rabbit_quorum_queue"),
+        (
+            "q",
+            {"x-max-priority": 3},
+            "invalid arg 'x-max-priority' for queue 'q' in vhost '/' of queue type rabbit_quorum_queue",
+        ),
+    ],
+)
+async def test_the_type_of_the_vhost_forbids_what_it_forbids(name, arguments, why, autojump_clock):
+    async with open_hall() as hall:
+        await hall.tree.propose(QUORUM_BY_DEFAULT)
+        _, guest = hall.open_vhost(User("guest"), "/", "c")
+        flags = {"passive": False, "durable": True, "exclusive": False, "auto_delete": False}
+        with pytest.raises(ChannelException) as caught:
+            await hall.declarations.declare_queue(guest, name, **flags, arguments=arguments)
+        assert (caught.value.code, caught.value.why) == (406, why)

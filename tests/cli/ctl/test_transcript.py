@@ -9,7 +9,7 @@ from broker.cli.entry import run
 from tests.cli.ctl.station import open_ctl
 from tests.cli.ctl.transcript import Step, comparable, recorded
 
-NEEDS_A_ROAD = ("list_users -t 0",)
+NEEDS_A_ROAD = ("-q list_users -t 0",)
 DOORS = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
 
 
