@@ -11,7 +11,7 @@ To a node, at its link address:
     apply         {vhosts: [name], users: [{name, password, tags, permissions: {vhost: [configure, write, read]}}],
                    policies: [policy], operator_policies: [policy], definitions: optional}
                                                                     -> {set: [text]}; only adds and changes
-    close_connection  {pid, reason}                                 -> {closed: bool}; a client's, by pid or name
+    close_connections {pids: [pid], reason, delay_ms: int}          -> {closed: int}; of clients, one after the other
     purge_queue   {vhost, queue}                                    -> {messages: int}
     delete_queue  {vhost, queue, if_unused: bool, if_empty: bool}   -> {messages: int}
     sync          {vhost, queue}                                    -> {state: "syncing" | "synchronised"}

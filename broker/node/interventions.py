@@ -5,6 +5,8 @@ Decides how such a request becomes a verb of the hall. It must not know the comm
 
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from broker.cluster.refusal import Refused
 from broker.management.queues import fills_mirrors
 from broker.node.naming import queue_of
@@ -27,7 +29,7 @@ class Interventions:
         self._hall = hall
         self._census = census
         self.verbs: Mapping[str, Callable[[Answer], Awaitable[Answer]]] = {
-            "close_connection": self._close_connection,
+            "close_connections": self._close_connections,
             "purge_queue": self._purge_queue,
             "delete_queue": self._delete_queue,
             "sync": self._sync,
@@ -35,8 +37,13 @@ class Interventions:
             "cancel_sync": self._cancel_sync,
         }
 
-    async def _close_connection(self, request: Answer) -> Answer:
-        return {"closed": await self._hall.roster.close(request["pid"], request["reason"])}
+    async def _close_connections(self, request: Answer) -> Answer:
+        closed = 0
+        for pid in request["pids"]:
+            if closed:
+                await trio.sleep(request.get("delay_ms", 0) / 1000)
+            closed += await self._hall.roster.close(pid, request["reason"])
+        return {"closed": closed}
 
     async def _purge_queue(self, request: Answer) -> Answer:
         return {"messages": await queue_of(self._hall, request).purge()}

@@ -179,12 +179,23 @@ async def test_listing_is_no_use_of_a_queue(autojump_clock):
 async def test_connections_are_closed_wherever_they_are(autojump_clock):
     async with open_commands() as (cluster, commands):
         client = await cluster.nodes["n2"].client()
-        asked = {"do": "close_connection", "pid": "<n2.1.1.0>", "reason": "go away"}
-        assert await commands["n1"].answer(asked) == {"closed": True}
+        asked = {"do": "close_connections", "pids": ["<n2.1.1.0>"], "reason": "go away"}
+        assert await commands["n1"].answer(asked) == {"closed": 1}
         close = await client.expect(methods.ConnectionClose)
         assert (close.reply_code, close.reply_text) == (320, "CONNECTION_FORCED - go away")
         await client.ended()
-        assert await commands["n1"].answer(asked) == {"closed": False}
+        assert await commands["n1"].answer(asked) == {"closed": 0}
+
+
+async def test_connections_are_closed_one_after_the_other(autojump_clock):
+    async with open_commands() as (cluster, commands):
+        for node in cluster.nodes.values():
+            await node.client()
+        pids = ["<n1.1.1.0>", "<n2.1.7.0>", "<n2.1.1.0>"]
+        began = trio.current_time()
+        asked = {"do": "close_connections", "pids": pids, "reason": "r", "delay_ms": 2000}
+        assert await commands["n2"].answer(asked) == {"closed": 2}
+        assert trio.current_time() - began == pytest.approx(4, abs=0.1)
 
 
 async def test_purge_and_delete_from_any_node(autojump_clock):

@@ -4,7 +4,6 @@ Decides which connections are meant; the nodes close them, with 320 and the reas
 """
 
 import re
-from itertools import islice
 from time import sleep
 
 import click
@@ -16,6 +15,9 @@ from broker.cli.ctl.failures import CtlFailure, Exit
 from broker.cli.ctl.lists import CONNECTIONS
 
 PID = re.compile(r"<[^<>\s]+\.\d+\.\d+\.\d+>")
+ASKED_MAX = 500
+ASKED_MS_MAX = 5000
+"""So many connections are closed for one request, and so long it may take: less than a node may take to answer."""
 
 
 @ctl_command("close_connection", "<connection pid> <explanation>", example="'<n1.1.5.0>' 'maintenance'")
@@ -26,7 +28,7 @@ def close_connection(call: Call, pid: str, explanation: str) -> None:
     call.say(f"Closing connection {pid}, reason: {explanation}...")
     if PID.fullmatch(pid) is None:
         raise CtlFailure(Exit.UNAVAILABLE, f'{{:invalid_pid_syntax, "{pid}"}}')
-    answer = call.ask({"do": "close_connection", "pid": pid, "reason": explanation})
+    answer = call.ask({"do": "close_connections", "pids": [pid], "reason": explanation})
     if not answer["closed"]:
         click.echo(f"Warning: there is no connection {pid}", err=True)
     call.done()
@@ -51,14 +53,15 @@ def close_all_connections(call: Call, explanation: str, *, everywhere: bool, lim
     call.say(f"Closing {limit or 'all'} connections {where}, reason: {explanation}...")
     rows, silent = CONNECTIONS.fetch(call, ("pid", "node"), vhost=None if everywhere else call.vhost)
     meant = [row["pid"] for row in rows if not everywhere or call.chosen_node in (None, row["node"])]
-    closed = 0
-    for pid in islice(meant, limit or None):
-        if closed:
+    rest = meant[: limit or None]
+    text = f"Closed {len(rest)} connections"
+    at_once = min(ASKED_MAX, ASKED_MS_MAX // (delay_ms or 1) + 1)
+    while rest:
+        now, rest = rest[:at_once], rest[at_once:]
+        call.ask({"do": "close_connections", "pids": now, "reason": explanation, "delay_ms": delay_ms})
+        if rest:
             sleep(delay_ms / 1000)
-        call.ask({"do": "close_connection", "pid": pid, "reason": explanation})
-        closed += 1
     warn_of(silent)
-    text = f"Closed {closed} connections"
     if call.is_json:
         call.print_object({"node": call.node, "result": "ok", "value": text})
     else:

@@ -9,7 +9,7 @@ from tests.cli.ctl.fake_node import FakeNode
 @pytest.fixture
 def node(monkeypatch, capsys):
     node = FakeNode(monkeypatch, capsys)
-    node.answers["close_connection"] = {"closed": True}
+    node.answers["close_connections"] = {"closed": 1}
     node.rows["connections"] = [
         {"pid": f"<{name}.1.{serial}.0>", "node": f"rabbit@{name}"} for serial, name in enumerate(("n1", "n2", "n1"), 1)
     ]
@@ -17,17 +17,17 @@ def node(monkeypatch, capsys):
 
 
 def closed(node):
-    return [request["pid"] for request in node.asked if request["do"] == "close_connection"]
+    return [request["pids"] for request in node.asked if request["do"] == "close_connections"]
 
 
 def test_one_connection(node):
     done = node.ctl("close_connection", "<n1.1.5.0>", "go away")
     assert done == (0, "Closing connection <n1.1.5.0>, reason: go away...\n", "")
-    assert node.asked == [{"do": "close_connection", "pid": "<n1.1.5.0>", "reason": "go away"}]
+    assert node.asked == [{"do": "close_connections", "pids": ["<n1.1.5.0>"], "reason": "go away"}]
 
 
 def test_a_connection_that_there_is_not(node):
-    node.answers["close_connection"] = {"closed": False}
+    node.answers["close_connections"] = {"closed": 0}
     assert node.ctl("close_connection", "-q", "<n1.1.5.0>", "r") == (
         0,
         "",
@@ -50,7 +50,7 @@ def test_all_connections_of_a_vhost(node):
     done = node.ctl("close_all_connections", "-p", "v", "r")
     assert done == (0, "Closing all connections in vhost v, reason: r...\nClosed 3 connections\n", "")
     assert node.asked[0] == {"do": "facts", "kind": "connections", "fields": ["node", "pid"], "vhost": "v"}
-    assert closed(node) == ["<n1.1.1.0>", "<n2.1.2.0>", "<n1.1.3.0>"]
+    assert closed(node) == [["<n1.1.1.0>", "<n2.1.2.0>", "<n1.1.3.0>"]]
 
 
 def test_so_many_with_a_pause_between_them(node, monkeypatch):
@@ -58,8 +58,18 @@ def test_so_many_with_a_pause_between_them(node, monkeypatch):
     monkeypatch.setattr(clients, "sleep", waited.append)
     done = node.ctl("close_all_connections", "--limit", "2", "--per-connection-delay", "50", "r")
     assert done.out == "Closing 2 connections in vhost /, reason: r...\nClosed 2 connections\n"
-    assert closed(node) == ["<n1.1.1.0>", "<n2.1.2.0>"]
-    assert waited == [0.05]
+    assert closed(node) == [["<n1.1.1.0>", "<n2.1.2.0>"]]
+    assert (node.asked[-1]["delay_ms"], waited) == (50, [])
+
+
+def test_no_request_takes_longer_than_a_node_may(node, monkeypatch):
+    waited = []
+    monkeypatch.setattr(clients, "sleep", waited.append)
+    assert (
+        node.ctl("close_all_connections", "-q", "--per-connection-delay", "4000", "r").out == "Closed 3 connections\n"
+    )
+    assert closed(node) == [["<n1.1.1.0>", "<n2.1.2.0>"], ["<n1.1.3.0>"]]
+    assert waited == [4]
 
 
 def test_a_vhost_that_there_is_not_has_no_connections(node):
@@ -71,7 +81,7 @@ def test_all_connections_of_a_node(node):
     banner = "Closing all connections to node rabbit@n1 (across all vhosts), reason: r...\n"
     assert done == (0, f"{banner}Closed 2 connections\n", "")
     assert node.asked[0] == {"do": "facts", "kind": "connections", "fields": ["node", "pid"]}
-    assert closed(node) == ["<n1.1.1.0>", "<n1.1.3.0>"]
+    assert closed(node) == [["<n1.1.1.0>", "<n1.1.3.0>"]]
 
 
 def test_all_connections_there_are(node):
