@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("warren.amqp")
 
 FAREWELL_TIMEOUT_S = 10.0
-"""How long a client may take to answer connection.close, and to read the last bytes."""
+"""How long a client may take to answer connection.close."""
 FINISH_TIMEOUT_S = 1.0
 """How long a client may take to agree that nothing more follows."""
 REFUSED_LINGER_S = 3.0
@@ -91,9 +91,9 @@ class Session:
                 finally:
                     self._nursery = None  # nobody looks ahead any more: it may close before this task goes on
                 await self._clean_up()
-                with trio.move_on_after(FAREWELL_TIMEOUT_S):
-                    await self.writer.drained()
-                    if self._forced:
+                await self.writer.drained()  # it gives up clients that do not read
+                if self._forced:
+                    with trio.move_on_after(FAREWELL_TIMEOUT_S):
                         await self._hear_farewell()
                 with trio.move_on_after(FINISH_TIMEOUT_S):
                     await self._stream.finish()

@@ -19,7 +19,7 @@ from broker.wire.basic_methods import (
 )
 from broker.wire.content import body_of
 from broker.wire.events import Acks
-from tests.server.fakes import world
+from tests.server.fakes import FakeStream, world
 
 
 async def declared(talker, name="q"):
@@ -82,6 +82,21 @@ async def test_a_client_that_never_answers_the_close_is_hung_up_on(autojump_cloc
             pass
         assert trio.current_time() - began == pytest.approx(FAREWELL_TIMEOUT_S, abs=0.1)
         assert house.hall.closed_clients == 1
+
+
+async def test_a_client_that_reads_late_still_hears_that_its_connection_is_closed(autojump_clock):
+    class LateStream(FakeStream):
+        delay_s = 0.0
+
+        async def send_all(self, data):
+            await trio.sleep(self.delay_s)
+            await super().send_all(data)
+
+    async with world() as house:
+        talker = await house.connect(stream_type=LateStream).open()
+        LateStream.delay_s = 2 * FAREWELL_TIMEOUT_S
+        talker.connection.call(0, methods.ConnectionClose(200))
+        await talker.expect(methods.ConnectionCloseOk)
 
 
 async def test_a_client_that_vanishes_gives_everything_back():
