@@ -24,16 +24,25 @@ class DeadLetter:
     """A run that died, and where to it goes by the settings in force at its death.
 
     Until `queue.settle_dead` names its positions it stays living in the log, so that no failure loses it. A run with
-    `first` 0 was never in the queue (overflow `reject-publish-dlx`) and needs no settling.
+    `first` 0 was never in the queue (overflow `reject-publish-dlx`) and needs no settling. One that `must_arrive` is
+    kept and sent again if it leads nowhere, or a target has no room (dead letter strategy `at-least-once`).
     """
 
-    __slots__ = ("exchange", "reason", "routing_key", "run")
+    __slots__ = ("exchange", "must_arrive", "reason", "routing_key", "run")
 
-    def __init__(self, reason: Reason, run: Run, exchange: str, routing_key: str | None) -> None:
+    def __init__(
+        self, reason: Reason, run: Run, exchange: str, routing_key: str | None, *, must_arrive: bool = False
+    ) -> None:
+        self.must_arrive = must_arrive
         self.reason = reason
         self.run = run
         self.exchange = exchange
         self.routing_key = routing_key
+
+    def part(self, first: int, last: int) -> "DeadLetter":
+        """The messages of these positions."""
+        run = self.run.cut(first - self.run.first, last - self.run.first + 1)
+        return DeadLetter(self.reason, run, self.exchange, self.routing_key, must_arrive=self.must_arrive)
 
     def __repr__(self) -> str:
         return f"<DeadLetter {self.reason} {self.run} to {self.exchange!r}>"

@@ -4,6 +4,7 @@ Decides what the queue's owner gets to read: ranges that settled, and dead lette
 lives on in the log until it is safe there (DESIGN S16). It must not know who reads, nor why a message left.
 """
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from broker.queues.dead_letter import DeadLetter, Reason
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class Departures:
     """The two outboxes of one queue. Settled ranges are collected only if `logged`."""
 
-    __slots__ = ("_counters", "_dead", "_settled", "dying", "logged")
+    __slots__ = ("_counters", "_dead", "_kept", "_settled", "dying", "logged")
 
     def __init__(self, counters: "Counters", *, logged: bool) -> None:
         self._counters = counters
@@ -26,6 +27,7 @@ class Departures:
         self.dying = Line()  # dead letters under way: no more in the queue, but not yet safe elsewhere
         self._settled: list[tuple[int, int]] = []
         self._dead: list[DeadLetter] = []
+        self._kept: deque[tuple[int, DeadLetter]] = deque()  # (when to send it again, a letter that must arrive)
 
     def settle(self, first: int, last: int) -> None:
         """These positions have left for good."""
@@ -44,8 +46,30 @@ class Departures:
         if settings.dead_letter_exchange is None:
             return False
         self._counters.dead_lettered += len(run.contents)
-        self._dead.append(DeadLetter(reason, run, settings.dead_letter_exchange, settings.dead_letter_routing_key))
+        self._send(reason, run, settings.dead_letter_exchange, settings)
         return True
+
+    def _send(self, reason: Reason, run: "Run", exchange: str, settings: "Settings") -> None:
+        key, must_arrive = settings.dead_letter_routing_key, settings.dead_letters_must_arrive
+        self._dead.append(DeadLetter(reason, run, exchange, key, must_arrive=must_arrive))
+
+    def keep(self, dead: DeadLetter, until_ms: int) -> None:
+        """A letter that must arrive did not: it is to be sent again then."""
+        self._kept.append((until_ms, dead))
+
+    @property
+    def kept_until_ms(self) -> int | None:
+        """When the first of the kept letters is to be sent again; None if there is none."""
+        return self._kept[0][0] if self._kept else None
+
+    def send_kept(self, stamp_ms: int, settings: "Settings") -> None:
+        """Send again what is due, as the settings say by now."""
+        while self._kept and self._kept[0][0] <= stamp_ms:
+            _, dead = self._kept.popleft()
+            if settings.dead_letter_exchange is None:
+                self.settle_dead(dead.run.first, dead.run.last)
+            else:
+                self._send(dead.reason, dead.run, settings.dead_letter_exchange, settings)
 
     def settle_dead(self, first: int, last: int) -> None:
         """The dead letters of these positions are safe elsewhere, or have nowhere to go."""

@@ -36,25 +36,31 @@ class Limits:
             too_many -= body_size(content)
         return max(count, len(head.contents))
 
-    def fitting(self, ready: "Line | Levels", run: "Run", start: int) -> int:
-        """How many of the run's messages from index `start` on fit in beside those that are ready."""
+    def fitting(self, ready: "Line | Levels", run: "Run", start: int, dying: "Line | None" = None) -> int:
+        """How many of the run's messages from index `start` on fit in beside those that are ready, or `dying`."""
         count = len(run.contents) - start
         if self.length is not None:
-            count = min(count, max(0, self.length - len(ready)))
+            count = min(count, max(0, self._length_left(ready, dying)))
         if self.length_bytes is None:
             return count
-        left = self.length_bytes - ready.size_bytes
+        left = self._bytes_left(ready, dying)
         for fitting in range(count):
             left -= body_size(run.contents[start + fitting])
             if left < 0:
                 return fitting
         return count
 
-    def unfit(self, ready: "Line | Levels", run: "Run", start: int) -> int:
+    def unfit(self, ready: "Line | Levels", run: "Run", start: int, dying: "Line | None" = None) -> int:
         """How many messages from the one at index `start` on, which does not fit, have to stay outside before one
         fits: a smaller one may, if there is only too little room in bytes."""
         size = len(run.contents)
-        if self.length_bytes is None or (self.length is not None and len(ready) >= self.length):
+        if self.length_bytes is None or self._length_left(ready, dying) <= 0:
             return size - start
-        left = self.length_bytes - ready.size_bytes
+        left = self._bytes_left(ready, dying)
         return next((at for at in range(start + 1, size) if body_size(run.contents[at]) <= left), size) - start
+
+    def _length_left(self, ready: "Line | Levels", dying: "Line | None") -> int:
+        return 1 if self.length is None else self.length - len(ready) - (0 if dying is None else len(dying))
+
+    def _bytes_left(self, ready: "Line | Levels", dying: "Line | None") -> int:
+        return (self.length_bytes or 0) - ready.size_bytes - (0 if dying is None else dying.size_bytes)

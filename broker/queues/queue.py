@@ -18,6 +18,9 @@ from broker.queues.returns import Returns
 from broker.queues.stock import Stock
 from broker.wire.message import living_at_most
 
+DEAD_LETTER_PAUSE_MS = 5000
+"""After so long a dead letter that must arrive is sent again."""
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
@@ -113,6 +116,10 @@ class Queue(Stock):
             self._departures.settle(run.first, run.last)
         return count
 
+    def keep_dead(self, dead: "DeadLetter") -> None:
+        """No queue took this dead letter, which must arrive: it is sent again after a while."""
+        self._departures.keep(dead, self._stamp_ms + DEAD_LETTER_PAUSE_MS)
+
     def settle_dead(self, first: int, last: int) -> None:
         """The dead letters of these positions are safe elsewhere, or have nowhere to go."""
         self._departures.settle_dead(first, last)
@@ -175,12 +182,13 @@ class Queue(Stock):
         """Let expire what is due."""
         self._stamp_ms = stamp_ms
         self._expire()
+        self._departures.send_kept(stamp_ms, self.settings)
         if not self.consumers and self._unused.tick(stamp_ms):
             self.expired = True
 
     def deadline_ms(self) -> int | None:
         """Wall time at which `tick` should be called; 0 is at once, None never as things stand."""
-        dues = [self._expiry.next_due_ms(self._ready.lines())]
+        dues = [self._expiry.next_due_ms(self._ready.lines()), self._departures.kept_until_ms]
         if not self.consumers and not self.expired:
             dues.append(self._unused.due_ms())
         return min((due for due in dues if due is not None), default=None)
@@ -237,16 +245,17 @@ class Queue(Stock):
     def _publish_what_fits(self, run: "Run") -> "list[tuple[int, int]]":
         """Take in what the limits allow at each message's turn; the rest is refused and may become dead letters."""
         size = len(run.contents)
+        dying = self._departures.dying if self.settings.dead_letters_must_arrive else None
         refused: list[tuple[int, int]] = []
         first = self.next_position
         done = 0
         while done < size:
-            fitting = self._limits.fitting(self._ready, run, done)
+            fitting = self._limits.fitting(self._ready, run, done, dying)
             if fitting:
                 self._enter(run if fitting == size else run.cut(done, done + fitting))
                 done += fitting
                 continue
-            stop = done + self._limits.unfit(self._ready, run, done)
+            stop = done + self._limits.unfit(self._ready, run, done, dying)
             refused.append((done, stop))
             if self.settings.overflow == "reject-publish-dlx":
                 dead = run.cut(done, stop)

@@ -23,6 +23,8 @@ class Settings:
     max_priority: int | None = None
     counts_returns: bool = False
     """A quorum queue: it counts how often each message was given back, and keeps transient ones on disk, too."""
+    dead_letters_must_arrive: bool = False
+    """Dead letter strategy `at-least-once`: they wait here as long as no queue takes them."""
     delivery_limit: int | None = None
     """A message that was given back more often dies."""
     single_active_consumer: bool = False

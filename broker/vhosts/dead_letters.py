@@ -1,7 +1,8 @@
 """Carries dead letters from the queue where they died to where its dead letter exchange leads.
 
 Decides when the source may forget a letter: after every target has it safe, refused it, or there is none (DESIGN rule
-S16: at least once). It must not know why a message died, nor how its headers are made.
+S16: at least once); one that must arrive goes out again in the last two cases. It must not know why a message died, nor
+how its headers are made.
 """
 
 from collections.abc import Callable
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 class Burial:
     """Waits until every target has answered for a letter, then lets its source forget it."""
 
-    __slots__ = ("_done", "missing")
+    __slots__ = ("_done", "missing", "refused")
 
     def __init__(self, missing: int, done: Callable[[], None]) -> None:
         self.missing = missing
+        self.refused = False
         self._done = done
 
     def answer(self) -> None:
@@ -31,7 +33,8 @@ class Burial:
             self._done()
 
     def refuse(self, start: int, stop: int) -> None:
-        """A full target does not take it: then it is gone there, as in RabbitMQ."""
+        """A full target does not take it: then it is gone there, as in RabbitMQ, unless it must arrive."""
+        self.refused = True
 
 
 class DeadLetters:
@@ -66,10 +69,17 @@ class DeadLetters:
 
     def _send(self, source: "Local", dead: DeadLetter, run: Run, headers: dict[str, object]) -> None:
         exchange, key = split_address(run.address)
-        targets = self._route(exchange, key, headers, run.contents[0])
+        routed = targets = self._route(exchange, key, headers, run.contents[0])
         allowed = set(without_cycles([handle.record.name for handle in targets], headers, dead.reason))
         targets = [handle for handle in targets if handle.record.name in allowed]
-        burial = Burial(len(targets) + 1, lambda: source.forget_dead(run.first, run.last))
+
+        def done() -> None:
+            if dead.must_arrive and (burial.refused or not routed):
+                source.keep_dead(dead.part(run.first, run.last))
+            else:
+                source.forget_dead(run.first, run.last)
+
+        burial = Burial(len(targets) + 1, done)
         for handle in targets:
             handle.publish(Run(run.contents, run.address, run.traits), burial)
         burial.answer()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from broker.mirroring.copy import Copy
     from broker.mirroring.master import Master
+    from broker.queues.dead_letter import DeadLetter
     from broker.vhosts.dead_letters import DeadLetters
     from broker.vhosts.releases import Releases
     from broker.vhosts.switchboard import Switchboard
@@ -254,6 +255,11 @@ class Local:
         if first:
             self.queue.settle_dead(first, last)
             self.switchboard.touch(self)
+
+    def keep_dead(self, dead: "DeadLetter") -> None:
+        """No queue took this dead letter, which must arrive."""
+        self.queue.keep_dead(dead)
+        self.switchboard.touch(self)
 
     def statistics(self) -> dict[str, Any]:
         """What can be counted, and which mirror lacks how much."""

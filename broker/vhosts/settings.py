@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from broker.cluster.arguments import from_json
 from broker.cluster.records import ExchangeRecord, QueueRecord
 from broker.queues.settings import Settings
-from policies.effective import effective
+from policies.effective import Effective, effective
 from policies.quorum import is_quorum
 
 
@@ -43,6 +43,12 @@ def settings_of(record: QueueRecord) -> Settings:
         dead_letter_routing_key=inforce.value("dead-letter-routing-key"),
         max_priority=arguments.get("x-max-priority") or None,
         counts_returns=quorum,
+        dead_letters_must_arrive=quorum and _must_arrive(inforce),
         delivery_limit=inforce.value("delivery-limit") if quorum else None,
         single_active_consumer=arguments.get("x-single-active-consumer") is True,
     )
+
+
+def _must_arrive(inforce: Effective) -> bool:
+    """Without a limit that holds publishers back the strategy would let the queue grow: then it does not count."""
+    return (inforce.value("dead-letter-strategy"), inforce.value("overflow")) == ("at-least-once", "reject-publish")

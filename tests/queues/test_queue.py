@@ -146,6 +146,34 @@ def test_an_ordinary_queue_counts_no_returns() -> None:
     assert queue.take_returned() == []
 
 
+def test_a_dead_letter_that_must_arrive_goes_out_again_and_takes_up_room_meanwhile() -> None:
+    settings = Settings(
+        max_length=2,
+        overflow="reject-publish",
+        dead_letter_exchange="x",
+        dead_letters_must_arrive=True,
+        delivery_limit=0,
+    )
+    queue = Queue(settings, logged=True)
+    queue.publish(run_of(2), 0)
+    queue.get("holder", True)
+    queue.reject("holder", 1, 1)
+    (dead,) = queue.take_dead()
+    assert dead.must_arrive
+    queue.keep_dead(dead)
+    assert queue.publish(run_of(1), 0) == [(0, 1)]
+    assert queue.deadline_ms() == 5000
+    queue.tick(4999)
+    assert queue.take_dead() == []
+    queue.tick(5000)
+    (again,) = queue.take_dead()
+    assert (again.reason, again.run.first, again.exchange) == ("rejected", 1, "x")
+    queue.keep_dead(again)
+    queue.apply(Settings(), 5000)  # nowhere to go any more
+    queue.tick(10_000)
+    assert (queue.take_dead(), queue.take_settled(), queue.deadline_ms()) == ([], [(1, 1)], None)
+
+
 def test_statistics_count_everything() -> None:
     queue = Queue(Settings(max_length=3, dead_letter_exchange="x"), logged=True)
     consumer = FakeConsumer(window=2)

@@ -114,8 +114,9 @@ class QueueAgainstAList(RuleBasedStateMachine):
         level, position = -self.ready[0].place[0], self.ready[0].position
         return self.marks[level] is None or position <= self.marks[level]
 
-    def serve(self) -> None:
-        """The queue has said to whom: only the order, the flags and the number are the model's."""
+    def serve(self, *, fresh: bool = False) -> None:
+        """The queue has said to whom: only the order, the flags and the number are the model's. What comes to the head
+        is looked at, unless it was published just now."""
         while self.log and self.log[0][1] < self.next:
             consumer, position, content, redelivered = self.log.pop(0)
             assert self.is_open()
@@ -125,6 +126,8 @@ class QueueAgainstAList(RuleBasedStateMachine):
                 self.unacked.setdefault(consumer, []).append(message)
             else:
                 self.settled.add(position)
+            if not fresh:
+                self.expire()
 
     def come_back(self, messages: list[Message]) -> None:
         for message in messages:
@@ -153,7 +156,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
                 break
             self.ready = sorted([*self.ready, Message((-level, self.next), run.contents[index], due)])
             self.next += 1
-            self.serve()
+            self.serve(fresh=True)
             self.expire()
         else:
             assert not refused

@@ -41,9 +41,13 @@ class Source:
     def __init__(self):
         self.switchboard = FakeSwitchboard()
         self.forgotten = []
+        self.kept = []
 
     def forget_dead(self, first, last):
         self.forgotten.append((first, last))
+
+    def keep_dead(self, dead):
+        self.kept.append((dead.run.first, dead.run.last, dead.run.address))
 
 
 def test_a_burial_ends_with_its_last_target():
@@ -74,6 +78,23 @@ def test_a_letter_that_leads_nowhere_is_forgotten_at_once():
         source, DeadLetter("expired", run_of(1, first=5), "dlx", "key")
     )
     assert source.forgotten == [(5, 5)]
+
+
+def test_a_letter_that_must_arrive_is_kept_until_somebody_takes_it():
+    source, target = Source(), Target("t")
+    ways = [[], [target], [target]]
+    letters = DeadLetters("q", lambda *_: ways.pop(0), lambda _: False)
+    dead = DeadLetter("rejected", run_of(2, first=5), "dlx", None, must_arrive=True)
+    letters.send(source, dead)
+    assert (source.kept, source.forgotten) == ([(5, 6, dead.run.address)], [])
+    letters.send(source, dead)
+    _, pending = target.got[0]
+    pending.refuse(0, 1)
+    pending.answer()
+    assert (len(source.kept), source.forgotten) == (2, [])
+    letters.send(source, dead)
+    target.got[1][1].answer()
+    assert (len(source.kept), source.forgotten) == (2, [(5, 6)])
 
 
 def test_what_expires_round_and_round_is_dropped():

@@ -47,3 +47,18 @@ def test_of_argument_and_policy_the_lower_number_counts_and_the_arguments_name()
 
 def test_no_priority_is_no_priority_queue():
     assert settings_of(record({"x-max-priority": 0})).max_priority is None
+
+
+def test_the_type_says_what_a_queue_counts_and_which_keys_it_knows():
+    definition = {"delivery-limit": 5, "dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
+    assert settings_of(record({}, definition)) == Settings(overflow="reject-publish")
+    quorum = {"x-queue-type": "quorum"}
+    found = settings_of(record(quorum, definition))
+    assert found == Settings(
+        overflow="reject-publish", counts_returns=True, delivery_limit=5, dead_letters_must_arrive=True
+    )
+    assert settings_of(record({**quorum, "x-delivery-limit": 2}, definition)).delivery_limit == 2
+    assert settings_of(record({**quorum, "x-delivery-limit": 9}, definition)).delivery_limit == 5
+    assert settings_of(record({**quorum, "x-delivery-limit": "nonsense"})).delivery_limit is None
+    without_limit = {"dead-letter-strategy": "at-least-once"}
+    assert not settings_of(record(quorum, without_limit)).dead_letters_must_arrive
