@@ -96,6 +96,8 @@ async def test_a_client_that_reads_late_still_hears_that_its_connection_is_close
         talker = await house.connect(stream_type=LateStream).open()
         LateStream.delay_s = 2 * FAREWELL_TIMEOUT_S
         talker.connection.call(0, methods.ConnectionClose(200))
+        await talker.flush()
+        await trio.sleep(3 * FAREWELL_TIMEOUT_S)
         await talker.expect(methods.ConnectionCloseOk)
 
 
