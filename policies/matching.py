@@ -5,9 +5,10 @@ merged with each other, only (in `effective`) with the one operator policy that 
 `rabbit_policy`.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
+
+from policies.patterns import compile_pattern, matches
 
 
 class Rule(Protocol):
@@ -34,7 +35,7 @@ def match(policies: Iterable[R], kind: str, name: str) -> R | None:
     """
     best: R | None = None
     for policy in policies:
-        if policy.apply_to not in ("all", kind) or re.search(policy.pattern, name) is None:
+        if policy.apply_to not in ("all", kind) or not matches(compile_pattern(policy.pattern), name):
             continue
         if best is None or (-policy.priority, policy.name) < (-best.priority, best.name):
             best = policy

@@ -4,13 +4,12 @@ Decides which texts `set_policy`, the HTTP API and cluster.yaml answer with. It 
 who asks. Source: RabbitMQ 3.10, `rabbit_policy`, `rabbit_policies`, `rabbit_mirror_queue_misc` and its modes.
 """
 
-import re
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from policies.keys import KEYS, is_integer
 from policies.models import Policy
+from policies.patterns import PatternInvalid, compile_pattern
 
 APPLY_TO = ("all", "queues", "exchanges")
 
@@ -58,12 +57,10 @@ def pattern_problems(pattern: Any) -> list[Problem]:
     if not isinstance(pattern, str):
         return [Problem("pattern", f"pattern should be binary, actually was {erlang(pattern)}")]
     try:
-        with warnings.catch_warnings():
-            # Python warns where it may read an expression differently from PCRE, as [[:alpha:]]: no basis for a policy.
-            warnings.simplefilter("error")
-            re.compile(pattern)
-    except (re.error, Warning, OverflowError, RecursionError) as error:
-        return [Problem("pattern", f"pattern should be regular expression but is invalid: {error}")]
+        compile_pattern(pattern)
+    except PatternInvalid as invalid:
+        where = f'{{"{invalid.why}",{invalid.at}}}'
+        return [Problem("pattern", f"pattern should be regular expression but is invalid: {where}")]
     return []
 
 

@@ -38,6 +38,7 @@ QUEUE_ARGUMENTS: Final = (
     "x-max-in-memory-bytes",
 )
 """The arguments by which two declarations of a queue are compared."""
+_INTEGERS: Final = ("signedint", "long")
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
 
 
@@ -95,13 +96,18 @@ def check_same(resource: str, present: Mapping[str, Any], given: Mapping[str, An
 def check_arguments(resource: str, names: Iterable[str], present: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """The arguments that count, both in their JSON form. Raises Refused `inequivalent`."""
     for name in names:
-        one, other = present.get(name), given.get(name)
-        if one is None or other is None:
-            if one is not other and not (name == "x-queue-type" and "classic" in (one, other)):
-                _differ(name, resource, _typed(other), _typed(one))
-        # An integer is an integer, whatever its width; a boolean is none (Python would call True equal to 1).
-        elif isinstance(one, bool) != isinstance(other, bool) or _value(one) != _value(other):
-            _differ(name, resource, _plain(other), _plain(one))
+        if name in present and name in given:
+            if not _is_same(from_json(present[name]), from_json(given[name])):
+                _differ(name, resource, _plain(given[name]), _plain(present[name]))
+        elif (name in present or name in given) and (name, {**present, **given}[name]) != ("x-queue-type", "classic"):
+            _differ(name, resource, _typed(name, given), _typed(name, present))
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """An integer is an integer, whatever its width; a boolean or a time is none (Python would call True equal to 1)."""
+    if type_name(one) in _INTEGERS and type_name(other) in _INTEGERS:
+        return bool(one == other)
+    return type(one) is type(other) and bool(one == other)
 
 
 def _differ(name: str, resource: str, received: str, current: str) -> None:
@@ -109,14 +115,13 @@ def _differ(name: str, resource: str, received: str, current: str) -> None:
     raise Refused("inequivalent", why)
 
 
-def _value(value: Any) -> Any:
-    return value["value"] if isinstance(value, Mapping) and TAG in value else value
-
-
 def _plain(value: Any) -> str:
     bare = from_json(value)
-    return f"'{bare if isinstance(bare, str) else printed(bare)}'"
+    return "none" if bare is None else f"'{bare if isinstance(bare, str) else printed(bare)}'"
 
 
-def _typed(value: Any) -> str:
-    return "none" if value is None else f"the value {_plain(value)} of type '{type_name(from_json(value))}'"
+def _typed(name: str, table: Mapping[str, Any]) -> str:
+    if name not in table:
+        return "none"
+    bare = from_json(table[name])
+    return f"the value '{bare if isinstance(bare, str) else printed(bare)}' of type '{type_name(bare)}'"

@@ -28,6 +28,7 @@ from broker.node.configuration_file import Document, Place, read_document
 from broker.node.configuration_policies import expand_policies
 from broker.node.configuration_settings import Name, NodeSettings, Section, SettingsSection
 from broker.node.configuration_tls import TlsSection, read_tls
+from policies.patterns import PatternInvalid, compile_pattern
 
 DEFAULT_NODES = ("n1", "n2", "n3")
 
@@ -44,9 +45,9 @@ def _address(value: Any) -> Any:
 
 def _pattern(value: str) -> str:
     try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from error
+        compile_pattern(value)
+    except PatternInvalid as invalid:
+        raise ValueError(f"is not a regular expression: {invalid}") from invalid
     return value
 
 

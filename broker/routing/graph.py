@@ -13,6 +13,7 @@ from typing import Any
 from broker.routing.exchange import Destination, DestinationKind, Exchange, Message
 from broker.routing.headers import frozen
 from broker.routing.kinds import made
+from broker.routing.topic import Topic
 from broker.wire.field_terms import type_name
 
 _NO_ARGUMENTS: Mapping[str, Any] = {}
@@ -140,6 +141,11 @@ class Graph:
     def is_internal(self, exchange: str) -> bool:
         """Whether clients must not publish to this exchange. Raises KeyError."""
         return bool(exchange) and self._places[exchange].internal
+
+    def is_topic(self, exchange: str) -> bool:
+        """Whether topic permissions are about this exchange: not if it is delayed, or not there."""
+        place = self._places.get(exchange)
+        return place is not None and isinstance(place.exchange, Topic)
 
     def bindings_from(self, source: str) -> list[Binding]:
         """The bindings whose source this exchange is."""

@@ -215,7 +215,10 @@ class Verbs:
         channel.hold_cancels()
         try:
             count = await self._declarations.delete_queue(
-                self._client, _queue(channel, method.queue), if_unused=method.if_unused, if_empty=method.if_empty
+                self._client,
+                _one_line(_queue(channel, method.queue)),
+                if_unused=method.if_unused,
+                if_empty=method.if_empty,
             )
             if not method.nowait:
                 self._connection.send_method(channel, methods.QueueDeleteOk(count))
@@ -228,7 +231,7 @@ class Verbs:
 
     async def bind_queue(self, channel: Channel, method: methods.QueueBind | methods.QueueUnbind) -> Method:
         """queue.bind and queue.unbind; no queue and no key mean the one last declared, for both."""
-        queue = _queue(channel, method.queue)
+        queue = _one_line(_queue(channel, method.queue))
         key = method.routing_key or ("" if method.queue else queue)
         bind = isinstance(method, methods.QueueBind)
         await self._declarations.bind_queue(
@@ -314,12 +317,12 @@ _VERBS: dict[type[Method], Callable[[Verbs, Channel, Any], Awaitable[Method | No
 def _queue(channel: Channel, name: str) -> str:
     """The queue meant: the one last declared on the channel if none is named."""
     if name:
-        return _one_line(name)
+        return name
     if not channel.last_queue:
         raise ChannelException(404, "no previously declared queue")
     return channel.last_queue
 
 
 def _one_line(name: str) -> str:
-    """Names lose line ends, as in RabbitMQ."""
+    """Names lose line ends where things are declared, bound and deleted, as in RabbitMQ."""
     return name.replace("\r", "").replace("\n", "")

@@ -5,12 +5,12 @@ tree's refusals into AMQP's reply codes. It must not know channels, nor how agre
 """
 
 import base64
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
 from broker.cluster import schema
 from broker.cluster.arguments import to_json
-from broker.cluster.records import Life, VhostRecord
+from broker.cluster.records import BindingRecord, Life, VhostRecord
 from broker.cluster.refusal import Refused
 from broker.routing.kinds import KindUnknown, check_kind
 from broker.vhosts.arguments import check_exchange_arguments, check_queue_arguments
@@ -117,14 +117,23 @@ class Declarations:
         self, client: "Client", destination: str, source: str, key: str, arguments: dict[str, Any], *, bind: bool
     ) -> None:
         """exchange.bind and exchange.unbind; what is not there is unbound already (RabbitMQ)."""
-        access = client.access(client.vhost)
-        access.check("write", "exchange", destination)
-        access.check("read", "exchange", source)
-        _check_default(destination)
-        _check_default(source)
+        self._check_binding_rights(client, source, "exchange", destination, key)
         if bind:
             self._check_source(client.vhost, source)
         await self._change_binding(client, source, "exchange", destination, key, arguments, bind=bind)
+
+    def _check_binding_rights(
+        self, client: "Client", source: str, kind: Literal["exchange", "queue"], destination: str, key: str
+    ) -> None:
+        """In RabbitMQ's order; an exchange that is not there has no kind, and is refused later."""
+        access = client.access(client.vhost)
+        access.check("write", kind, destination)
+        if kind == "exchange":
+            _check_default(destination)
+        _check_default(source)
+        access.check("read", "exchange", source)
+        if self._catalogue.vhosts[client.vhost].graph.is_topic(source):
+            access.check_topic("read", source, key)
 
     async def _change_binding(
         self,
@@ -178,7 +187,7 @@ class Declarations:
         if not name:
             check_nameless(arguments)
             name = "amq.gen-" + base64.urlsafe_b64encode(self._chance.randbytes(16)).decode().rstrip("=")
-        elif name not in vhost.handles:
+        else:
             _check_reserved("queue", name)
         client.access(client.vhost).check("configure", "queue", name)
         if name not in vhost.handles:
@@ -252,7 +261,7 @@ class Declarations:
                 raise Refused("in_use", f"{handle.text} in use") from None
             return 0  # unavailable: it may be deleted all the same
         if if_empty and figures["messages_ready"]:
-            raise Refused("not_empty", f"{handle.text} is not empty")
+            raise Refused("not_empty", f"{handle.text} not empty")
         if if_unused and figures["consumers"]:
             raise Refused("in_use", f"{handle.text} in use")
         return int(figures["messages_ready"])
@@ -261,16 +270,17 @@ class Declarations:
         self, client: "Client", queue: str, source: str, key: str, arguments: dict[str, Any], *, bind: bool
     ) -> None:
         """queue.bind and queue.unbind; what is not there is unbound already (RabbitMQ)."""
-        access = client.access(client.vhost)
-        access.check("write", "queue", queue)
-        access.check("read", "exchange", source)
-        _check_default(source)
+        self._check_binding_rights(client, source, "queue", queue, key)
         if bind:
             self._check_source(client.vhost, source)
         vhost = self._catalogue.vhosts[client.vhost]
-        if bind or queue in vhost.handles:
+        if bind or self._is_bound(client.vhost, queue, source, key, arguments):
             client.check_exclusive(vhost.handle(queue))
         await self._change_binding(client, source, "queue", queue, key, arguments, bind=bind)
+
+    def _is_bound(self, vhost: str, queue: str, source: str, key: str, arguments: dict[str, Any]) -> bool:
+        wanted = BindingRecord(vhost, source, "queue", queue, key, to_json(arguments))
+        return self._tree.tree.get(schema.binding_path(wanted)) is not None
 
     async def purge_queue(self, client: "Client", name: str) -> int:
         """queue.purge; how many messages went."""

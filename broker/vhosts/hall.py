@@ -6,6 +6,7 @@ HTTP and commands use the same verbs.
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -150,7 +151,8 @@ class Hall:
         if access is None:
             record = schema.permission(self.tree.tree, vhost, user)
             rights = ("", "", "") if record is None else (record.configure, record.write, record.read)
-            access = self._accesses[user, vhost] = Access(user, vhost, *rights)
+            find_topic = partial(schema.topic_permission, self.tree.tree, vhost, user)
+            access = self._accesses[user, vhost] = Access(user, vhost, *rights, find_topic)
         return access
 
     def _forget_rights(self, change: object) -> None:

@@ -31,12 +31,14 @@ class QueueType(NamedTuple):
 
     module: str
     arguments: frozenset[str]
+    consumer_arguments: frozenset[str]
 
 
 TYPES = {
     "classic": QueueType(
         "rabbit_classic_queue",
         frozenset((*_COMMON, "x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator")),
+        frozenset(("x-cancel-on-ha-failover", "x-priority", "x-credit")),
     ),
     QUORUM: QueueType(
         "rabbit_quorum_queue",
@@ -51,12 +53,15 @@ TYPES = {
                 "x-quorum-initial-group-size",
             )
         ),
+        frozenset(("x-priority", "x-credit")),
     ),
 }
 
 _OF_STREAMS = frozenset(("x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"))
 KNOWN = frozenset[str]().union(_OF_STREAMS, *(one.arguments for one in TYPES.values()))
 """Arguments that mean something to some type; others are the client's own and pass."""
+KNOWN_TO_CONSUMERS = frozenset(("x-stream-offset",)).union(*(one.consumer_arguments for one in TYPES.values()))
+"""The same for consumers."""
 
 
 def type_of(resource: str, arguments: "Mapping[str, Any]") -> QueueType:
@@ -72,6 +77,11 @@ def type_of(resource: str, arguments: "Mapping[str, Any]") -> QueueType:
     raise ChannelException(406, f"invalid arg 'x-queue-type' for {resource}: {why}")
 
 
+def type_with(arguments: "Mapping[str, Any]") -> QueueType:
+    """The type of a queue that was declared with these arguments."""
+    return TYPES[QUORUM] if is_quorum(arguments) else TYPES["classic"]
+
+
 def with_default_type(
     word: str, arguments: dict[str, Any], *, durable: bool, exclusive: bool, auto_delete: bool
 ) -> dict[str, Any]:
@@ -83,7 +93,16 @@ def with_default_type(
 
 def check_known(resource: str, kind: QueueType, arguments: "Mapping[str, Any]") -> None:
     """Raise 406 for an argument that only another type takes."""
-    for name in sorted((KNOWN - kind.arguments).intersection(arguments)):
+    _check_foreign(resource, kind, KNOWN - kind.arguments, arguments)
+
+
+def check_known_to_consumers(resource: str, kind: QueueType, arguments: "Mapping[str, Any]") -> None:
+    """Raise 406 for an argument that only consumers of another type have."""
+    _check_foreign(resource, kind, KNOWN_TO_CONSUMERS - kind.consumer_arguments, arguments)
+
+
+def _check_foreign(resource: str, kind: QueueType, foreign: frozenset[str], arguments: "Mapping[str, Any]") -> None:
+    for name in sorted(foreign.intersection(arguments)):
         raise ChannelException(406, f"invalid arg '{name}' for {resource} of queue type {kind.module}")
 
 

@@ -12,6 +12,7 @@ from broker.amqp.channel import Channel
 from broker.amqp.errors import ChannelException
 from broker.amqp.unacked import Settled
 from broker.routing.graph import Graph, MessageInvalid, routing_keys
+from broker.vhosts.arguments import check_consumer_arguments
 from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
 from broker.vhosts.handle import Got, Handle, Moved
@@ -179,6 +180,8 @@ class Vhost:
             raise ChannelException(404, f"no exchange '{exchange}' in vhost '{self.name}'")
         if exchange and self.graph.is_internal(exchange):
             raise ChannelException(403, f"cannot publish to internal exchange '{exchange}' in vhost '{self.name}'")
+        if self.graph.is_topic(exchange):
+            client.access(self.name).check_topic("write", exchange, key)
         per_message = self.graph.per_message(exchange)
         handles = [] if per_message else self._targets_for(exchange, key, {})
         route = Route(address, exchange, key, handles, mandatory=bool(bits & _MANDATORY), per_message=per_message)
@@ -220,7 +223,7 @@ class Vhost:
         client.access(self.name).check("read", "queue", queue)
         handle = self.handle(queue)
         client.check_exclusive(handle)
-        _check_consumer_arguments(handle, arguments)
+        check_consumer_arguments(handle.text, handle.record.arguments, arguments)
         check_prefetch(handle.text, handle.record.arguments, shared=channel.prefetch_count_global > 0)
         subscription = Subscription(
             handle,
@@ -313,13 +316,3 @@ def _answer(settled: list[Settled], what: int) -> None:
     for source, first, last in settled:
         assert isinstance(source, Subscription | Fetcher)  # this room made every source that channels hold
         source.handle.settle(source, what, first, last)
-
-
-def _check_consumer_arguments(handle: Handle, arguments: dict[str, Any]) -> None:
-    priority = arguments.get("x-priority")
-    if priority is not None and not isinstance(priority, int):
-        raise ChannelException(406, f"invalid arg 'x-priority' for {handle.text}: {{unacceptable_type,longstr}}")
-    failover = arguments.get("x-cancel-on-ha-failover")
-    if failover is not None and not isinstance(failover, bool):
-        why = f"invalid arg 'x-cancel-on-ha-failover' for {handle.text}: {{unacceptable_type,longstr}}"
-        raise ChannelException(406, why)

@@ -73,7 +73,7 @@ _NUMBERS: _Numbers = {
         ("u", "H", int),
         ("I", "i", int),
         ("i", "I", int),
-        ("l", "q", int),
+        ("l", "q", Long),
         ("L", "q", int),
         ("f", "f", float),
         ("d", "d", float),

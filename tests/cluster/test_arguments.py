@@ -42,8 +42,12 @@ def test_a_table_that_looks_like_a_tag_stays_a_table():
         assert from_json(to_json({"a": table})) == {"a": table}
 
 
+ABSENT = object()
+
+
 def compare(present, given, name="x-max-length"):
-    check_arguments("queue 'q' in vhost '/'", QUEUE_ARGUMENTS, {name: to_json(present)}, {name: to_json(given)})
+    tables = [{} if value is ABSENT else {name: to_json(value)} for value in (present, given)]
+    check_arguments("queue 'q' in vhost '/'", QUEUE_ARGUMENTS, *tables)
 
 
 @pytest.mark.parametrize(("present", "given"), [(5, 5), (5, Long(5)), (Long(5), 5), ("a", "a"), (None, None)])
@@ -56,15 +60,19 @@ def test_the_same_whatever_the_width(present, given):
     [
         (5, 6, "received '6' but current is '5'"),
         (1, True, "received 'true' but current is '1'"),
-        (5, None, "received none but current is the value '5' of type 'signedint'"),
-        (None, 2**40, "received the value '1099511627776' of type 'long' but current is none"),
-        (None, Long(5), "received the value '5' of type 'long' but current is none"),
-        (None, True, "received the value 'true' of type 'bool' but current is none"),
-        (None, 1.5, "received the value '1.5' of type 'double' but current is none"),
-        (None, b"a", "of type 'binary' but current is none"),
-        (None, Decimal("1.5"), "received the value '{1,15}' of type 'decimal' but current is none"),
-        (None, [1], "of type 'array' but current is none"),
-        (None, {"a": 1}, "of type 'table' but current is none"),
+        (1, 1.0, "received '1.0' but current is '1'"),
+        (3, Timestamp(3), "received '3' but current is '3'"),
+        (5, None, "received none but current is '5'"),
+        (ABSENT, None, "received the value 'undefined' of type 'void' but current is none"),
+        (5, ABSENT, "received none but current is the value '5' of type 'signedint'"),
+        (ABSENT, 2**40, "received the value '1099511627776' of type 'long' but current is none"),
+        (ABSENT, Long(5), "received the value '5' of type 'long' but current is none"),
+        (ABSENT, True, "received the value 'true' of type 'bool' but current is none"),
+        (ABSENT, 1.5, "received the value '1.5' of type 'double' but current is none"),
+        (ABSENT, b"a", "of type 'binary' but current is none"),
+        (ABSENT, Decimal("1.5"), "received the value '{1,15}' of type 'decimal' but current is none"),
+        (ABSENT, [1], "of type 'array' but current is none"),
+        (ABSENT, {"a": 1}, "of type 'table' but current is none"),
     ],
 )
 def test_another_value_is_told_as_rabbitmq_does(present, given, text):
@@ -75,10 +83,12 @@ def test_another_value_is_told_as_rabbitmq_does(present, given, text):
 
 
 def test_a_classic_queue_need_not_say_so():
-    compare(None, "classic", "x-queue-type")
-    compare("classic", None, "x-queue-type")
+    compare(ABSENT, "classic", "x-queue-type")
+    compare("classic", ABSENT, "x-queue-type")
     with pytest.raises(Refused):
-        compare(None, "quorum", "x-queue-type")
+        compare(ABSENT, "quorum", "x-queue-type")
+    with pytest.raises(Refused):
+        compare(ABSENT, "classic", "x-queue-mode")
 
 
 def test_other_arguments_do_not_count():

@@ -75,7 +75,7 @@ def test_all_faults_are_told_at_once():
         checked({"name": "p", "pattern": "(", "apply-to": "topics", "priority": "high", "definition": {}})
     first, blank, *reasons = str(refused.value).splitlines()
     assert (first, blank) == ("Validation failed", "")
-    assert reasons[0].startswith("pattern should be regular expression but is invalid: ")
+    assert reasons[0].startswith('pattern should be regular expression but is invalid: {"')
     assert reasons[1:] == [
         "apply-to 'topics' unrecognised; should be 'queues', 'exchanges' or 'all'",
         'priority should be a number, actually was <<"high">>',
@@ -83,8 +83,9 @@ def test_all_faults_are_told_at_once():
     ]
 
 
-def test_a_class_that_python_reads_differently_from_pcre_is_refused():
-    (problem,) = problems({"pattern": "[[:alpha:]]", "definition": {"expires": 1}})
+def test_a_pattern_may_be_spelled_as_pcre_spells_it_but_not_ask_for_what_is_not_there():
+    assert not problems({"pattern": "[[:alpha:]]", "definition": {"expires": 1}})
+    (problem,) = problems({"pattern": r"\p{L}", "definition": {"expires": 1}})
     assert problem.field == "pattern"
 
 

@@ -263,10 +263,13 @@ async def test_what_a_cancelled_consumer_holds_it_may_still_answer(autojump_cloc
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"x-priority": "high"}, "invalid arg 'x-priority' for queue 'q' in vhost '/': {unacceptable_type,longstr}"),
+        (
+            {"x-priority": "high"},
+            "invalid arg 'x-priority' for queue 'q' in vhost '/': \"expected integer, got longstr\"",
+        ),
         (
             {"x-cancel-on-ha-failover": 1},
-            "invalid arg 'x-cancel-on-ha-failover' for queue 'q' in vhost '/': {unacceptable_type,longstr}",
+            "invalid arg 'x-cancel-on-ha-failover' for queue 'q' in vhost '/': {unacceptable_type,signedint}",
         ),
     ],
 )

@@ -70,7 +70,7 @@ def test_what_is_written_again_keeps_its_type(field):
         (b"u\xff\xfe", 65534),
         (b"I\xff\xff\xff\xff", -1),
         (b"i\xff\xff\xff\xff", 2**32 - 1),
-        (b"l" + b"\xff" * 8, -1),
+        (b"l" + b"\xff" * 8, Long(-1)),
         (b"L" + b"\xff" * 8, -1),
         (b"f\x3f\x80\0\0", 1.0),
         (b"d\x3f\xf0\0\0\0\0\0\0", 1.0),

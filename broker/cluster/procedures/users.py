@@ -4,7 +4,6 @@ Decides what a user's record says; a password arrives in the request and stays o
 must not know how permissions are used. Source: RabbitMQ 3.10, `rabbit_auth_backend_internal`.
 """
 
-import re
 from typing import Any
 
 from broker.cluster import schema
@@ -14,6 +13,7 @@ from broker.cluster.procedures.limits import check_limits
 from broker.cluster.procedures.vhosts import check_vhost
 from broker.cluster.records import PermissionRecord, UserRecord
 from broker.cluster.refusal import Refused
+from policies.patterns import PatternInvalid, compile_pattern
 
 USER_LIMITS = ("max-connections", "max-channels")
 
@@ -129,7 +129,6 @@ def check_user(draft: Draft, name: str) -> UserRecord:
 def check_pattern(pattern: str, shown: str) -> None:
     """Raises Refused for what is no regular expression; `shown`: how RabbitMQ prints it."""
     try:
-        re.compile(pattern)
-    except re.error as error:
-        where = error.pos if error.pos is not None else 0
-        raise Refused("invalid", f"{{:invalid_regexp, {shown}, {{'{error.msg}', {where}}}}}") from None
+        compile_pattern(pattern)
+    except PatternInvalid as invalid:
+        raise Refused("invalid", f"{{:invalid_regexp, {shown}, {{'{invalid.why}', {invalid.at}}}}}") from None
