@@ -115,8 +115,12 @@ class Verbs:
         """basic.qos; the answer goes out before what it makes room for."""
         if method.prefetch_size:
             raise ConnectionException(540, f"prefetch_size!=0 ({method.prefetch_size})")
+        limit = channel.prefetch_count_global
         channel.prefetch(method)
         self._connection.send_method(channel, basic.BasicQosOk())
+        if channel.prefetch_count_global != limit:  # it holds for those who consume already, too
+            for subscription in self._vhost.consumers_of(channel):
+                subscription.wake()
         channel.wake_starved()
 
     async def consume(self, channel: Channel, method: basic.BasicConsume) -> None:

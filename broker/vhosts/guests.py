@@ -35,10 +35,36 @@ class Guest(Consumer):
         self.number: int = fields["number"]
         self.granted = 0
         self.given = 0
+        self._loan: int | None = None
+        """The total of the newest loan; None while its channel has no limit."""
+        self._has_asked = False
+
+    def grant(self, total: int, *, loan: bool) -> None:
+        """Its node grants it so much in total; a loan is to be repaid as far as it cannot be used now."""
+        self.granted = max(total, self.given)
+        self._loan = total if loan else None
+        self._has_asked = False
+        if loan:
+            self.local.lend(self)
+        else:
+            self.local.wake(self)
+
+    def repay(self) -> None:
+        """Give back what it could not use of a loan."""
+        if self._loan is not None and self.granted > self.given:
+            self.granted = self.given
+            self._tell_repaid(self._loan, wants=False)
+
+    def _tell_repaid(self, loan: int, *, wants: bool) -> None:
+        frame = frames.encode_triple(self.local.queue_id, self.number, 2 * loan + wants)
+        self.local.switchboard.send(self.peer, frames.REPAID, frame)
 
     def room(self) -> int:
         """What its node granted and it has not got yet; nothing while the link to its node is congested."""
         room = self.granted - self.given
+        if room <= 0 and self._loan is not None and not self._has_asked:
+            self._has_asked = True
+            self._tell_repaid(self._loan, wants=True)
         return 0 if room > 0 and self.local.switchboard.is_congested(self.peer, self) else room
 
     def wake(self) -> None:
@@ -66,6 +92,7 @@ class Guests:
         links = switchboard.links
         links.handle(frames.PUBLISH, self._receive_publish)
         links.handle(frames.CREDIT, self._receive_credit)
+        links.handle(frames.LOAN, self._receive_loan)
         links.handle(frames.SETTLE, self._receive_settle)
         for do in ("origin", "consume", "cancel", "get", "purge", "statistics"):
             switchboard.answer(do, self._serve)
@@ -112,11 +139,16 @@ class Guests:
                 local.publish_from(peer, record.run)
 
     def _receive_credit(self, peer: str, payload: bytes, offset: int) -> None:
+        self._grant(peer, payload, loan=False)
+
+    def _receive_loan(self, peer: str, payload: bytes, offset: int) -> None:
+        self._grant(peer, payload, loan=True)
+
+    def _grant(self, peer: str, payload: bytes, *, loan: bool) -> None:
         _, number, total = frames.decode_triple(payload)
         guest = self._guests.get((peer, number))
         if guest is not None:
-            guest.granted = total
-            guest.local.wake(guest)
+            guest.grant(total, loan=loan)
 
     def _receive_settle(self, peer: str, payload: bytes, offset: int) -> None:
         _queue_id, number, what, first, last = frames.decode_settle(payload)

@@ -103,6 +103,7 @@ class Hall:
     def _wire_up(self) -> None:
         links = self.switchboard.links
         links.handle(frames.DELIVER, self._receive_deliver)
+        links.handle(frames.REPAID, self._receive_repaid)
         links.handle(frames.ANSWERED, self._receive_answered)
         links.handle(frames.REFUSED, self._receive_refused)
         links.on_up.append(self._link_up)
@@ -252,6 +253,12 @@ class Hall:
         handle = self.catalogue.handles.get(record.queue_id)
         if handle is not None:
             handle.delivered(number, record.run)
+
+    def _receive_repaid(self, peer: str, payload: bytes, offset: int) -> None:
+        queue_id, number, told = frames.decode_triple(payload)
+        handle = self.catalogue.handles.get(queue_id)
+        if handle is not None:
+            handle.repaid(number, told // 2, wants=bool(told % 2))
 
     def _receive_answered(self, peer: str, payload: bytes, offset: int) -> None:
         queue_id, sequence = frames.decode_pair(payload)

@@ -121,6 +121,8 @@ class Handle:
 
     def _leave(self) -> None:
         """What the old side gave out returns there by itself; here it is only remembered as gone."""
+        if self.remote is not None:
+            self.remote.end()
         holders: list[Holder] = [*self._by_number.values(), *self._fetchers]
         for holder in holders:
             holder.alive = False
@@ -161,6 +163,8 @@ class Handle:
     def delete(self) -> None:
         """The queue is gone; its consumers are told, its publishers are answered."""
         self.deleted = True
+        if self.remote is not None:
+            self.remote.end()
         for subscription in list(self.subscriptions.values()):
             subscription.alive = False
             subscription.channel.cancel_consumer(subscription.tag)
@@ -335,7 +339,11 @@ class Handle:
     def _go_on(self, subscription: Subscription) -> None:
         """It has answered for something: it may get more, or, if it was cancelled, that may have been the last."""
         if self.subscriptions.get((subscription.channel, subscription.tag)) is subscription:
-            if self.remote is not None:
+            if self.remote is None:
+                return
+            if subscription.is_limited:  # others of its channel may have waited for longer
+                subscription.channel.starved.setdefault(subscription)
+            else:
                 self.remote.wake(subscription)
         elif not subscription.outstanding:
             self.release(subscription)
@@ -345,6 +353,12 @@ class Handle:
         subscription = self._by_number.get(number)
         if subscription is not None and self.remote is not None:
             self.remote.deliver(subscription, run)
+
+    def repaid(self, number: int, total: int, *, wants: bool) -> None:
+        """A master elsewhere gave back what a channel with a limit had lent it for a consumer here."""
+        subscription = self._by_number.get(number)
+        if subscription is not None and self.remote is not None:
+            self.remote.repaid(subscription, total, wants=wants)
 
     def held_by(self, channel: object) -> list[Subscription]:
         """The consumers of a channel, and those it cancelled that may still hold messages."""

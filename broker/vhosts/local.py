@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from broker.mirroring.master import Master
     from broker.queues.dead_letter import DeadLetter
     from broker.vhosts.dead_letters import DeadLetters
+    from broker.vhosts.guests import Guest
     from broker.vhosts.releases import Releases
     from broker.vhosts.switchboard import Switchboard
     from broker.vhosts.timers import Timers
@@ -55,6 +56,7 @@ class Local:
         """(note, publisher's node, sequence) still to be answered."""
         self._wider = trio.Event()
         self._roomy: dict[Consumer, None] = {}
+        self._borrowers: dict[Guest, None] = {}
         self._ended = False
         self._replay(publications)
 
@@ -182,6 +184,19 @@ class Local:
         self.queue.pump(consumer)
         self.switchboard.touch(self)
 
+    def lend(self, consumer: "Guest") -> None:
+        """A consumer was lent room for this turn, or until the messages that are there may be given out."""
+        if not self._ended:
+            self._borrowers[consumer] = None
+            self.wake(consumer)
+
+    def _call_in(self) -> None:
+        """Unless messages are just being announced for somebody, what is unused of loans is of no use here."""
+        if self._borrowers and not (self.master.gives and self.queue.wants_open()):
+            borrowers, self._borrowers = self._borrowers, {}
+            for borrower in borrowers:
+                borrower.repay()
+
     def get(self, holder: "Hashable", *, ack_required: bool) -> Run | None:
         """One message; None if there is none that may be had now (see `opens`)."""
         if self._ended:
@@ -287,6 +302,7 @@ class Local:
             master.note_settled()
             self._ship()
             self.advance()
+        self._call_in()
         self.timers.watch(self)
 
     def _serve_roomy(self) -> None:
@@ -328,6 +344,7 @@ class Local:
             self.switchboard.touch(self)
         self._publications.noted_upto(master.confirmed_note)
         self._answer_peers(master.confirmed_note)
+        self._call_in()
 
     def _answer_peers(self, note: int) -> None:
         answers: dict[str, int] = {}

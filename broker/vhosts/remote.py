@@ -19,13 +19,27 @@ WINDOW_MESSAGES = 2000
 
 
 class Grant:
-    """How many messages the master may give one consumer in total, and how many it has given."""
+    """How many messages the master may give one consumer in total, and how many it has given.
 
-    __slots__ = ("delivered", "granted")
+    Under a limit of the channel nothing is granted ahead, but `lent`: it counts as delivered to the channel until it is
+    used or repaid, so that its consumers cannot get more than it may hold, and none of them keeps from the others what
+    it cannot use. The next loan waits until the master `wants` one.
+    """
+
+    __slots__ = ("delivered", "granted", "is_limited", "lent", "wants")
 
     def __init__(self) -> None:
         self.delivered = 0
         self.granted = 0
+        self.lent = 0
+        self.wants = True
+        self.is_limited = False
+
+    def end_loan(self, subscription: "Subscription", count: int) -> None:
+        """So many messages of it were delivered, or never will be."""
+        ended = min(self.lent, count)
+        self.lent -= ended
+        subscription.reserve(-ended)
 
 
 class Remote:
@@ -83,23 +97,65 @@ class Remote:
     def wake(self, subscription: "Subscription") -> None:
         """It may have room: let the master know how much."""
         grant = self._grants.setdefault(subscription, Grant())
+        if subscription.is_limited:
+            self._lend(subscription, grant)
+            return
+        if grant.is_limited:  # not any more
+            grant.is_limited = False
+            grant.end_loan(subscription, grant.lent)
+            grant.granted, grant.wants = grant.delivered, True
         wanted = grant.delivered + min(subscription.room(), WINDOW_MESSAGES)
         more = wanted - grant.granted
         if more > 0 and (grant.granted == grant.delivered or 2 * more >= wanted - grant.delivered):
-            grant.granted = wanted
-            credit = frames.encode_triple(self.queue_id, subscription.number, wanted)
-            self._switchboard.send(self.peer, frames.CREDIT, credit)
+            self._grant(subscription, grant, wanted, frames.CREDIT)
+
+    def _lend(self, subscription: "Subscription", grant: Grant) -> None:
+        if grant.lent or not grant.wants:
+            return
+        room = min(subscription.room(), WINDOW_MESSAGES)
+        is_ahead = not grant.is_limited and grant.granted > grant.delivered  # that counts no more
+        if room or is_ahead:
+            grant.is_limited = True
+            grant.lent, grant.wants = room, not room
+            subscription.reserve(room)
+            self._grant(subscription, grant, grant.delivered + room, frames.LOAN)
+
+    def _grant(self, subscription: "Subscription", grant: Grant, total: int, kind: int) -> None:
+        grant.granted = total
+        self._switchboard.send(self.peer, kind, frames.encode_triple(self.queue_id, subscription.number, total))
+
+    def repaid(self, subscription: "Subscription", total: int, *, wants: bool) -> None:
+        """Nothing is left of the loan up to this total: others may use what was not."""
+        grant = self._grants.get(subscription)
+        if grant is None or not grant.is_limited or grant.granted != total:
+            return
+        grant.end_loan(subscription, grant.lent)
+        grant.wants = wants
+        subscription.channel.wake_starved()
+        if wants:
+            self.wake(subscription)
 
     def deliver(self, subscription: "Subscription", run: Run) -> None:
         """The master gave it a run."""
-        self._grants.setdefault(subscription, Grant()).delivered += len(run.contents)
+        grant = self._grants.setdefault(subscription, Grant())
+        grant.delivered += len(run.contents)
+        if grant.lent:
+            grant.end_loan(subscription, len(run.contents))
         subscription.deliver(run)
         if not subscription.ack_required:
             self.wake(subscription)
 
     def forget(self, subscription: "Subscription") -> None:
         """It was cancelled."""
-        self._grants.pop(subscription, None)
+        grant = self._grants.pop(subscription, None)
+        if grant is not None and grant.lent:
+            grant.end_loan(subscription, grant.lent)
+            subscription.channel.wake_starved()
+
+    def end(self) -> None:
+        """The master is gone, or asked anew: loans to it are over."""
+        for subscription in tuple(self._grants):
+            self.forget(subscription)
 
     def settle(self, holder: "Holder", what: int, first: int, last: int) -> None:
         """Acknowledge, requeue or reject positions, or give back all that is held."""

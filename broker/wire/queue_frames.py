@@ -41,6 +41,10 @@ PRESSURE = 77
 
 REPLY = 78
 """To the node of a reply consumer: its address and a run for it."""
+LOAN = 79
+"""As CREDIT, for a consumer whose channel has a limit of its own: what cannot be used now is to be given back."""
+REPAID = 80
+"""Master to a consumer's node: of the loan up to this total nothing is left; whether there are messages for another."""
 
 ACKNOWLEDGE, REQUEUE, REJECT, RELEASE = range(4)
 """What a SETTLE does with its positions; RELEASE returns all that the holder has."""
@@ -76,7 +80,8 @@ def decode_pair(payload: bytes) -> tuple[int, int]:
 
 
 def encode_triple(first: int, second: int, third: int) -> bytes:
-    """REFUSED (queue id, first, last), CREDIT (queue id, consumer, total), UNAPPLIED (queue id, term, offset)."""
+    """REFUSED (queue id, first, last), CREDIT and LOAN (queue id, consumer, total), UNAPPLIED (queue id, term, offset),
+    REPAID (queue id, consumer, twice the total, and one more if there are messages)."""
     return _TRIPLE.pack(first, second, third)
 
 

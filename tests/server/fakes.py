@@ -155,6 +155,9 @@ class FakeVhost:
         for queue in self.queues.values():
             queue.consumers = [one for one in queue.consumers if (one.channel, one.tag) != (channel, tag.encode())]
 
+    def consumers_of(self, channel):
+        return [one for queue in self.queues.values() for one in queue.consumers if one.channel is channel]
+
     async def get(self, client, channel, queue, *, no_ack):
         found = self.queue(queue)
         if not found.ready:

@@ -31,6 +31,7 @@ class Client(Consumer):
         self.number = 7
         self.ack_required = ack_required
         self.left = room
+        self.is_limited = False
         self.got = []
 
     def room(self):
