@@ -21,6 +21,7 @@ from policies.keys import QUEUES
 from policies.matching import match
 from policies.models import OperatorPolicy, Policy
 from policies.placement import is_mirrored, place
+from policies.quorum import QUORUM
 
 COLUMNS = ("queue", "vhost", "policy now", "policy then", "master then", "mirrors now", "mirrors then", "note")
 
@@ -77,7 +78,9 @@ def foresee(
     mirrors = row["mirrors"]
     then: list[str] | None = None
     master_then, notes = master, []
-    if is_mirrored(definition) and master is not None:
+    if row["type"] == QUORUM:
+        then = mirrors
+    elif is_mirrored(definition) and master is not None:
         placed = place(definition, master, mirrors or [], row["in_sync"] or [], running, Random())
         master_then, then = placed.master, list(placed.mirrors)
         if definition["ha-mode"] == "exactly" and set(then) - set(mirrors or []) and len(then) + 1 < len(running):

@@ -59,6 +59,8 @@ class QueueRow(TypedDict):
 
     vhost: str
     name: str
+    type: str
+    """`classic`, or `quorum`: then policies do not say where its copies are."""
     master: str | None
     mirrors: list[str] | None
     """Without the master; null for a queue without mirroring policy."""

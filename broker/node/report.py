@@ -150,6 +150,7 @@ class Report:
         return {
             "vhost": record.vhost,
             "name": record.name,
+            "type": str(record.arguments.get("x-queue-type", "classic")),
             "master": None if waiting else record.master.node,
             "mirrors": mirrors if record.is_mirrored else None,
             "in_sync": [node for node in mirrors if node in synchronised] if record.is_mirrored else None,

@@ -94,6 +94,7 @@ class FakeNode:
                 {
                     "vhost": "/",
                     "name": "orders",
+                    "type": "classic",
                     "master": living[0],
                     "mirrors": mirrors,
                     "in_sync": mirrors,

@@ -15,8 +15,8 @@ DOORS = {"amqp": "127.0.0.1:1", "http": "127.0.0.1:2", "link": "127.0.0.1:3"}
 def queue(name="q", master="n1", mirrors=("n2", "n3"), **facts):
     mirrored = list(mirrors) if mirrors is not None else None
     return {
-        "vhost": "/", "name": name, "master": master, "mirrors": mirrored, "in_sync": mirrored, "term": 1,
-        "state": "running", "reason": None, "policy": None, "unsynchronised": {}, "messages": None, **facts,
+        "vhost": "/", "name": name, "type": "classic", "master": master, "mirrors": mirrored, "in_sync": mirrored,
+        "term": 1, "state": "running", "reason": None, "policy": None, "unsynchronised": {}, "messages": None, **facts,
     }  # fmt: skip
 
 
@@ -120,6 +120,10 @@ def policy(name="p", **definition):
 def test_preview_of_a_policy_that_mirrors():
     change = foresee(queue(mirrors=None), [policy(ha_mode="all")], [], ["n1", "n2", "n3"])
     assert (change.policy_then, change.mirrors_now, change.mirrors_then) == ("p", None, ["n2", "n3"])
+
+
+def test_preview_leaves_the_copies_of_a_quorum_queue_where_they_are():
+    assert foresee(queue(type="quorum", policy="p"), [policy(ha_mode="exactly", ha_params=1)], [], ["n1", "n2"]) is None
 
 
 def test_preview_of_copies_that_would_go():
