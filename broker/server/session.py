@@ -214,7 +214,8 @@ class Session:
         try:
             self.user = self._door.hall.logins.log_in(login, peer_host, self.security)
         except LoginRefused as refused:
-            log.warning("event=login_refused connection=%r mechanism=%s why=%r", self.name, login.mechanism, refused)
+            why = str(refused)
+            log.warning("event=login_refused connection=%r mechanism=%s why=%r", self.name, login.mechanism, why)
             ended = self.connection.refuse_login()
             if ended is not None:
                 self._end(ended)

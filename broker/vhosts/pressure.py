@@ -4,6 +4,7 @@ Decides why publishers have to wait (DESIGN S8, S11): an alarm of memory or disk
 a link with too much on its way, too many publications without answer. It must not know who is kept waiting, nor how.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from broker.vhosts.handle import Handle
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Switchboard
+
+log = logging.getLogger("warren.queues")
 
 JOURNAL_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 LINK_BACKLOG_BYTES_MAX = 32 * 1024 * 1024
@@ -31,6 +34,7 @@ class Pressure:
         self._switchboard = switchboard
         self._alarms = alarms
         self._elsewhere: dict[str, list[str]] = {}
+        self._raised: list[str] = []
         self._was_full = False
         self._lag = Lag()
         switchboard.links.handle(frames.PRESSURE, self._hear)
@@ -50,7 +54,11 @@ class Pressure:
         return full
 
     def _full_here(self, masters: "Iterable[Local]") -> dict[str, str]:
-        journal, full = self._switchboard.journal, {resource: resource for resource in self._alarms.look()}
+        journal, raised = self._switchboard.journal, self._alarms.look()
+        if raised != self._raised:
+            self._raised = raised
+            log.warning("event=alarms low_on=%s", ",".join(raised) or "nothing")
+        full = {resource: resource for resource in raised}
         if journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX:
             full["journal"] = ""
         masters = list(masters)
