@@ -1,7 +1,8 @@
 """What is full on this node and on the others: publishers wait for both, since what they send ends up on any of them.
 
-Decides why publishers have to wait (DESIGN S8, S11): an alarm of memory or disk, a journal or a mirror that does not keep up,
-a link with too much on its way, too many publications without answer. It must not know who is kept waiting, nor how.
+Decides why publishers have to wait (DESIGN S8, S11): an alarm of memory or disk, a journal or a mirror that does not
+keep up, a link with too much on its way, too many publications without answer. It must not know who is kept waiting,
+nor how.
 """
 
 import logging
