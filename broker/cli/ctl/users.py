@@ -11,7 +11,7 @@ import click
 from broker.cli.ctl import output
 from broker.cli.ctl.call import Call
 from broker.cli.ctl.command import ctl_command
-from broker.cli.ctl.failures import CtlFailure, Exit
+from broker.cli.ctl.failures import CtlFailure, Exit, Misuse
 
 ADDED = (
     "Done. Don't forget to grant the user permissions to some virtual hosts! "
@@ -25,6 +25,8 @@ ADDED = (
 @click.option("--pre-hashed-password", is_flag=True, help="What is given is a hash, as an export has it.")
 def add_user(call: Call, username: str, password: str | None, *, pre_hashed_password: bool) -> None:
     """Create a user, who may do nothing yet. Without PASSWORD one line of standard input is it."""
+    if not username:
+        raise Misuse("Bad argument: user cannot be an empty string", Exit.DATA)
     call.say(f'Adding user "{username}" ...')
     given = _given(password)
     secret = {"password_hash": given} if pre_hashed_password else {"password": given}

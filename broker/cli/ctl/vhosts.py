@@ -7,11 +7,12 @@ import click
 
 from broker.cli.ctl import output
 from broker.cli.ctl.call import Call
+from broker.cli.ctl.columns import Listing, alike
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.documents import read_document
-from broker.cli.ctl.failures import CtlFailure, Exit, Misuse, no_vhost, validation_failed
+from broker.cli.ctl.failures import CtlFailure, Exit, no_vhost, validation_failed
 
-COLUMNS = ("name", "description", "tags", "default_queue_type", "tracing", "cluster_state")
+VHOSTS = Listing("vhosts", alike("name description tags default_queue_type tracing cluster_state"), ("name",))
 
 
 @ctl_command(
@@ -56,13 +57,12 @@ def set_vhost_tags(call: Call, name: str, tags: tuple[str, ...]) -> None:
 @click.argument("columns", nargs=-1)
 def list_vhosts(call: Call, columns: tuple[str, ...]) -> None:
     """List the virtual hosts. Columns: name, description, tags, default_queue_type, tracing, cluster_state."""
-    if strange := [column for column in columns if column not in COLUMNS]:
-        raise Misuse(f"Info key(s) {','.join(strange)} are not supported")
+    chosen = VHOSTS.chosen(columns)
     call.say("Listing vhosts ...")
     rows = [{"default_queue_type": "undefined", **row} for row in call.rows("vhosts")]
     for row in rows:
         row["cluster_state"] = [f"{{{node}, {state}}}" for node, state in row["cluster_state"].items()]
-    call.print_rows(columns or ("name",), rows)
+    call.print_rows(chosen, rows)
 
 
 @ctl_command("set_vhost_limits", "[--vhost <vhost>] <definition>", example="""-p shop '{"max-queues": 100}'""")

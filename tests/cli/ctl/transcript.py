@@ -67,6 +67,7 @@ HEADERS = {
     '"user","tags"',
     "name",
     "name\tdescription\tdefault_queue_type\ttracing",
+    "name\tdescription",
     "user\tconfigure\twrite\tread",
     "vhost\tconfigure\twrite\tread",
     "user\texchange\twrite\tread",
