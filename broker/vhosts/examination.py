@@ -6,6 +6,7 @@ channel's own address into messages that ask for direct replies. It must not kno
 `rabbit_basic:message`: in this order).
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from broker.amqp.errors import ChannelException
@@ -25,7 +26,7 @@ def examined(
     if traits.asks_reply:
         address = replies.address_of(channel).encode()
         contents = [with_reply_to(content, address) for content in contents]
-        traits = traits.changed(asks_reply=False)
+        traits = _addressed(traits)
     if traits.user_id is not None and traits.user_id != user.name and not user.impersonator:
         why = f"user_id property set to '{traits.user_id}' but authenticated user was '{user.name}'"
         raise ChannelException(406, why)
@@ -35,6 +36,11 @@ def examined(
     if traits.unknown_mode >= 0:
         raise ChannelException(406, f"invalid message: {{delivery_mode_unknown,{traits.unknown_mode}}}")
     return traits, contents
+
+
+@lru_cache(maxsize=1024)
+def _addressed(traits: "Traits") -> "Traits":
+    return traits.changed(asks_reply=False)
 
 
 def _fault_of(expiration: str) -> str:

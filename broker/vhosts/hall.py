@@ -156,7 +156,11 @@ class Hall:
             access = self._accesses[user, vhost] = Access(user, vhost, *rights, find_topic)
         return access
 
-    def _forget_rights(self, change: object) -> None:
+    def _forget_rights(self, change: Change) -> None:
+        """Of what stands in a vhost only permissions count: a new queue is no reason to look at rights again."""
+        folder = change.path.split("/")[3:4]
+        if change.path.startswith(schema.VHOSTS) and folder not in (["permissions"], ["topic_permissions"]):
+            return
         self._accesses.clear()
         for vhost in self.catalogue.vhosts.values():
             vhost.graph.epoch += 1

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio.testing
 
+from broker.amqp.errors import ChannelException
 from broker.server.session import Session
 from broker.wire import basic_methods as basic
 from broker.wire import methods
@@ -292,3 +293,29 @@ async def test_an_empty_topic_pattern_takes_empty_keys_only_and_copies_are_not_a
         assert await refusal(ann, basic.BasicPublish(exchange="t", routing_key="k")) == refused_topic("k")
         copies = Properties(headers={"CC": ["k"]})
         assert await refusal(ann, basic.BasicPublish(exchange="t", routing_key=""), copies) is None
+
+
+async def test_a_transaction_refuses_at_once_what_it_would_not_carry_out(autojump_clock):
+    async with furnished() as house:
+        ann = await house.ann()
+        await house.allow(write="^x$")
+        refused = [
+            (basic.BasicPublish(exchange="none"), None, "403 ACCESS_REFUSED - access to exchange 'none' in vhost '/'"),
+            (basic.BasicPublish(exchange="x"), Properties(user_id="bob"), "406 PRECONDITION_FAILED - user_id property"),
+            (basic.BasicPublish(exchange="x"), Properties(expiration="soon"), "406 PRECONDITION_FAILED - invalid exp"),
+        ]
+        for method, properties, why in refused:
+            await ann.ask(1, basic.TxSelect(), basic.TxSelectOk)
+            assert (await refusal(ann, method, properties)).startswith(why)
+
+
+async def test_rights_are_looked_up_again_when_they_change_and_only_then(autojump_clock):
+    async with furnished() as house:
+        known = house.hall._access("ann", "/")
+        await house.owner.ask(1, declare("another"), QueueDeclareOk)
+        assert house.hall._access("ann", "/") is known
+        await house.allow(write="^x$")
+        assert not house.hall._access("ann", "/").may("write", "y")
+        await house.allow_topic("a", "b")
+        with pytest.raises(ChannelException, match="access to topic 'x'"):
+            house.hall._access("ann", "/").check_topic("write", "t", "x")
