@@ -4,9 +4,13 @@ import io
 import json
 import sys
 
+import pytest
+
+from broker.cli.entry import run
 from broker.management.definitions import export
+from tests.cli.ctl.real_cluster import running
 from tests.cli.ctl.station import open_ctl
-from tests.management.test_definitions import RABBITMQ
+from tests.management.test_definitions import RABBITMQ, section
 
 STARTED = "Successfully started definition import. This process is asynchronous and can take some time.\n"
 
@@ -78,3 +82,16 @@ async def test_passwords_may_come_from_standard_input(monkeypatch, capsys):
         alice = next(user for user in RABBITMQ["users"] if user["name"] == "alice")
         assert (await ctl("-q", "add_user", "alice", alice["password_hash"], "--pre-hashed-password")).code == 0
         assert hall.logins.by_password("alice", "wonder", "127.0.0.1").name == "alice"
+
+
+@pytest.mark.slow
+def test_a_cluster_starts_with_what_another_broker_exported(tmp_path, monkeypatch, capsys):
+    (tmp_path / "rabbit.json").write_text(json.dumps(RABBITMQ))
+    with running(tmp_path, monkeypatch, "definitions: rabbit.json\n"):
+        for node, password, code in (("n1", "builder", 0), ("n2", "builder", 0), ("n3", "wrong", 65)):
+            assert run(["ctl", "-n", node, "authenticate_user", "bob", password]) == code
+        capsys.readouterr()
+        assert run(["ctl", "-n", "n3", "export_definitions", "-"]) == 0
+        made = json.loads(capsys.readouterr().out)
+        for name in ("queues", "permissions", "policies"):
+            assert section(name, made) == section(name, RABBITMQ)

@@ -1,16 +1,13 @@
 """Commands about users, rights, limits and policies say what rabbitmqctl says, and end as it does."""
 
-import subprocess
-import sys
-
 import pytest
 
 from broker.cli.entry import run
+from tests.cli.ctl.real_cluster import running
 from tests.cli.ctl.station import open_ctl
 from tests.cli.ctl.transcript import Step, comparable, recorded
 
 NEEDS_A_ROAD = ("-q list_users -t 0",)
-DOORS = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
 
 
 def differences(pairs):
@@ -28,26 +25,14 @@ async def test_what_rabbitmqctl_says(monkeypatch, capsys):
     assert not differences(pairs)
 
 
-@pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """Three real nodes; the file's name in $WARREN_CONFIG."""
-    nodes = ", ".join(f"{{name: {name}, {DOORS}}}" for name in ("n1", "n2", "n3"))
-    file = tmp_path / "cluster.yaml"
-    file.write_text(f"cluster: {{cookie: secret}}\nnodes: [{nodes}]\n")
-    monkeypatch.setenv("WARREN_CONFIG", str(file))
-    warren = [sys.executable, "-m", "broker"]
-    subprocess.run([*warren, "up", str(file), "--detach"], check=True, capture_output=True, timeout=60)
-    yield file
-    subprocess.run([*warren, "down"], check=True, capture_output=True, timeout=60)
-
-
 @pytest.mark.slow
-def test_real_nodes_say_it_whichever_is_asked(cluster, capsys):
+def test_real_nodes_say_it_whichever_is_asked(tmp_path, monkeypatch, capsys):
     """Each command goes to the next node: what one has set, the next one knows."""
     pairs = []
-    for number, step in enumerate(recorded()):
-        node = f"n{number % 3 + 1}"
-        code = run(["ctl", "-n", f"rabbit@{node}", *step.arguments])
-        out, err = (text.replace(f"rabbit@{node}", "rabbit@n1") for text in capsys.readouterr())
-        pairs.append((step, comparable(Step(step.command, out, err, code))))
+    with running(tmp_path, monkeypatch):
+        for number, step in enumerate(recorded()):
+            node = f"n{number % 3 + 1}"
+            code = run(["ctl", "-n", f"rabbit@{node}", *step.arguments])
+            out, err = (text.replace(f"rabbit@{node}", "rabbit@n1") for text in capsys.readouterr())
+            pairs.append((step, comparable(Step(step.command, out, err, code))))
     assert not differences(pairs)
