@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 AT_ONCE_MAX = 256
 """So many messages go in one tick at most: others want to be served, too."""
+UNDER_WAY_MAX = 4096
+"""So many may be on their way to queues that have not confirmed them; the next wait for those (DESIGN S11)."""
 
 
 class Delays:
@@ -29,7 +31,9 @@ class Delays:
     reason: "Reason" = "delayed"
     may_expire = True
 
-    def __init__(self) -> None:
+    def __init__(self, under_way: "Line") -> None:
+        """`under_way`: the messages that have gone and are not safe elsewhere."""
+        self._under_way = under_way
         self._heap: list[tuple[int, int, int]] = []  # (due, first position, last position)
 
     def watch(self, runs: "Iterable[Run]") -> None:
@@ -43,13 +47,13 @@ class Delays:
                 first += len(contents)
 
     def next_due_ms(self, lines: "Iterable[Line]") -> int | None:
-        """Wall time at which the first one is due."""
-        return self._heap[0][0] if self._heap else None
+        """Wall time at which the first one is due; None also while too many are under way."""
+        return self._heap[0][0] if self._heap and len(self._under_way) < UNDER_WAY_MAX else None
 
     def take_due(self, lines: "Iterable[Line]", stamp_ms: int) -> "Iterator[Run]":
         """Take what is due, but not everything at once."""
-        left = AT_ONCE_MAX
-        while left and self._heap and self._heap[0][0] <= stamp_ms:
+        left = min(AT_ONCE_MAX, UNDER_WAY_MAX - len(self._under_way))
+        while left > 0 and self._heap and self._heap[0][0] <= stamp_ms:
             due_ms, first, last = heappop(self._heap)
             if last - first >= left:
                 heappush(self._heap, (due_ms, first + left, last))

@@ -46,7 +46,7 @@ class Queue(Stock):
         self._returns = Returns()
         self._unused = QueueExpiry(settings.expires_ms)
         self._ttl_ms = settings.message_ttl_ms
-        self._expiry: MessageExpiry | Delays = Delays() if settings.delays else MessageExpiry()
+        self._expiry: MessageExpiry | Delays = Delays(self._departures.dying) if settings.delays else MessageExpiry()
         self._expiry.watch(run for level in self._ready.lines() for run in level.runs())
         self._limit(settings)
 

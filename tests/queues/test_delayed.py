@@ -2,7 +2,7 @@
 
 from random import Random
 
-from broker.queues.delayed import AT_ONCE_MAX, Delays
+from broker.queues.delayed import AT_ONCE_MAX, UNDER_WAY_MAX, Delays
 from broker.queues.line import Line
 from broker.queues.queue import Queue
 from broker.queues.settings import Settings
@@ -80,9 +80,28 @@ def test_one_tick_takes_only_so_many():
     assert released(queue) == [*range(AT_ONCE_MAX, AT_ONCE_MAX + 6)]
 
 
+def test_no_more_are_under_way_than_somebody_can_hold():
+    queue = Queue(SETTINGS, logged=False)
+    count = UNDER_WAY_MAX + 10
+    for _ in range(0, count, 2):
+        queue.publish(run_of(10, 20), 0)
+    gone = []
+    while queue.deadline_ms() is not None:
+        queue.tick(30)
+        gone += released(queue)
+    assert len(gone) == UNDER_WAY_MAX
+    queue.tick(30)
+    assert released(queue) == []
+    for position in gone[:3]:
+        queue.settle_dead(position, position)
+    assert queue.deadline_ms() is not None
+    queue.tick(30)
+    assert len(released(queue)) == 3
+
+
 def test_what_has_gone_otherwise_is_passed_over():
     line = Line([run_of(10, 20, first=1)])
-    delays = Delays()
+    delays = Delays(Line())
     delays.watch(line.runs())
     line.remove(1, 1)
     assert [run.first for run in delays.take_due([line], 30)] == [2]
