@@ -57,7 +57,6 @@ def _three(value: list[str]) -> list[str]:
     return value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=255)]
 NodeName = Annotated[str, AfterValidator(_node_name)]
 AddressText = Annotated[str, BeforeValidator(_address)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
