@@ -12,11 +12,13 @@ from broker.routing.exchange import Destination, Exchange, Message
 from broker.wire.delay import delay_ms
 
 ARGUMENT = "x-delayed-type"
+DELAY_QUEUES = "amq.delayed."
+"""How the names of queues behind delayed exchanges begin; no other queue may be called so."""
 
 
 def delay_queue(exchange: str) -> str:
     """The name of the queue in which an exchange's messages wait: clients can neither declare nor find it."""
-    return f"amq.delayed.{exchange}"
+    return DELAY_QUEUES + exchange
 
 
 class Delayed(Exchange):

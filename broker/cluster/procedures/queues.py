@@ -17,6 +17,7 @@ from broker.cluster.procedures.vhosts import check_vhost
 from broker.cluster.records import NOTHING, Life, Owner, QueueRecord
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import initial_nodes
+from broker.routing.delayed import DELAY_QUEUES
 from policies.keys import KEYS, QUEUES
 from policies.placement import first_master
 from policies.quorum import LEADER_LOCATORS, is_quorum, mirroring
@@ -31,10 +32,12 @@ def declare_queue(draft: Draft) -> Answer:
     vhost, name = draft.ask("vhost", str), draft.ask("name", str)
     room = check_vhost(draft, vhost).limits.get("max-queues", -1)
     present = schema.queue(draft.overlay, vhost, name)
-    if present is not None:
+    if present is not None and not present.delays:
         _check_equivalent(draft, present)
     else:
-        if 0 <= room <= len(draft.overlay.children(schema.vhost_path(vhost, "queues"))):
+        if name.startswith(DELAY_QUEUES):
+            raise Refused("reserved", f"queue name '{name}' contains reserved prefix 'amq.*'")
+        if 0 <= room <= len(schema.queues(draft.overlay, vhost)):
             text = f"cannot declare queue '{name}': queue limit in vhost '{vhost}' ({room}) is reached"
             raise Refused("full", text)
         present = _new_queue(draft, vhost, name)

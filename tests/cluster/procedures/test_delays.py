@@ -103,6 +103,18 @@ def test_lost_with_its_node_it_is_made_anew_by_the_next_declaration():
     assert hidden(leader).master.node == "n1"
 
 
+def test_nobody_else_may_have_such_a_name_and_it_takes_nobodys_room():
+    leader = Leader("n1")
+    leader.ask("set_vhost_limits", vhost="/", limits={"max-queues": 1})
+    declare(leader, "n1")
+    for name in ("amq.delayed.late", "amq.delayed.other"):
+        with pytest.raises(Refused, match=f"^queue name '{name}' contains reserved prefix 'amq.\\*'$"):
+            leader.declare(name)
+    assert leader.declare()["created"]
+    with pytest.raises(Refused, match=r"queue limit in vhost '/' .1. is reached"):
+        leader.declare("another")
+
+
 def test_it_goes_with_its_vhost():
     leader = Leader("n1")
     leader.ask("put_vhost", name="other")
