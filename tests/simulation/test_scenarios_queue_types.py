@@ -153,3 +153,29 @@ def test_consumers_of_other_nodes_have_their_priorities() -> None:
         assert low.bodies == []
 
     play(scenario)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["quiet", "master-dies"])
+def test_what_fits_is_taken_and_what_does_not_is_refused_message_by_message(killed: bool) -> None:
+    """Small messages between large ones, through another node: an ack is in the queue, a nack is not, once each."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.set_policy(HA_ALL)
+        (await stage.filled("q", 0, arguments={"x-max-length-bytes": 2500, "x-overflow": "reject-publish"})).close()
+        producer = await stage.client("n3")
+        answers: dict[bytes, bool] = {}
+        producer.on_confirm = lambda body, acked: answers.update({body: acked})
+        await producer.confirm_select()
+        for number in range(60):
+            producer.publish("q", b"%02d" % number + b"." * (10 if number % 3 else 900))
+            if number % 20 == 19:
+                await producer.flush()
+            if killed and number == 39:
+                stage.world.kill("n1")
+        await producer.wait_for(lambda: not producer.unconfirmed)
+        taken = [body for body in sorted(answers) if answers[body]]
+        assert len(answers) == 60
+        assert {len(body) for body in answers if not answers[body]} == {902}, "only large ones are refused"
+        assert await (await stage.client("n2")).drain("q") == taken
+
+    play(scenario)
