@@ -178,6 +178,10 @@ class Queue(Stock):
         """The queue was declared again: `x-expires` starts anew."""
         self._unused.used()
 
+    def tell_time(self, stamp_ms: int) -> None:
+        """It is so late now, for what is asked next: nobody gets what is too old, also if nothing was due to `tick`."""
+        self._stamp_ms = stamp_ms
+
     def tick(self, stamp_ms: int) -> None:
         """Let expire what is due."""
         self._stamp_ms = stamp_ms

@@ -181,6 +181,7 @@ class Local:
         if self._ended:
             return
         self._heed_lease()
+        self.queue.tell_time(self.switchboard.stamp_ms)
         self.queue.pump(consumer)
         self.switchboard.touch(self)
 
@@ -202,6 +203,7 @@ class Local:
         if self._ended:
             return None
         self._heed_lease()
+        self.queue.tell_time(self.switchboard.stamp_ms)
         run = self.queue.get(holder, ack_required)
         if run is not None:
             self.switchboard.touch(self)
@@ -308,6 +310,8 @@ class Local:
     def _serve_roomy(self) -> None:
         """Consumers that answered in this turn have room again: one delivery for all their answers."""
         roomy, self._roomy = self._roomy, {}
+        if roomy:
+            self.queue.tell_time(self.switchboard.stamp_ms)
         for consumer in roomy:
             self.queue.pump(consumer)
 
