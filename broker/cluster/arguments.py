@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from broker.cluster.refusal import Refused
 from broker.wire.field_terms import printed, type_name
-from broker.wire.fields import Long, Timestamp
+from broker.wire.fields import Byte, Long, Short, Single, Sized, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
 
 TAG: Final = "$"
 
@@ -38,15 +38,16 @@ QUEUE_ARGUMENTS: Final = (
     "x-max-in-memory-bytes",
 )
 """The arguments by which two declarations of a queue are compared."""
-_INTEGERS: Final = ("signedint", "long")
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)
 
 
 def to_json(value: Any) -> Any:
     """A field value as JSON can carry it."""
     match value:
-        case Timestamp() | Long():
+        case Timestamp() | Sized():
             return {TAG: type(value).__name__, "value": int(value)}
+        case Single():
+            return {TAG: "Single", "value": float(value)}
         case bytes() | bytearray():
             return {TAG: "bytes", "value": b64encode(value).decode()}
         case Decimal():
@@ -83,7 +84,8 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-_KINDS: Final[dict[str, Any]] = {"Timestamp": Timestamp, "Long": Long, "bytes": b64decode, "Decimal": Decimal}
+_NUMBERS: Final = (Timestamp, Byte, UnsignedByte, Short, UnsignedShort, UnsignedInt, Long, Single)
+_KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in _NUMBERS} | {"bytes": b64decode, "Decimal": Decimal}
 
 
 def check_same(resource: str, present: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -105,9 +107,12 @@ def check_arguments(resource: str, names: Iterable[str], present: Mapping[str, A
 
 def _is_same(one: Any, other: Any) -> bool:
     """An integer is an integer, whatever its width; a boolean or a time is none (Python would call True equal to 1)."""
-    if type_name(one) in _INTEGERS and type_name(other) in _INTEGERS:
-        return bool(one == other)
-    return type(one) is type(other) and bool(one == other)
+    return _class_of(one) is _class_of(other) and bool(one == other)
+
+
+def _class_of(value: Any) -> type:
+    kind = type(value)
+    return kind if kind in (bool, Timestamp) else next((base for base in (int, float) if issubclass(kind, base)), kind)
 
 
 def _differ(name: str, resource: str, received: str, current: str) -> None:

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 from broker.routing.exchange import Destination, DestinationKind, Exchange, Message
-from broker.routing.headers import frozen
 from broker.routing.kinds import made
 from broker.routing.topic import Topic
 from broker.wire.field_terms import type_name
@@ -36,12 +35,22 @@ class Binding:
     @property
     def identity(self) -> tuple[Any, ...]:
         """Two bindings with the same identity are one."""
-        return (self.source, self.destination_kind, self.destination, self.key, frozen(self.arguments))
+        return (self.source, self.destination_kind, self.destination, self.key, _typed(self.arguments))
 
     @property
     def target(self) -> Destination:
         """Where it leads."""
         return Destination(self.destination_kind, self.destination)
+
+
+def _typed(value: Any) -> Any:
+    """A hashable value, equal to that of another only if both are equal in type, too, down to the last entry."""
+    match value:
+        case Mapping():
+            return ("table", frozenset((name, _typed(item)) for name, item in value.items()))
+        case list() | tuple():
+            return ("array", *map(_typed, value))
+    return (type(value), value)
 
 
 @dataclass(slots=True)

@@ -1,15 +1,24 @@
 """Field values as RabbitMQ's reply texts name and print them: types by its names, values as Erlang terms.
 
-Decides only words. It must not know which texts they stand in. The width of an integer is not kept by `fields`, so the
-type is the one in which most clients send such a number.
+Decides only words. It must not know which texts they stand in. An integer that has not kept its width counts as what
+most clients send for it.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from broker.wire.fields import Long, Timestamp
+from broker.wire.fields import Byte, Long, Short, Single, Sized, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
 from broker.wire.malformed import erlang_binary
+
+_WIDTHS: dict[type[Sized], str] = {
+    Byte: "byte",
+    UnsignedByte: "unsignedbyte",
+    Short: "short",
+    UnsignedShort: "unsignedshort",
+    UnsignedInt: "unsignedint",
+    Long: "long",
+}
 
 
 def type_name(value: Any) -> str:
@@ -19,14 +28,16 @@ def type_name(value: Any) -> str:
             return "bool"
         case Timestamp():
             return "timestamp"
+        case Sized():
+            return _WIDTHS[type(value)]
         case int():
-            return "long" if isinstance(value, Long) or not -(1 << 31) <= value < 1 << 31 else "signedint"
+            return "signedint" if -(1 << 31) <= value < 1 << 31 else "long"
         case str():
             return "longstr"
         case bytes() | bytearray():
             return "binary"
         case float():
-            return "double"
+            return "float" if isinstance(value, Single) else "double"
         case Decimal():
             return "decimal"
         case None:

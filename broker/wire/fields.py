@@ -37,23 +37,33 @@ class Long(Sized):
     form = struct.Struct(">q")
 
 
-class _Byte(Sized):
+class Byte(Sized):
+    """8 bits with a sign."""
+
     letter, form = b"b", struct.Struct(">b")
 
 
-class _Octet(Sized):
+class UnsignedByte(Sized):
+    """8 bits."""
+
     letter, form = b"B", struct.Struct(">B")
 
 
-class _Short(Sized):
+class Short(Sized):
+    """16 bits with a sign."""
+
     letter, form = b"s", struct.Struct(">h")
 
 
-class _UnsignedShort(Sized):
+class UnsignedShort(Sized):
+    """16 bits."""
+
     letter, form = b"u", struct.Struct(">H")
 
 
-class _UnsignedInt(Sized):
+class UnsignedInt(Sized):
+    """32 bits."""
+
     letter, form = b"i", struct.Struct(">I")
 
 
@@ -82,7 +92,7 @@ _NUMBERS: _Numbers = {
 }
 _EXACT_NUMBERS: _Numbers = {
     **_NUMBERS,
-    **{ord(kind.letter): (kind.form, kind) for kind in (Long, _Byte, _Octet, _Short, _UnsignedShort, _UnsignedInt)},
+    **{ord(kind.letter): (kind.form, kind) for kind in (Long, Byte, UnsignedByte, Short, UnsignedShort, UnsignedInt)},
     ord("L"): (Long.form, Long),
     ord("f"): (struct.Struct(">f"), Single),
 }

@@ -129,7 +129,7 @@ def _decode(kind: str, payload: bytes, offset: int) -> tuple[Any, int]:
     if kind == "table":
         if offset + 4 + _LENGTH.unpack_from(payload, offset)[0] > len(payload):
             raise IndexError
-        return decode_table(payload, offset)
+        return decode_table(payload, offset, exact=True)
     if kind == "shortstring":
         start = offset + 1
         end = start + payload[offset]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, from_json, to_json
 from broker.cluster.refusal import Refused
-from broker.wire.fields import Long, Timestamp
+from broker.wire.fields import Byte, Long, Single, Timestamp, UnsignedInt
 
 SCALAR = st.one_of(
     st.none(),
@@ -20,6 +20,8 @@ SCALAR = st.one_of(
     st.binary(),
     st.integers(0, 2**40).map(Timestamp),
     st.integers(0, 2**40).map(Long),
+    st.integers(-128, 127).map(Byte),
+    st.floats(allow_nan=False).map(Single),
     st.decimals(allow_nan=False, allow_infinity=False, places=2),
 )
 VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
@@ -50,7 +52,9 @@ def compare(present, given, name="x-max-length"):
     check_arguments("queue 'q' in vhost '/'", QUEUE_ARGUMENTS, *tables)
 
 
-@pytest.mark.parametrize(("present", "given"), [(5, 5), (5, Long(5)), (Long(5), 5), ("a", "a"), (None, None)])
+@pytest.mark.parametrize(
+    ("present", "given"), [(5, 5), (5, Long(5)), (Byte(5), 5), (1.5, Single(1.5)), ("a", "a"), (None, None)]
+)
 def test_the_same_whatever_the_width(present, given):
     compare(present, given)
 
@@ -66,6 +70,9 @@ def test_the_same_whatever_the_width(present, given):
         (ABSENT, None, "received the value 'undefined' of type 'void' but current is none"),
         (5, ABSENT, "received none but current is the value '5' of type 'signedint'"),
         (ABSENT, 2**40, "received the value '1099511627776' of type 'long' but current is none"),
+        (ABSENT, Byte(5), "received the value '5' of type 'byte' but current is none"),
+        (ABSENT, UnsignedInt(5), "received the value '5' of type 'unsignedint' but current is none"),
+        (ABSENT, Single(1.5), "received the value '1.5' of type 'float' but current is none"),
         (ABSENT, Long(5), "received the value '5' of type 'long' but current is none"),
         (ABSENT, True, "received the value 'true' of type 'bool' but current is none"),
         (ABSENT, 1.5, "received the value '1.5' of type 'double' but current is none"),

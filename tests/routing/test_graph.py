@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from broker.routing.exchange import BindingInvalid
 from broker.routing.graph import Graph, MessageInvalid, routing_keys
+from broker.wire.fields import Long
 
 
 def graph_with(*exchanges: tuple[str, str], queues: str = "") -> Graph:
@@ -70,6 +71,18 @@ def test_unknown_exchange_is_the_callers_question() -> None:
     assert "nowhere" not in graph
     assert "" in graph
     assert graph.bindings() == []
+
+
+@pytest.mark.parametrize(("one", "other"), [(5, Long(5)), (1, True), (1, 1.0), ("a", b"a"), ([1], [True]), ({}, [])])
+def test_bindings_whose_arguments_differ_in_type_are_two(one: object, other: object) -> None:
+    graph = graph_with(("x", "direct"), queues="q")
+    assert graph.bind("x", "queue", "q", "k", {"a": one})
+    assert graph.bind("x", "queue", "q", "k", {"a": other})
+    assert not graph.bind("x", "queue", "q", "k", {"a": one})
+    assert graph.unbind("x", "queue", "q", "k", {"a": other})
+    assert graph.route("x", "k") == ("q",)
+    assert graph.unbind("x", "queue", "q", "k", {"a": one})
+    assert graph.route("x", "k") == ()
 
 
 def test_refused_binding_leaves_nothing() -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from broker.wire.field_terms import printed, type_name
-from broker.wire.fields import Long, Timestamp
+from broker.wire.fields import Byte, Long, Short, Single, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,12 @@ from broker.wire.fields import Long, Timestamp
         (5, "signedint", "5"),
         (2**40, "long", "1099511627776"),
         (Long(5), "long", "5"),
+        (Byte(5), "byte", "5"),
+        (UnsignedByte(5), "unsignedbyte", "5"),
+        (Short(5), "short", "5"),
+        (UnsignedShort(5), "unsignedshort", "5"),
+        (UnsignedInt(5), "unsignedint", "5"),
+        (Single(1.5), "float", "1.5"),
         (Timestamp(5), "timestamp", "5"),
         ("some", "longstr", '<<"some">>'),
         ("", "longstr", "<<>>"),
