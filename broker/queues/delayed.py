@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from broker.queues.line import Line
     from broker.wire.message import Run
 
-AT_ONCE_MAX = 256
-"""So many messages go in one tick at most: others want to be served, too."""
+AT_ONCE_MAX = 64
+"""So many messages go in one tick at most, which takes some 10 ms: others want to be served, too."""
 UNDER_WAY_MAX = 4096
 """So many may be on their way to queues that have not confirmed them; the next wait for those (DESIGN S11)."""
 
