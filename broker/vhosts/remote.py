@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from broker.vhosts.subscription import Holder, Subscription
     from broker.vhosts.switchboard import Switchboard
 
+EARLY_BYTES_MAX = 1024 * 1024
+"""So much may come without confirms before the master has answered: clients publish as soon as a queue is declared."""
 WINDOW_MESSAGES = 2000
 """A remote consumer is granted at most so many messages ahead."""
 
@@ -57,15 +59,20 @@ class Remote:
         self._publications = publications
         self._switchboard = switchboard
         self._grants: dict[Subscription, Grant] = {}
+        self._early: list[Run] = []
+        self._early_bytes = 0
 
     # ------------------------------------------------------------------ publishing
 
     def publish(self, run: Run, pending: Pending | None) -> None:
-        """Send a run to the master; without confirms nothing is kept."""
+        """Send a run to the master; without confirms little is kept, and only until the master has answered."""
         if pending is not None:
             self._publications.add(run, pending)
         if self.ready:
             self._send(run)
+        elif pending is None and self._early_bytes < EARLY_BYTES_MAX:
+            self._early.append(run)
+            self._early_bytes += sum(map(len, run.contents))
 
     def _send(self, run: Run) -> None:
         run.first = self._publications.next_unanswered
@@ -85,6 +92,9 @@ class Remote:
                 self._send(entry.run)
                 entry.run.redelivered = False
         self.ready = True
+        early, self._early = self._early, []
+        for run in early:
+            self._send(run)
         return True
 
     # ------------------------------------------------------------------ consuming

@@ -3,6 +3,7 @@
 import pytest
 
 from broker.queues.consumers import Consumer
+from broker.vhosts import remote as room
 from broker.vhosts.publications import Publications
 from broker.vhosts.remote import WINDOW_MESSAGES, Remote
 from broker.wire import queue_frames as frames
@@ -69,12 +70,12 @@ def granted(board):
 
 async def test_publications_wait_until_the_master_says_how_far_it_has_them(board, remote):
     remote.publish(run_of("a"), FakePending())
-    remote.publish(run_of("lost"), None)
+    remote.publish(run_of("early"), None)
     assert published(board) == []
     assert await remote.attach()
     question = {"do": "origin", "queue": 1, "term": 10, "attachment": 1, "origin": "n1/1", "answered": 0}
     assert board.asked == [("n2", question)]
-    assert published(board) == [(1, 1, True)]
+    assert published(board) == [(1, 1, True), (0, 1, False)]
     remote.publish(run_of("b"), FakePending())
     remote.publish(run_of("c"), None)
     assert published(board) == [(2, 1, False), (0, 1, False)]
@@ -142,3 +143,14 @@ def test_a_cancelled_consumer_is_forgotten_and_may_still_answer(board, remote):
     remote.settle(client, frames.REQUEUE, 3, 4)
     (payload,) = board.take(frames.SETTLE, "n2")
     assert frames.decode_settle(payload) == (1, 7, frames.REQUEUE, 3, 4)
+
+
+async def test_what_comes_early_without_confirms_is_sent_when_the_master_has_answered(board, remote, monkeypatch):
+    monkeypatch.setattr(room, "EARLY_BYTES_MAX", 1)
+    remote.publish(run_of("a", "b"), None)
+    remote.publish(run_of("c"), None)
+    assert published(board) == []
+    assert await remote.attach()
+    assert [count for _, count, _ in published(board)] == [2], "and no more than there is room for"
+    assert await remote.attach()
+    assert published(board) == []

@@ -70,7 +70,6 @@ async def test_answers_reach_other_nodes_and_nobody_waits_for_a_turn_of_calls(au
     async with open_cluster(2) as cluster:
         server, caller = await cluster.nodes["n1"].client(), await cluster.nodes["n2"].client()
         await serve(server)
-        await cluster.until(lambda: cluster.nodes["n2"].handle("server").remote.ready)
         await consume(caller)
         address = await ask(caller, server, b"what?")
         assert address.startswith(ADDRESS_PREFIX + "n2.1.")
@@ -91,7 +90,6 @@ async def test_an_answer_for_nobody_is_dropped_and_a_dead_node_is_not_asked(auto
     async with open_cluster(2) as cluster:
         server, caller = await cluster.nodes["n1"].client(), await cluster.nodes["n2"].client()
         await serve(server)
-        await cluster.until(lambda: cluster.nodes["n2"].handle("server").remote.ready)
         await consume(caller)
         address = await ask(caller, server, b"what?")
         cluster.kill("n2")
