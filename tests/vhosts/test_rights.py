@@ -319,3 +319,37 @@ async def test_rights_are_looked_up_again_when_they_change_and_only_then(autojum
         await house.allow_topic("a", "b")
         with pytest.raises(ChannelException, match="access to topic 'x'"):
             house.hall._access("ann", "/").check_topic("write", "t", "x")
+
+
+async def test_names_lose_line_ends_where_something_is_declared_bound_or_deleted_but_not_where_it_is_used(
+    autojump_clock,
+):
+    async with furnished() as house:
+        client = house.owner
+        assert (await client.ask(1, declare("a\r\nb"), QueueDeclareOk)).queue == "ab"
+        assert await refusal(client, declare_exchange("x\ny")) is None
+        assert await refusal(client, methods.QueueBind(queue="a\nb", exchange="x\ny")) is None
+        for method in (
+            basic.BasicGet(queue="a\nb"),
+            basic.BasicConsume(queue="a\nb"),
+            methods.QueuePurge(queue="a\nb"),
+        ):
+            assert await refusal(client, method) == "404 NOT_FOUND - no queue 'a\nb' in vhost '/'"
+        assert await refusal(client, declare("am\nq.x")) == (
+            "403 ACCESS_REFUSED - queue name 'amq.x' contains reserved prefix 'amq.*'"
+        )
+        assert await refusal(client, methods.ExchangeDelete(exchange="x\ny", if_unused=True)) == (
+            "406 PRECONDITION_FAILED - exchange 'xy' in vhost '/' in use"
+        )
+        assert (await client.ask(1, methods.QueueDelete(queue="a\nb"), methods.QueueDeleteOk)).message_count == 0
+        assert await refusal(client, basic.BasicGet(queue="ab")) == "404 NOT_FOUND - no queue 'ab' in vhost '/'"
+
+
+async def test_names_may_be_of_any_characters_and_255_bytes_long(autojump_clock):
+    async with furnished() as house:
+        for name in ("é" * 127 + "e", " ", ".", "..", "/", "%2F", "#", "\0", "\x7f", "\uffff", "amq", "{a}", "\"'"):
+            assert (await house.owner.ask(1, declare(name), QueueDeclareOk)).queue == name
+            assert await refusal(house.owner, declare_exchange(name)) is None
+            bound = methods.QueueBind(queue=name, exchange=name, routing_key=name)
+            await house.owner.ask(1, bound, QueueBindOk)
+            await house.owner.ask(1, methods.QueueDelete(queue=name), methods.QueueDeleteOk)
