@@ -1,11 +1,13 @@
 """Carries messages whose delay has passed from the queue of a delayed exchange to where the exchange leads by now.
 
-Decides when the queue may forget a message: after every target has it safe, refused it, or there is none: at least
-once, as for dead letters. It must not know how messages wait.
+Decides when the queue may forget a message: after every target has it safe, has no room for it, or there is none: at
+least once, as for dead letters. As its publisher was told that it is safe, it waits on while a target has no master. It
+must not know how messages wait.
 """
 
 from typing import TYPE_CHECKING
 
+from broker.cluster.records import RUNNING
 from broker.vhosts.dead_letters import Burial
 from broker.wire.delay import passed
 from broker.wire.message import Run, split_address
@@ -28,13 +30,28 @@ class Releases:
 
     def send(self, source: "Local", due: "DeadLetter") -> None:
         """Publish what has waited long enough, message by message: each may have other headers."""
-        for index, content in enumerate(due.run.contents):
-            self._send(source, due.run.first + index, due.run.address, content)
+        for position in range(due.run.first, due.run.last + 1):
+            self._send(source, due.part(position, position))
 
-    def _send(self, source: "Local", position: int, address: bytes, content: bytes) -> None:
-        new, headers = passed(content)
-        targets = self._route(self._exchange, split_address(address)[1], headers, new)
-        burial = Burial(len(targets) + 1, lambda: source.forget_dead(position, position))
+    def _send(self, source: "Local", due: "DeadLetter") -> None:
+        run = due.run
+        new, headers = passed(run.contents[0])
+        targets = self._route(self._exchange, split_address(run.address)[1], headers, new)
+        if _lack_a_master(targets):
+            source.keep_dead(due)  # before any of them has it: later tries must not repeat it there
+            return
+
+        def done() -> None:
+            if burial.refused and _lack_a_master(targets):
+                source.keep_dead(due)
+            else:
+                source.forget_dead(run.first, run.last)
+
+        burial = Burial(len(targets) + 1, done)
         for handle in targets:
-            handle.publish(Run([new], address, traits_of(new)), burial)
+            handle.publish(Run([new], run.address, traits_of(new)), burial)
         burial.answer()
+
+
+def _lack_a_master(targets: "list[Handle]") -> bool:
+    return any(handle.record.state != RUNNING for handle in targets)

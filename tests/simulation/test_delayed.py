@@ -116,3 +116,21 @@ def test_a_target_that_dies_gets_what_it_had_not_confirmed() -> None:
         assert stage.world.queue("q").master.node != "n2"
 
     play(scenario)
+
+
+def test_what_is_due_waits_for_a_queue_whose_node_is_down() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.set_policy(HA_ALL, pattern="^late$")
+        await set_up(stage, "n1", "n2")
+        dues = await publish(await stage.client("n3"), [1000, 2000])
+        stage.world.kill("n2")
+        await trio.sleep(5)
+        assert stage.world.queue("q").state != "running"
+        stage.world.start("n2")
+        await until(lambda: stage.world.master(stage.world.queue("q")) is not None, 10)
+        reader = await stage.client("n3", "reader")
+        arrivals = Arrivals(reader)
+        await reader.consume("q", 0, no_ack=True)
+        await until(lambda: len(arrivals.times) == len(dues), 10)
+
+    play(scenario)

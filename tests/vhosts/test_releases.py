@@ -254,8 +254,10 @@ async def test_what_waits_goes_on_from_the_mirror_when_the_master_dies(autojump_
 class Target:
     """A queue that answers when it is told to."""
 
-    def __init__(self):
+    def __init__(self, state="running"):
         self.got = []
+        self.record = self
+        self.state = state
 
     def publish(self, run, pending):
         self.got.append((run, pending))
@@ -265,6 +267,10 @@ class Source:
     def __init__(self):
         self.switchboard = FakeSwitchboard()
         self.forgotten = []
+        self.kept = []
+
+    def keep_dead(self, dead):
+        self.kept.append((dead.run.first, dead.run.last))
 
     def forget_dead(self, first, last):
         self.forgotten.append((first, last))
@@ -298,3 +304,25 @@ def test_a_message_with_no_way_on_is_forgotten_at_once():
     run = Run([content], make_address("late", "k"), traits_of(content), first=8)
     Releases("late", lambda *_: []).send(source, DeadLetter("delayed", run, "late", None))
     assert source.forgotten == [(8, 8)]
+
+
+def one_that_is_due():
+    content = make_content(1, Properties(headers={"x-delay": 5}), b"a", 4096)
+    return DeadLetter("delayed", Run([content], make_address("late", "k"), traits_of(content), first=8), "late", None)
+
+
+def test_a_message_waits_on_while_a_target_has_no_master():
+    one, two, source = Target(), Target("waiting"), Source()
+    Releases("late", lambda *_: [one, two]).send(source, one_that_is_due())
+    assert (source.kept, source.forgotten, one.got) == ([(8, 8)], [], [])
+
+
+def test_a_target_that_loses_its_master_gets_the_message_later_and_a_full_one_never():
+    for state, kept, forgotten in (("unavailable", [(8, 8)], []), ("running", [], [(8, 8)])):
+        target, source = Target(), Source()
+        Releases("late", lambda *_, target=target: [target]).send(source, one_that_is_due())
+        target.state = state
+        pending = target.got[0][1]
+        pending.refuse(0, 1)
+        pending.answer()
+        assert (source.kept, source.forgotten) == (kept, forgotten)
