@@ -28,15 +28,15 @@ GET_MESSAGES_MAX = 1000
 class Tally(Burial):
     """Counts what queues refuse."""
 
-    __slots__ = ("refused",)
+    __slots__ = ("refusals",)
 
     def __init__(self, missing: int, done: trio.Event) -> None:
         super().__init__(missing, done.set)
-        self.refused = 0
+        self.refusals = 0
 
     def refuse(self, start: int, stop: int) -> None:
         """A queue did not take these."""
-        self.refused += stop - start
+        self.refusals += stop - start
 
 
 async def publish(vhost: "Vhost", exchange: str, key: str, bodies: list[bytes], *, persistent: bool) -> dict[str, int]:
@@ -51,7 +51,7 @@ async def publish(vhost: "Vhost", exchange: str, key: str, bodies: list[bytes], 
     for handle in handles:
         handle.publish(Run(contents, make_address(exchange, key), traits_of_properties(encoded)), tally)
     await done.wait()
-    return {"published": len(bodies) - tally.refused, "unroutable": 0, "refused": tally.refused}
+    return {"published": len(bodies) - tally.refusals, "unroutable": 0, "refused": tally.refusals}
 
 
 async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
