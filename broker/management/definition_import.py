@@ -38,6 +38,10 @@ class DefinitionImport:
     def __init__(self, hall: "Hall", file: Any, vhost: str | None = None) -> None:
         if not isinstance(file, dict):
             raise Refused("invalid", "definitions are a JSON object")
+        try:
+            json.dumps(file, ensure_ascii=False).encode(errors="surrogateescape")
+        except UnicodeError:  # JSON can carry halves of characters, which are in no name
+            raise Refused("invalid", "a text of the definitions is no Unicode") from None
         self._hall = hall
         self._file = file
         self._vhost = vhost
@@ -100,7 +104,7 @@ class DefinitionImport:
     # ------------------------------------------------------------------ users and rights
 
     async def _put_user(self, item: Item) -> None:
-        name = _need(item, "name")
+        name = _text(item, "name")
         fields: Item = {key: item[key] for key in ("password", "password_hash", "limits") if key in item}
         if "tags" not in item:
             raise Refused("invalid", f"tags_not_present (user {name})")
@@ -120,15 +124,15 @@ class DefinitionImport:
         return None
 
     async def _put_permission(self, item: Item) -> None:
-        rights = {right: _need(item, right) for right in ("configure", "write", "read")}
+        rights = {right: _text(item, right) for right in ("configure", "write", "read")}
         await self._allow(item, "put_permission", rights)
 
     async def _put_topic_permission(self, item: Item) -> None:
-        rights = {right: _need(item, right) for right in ("exchange", "write", "read")}
+        rights = {right: _text(item, right) for right in ("exchange", "write", "read")}
         await self._allow(item, "put_topic_permission", rights)
 
     async def _allow(self, item: Item, do: str, rights: Item) -> None:
-        user, vhost = _need(item, "user"), self._vhost_of(item)
+        user, vhost = _text(item, "user"), self._vhost_of(item)
         try:
             await self._ask(f"permission of {user} in {vhost}", do=do, user=user, vhost=vhost, **rights)
         except Refused as refused:
@@ -147,7 +151,7 @@ class DefinitionImport:
             fields["tags"] = _tags(said["tags"])
         if said.get("default_queue_type") not in (None, "undefined"):
             fields["default_queue_type"] = said["default_queue_type"]
-        name = _need(item, "name")
+        name = _text(item, "name")
         await self._ask(f"vhost {name}", do="put_vhost", name=name, **fields)
 
     def _check_vhost(self, name: str) -> VhostRecord:
@@ -186,11 +190,11 @@ class DefinitionImport:
     async def _impose(self, item: Item, value: Item, item_name: str, *, operator: bool) -> None:
         fields = {key: value[key] for key in ("pattern", "apply-to", "priority") if key in value}
         definition = _mapping(_need(value, "definition"))
-        facts = {"vhost": self._vhost_of(item), "name": _need(item, "name"), "definition": definition}
+        facts = {"vhost": self._vhost_of(item), "name": _text(item, "name"), "definition": definition}
         await self._ask(item_name, do="put_policy", operator=operator, **facts, **fields)
 
     async def _put_parameter(self, item: Item) -> None:
-        component, name = _need(item, "component"), _need(item, "name")
+        component, name = _text(item, "component"), _text(item, "name")
         item_name = f"{item.get('vhost')}/{component}/{name}"
         match component:
             case definitions.VHOST_LIMITS:
@@ -213,7 +217,7 @@ class DefinitionImport:
         return Client(User(IMPORTER), vhost, owner, lambda _user, _vhost: everything)
 
     async def _declare_exchange(self, item: Item) -> None:
-        vhost, name = self._vhost_of(item), _need(item, "name")
+        vhost, name = self._vhost_of(item), _text(item, "name")
         if schema.exchange(self._hall.tree.tree, vhost, name) is not None or name.startswith(definitions.RESERVED):
             return
         await self._hall.declarations.declare_exchange(
@@ -221,31 +225,31 @@ class DefinitionImport:
             name,
             str(item.get("type", "undefined")),
             passive=False,
-            durable=_need(item, "durable"),
-            auto_delete=_need(item, "auto_delete"),
-            internal=item.get("internal", False),
+            durable=_flag(item, "durable"),
+            auto_delete=_flag(item, "auto_delete"),
+            internal=_flag({"internal": False, **item}, "internal"),
             arguments=_mapping(item.get("arguments", {})),
         )
 
     async def _declare_queue(self, item: Item) -> None:
-        vhost, name = self._vhost_of(item), _need(item, "name")
+        vhost, name = self._vhost_of(item), _text(item, "name")
         if schema.queue(self._hall.tree.tree, vhost, name) is not None or name.startswith(definitions.RESERVED):
             return
         await self._hall.declarations.declare_queue(
             self._client(vhost),
             name,
             passive=False,
-            durable=_need(item, "durable"),
+            durable=_flag(item, "durable"),
             exclusive=False,
-            auto_delete=_need(item, "auto_delete"),
+            auto_delete=_flag(item, "auto_delete"),
             arguments=_mapping(item.get("arguments", {})),
         )
 
     async def _bind(self, item: Item) -> None:
         """Where an end is missing there is nothing to bind, and no complaint."""
         vhost, tree = self._vhost_of(item), self._hall.tree.tree
-        source, destination, key = _need(item, "source"), _need(item, "destination"), _need(item, "routing_key")
-        to_queue = _need(item, "destination_type") == "queue"
+        source, destination, key = _text(item, "source"), _text(item, "destination"), _text(item, "routing_key")
+        to_queue = _text(item, "destination_type") == "queue"
         ends = schema.queue if to_queue else schema.exchange
         if not source or schema.exchange(tree, vhost, source) is None or ends(tree, vhost, destination) is None:
             return
@@ -259,6 +263,18 @@ def _need(item: Item, field: str) -> Any:
     if field not in item:
         raise Refused("invalid", f"{field} is missing in {json.dumps(item, ensure_ascii=False)}")
     return item[field]
+
+
+def _text(item: Item, field: str) -> str:
+    if not isinstance(value := _need(item, field), str):
+        raise Refused("invalid", f"{field} is no text in {json.dumps(item, ensure_ascii=False)}")
+    return value
+
+
+def _flag(item: Item, field: str) -> bool:
+    if not isinstance(value := _need(item, field), bool):
+        raise Refused("invalid", f"{field} is neither true nor false in {json.dumps(item, ensure_ascii=False)}")
+    return value
 
 
 def _mapping(value: Any) -> dict[str, Any]:

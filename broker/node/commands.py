@@ -80,6 +80,8 @@ class Commands:
             return {"error": refused.why, "code": refused.code}
         except AmqpException as refused:
             return {"error": refused.why}
+        except UnicodeError:  # JSON can carry halves of characters, which are in no name
+            return {"error": "a text of the request is no Unicode", "code": "invalid"}
         except PeerLost as lost:
             return {"error": f"node {lost} went away before it answered"}
         return {"error": f"this node does not know the request {do!r}"}

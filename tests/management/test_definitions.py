@@ -2,12 +2,17 @@
 
 import json
 from base64 import b64encode
+from contextlib import suppress
 from hashlib import md5
 from pathlib import Path
 
 import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from broker.cluster import schema
+from broker.cluster.passwords import ALGORITHMS
 from broker.cluster.records import Life, Owner, VhostRecord
 from broker.cluster.refusal import Refused
 from broker.management.definition_import import DefinitionImport
@@ -230,3 +235,74 @@ async def test_what_is_no_definitions_at_all():
             await load(hall, [])
         assert caught.value.why == "definitions are a JSON object"
         assert await refusal(hall, users={}) == ("invalid", "users is a list of objects")
+
+
+FIELDS = {
+    "users": "name password password_hash hashing_algorithm tags limits",
+    "vhosts": "name description tags metadata limits default_queue_type tracing",
+    "permissions": "user vhost configure write read",
+    "topic_permissions": "user vhost exchange write read",
+    "parameters": "vhost component name value",
+    "policies": "vhost name pattern apply-to definition priority",
+    "queues": "name vhost durable auto_delete arguments type",
+    "exchanges": "name vhost type durable auto_delete internal arguments",
+    "bindings": "source vhost destination destination_type routing_key arguments",
+    "global_parameters": "name value",
+}
+WORDS = [
+    "/",
+    "guest",
+    "q",
+    "\ud800",
+    "amq.topic",
+    "topic",
+    "x-consistent-hash",
+    "queue",
+    "operator_policy",
+    "vhost-limits",
+    "*",
+    "",
+]
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.sampled_from(WORDS), st.text(max_size=3)
+)
+NAMES = st.sampled_from(
+    ["x-max-length", "x-queue-type", "max-length", "pattern", "definition", "max-queues", "$", "value"]
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+TABLES = st.dictionaries(NAMES, VALUES, max_size=3)
+USUAL = {
+    **dict.fromkeys(("durable", "auto_delete", "internal"), st.booleans()),
+    **dict.fromkeys(("arguments", "definition", "metadata", "limits", "value"), TABLES),
+    "hashing_algorithm": st.sampled_from(sorted(ALGORITHMS)),
+}
+
+
+@st.composite
+def sections(draw):
+    """Objects that have, as a rule, the members that they should have, and in them what should be there."""
+    name = draw(st.sampled_from(sorted(FIELDS)))
+    item = {}
+    for field in FIELDS[name].split():
+        strategy = USUAL.get(field, st.sampled_from(WORDS)) if draw(st.integers(0, 9)) else VALUES
+        if draw(st.integers(0, 19)):
+            item[field] = draw(strategy)
+    return {name: [item]}
+
+
+@settings(max_examples=100, deadline=None)
+@given(sections())
+def test_whatever_the_file_says_it_is_imported_or_refused(file):
+    async def play():
+        async with open_hall() as hall:
+            with suppress(Refused):
+                await load(hall, json.loads(json.dumps(file)))
+            export(hall)
+
+    trio.run(play)

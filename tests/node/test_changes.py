@@ -64,3 +64,20 @@ async def test_definitions_come_with_a_file_of_the_cluster_or_by_themselves():
         nowhere = await commands.answer({"do": "export_definitions", "vhost": "nowhere"})
         assert nowhere == {"error": "Virtual host 'nowhere' does not exist", "code": "not_found"}
         assert (await commands.answer({"do": "import_definitions", "definitions": 1}))["code"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"do": "facts", "kind": "users", "vhost": "\ud800"},
+        {"do": "change", "request": {"do": "delete_user", "name": "\ud800"}},
+        {"do": "authenticate", "user": "guest", "password": "\ud800"},
+        {"do": "export_definitions", "vhost": "\ud800"},
+        {"do": "import_definitions", "definitions": {"vhosts": [{"name": "\ud800"}]}},
+    ],
+)
+async def test_what_is_no_text_is_refused(asked):
+    async with open_commands() as (_hall, commands):
+        answer = await commands.answer(asked)
+        assert answer["code"] == "invalid"
+        assert "is no Unicode" in answer["error"]

@@ -72,5 +72,8 @@ def prepare(overlay: Overlay, request: Request, zxid: int, chance: Random) -> Ou
     if procedure is None:
         raise Refused("invalid", f"there is no procedure {name}")
     with overlay.transaction(zxid) as operations:
-        answer = procedure(Draft(overlay, request, zxid, chance))
+        try:
+            answer = procedure(Draft(overlay, request, zxid, chance))
+        except UnicodeError:  # JSON can carry halves of characters, which are in no name
+            raise Refused("invalid", f"{name}: a text is no Unicode") from None
     return Outcome(operations, answer)

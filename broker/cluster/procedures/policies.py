@@ -84,6 +84,9 @@ def clear_policy(draft: Draft) -> Answer:
 
 def write_policy(draft: Draft, wanted: Mapping[str, Any], *, operator: bool) -> Policy | None:
     """Write a policy as the fields say; None if it was there already, word for word."""
+    for member in ("vhost", "name"):
+        if not isinstance(wanted.get(member, ""), str):
+            raise Refused("invalid", f"a policy's {member} is a text, not {wanted[member]!r}")
     try:
         policy = checked({name: wanted[name] for name in FIELDS if name in wanted}, operator=operator)
     except InvalidPolicy as problem:
