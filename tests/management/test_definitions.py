@@ -296,7 +296,7 @@ def sections(draw):
     return {name: [item]}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(sections())
 def test_whatever_the_file_says_it_is_imported_or_refused(file):
     async def play():

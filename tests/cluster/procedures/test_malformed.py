@@ -53,7 +53,7 @@ def requests(draw):
     return request
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(requests(), min_size=1, max_size=6))
 def test_whatever_is_asked_is_done_or_refused(asked):
     leader = Leader("n1")
