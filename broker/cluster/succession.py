@@ -25,6 +25,7 @@ from broker.cluster.operations import Event
 from broker.cluster.records import COMPLETENESS, RUNNING, UNAVAILABLE, WAITING, Life, QueueRecord
 from policies.keys import KEYS
 from policies.placement import place
+from policies.quorum import is_quorum
 
 FAILURE, SHUTDOWN, RESTART, FORGOTTEN = "failure", "shutdown", "restart", "forgotten"
 WATCHED = (FAILURE, SHUTDOWN, RESTART)
@@ -148,10 +149,12 @@ def _without_heirs(record: QueueRecord, situation: Situation, before: QueueRecor
     if all_lost:
         return _start_empty(record, situation) or _unavailable(record, "every synchronised copy is lost")
     if record.mirrors and watched:
-        key = _refusing_key(record, cause)
-        return _unavailable(
-            record, f"no synchronised mirror and {key} is when-synced; waiting for {_nodes(record.in_sync)}"
+        why = (
+            "this is a quorum queue"
+            if is_quorum(record.arguments)
+            else f"{_refusing_key(record, cause)} is when-synced"
         )
+        return _unavailable(record, f"no synchronised mirror and {why}; waiting for {_nodes(record.in_sync)}")
     if record.mirrors and before.state == UNAVAILABLE:
         return record
     return _await(record, record.in_sync)

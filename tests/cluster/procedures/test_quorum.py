@@ -56,7 +56,7 @@ def test_only_a_synchronised_copy_is_promoted_even_if_a_policy_would_allow_anoth
     leader.start("n2")
     assert leader.shown() == "n1* n2"
     leader.kill("n1")
-    reason = "no synchronised mirror and ha-promote-on-failure is when-synced; waiting for n1"
+    reason = "no synchronised mirror and this is a quorum queue; waiting for n1"
     assert leader.shown() == f"n1* n2 unavailable: {reason}"
     leader.start("n1")
     assert leader.shown() == "n1* n2"
