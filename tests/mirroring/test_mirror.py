@@ -124,6 +124,18 @@ def test_what_was_refused_between_others_is_known_at_every_moment() -> None:
     assert bodies(replica.mirror.copy) == ["aa", "bb", "d"]
 
 
+def test_the_time_to_live_under_which_a_message_came_is_known_to_every_copy() -> None:
+    cluster = Cluster(["n2"])
+    for ttl_ms, own_ms in ((100, None), (100, 30), (None, None), (None, 40)):
+        cluster.master.queue.apply(Settings(message_ttl_ms=ttl_ms), 0)
+        cluster.master.publish(run_of("a", traits=Traits(persistent=True, expiration_ms=own_ms)), 0)
+    cluster.settle_down()
+    mirror = cluster.replicas["n2"].mirror
+    assert [run.traits.expiration_ms for run in mirror.copy.line.runs()] == [100, 30, None, 40]
+    stored = [entry.record for entry in mirror.take_entries() if isinstance(entry.record, records.Publish)]
+    assert [record.run.traits.expiration_ms for record in stored] == [100, 30, None, 40]
+
+
 def test_how_often_messages_were_given_back_is_known_to_every_copy() -> None:
     cluster = Cluster(["n2"])
     cluster.master.queue.apply(Settings(counts_returns=True), 0)
