@@ -119,7 +119,7 @@ class ConfirmLine:
                 if acked:
                     frames.append(self._answer(_ACK, acked, 0 if single else _MULTIPLE))
                     acked = 0
-                frames.append(self._answer(_NACK, last, _REQUEUE | (_MULTIPLE if last > first else 0)))
+                frames.append(self._answer(_NACK, last, _REQUEUE | _MULTIPLE))  # RabbitMQ sets it for a single one, too
         if acked:
             frames.append(self._answer(_ACK, acked, 0 if single else _MULTIPLE))
         for pending in self._out_of_turn:

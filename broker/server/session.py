@@ -220,7 +220,7 @@ class Session:
             if ended is not None:
                 self._end(ended)
             else:
-                self._expect_end(FAREWELL_TIMEOUT_S)
+                self._expect_end(REFUSED_LINGER_S)
         else:
             self.connection.accept_login()
 

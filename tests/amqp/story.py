@@ -154,13 +154,16 @@ def sent(words):
     if words.startswith("bytes "):
         return ast.literal_eval(words.removeprefix("bytes "))
     channel, name, *arguments = shlex.split(words, posix=False)
-    if name == "message":
-        body = ast.literal_eval(arguments[1]) if len(arguments) > 1 else b"hello"
-        frames = BasicPublish(routing_key=arguments[0]).frame(int(channel))
-        return frames + make_content(int(channel), Properties(), body, 4096)
-    named = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    named = {key: value(text) for key, text in (argument.split("=", 1) for argument in arguments if "=" in argument)}
     plain = [value(argument) for argument in arguments if "=" not in argument]
-    return BY_NAME[name](*plain, **{key: value(text) for key, text in named.items()}).frame(int(channel))
+    if name == "message":
+        return message(int(channel), *plain, **named)
+    return BY_NAME[name](*plain, **named).frame(int(channel))
+
+
+def message(channel, key, body=b"hello", *, exchange="", mandatory=False, **properties):
+    frames = BasicPublish(exchange=exchange, routing_key=key, mandatory=mandatory).frame(channel)
+    return frames + make_content(channel, Properties(**properties), body, 4096)
 
 
 def unquoted(text):
