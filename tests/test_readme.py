@@ -46,12 +46,12 @@ def run(command: str, folder: Path, environment: dict[str, str], timeout_s: floa
 def test_there_are_two_commands_for_a_fresh_machine_and_no_block_is_forgotten() -> None:
     assert len(blocks("sh")) == 2
     assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python"}
-    assert len(blocks("console")) == 2
+    assert len(blocks("console")) == 3
     assert len(blocks("python")) == 1
 
 
 def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -> None:
-    start, policies = (commands_of(text) for text in blocks("console"))
+    start, control, policies = (commands_of(text) for text in blocks("console"))
     ports = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
     nodes = ", ".join(f"{{name: {name}, {ports}}}" for name in ("n1", "n2", "n3"))
     (tmp_path / "cluster.yaml").write_text(f"nodes: [{nodes}]\npolicies: [ha-all]\n")
@@ -61,7 +61,7 @@ def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -
     try:
         assert "hello" in said["warren get orders"]
         assert "promoted" in said["warren events"]
-        for command in policies:
+        for command in (*control, *policies):
             run(command, tmp_path, path)
     finally:
         run("warren down", tmp_path, path)
