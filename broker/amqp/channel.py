@@ -88,6 +88,8 @@ class Channel:
 
     def deliver_got(self, run: Run, source: Source | None, message_count: int) -> None:
         """Put the one message of the run into the outbox as the answer to basic.get."""
+        if self.state != "open":
+            return
         exchange, routing_key = split_address(run.address)
         tag = self._take_tags(1, run, source)
         answer = BasicGetOk(tag, run.redelivered, exchange, routing_key, message_count)

@@ -193,7 +193,7 @@ class Local:
 
     def _call_in(self) -> None:
         """Unless messages are just being announced for somebody, what is unused of loans is of no use here."""
-        if self._borrowers and not (self.master.gives and self.queue.wants_open()):
+        if not (self.master.gives and self.queue.wants_open()):
             borrowers, self._borrowers = self._borrowers, {}
             for borrower in borrowers:
                 borrower.repay()
@@ -304,7 +304,8 @@ class Local:
             master.note_settled()
             self._ship()
             self.advance()
-        self._call_in()
+        if self._borrowers:
+            self._call_in()
         self.timers.watch(self)
 
     def _serve_roomy(self) -> None:
@@ -348,7 +349,8 @@ class Local:
             self.switchboard.touch(self)
         self._publications.noted_upto(master.confirmed_note)
         self._answer_peers(master.confirmed_note)
-        self._call_in()
+        if self._borrowers:
+            self._call_in()
 
     def _answer_peers(self, note: int) -> None:
         answers: dict[str, int] = {}

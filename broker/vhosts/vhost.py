@@ -156,9 +156,7 @@ class Vhost:
         if way is not None:
             self._publish_to(way, route, channel, payload, traits, together, unread)
 
-    def _targets_for(
-        self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b""
-    ) -> list[Target]:
+    def _targets_for(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Target]:
         """The queues of a publish, and the channels that are addressed directly."""
         queues = self._handles_for(exchange, key, headers, content)
         return [*queues] if exchange else [*queues, *self.replies.targets(routing_keys(key, headers))]
@@ -237,7 +235,10 @@ class Vhost:
             prefetch_count=channel.prefetch_count_new_consumers,
         )
         await handle.consume(subscription, ready)
-        self._note_holder(channel, handle)
+        if channel.state == "open":
+            self._note_holder(channel, handle)
+        else:  # closed from our side meanwhile: nobody else would give it back
+            handle.release(subscription)
 
     async def cancel(self, channel: Channel, tag: str) -> None:
         """basic.cancel; an unknown tag is no error."""
@@ -264,7 +265,10 @@ class Vhost:
         while True:
             fetcher = None if no_ack else self._fetcher(channel, handle)
             with suppress(Moved):
-                return await handle.get(fetcher, self._switchboard.number() if fetcher is None else fetcher.number)
+                got = await handle.get(fetcher, self._switchboard.number() if fetcher is None else fetcher.number)
+                if channel.state != "open" and fetcher is not None:
+                    handle.release(fetcher)
+                return got
 
     def _fetcher(self, channel: Channel, handle: Handle) -> Fetcher:
         fetcher = self._fetchers.get((channel, handle))

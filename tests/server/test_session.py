@@ -203,6 +203,25 @@ async def test_a_publisher_that_is_not_read_is_not_closed_for_its_silence(autoju
         await talker.expect(BasicQosOk)
 
 
+async def test_a_publisher_that_comes_again_is_told_again(autojump_clock):
+    async with world() as house:
+        house.gate.close("journal", "disk")
+        for _ in range(2):
+            talker = await house.connect(capabilities=CAPABILITIES).open()
+            talker.connection.publish(1, "", "q", b"x")
+            assert (await talker.expect(methods.ConnectionBlocked)).reason == "low on disk"
+            talker.stream.close_now()
+        mute = await house.connect(capabilities={}).open()
+        mute.connection.publish(1, "", "q", b"x")
+        await mute.flush()
+        talker = await house.connect(capabilities=CAPABILITIES).open()
+        talker.connection.publish(1, "", "q", b"x")
+        await talker.expect(methods.ConnectionBlocked)
+        house.gate.open("journal")
+        await talker.expect(methods.ConnectionUnblocked)
+        await mute.ask(1, BasicQos(), BasicQosOk)
+
+
 async def test_who_does_not_publish_is_not_blocked():
     async with world() as house:
         reader = await house.connect(capabilities=CAPABILITIES).open()

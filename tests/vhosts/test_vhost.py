@@ -320,3 +320,28 @@ async def test_a_channel_forgets_what_it_had_of_queues_that_are_gone(autojump_cl
             vhost._fetcher(channel, handle)
             await hall.declarations.delete_unused(handle)
         assert (len(vhost._holders[channel]), len(vhost._fetchers)) == (1, 1)
+
+
+async def test_what_a_channel_asked_for_goes_back_if_it_was_closed_meanwhile(autojump_clock):
+    async with open_house() as house:
+        client = await house.client()
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        client.connection.publish(1, "", "q", b"x")
+        await client.ask(1, basic.BasicQos(), basic.BasicQosOk)
+        handle = house.vhost.handles["q"]
+        (session,) = house.door.sessions
+        channel = session.connection.channels[1]
+        await house.vhost.consume(
+            session.client,
+            channel,
+            "q",
+            "t",
+            no_ack=False,
+            exclusive=False,
+            arguments={},
+            ready=lambda: session.connection.fail_channel(channel, ChannelException(406, "enough")),
+        )
+        assert not handle.subscriptions
+        assert handle.local.queue.consumer_count == 0
+        await house.vhost.get(session.client, channel, "q", no_ack=False)
+        assert handle.local.queue.messages_ready == 1
