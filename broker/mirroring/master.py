@@ -45,6 +45,7 @@ class Master:
         "gives",
         "logged",
         "note",
+        "openings",
         "outbox",
         "queue",
         "term",
@@ -63,6 +64,8 @@ class Master:
         self.confirmed_note = 0
         self.gives = True
         """Whether messages are given to consumers; see `give`."""
+        self.openings = 0
+        """How often a mark was moved: whoever waits for one may look again."""
         self._opening: set[int] = set()
         self._marks: dict[int, int] = {}
         """Per priority level the position up to which messages may be delivered by now."""
@@ -84,6 +87,7 @@ class Master:
 
     def _open(self, level: int, upto: int) -> None:
         self._marks[level] = upto
+        self.openings += 1
         if self.gives:
             self.queue.open_level(level, upto)
 

@@ -339,9 +339,9 @@ class Local:
         master, journal = self.master, self.switchboard.journal
         if master.logged and not master.witnesses.required() and not self.switchboard.lease_valid():
             return
-        open_before = self.queue.open_upto
+        openings = master.openings
         freed = master.advance(journal.synced)
-        if self.queue.open_upto != open_before:
+        if master.openings != openings:
             self._widen()
         if freed and master.copy.durable:
             journal.settled(self.queue_id, freed)
