@@ -190,7 +190,7 @@ class Guests:
             case "purge":
                 return {"count": local.purge()}, b""
             case _:
-                local.queue.used()
+                local.use()
                 return local.statistics(), b""
 
     def _is_attached(self, peer: str, local: "Local", fields: dict[str, Any]) -> bool:

@@ -273,7 +273,11 @@ class Handle:
                 await local.delete()
         elif self.remote is not None:
             self.remote.forget(subscription)
-            await self._call("cancel", number=subscription.number)
+            try:
+                await self._call("cancel", number=subscription.number)
+            except ChannelException:
+                if not self.deleted:  # with its last consumer: that ends consuming, too
+                    raise
         if not subscription.outstanding:
             self.release(subscription)
 
@@ -308,7 +312,7 @@ class Handle:
         """The master's figures; asking counts as use (x-expires)."""
         answer = await self._call("statistics")
         if isinstance(answer, Local):
-            answer.queue.used()
+            answer.use()
             return answer.statistics()
         return answer[0]
 

@@ -205,9 +205,14 @@ class Local:
         self._heed_lease()
         self.queue.tell_time(self.switchboard.stamp_ms)
         run = self.queue.get(holder, ack_required)
-        if run is not None:
+        if run is not None or self.queue.settings.expires_ms is not None:
             self.switchboard.touch(self)
         return run
+
+    def use(self) -> None:
+        """The queue was declared again, or looked at: its time as an unused one (x-expires) begins anew."""
+        self.queue.used()
+        self.switchboard.touch(self)
 
     def opens(self) -> bool:
         """Ask that the next message be announced; False if there is nothing to wait for."""

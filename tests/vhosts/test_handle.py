@@ -340,3 +340,28 @@ async def test_a_link_that_breaks_costs_publishers_and_consumers_nothing(autojum
         assert await message_count(three) == 0
         statistics = cluster.nodes["n1"].handle("q").local.statistics()
         assert (statistics["consumers"], statistics["messages_unacked"]) == (1, 0)
+
+
+async def test_the_last_consumer_of_an_auto_delete_queue_may_cancel_at_any_node(autojump_clock):
+    declare = QueueDeclare(queue="q", auto_delete=True)
+    async with clients(2, at=("n2",), queue=declare, policy=None) as (_, far):
+        await far.ask(1, basic.BasicConsume(queue="q", consumer_tag="c"), basic.BasicConsumeOk)
+        await far.ask(1, basic.BasicCancel("c"), basic.BasicCancelOk)
+        far.connection.call(1, QueueDeclare(queue="q", passive=True))
+        assert (await far.expect(ChannelClose)).reply_code == 404
+
+
+async def test_a_queue_that_is_looked_at_from_elsewhere_expires_in_time(autojump_clock):
+    declare = QueueDeclare(queue="q", arguments={"x-expires": 400})
+    async with clients(2, at=("n2",), queue=declare, policy=None) as (_, far):
+        for _ in range(3):
+            await trio.sleep(0.3)
+            await far.ask(1, QueueDeclare(queue="q", passive=True), QueueDeclareOk)
+        await trio.sleep(0.3)
+        far.connection.call(1, basic.BasicGet(queue="q"))
+        await far.expect(basic.BasicGetEmpty)
+        await trio.sleep(0.3)
+        await far.ask(1, QueueDeclare(queue="q", passive=True), QueueDeclareOk)
+        await trio.sleep(0.45)
+        far.connection.call(1, QueueDeclare(queue="q", passive=True))
+        assert (await far.expect(ChannelClose)).reply_code == 404
