@@ -49,6 +49,8 @@ class Queue(Stock):
         self._expiry: MessageExpiry | Delays = Delays(self._departures.dying) if settings.delays else MessageExpiry()
         self._expiry.watch(run for level in self._ready.lines() for run in level.runs())
         self._limit(settings)
+        if settings.counts_returns and settings.delivery_limit is not None:
+            self._bury_worn(settings.delivery_limit)
 
     # -- the life of a message ---------------------------------------------------------------------------------------
 
@@ -317,6 +319,13 @@ class Queue(Stock):
         if self._limited:
             self._shed()
         self._serve()
+
+    def _bury_worn(self, limit: int) -> None:
+        """What had come back too often was still on its way elsewhere when the master before this one ended."""
+        for line in self._ready.lines():
+            for worn in [run for run in line.runs() if run.returned > limit]:
+                for run in line.remove(worn.first, worn.last):
+                    self._departures.bury(run, "delivery_limit", self.settings)
 
     def _expire(self) -> None:
         """Bury what is due at the head of each level."""

@@ -19,16 +19,17 @@ class Returns:
         self._counts: list[tuple[int, int, int]] = []
 
     def count(self, runs: "list[Run]", limit: int | None) -> "tuple[list[Run], list[Run]]":
-        """These runs came back once more: those that may be delivered again, and those that may not."""
+        """These runs came back once more: those that may be delivered again, and those that may not; the count of the
+        latter is written down, too, as they may be on their way for long."""
         back: list[Run] = []
         worn: list[Run] = []
         for run in runs:
             run.returned += 1
+            self._note(run)
             if limit is not None and run.returned > limit:
                 worn.append(run)
             else:
                 back.append(run)
-                self._note(run)
         return back, worn
 
     def take(self) -> list[tuple[int, int, int]]:

@@ -134,7 +134,11 @@ def test_what_is_given_back_too_often_dies() -> None:
     queue.release("holder")
     (dead,) = queue.take_dead()
     assert (dead.reason, dead.run.first, queue.messages_ready) == ("delivery_limit", 1, 2)
-    assert queue.take_returned() == []
+    assert queue.take_returned() == [(1, 1, 3)]
+    heir = Queue(settings, logged=True, line=Line(queue.living()), next_position=4)
+    (again,) = heir.take_dead()
+    assert (again.reason, again.run.first, heir.messages_ready) == ("delivery_limit", 1, 2), "nobody gets it once more"
+    assert heir.living_ranges() == [(1, 3)]
 
 
 def test_an_ordinary_queue_counts_no_returns() -> None:

@@ -19,7 +19,7 @@ def test_over_the_limit_is_worn():
     fresh, old = run_of(1, first=1), run_of(1, first=2)
     old.returned = 2
     assert returns.count([fresh, old], 2) == ([fresh], [old])
-    assert returns.take() == [(1, 1, 1)]
+    assert returns.take() == [(1, 1, 1), (2, 2, 3)]
     assert returns.count([run_of(1)], 0)[0] == []
 
 
