@@ -20,6 +20,7 @@ from broker.amqp.errors import AmqpException, ChannelException, ConnectionExcept
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
 from broker.server.door import Door
 from broker.server.gate import Gate
+from broker.server.overdue import overdue
 from broker.server.presence import SessionPresence
 from broker.server.reader import Reader
 from broker.server.verbs import Verbs
@@ -345,18 +346,8 @@ class Session:
             self.hang_up()
         if now >= self._look_at and not self._acting and self._nursery is not None:
             self._look_at = now + self._door.look_every_s
-            self._look_for_overdue(now, self._nursery)
-
-    def _look_for_overdue(self, now: float, nursery: trio.Nursery) -> None:
-        """Close channels whose client has not answered a delivery within consumer_timeout."""
-        timeout_ms = self._door.consumer_timeout_ms
-        for channel in self.connection.channels.values():
-            if channel.state == "open" and channel.is_overdue(now, timeout_ms / 1000):
-                why = (
-                    f"delivery acknowledgement on channel {channel.number} timed out. Timeout value used: {timeout_ms} "
-                    "ms. This timeout value can be configured, see consumers doc guide to learn more"
-                )
-                nursery.start_soon(self._refuse_channel, channel, ChannelException(406, why))
+            for channel, error in overdue(self.connection.channels.values(), now, self._door.consumer_timeout_ms):
+                self._nursery.start_soon(self._refuse_channel, channel, error)
 
 
 def _cause(event: ChannelEvent | Request) -> type[Method] | None:
