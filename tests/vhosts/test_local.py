@@ -1,13 +1,11 @@
 """A master's side of a queue on services without tasks: what goes to disk, to mirrors and back to publishers."""
 
 import pytest
-import trio
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
 from broker.queues.settings import Settings
-from broker.vhosts.guests import get_opened
 from broker.vhosts.local import Local
 from broker.vhosts.publications import Publications
 from broker.wire import queue_frames as frames
@@ -249,21 +247,6 @@ def test_consumers_answers_reach_the_queue(switchboard):
     assert local.statistics()["messages"] == 1
 
 
-def test_who_answers_gets_what_is_published_next_if_it_goes_before_others(switchboard):
-    local = local_of(switchboard, durable=False)
-    high, low = Taker(window=1), Taker()
-    high.priority = 1
-    for taker in (high, low):
-        local.consume(taker)
-    local.publish(run_of("a"), None)
-    local.publish(run_of("b"), None)
-    high.window += 1
-    local.settle(high, frames.ACKNOWLEDGE, 1, 1)
-    local.publish(run_of("c"), None)
-    assert [run.first for run in high.got] == [1, 3]
-    assert [run.first for run in low.got] == [2]
-
-
 def test_an_auto_delete_queue_ends_with_its_last_consumer(switchboard):
     local, taker, other = local_of(switchboard, durable=False, auto_delete=True), Taker(), Taker()
     assert not local.is_unused
@@ -290,40 +273,6 @@ def test_a_settle_leaves_the_disk_when_every_member_has_it(switchboard):
     assert switchboard.journal.freed == []
     acknowledge(local, follower, switchboard.links.offset("n2", "data"))
     assert switchboard.journal.freed == [(1, [(1, 1)])]
-
-
-async def test_a_get_from_a_priority_queue_waits_for_the_announcement_of_its_level(switchboard, autojump_clock):
-    local = local_of(switchboard, max_priority=3)
-    for priority in (1, 3, 2):
-        local.publish(run_of(str(priority), traits=Traits(persistent=True, priority=priority)), None)
-    switchboard.end_turn()
-    for expected in (2, 3, 1):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sync_soon, switchboard, local)
-            with trio.fail_after(1):
-                run = await get_opened(local, "holder", ack_required=True)
-        assert run.first == expected
-
-
-async def sync_soon(switchboard, local):
-    """The turn ends, and then the disk has what was announced in it."""
-    await trio.sleep(0.1)
-    switchboard.end_turn()
-    switchboard.journal.sync()
-    local.advance()
-
-
-async def test_a_get_behind_the_mark_waits_for_the_announcement(switchboard, autojump_clock):
-    local = local_of(switchboard)
-    local.publish(run_of("a"), None)
-    assert local.get("holder", ack_required=True) is None
-    assert local.opens()
-    switchboard.end_turn()
-    switchboard.journal.sync()
-    local.advance()
-    run = local.get("holder", ack_required=True)
-    assert run is not None
-    assert not local.opens(), "there is nothing behind it"
 
 
 def test_dead_letters_go_out_at_the_end_of_the_turn_and_settle_when_they_are_safe(switchboard):
