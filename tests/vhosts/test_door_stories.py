@@ -11,6 +11,7 @@ from broker.wire.frames import FrameReader
 from broker.wire.method_fields import METHODS
 from tests.amqp import story
 from tests.vhosts.door import open_house
+from tests.vhosts.halls import open_cluster
 
 FOLDER = Path(__file__).parent.parent / "stories" / "door"
 STORIES = sorted(FOLDER.glob("*.txt"))
@@ -44,6 +45,11 @@ def spelled(event):
         yield "<" + story.told(event)[1:]
 
 
+def shared(line):
+    """The same with a queue that any connection may use."""
+    return line.replace(" exclusive=True", "") if " queue.declare " in line else line
+
+
 async def play(text, stream):
     """The story with what is heard below each line that is said."""
     reader = FrameReader(0, client=True)
@@ -63,3 +69,20 @@ async def test_story(path, golden, autojump_clock):
     async with open_house() as house:
         client = await house.client()
         golden(path, await play(path.read_text(encoding="utf-8"), client.stream))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
+async def test_story_through_another_node(path, mirrored, autojump_clock):
+    """The same words are heard where the queues have their masters elsewhere."""
+    lines = [shared(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    declares = [line[1:].strip() for line in lines if line.startswith("> 1 queue.declare")]
+    async with open_cluster() as cluster:
+        if mirrored:
+            cluster.mirror()
+        there, here = [await cluster.nodes[name].client() for name in ("n2", "n1")]
+        for words in dict.fromkeys(declares):
+            await there.stream.send_all(story.sent(words))
+        await heard(there.stream, FrameReader(0, client=True))
+        assert all(handle.remote for handle in cluster.nodes["n1"].hall.catalogue.handles.values())
+        assert (await play("\n".join(lines), here.stream)).splitlines() == lines
