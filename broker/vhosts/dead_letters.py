@@ -1,13 +1,15 @@
 """Carries dead letters from the queue where they died to where its dead letter exchange leads.
 
-Decides when the source may forget a letter: after every target has it safe, refused it, or there is none (DESIGN rule
-S16: at least once); one that must arrive goes out again in the last two cases. It must not know why a message died, nor
-how its headers are made.
+Decides when the source may forget a letter: after every target has it safe, has no room for it, or there is none
+(DESIGN rule S16: at least once); one that must arrive goes out again in the last two cases. As its publisher was told
+that it is safe, a letter waits on while a target has no master, but one that was pushed out: who limits a queue wants
+it to hold no more. It must not know how the headers of letters are made.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from broker.cluster.records import RUNNING
 from broker.queues.dead_letter import DeadLetter, letters_of, without_cycles
 from broker.wire.message import Run, split_address
 
@@ -35,6 +37,22 @@ class Burial:
     def refuse(self, start: int, stop: int) -> None:
         """A full target does not take it: then it is gone there, as in RabbitMQ, unless it must arrive."""
         self.refused = True
+
+
+class Attempt(Burial):
+    """A burial that may be `in_vain`: a target did not take the letter because it had no master any more."""
+
+    __slots__ = ("_targets", "in_vain")
+
+    def __init__(self, targets: "list[Handle]", done: Callable[[], None]) -> None:
+        super().__init__(len(targets) + 1, done)
+        self.in_vain = False
+        self._targets = targets
+
+    def refuse(self, start: int, stop: int) -> None:
+        """It is seen now, not at the end: by then there may be another master."""
+        super().refuse(start, stop)
+        self.in_vain = self.in_vain or lack_a_master(self._targets)
 
 
 class DeadLetters:
@@ -72,14 +90,23 @@ class DeadLetters:
         routed = targets = self._route(exchange, key, headers, run.contents[0])
         allowed = set(without_cycles([handle.record.name for handle in targets], headers, dead.reason))
         targets = [handle for handle in targets if handle.record.name in allowed]
+        may_wait = run.first > 0 and dead.reason != "maxlen"
+        if may_wait and lack_a_master(targets):
+            source.keep_dead(dead.part(run.first, run.last))  # before any has it: later tries must not repeat it there
+            return
 
         def done() -> None:
-            if dead.must_arrive and (burial.refused or not routed):
+            if (burial.in_vain and may_wait) or (dead.must_arrive and (burial.refused or not routed)):
                 source.keep_dead(dead.part(run.first, run.last))
             else:
                 source.forget_dead(run.first, run.last)
 
-        burial = Burial(len(targets) + 1, done)
+        burial = Attempt(targets, done)
         for handle in targets:
             handle.publish(Run(run.contents, run.address, run.traits), burial)
         burial.answer()
+
+
+def lack_a_master(targets: "list[Handle]") -> bool:
+    """Whether any of these queues cannot take anything now."""
+    return any(handle.record.state != RUNNING for handle in targets)

@@ -7,8 +7,7 @@ must not know how messages wait.
 
 from typing import TYPE_CHECKING
 
-from broker.cluster.records import RUNNING
-from broker.vhosts.dead_letters import Burial
+from broker.vhosts.dead_letters import Attempt, lack_a_master
 from broker.wire.delay import passed
 from broker.wire.message import Run, split_address
 from broker.wire.properties import traits_of
@@ -37,21 +36,17 @@ class Releases:
         run = due.run
         new, headers = passed(run.contents[0])
         targets = self._route(self._exchange, split_address(run.address)[1], headers, new)
-        if _lack_a_master(targets):
+        if lack_a_master(targets):
             source.keep_dead(due)  # before any of them has it: later tries must not repeat it there
             return
 
         def done() -> None:
-            if burial.refused and _lack_a_master(targets):
+            if burial.in_vain:
                 source.keep_dead(due)
             else:
                 source.forget_dead(run.first, run.last)
 
-        burial = Burial(len(targets) + 1, done)
+        burial = Attempt(targets, done)
         for handle in targets:
             handle.publish(Run([new], run.address, traits_of(new)), burial)
         burial.answer()
-
-
-def _lack_a_master(targets: "list[Handle]") -> bool:
-    return any(handle.record.state != RUNNING for handle in targets)

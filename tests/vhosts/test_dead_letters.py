@@ -28,9 +28,10 @@ from tests.vhosts.fakes import FakeSwitchboard
 class Target:
     """A queue that answers when it is told to."""
 
-    def __init__(self, name):
+    def __init__(self, name, state="running"):
         self.record = self
         self.name = name
+        self.state = state
         self.got = []
 
     def publish(self, run, pending):
@@ -95,6 +96,40 @@ def test_a_letter_that_must_arrive_is_kept_until_somebody_takes_it():
     letters.send(source, dead)
     target.got[1][1].answer()
     assert (len(source.kept), source.forgotten) == (2, [(5, 6)])
+
+
+def test_a_letter_waits_while_a_target_has_no_master():
+    source, here, away = Source(), Target("here"), Target("away", "waiting")
+    letters = DeadLetters("q", lambda *_: [here, away], lambda _: False)
+    dead = DeadLetter("expired", run_of(2, first=5), "dlx", None)
+    letters.send(source, dead)
+    assert (source.kept, source.forgotten) == ([(5, 6, dead.run.address)], [])
+    assert (here.got, away.got) == ([], []), "a later try would repeat it"
+
+
+def test_a_letter_waits_when_a_target_loses_its_master_and_not_when_it_is_full():
+    source, target = Source(), Target("t")
+    letters = DeadLetters("q", lambda *_: [target], lambda _: False)
+    for state in ("unavailable", "running"):
+        target.state = "running"
+        letters.send(source, DeadLetter("expired", run_of(2, first=5), "dlx", None))
+        _, pending = target.got.pop()
+        target.state = state
+        pending.refuse(0, 2)
+        target.state = "running"  # again, when the last one answers
+        pending.answer()
+    assert (len(source.kept), source.forgotten) == (1, [(5, 6)])
+
+
+def test_what_was_pushed_out_waits_for_nobody():
+    source, away = Source(), Target("away", "waiting")
+    letters = DeadLetters("q", lambda *_: [away], lambda _: False)
+    letters.send(source, DeadLetter("maxlen", run_of(1, first=5), "dlx", None))
+    letters.send(source, DeadLetter("maxlen", run_of(1, first=0), "dlx", None))
+    for _, pending in away.got:
+        pending.refuse(0, 1)
+        pending.answer()
+    assert (len(away.got), source.kept, source.forgotten) == (2, [], [(5, 5), (0, 0)])
 
 
 def test_what_expires_round_and_round_is_dropped():
