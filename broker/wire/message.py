@@ -135,9 +135,14 @@ class Run:
         return f"<Run {self.first}..{self.last} {split_address(self.address)}{flag}>"
 
 
+SHORT_BYTES_MAX = 255
+"""Of an AMQP short string."""
+
+
 def make_address(exchange: str, routing_key: str) -> bytes:
-    """Exchange and routing key as two AMQP short strings (each at most 255 bytes of UTF-8)."""
-    name, key = exchange.encode(), routing_key.encode()
+    """Exchange and routing key as two AMQP short strings; what is longer, as only an argument can be, is cut."""
+    name = exchange.encode("utf-8", "surrogateescape")[:SHORT_BYTES_MAX]
+    key = routing_key.encode("utf-8", "surrogateescape")[:SHORT_BYTES_MAX]
     return bytes((len(name),)) + name + bytes((len(key),)) + key
 
 

@@ -13,10 +13,15 @@ NOW = 1_700_000_000
 
 
 def dead(
-    *several: Properties, reason: Reason = "rejected", key: str | None = None, source: str = "x", first: int = 5
+    *several: Properties,
+    reason: Reason = "rejected",
+    key: str | None = None,
+    source: str = "x",
+    origin_key: str = "k",
+    first: int = 5,
 ) -> DeadLetter:
     contents = [make_content(3, properties, b"body %d" % i, 4096) for i, properties in enumerate(several)]
-    run = Run(contents, make_address(source, "k"), traits_of(contents[0]), first=first)
+    run = Run(contents, make_address(source, origin_key), traits_of(contents[0]), first=first)
     return DeadLetter(reason, run, "dlx", key)
 
 
@@ -72,6 +77,18 @@ def test_a_key_for_the_dead_replaces_key_and_cc() -> None:
     assert after.headers is not None
     assert "CC" not in after.headers
     assert after.headers["x-death"][0]["routing-keys"] == ["k", "a", "b"]
+
+
+def test_a_key_that_no_method_could_carry_is_cut() -> None:
+    (letter,) = letters_of(dead(Properties(), key="k" * 256), "q", NOW)
+    assert split_address(letter.run.address) == ("dlx", "k" * 255)
+
+
+def test_a_key_that_is_no_text_survives() -> None:
+    (letter,) = letters_of(dead(Properties(), source="x", key=None, origin_key="\udcff"), "q", NOW)
+    assert letter.run.address == b"\3dlx\1\xff"
+    (death,) = Properties.of(letter.run.contents[0]).headers["x-death"]
+    assert death["routing-keys"] == ["\udcff"]
 
 
 def test_without_such_a_key_cc_stays() -> None:
