@@ -4,7 +4,7 @@ One channel, number 1. `connect` logs in; a task reads until the connection ends
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import trio
@@ -33,6 +33,10 @@ from broker.wire.methods import (
     ChannelOpenOk,
     ConnectionBlocked,
     ConnectionUnblocked,
+    ExchangeDeclare,
+    ExchangeDeclareOk,
+    QueueBind,
+    QueueBindOk,
     QueueDeclare,
     QueueDeclareOk,
 )
@@ -171,6 +175,14 @@ class Client:
         declared = await self.call(QueueDeclare(queue=queue, durable=durable, **fields), QueueDeclareOk)
         assert isinstance(declared, QueueDeclareOk)
         return declared
+
+    async def delay(self, exchange: str, key: str, queues: Iterable[str]) -> None:
+        """Declare an exchange that holds messages back, and bind queues to it."""
+        arguments = {"x-delayed-type": "direct"}
+        declare = ExchangeDeclare(exchange=exchange, type="x-delayed-message", durable=True, arguments=arguments)
+        await self.call(declare, ExchangeDeclareOk)
+        for queue in queues:
+            await self.call(QueueBind(queue=queue, exchange=exchange, routing_key=key), QueueBindOk)
 
     async def count(self, queue: str) -> int:
         """How many messages are ready, by a passive declare."""

@@ -4,17 +4,29 @@ Faults come one after the other while clients work; then everything is mended, t
 a bounded time, everything published is drained, and the judges are asked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
 import trio
 
-from tests.simulation.judges import Broken, Histories, judge_copies, judge_loss, judge_order, judge_repeats
+from tests.simulation.judges import (
+    Broken,
+    Histories,
+    judge_copies,
+    judge_counts,
+    judge_deaths,
+    judge_delays,
+    judge_loss,
+    judge_order,
+    judge_repeats,
+)
+from tests.simulation.return_counts import ReturnCounts
+from tests.simulation.roads import DELIVERY_LIMIT, road
 from tests.simulation.workload import Workload
 from tests.simulation.world import HA_ALL, World, policy, simulate, until
 
-QUEUES = ["red", "blue"]
+ROADS = ("red", "blue", "green", "brown")
 PROGRESS_S = 40.0
 """Virtual seconds within which a mended cluster has to be whole, and all publishers answered."""
 DRAIN_S = 60.0
@@ -46,11 +58,14 @@ class Plan:
         "cut off",
         "cut off master",
         "cut a link",
+        "half cut off, kill master",
     )
     steps: int = 4
     persistent: bool = True
     publishers: int = 1
     consumers: int = 1
+    kinds: Sequence[str] = ("plain", "plain")
+    """Of the roads that are published to; see `road`."""
 
 
 DEFAULT = Plan()
@@ -69,14 +84,17 @@ def run_seed(seed: int, plan: Plan = DEFAULT) -> Outcome:
     outcome: list[Outcome] = []
     histories = Histories()
 
+    roads = [road(kind, name) for kind, name in zip(plan.kinds, ROADS, strict=False)]
+    policies = [policy(HA_ALL), *(each for road in roads for each in road.policies)]
+
     async def story(world: World) -> None:
-        workload = Workload(world, QUEUES, persistent=plan.persistent)
+        workload = Workload(world, roads, persistent=plan.persistent)
         outcome.append(Outcome(world, workload))
         await _run(world, workload, histories, plan)
 
     try:
-        with histories.watching():
-            simulate(seed, story, policies=[policy(HA_ALL)])
+        with histories.watching(), ReturnCounts().watching():
+            simulate(seed, story, policies=policies)
         histories.judge_prefixes()
     except* Broken as group:
         raise Broken(f"seed {seed}: {_first(group)}") from None
@@ -104,14 +122,29 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         await _in_time("progress: not every node serves", lambda: len(world.serving()) == len(world.hosts))
         await _in_time("progress: not synchronised", world.synchronised)
         await _in_time("progress: publishers wait for answers", lambda: workload.active == 0)
-        await _in_time("progress: not drained", lambda: _is_drained(world, workload), DRAIN_S)
+        workload.hold_still()
+        unread = [record.name for record in world.queues() if not workload.is_read(record.name)]
+        await _in_time("progress: something waits for ever", lambda: _is_empty(world, unread))
+        await trio.sleep(LAST_WORDS_S)
+        world.note("still")
+        judge_copies(world)
+        workload.go_on()
+        await _in_time("progress: not drained", lambda: _is_empty(world), DRAIN_S)
         await trio.sleep(LAST_WORDS_S)
         world.note("quiet")
         watchers.cancel_scope.cancel()
     judge_copies(world)
-    judge_loss(workload.ledger)
-    judge_repeats(workload.ledger)
-    judge_order(workload.ledger)
+    _judge_clients(workload)
+
+
+def _judge_clients(workload: Workload) -> None:
+    ledger = workload.ledger
+    judge_loss(ledger)
+    judge_repeats(ledger)
+    judge_order(ledger)
+    judge_delays(ledger)
+    judge_counts(ledger, DELIVERY_LIMIT)
+    judge_deaths(ledger, {queue: why for road in workload.roads for queue, why in road.deaths.items()})
 
 
 async def _watch_masters(world: World, histories: Histories) -> None:
@@ -127,8 +160,9 @@ async def _in_time(promise: str, condition: Callable[[], object], seconds: float
         raise Broken(f"{promise} within {seconds:g} s") from None
 
 
-def _is_drained(world: World, workload: Workload) -> bool:
-    masters = [world.master(record) for record in world.queues()]
+def _is_empty(world: World, queues: Collection[str] | None = None) -> bool:
+    """Whether nothing lives in these queues; None: in all of them."""
+    masters = [world.master(record) for record in world.queues() if queues is None or record.name in queues]
     return all(master is not None and not next(master.queue.living(), None) for master in masters)
 
 
@@ -162,6 +196,7 @@ class Course:
             "freeze, kill another, thaw",
             "mirrors asleep, kill master",
             "return, kill master",
+            "half cut off, kill master",
         ):
             await self._strike_in_turn(fault, name, dice.choice([each for each in running if each != name] or [name]))
         else:
@@ -213,6 +248,11 @@ class Course:
                 await trio.sleep(dice.choice([0.1, 0.5, 0.9]))
                 world.kill(name)
                 world.thaw(*mirrors)
+            case "half cut off, kill master":  # it hears the other one, who does not hear it
+                world.note(f"cut {name} > {other}")
+                world.network.cut(name, other, one_way=True)
+                await trio.sleep(dice.choice([0.1, 0.5, 1.0]))
+                world.kill(name)
             case "return, kill master":
                 world.kill(other)
                 await trio.sleep(dice.uniform(0.1, 1.0))

@@ -5,15 +5,23 @@ Each rule comes with the faults under which breaking it hurts.
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from broker.cluster import succession
 from broker.cluster.records import QueueRecord
 from broker.cluster.succession import Situation
+from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Mirror, Offer, Statement
 from broker.mirroring.witnesses import Witnesses
+from broker.queues.delayed import Delays
+from broker.queues.departures import Departures
+from broker.queues.returns import Returns
+from broker.vhosts import dead_letters, releases
+from broker.vhosts.dead_letters import Attempt
+from broker.vhosts.handle import Handle
 from broker.vhosts.local import Local
 from broker.vhosts.mirrors import Mirrors
 from broker.wire import records
@@ -90,6 +98,75 @@ def give_out_without_a_lease(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Local, "_heed_lease", lambda local: None)
 
 
+# ---------------------------------------------------------------------- of quorum queues, letters, delays and limits
+
+
+def forget_on_mirrors_what_came_back(patch: pytest.MonkeyPatch) -> None:
+    """Quorum queues: how often a message came back is a record like others."""
+    apply = Mirror.apply
+
+    def forget(mirror: Mirror, record: records.QueueRecord, raw: bytes) -> bool:
+        return isinstance(record, records.Returned) or apply(mirror, record, raw)
+
+    patch.setattr(Mirror, "apply", forget)
+
+
+def give_out_beyond_the_limit(patch: pytest.MonkeyPatch) -> None:
+    """Quorum queues: who came back too often dies."""
+    count = Returns.count
+    patch.setattr(Returns, "count", lambda returns, runs, limit: count(returns, runs, None))
+
+
+class Careless(Attempt):
+    """S16, turned round: the source forgets when it has sent."""
+
+    def __init__(self, targets: list[Handle], done: Callable[[], None]) -> None:
+        super().__init__([], done)
+
+
+def forget_letters_before_they_arrive(patch: pytest.MonkeyPatch) -> None:
+    """S16."""
+    patch.setattr(dead_letters, "Attempt", Careless)
+
+
+def give_letters_up_while_a_target_is_away(patch: pytest.MonkeyPatch) -> None:
+    """S16: a letter waits for its target."""
+    patch.setattr(dead_letters, "lack_a_master", lambda targets: False)
+
+
+def forget_delayed_messages_before_they_arrive(patch: pytest.MonkeyPatch) -> None:
+    """S16, for what an exchange held back."""
+    patch.setattr(releases, "Attempt", Careless)
+
+
+def release_at_a_promotion(patch: pytest.MonkeyPatch) -> None:
+    """Delayed messages: a new master counts from when they were taken, and does not give them up."""
+    begin = Master.__init__
+
+    def hasty(master: Master, copy: Copy, *rest: Any, **how: Any) -> None:
+        begin(master, copy, *rest, **how)
+        delays = master.queue._expiry
+        if isinstance(delays, Delays):
+            delays._heap = [(0, first, last) for _, first, last in delays._heap]
+
+    patch.setattr(Master, "__init__", hasty)
+
+
+def keep_refusals_to_oneself(patch: pytest.MonkeyPatch) -> None:
+    """S6: a refusal is a record; a successor would take what came later for a sign that this was let in."""
+
+    def note_nothing(master: Master, origin: str, first: int, last: int) -> int:
+        return master.note
+
+    patch.setattr(Master, "_note_refused", note_nothing)
+
+
+def call_every_death_a_rejection(patch: pytest.MonkeyPatch) -> None:
+    """A dead letter says why it died."""
+    bury = Departures.bury
+    patch.setattr(Departures, "bury", lambda self, run, reason, settings: bury(self, run, "rejected", settings))
+
+
 @pytest.mark.parametrize(
     ("break_rule", "verdict", "plan", "first_seed"),
     [
@@ -99,6 +176,25 @@ def give_out_without_a_lease(patch: pytest.MonkeyPatch) -> None:
         (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 7),
         (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
         (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 0),
+        (forget_on_mirrors_what_came_back, "count|copies", Plan(["kill master"], kinds=["quorum"]), 0),
+        (promote_a_copy_out_of_sync, "promotion", Plan(["return, kill master"], kinds=["quorum"]), 2),
+        (give_out_beyond_the_limit, "count", Plan(["kill master"], kinds=["quorum"]), 2),
+        (forget_letters_before_they_arrive, "lost", Plan(["half cut off, kill master"], kinds=["letters"]), 3),
+        (give_letters_up_while_a_target_is_away, "lost", Plan(["kill"], kinds=["letters"]), 1),
+        (
+            forget_delayed_messages_before_they_arrive,
+            "lost",
+            Plan(["half cut off, kill master"], kinds=["delayed"]),
+            39,
+        ),
+        (release_at_a_promotion, "early", Plan(["kill master"], kinds=["delayed"]), 1),
+        (
+            keep_refusals_to_oneself,
+            "lost",
+            Plan(["half cut off, kill master"], kinds=["full"], publishers=3, consumers=2),
+            3,
+        ),
+        (call_every_death_a_rejection, "death", Plan(["kill master"], kinds=["letters"]), 0),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

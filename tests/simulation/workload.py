@@ -1,18 +1,26 @@
 """Publishers and consumers that go on through every fault, and the ledger of what they saw.
 
-A body is `queue/producer/session:number`: numbers count up within one connection of one producer, which is what AMQP
-promises an order for. Nobody publishes a message twice, so every repeat is the broker's.
+A body is `road/producer/session:number`, filled up with spaces on some roads: numbers count up within one connection of
+one producer, which is what AMQP promises an order for. Nobody publishes a message twice, so every repeat is the
+broker's.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from random import Random
+from typing import Any
 
 import trio
 
+from broker.wire.basic_methods import BasicNack
 from broker.wire.content import body_of
+from broker.wire.delay import delay_ms
 from broker.wire.events import Delivered
+from broker.wire.properties import headers_of
 from tests.simulation.client import Client, Lost, Refused, connect
+from tests.simulation.roads import ACKNOWLEDGE, LEAVE, ONLY_ACKNOWLEDGE, REQUEUE, Answers, Road
 from tests.simulation.world import USER, World
 
 PAUSE_S = 0.2
@@ -24,8 +32,16 @@ class Delivery:
     """One delivery as a consumer saw it."""
 
     body: bytes
+    queue: str
     consumer: str
     redelivered: bool
+    headers: dict[str, Any]
+    time: float
+
+    @property
+    def direct(self) -> bool:
+        """Whether it came from the queue that it was published to."""
+        return self.body.startswith(self.queue.encode() + b"/")
 
 
 class Ledger:
@@ -35,6 +51,10 @@ class Ledger:
         self.published: set[bytes] = set()
         self.confirmed: set[bytes] = set()
         self.refused: set[bytes] = set()
+        self.acknowledged: set[bytes] = set()
+        """Consumers have said that they need it no more."""
+        self.dues: dict[bytes, float] = {}
+        """When a message with a delay may come at the earliest."""
         self.deliveries: list[Delivery] = []
         self.seen: Counter[bytes] = Counter()
 
@@ -42,50 +62,68 @@ class Ledger:
         """A confirm came."""
         (self.confirmed if acked else self.refused).add(body)
 
-    def delivered(self, body: bytes, consumer: str, redelivered: bool) -> None:
+    def delivered(self, delivery: Delivery) -> None:
         """A message came."""
-        self.deliveries.append(Delivery(body, consumer, redelivered))
-        self.seen[body] += 1
+        self.deliveries.append(delivery)
+        self.seen[delivery.body] += 1
 
 
 class Workload:
     """All clients of a run."""
 
-    def __init__(self, world: World, queues: list[str], *, persistent: bool = True) -> None:
+    def __init__(self, world: World, roads: Iterable[Road], *, persistent: bool = True) -> None:
         self.world = world
-        self.queues = queues
+        self.roads = list(roads)
         self.ledger = Ledger()
         self.publishing = True
         self.active = 0
         """Publishers that have not finished."""
         self.persistent = persistent
-        self.held: defaultdict[str, int] = defaultdict(int)
-        """Deliveries that a consumer has not acknowledged."""
+        self._going_on = trio.Event()
+        self._going_on.set()
+
+    def hold_still(self) -> None:
+        """Let consumers answer nothing, until they `go_on`."""
+        self._going_on = trio.Event()
+
+    def go_on(self) -> None:
+        """Let consumers answer again; they acknowledge from now on what they would have given back."""
+        self._going_on.set()
+
+    def is_read(self, queue: str) -> bool:
+        """Whether it has consumers."""
+        return any(queue in road.consumers for road in self.roads)
 
     def client_host(self, name: str) -> "Home":
         """Where a client lives."""
         return Home(self.world, name)
 
     def start(self, publishers: int, consumers: int) -> None:
-        """Let so many of each work on every queue."""
-        for queue in self.queues:
+        """Let so many of each work on every road and queue."""
+        for road in self.roads:
             for number in range(publishers):
                 self.active += 1
-                self.world.nursery.start_soon(self._publish, f"{queue}/p{number}", queue)
-            for number in range(consumers):
-                self.world.nursery.start_soon(self._consume, f"{queue}/c{number}", queue)
+                self.world.nursery.start_soon(self._publish, f"{road.name}/p{number}", road)
+            for queue, answers in road.consumers.items():
+                for number in range(consumers):
+                    self.world.nursery.start_soon(self._consume, f"{queue}/c{number}", queue, answers)
 
     async def declare(self) -> None:
-        """Declare the queues, each through another node."""
-        names = list(self.world.hosts)
-        for number, queue in enumerate(self.queues):
-            client = await self.client_host(f"declarer-{queue}").connect(names[number % len(names)])
-            await client.declare(queue)
-            client.close()
+        """Declare the queues and exchanges, each through another node."""
+        nodes = cycle(self.world.hosts)
+        for road in self.roads:
+            for queue, arguments in road.queues.items():
+                client = await self.client_host(f"declarer-{queue}").connect(next(nodes))
+                await client.declare(queue, arguments=dict(arguments))
+                client.close()
+            if road.exchange:
+                client = await self.client_host(f"declarer-{road.exchange}").connect(next(nodes))
+                await client.delay(road.exchange, road.name, road.queues)
+                client.close()
 
     # ------------------------------------------------------------------ publishers
 
-    async def _publish(self, name: str, queue: str) -> None:
+    async def _publish(self, name: str, road: Road) -> None:
         chance = Random(f"{name} {self.world.seed}")
         home = self.client_host(name)
         session = 0
@@ -94,13 +132,13 @@ class Workload:
             try:
                 client = await home.connect(chance.choice(list(self.world.hosts)))
                 await client.confirm_select()
-                await self._publish_on(client, f"{name}/{session}", queue, chance)
+                await self._publish_on(client, f"{name}/{session}", road, chance)
             except (Lost, Refused) as reason:
                 self.world.note(f"{name} loses {session}: {reason}")
                 await trio.sleep(PAUSE_S * chance.random())
         self.active -= 1
 
-    async def _publish_on(self, client: Client, producer: str, queue: str, chance: Random) -> None:
+    async def _publish_on(self, client: Client, producer: str, road: Road, chance: Random) -> None:
         world, ledger = self.world, self.ledger
 
         def confirmed(body: bytes, acked: bool) -> None:
@@ -114,8 +152,13 @@ class Workload:
             for _ in range(chance.randint(1, 8)):
                 number += 1
                 body = b"%s:%d" % (producer.encode(), number)
+                if road.sizes != (0,):
+                    body = body.ljust(chance.choice(road.sizes))
                 ledger.published.add(body)
-                client.publish(queue, body, persistent=self.persistent)
+                properties = road.properties(chance, persistent=self.persistent)
+                if road.delays_ms:
+                    ledger.dues[body] = trio.current_time() + delay_ms(properties.headers or {}) / 1000
+                client.publish_to(road.exchange, road.name, body, properties)
             await client.flush()
             await client.wait_for(lambda: len(client.unconfirmed) < 30)
             await trio.sleep(chance.choice([0.0, 0.1, 0.3, 0.8]))
@@ -124,7 +167,7 @@ class Workload:
 
     # ------------------------------------------------------------------ consumers
 
-    async def _consume(self, name: str, queue: str) -> None:
+    async def _consume(self, name: str, queue: str, answers: Answers) -> None:
         chance = Random(f"{name} {self.world.seed}")
         home = self.client_host(name)
         session = 0
@@ -132,31 +175,28 @@ class Workload:
             session += 1
             try:
                 client = await home.connect(chance.choice(list(self.world.hosts)))
-                await self._consume_on(client, f"{name}/{session}", queue, chance)
+                await self._consume_on(client, f"{name}/{session}", queue, answers, chance)
             except (Lost, Refused) as reason:
                 self.world.note(f"{name} loses {session}: {reason}")
                 await trio.sleep(PAUSE_S * chance.random())
-            finally:
-                self.held.pop(f"{name}/{session}", None)
 
-    async def _consume_on(self, client: Client, consumer: str, queue: str, chance: Random) -> None:
+    async def _consume_on(self, client: Client, consumer: str, queue: str, answers: Answers, chance: Random) -> None:
         world, ledger = self.world, self.ledger
-        last_tag = 0
+        got: list[bytes] = []
 
         def delivered(event: Delivered) -> None:
-            nonlocal last_tag
             for content in event.contents:
                 body = body_of(content)
-                ledger.delivered(body, consumer, event.redelivered)
+                got.append(body)
+                time, headers = trio.current_time(), headers_of(content)
+                ledger.delivered(Delivery(body, queue, consumer, event.redelivered, headers, time))
                 world.note(f"{consumer} gets {body.decode()}{' again' if event.redelivered else ''}")
-            last_tag = event.first_tag + len(event.contents) - 1
-            self.held[consumer] += len(event.contents)
 
         client.on_deliver = delivered
-        acknowledged = 0
+        answered = 0
 
         def something_to_do() -> bool:
-            return last_tag > acknowledged or bool(client.cancelled)
+            return len(got) > answered or bool(client.cancelled)
 
         await client.consume(queue, chance.choice([1, 5, 20]))
         for _ in range(chance.randrange(10, 100)):
@@ -165,10 +205,19 @@ class Workload:
                 break
             if self.publishing:  # afterwards the queues are drained
                 await trio.sleep(chance.choice([0.0, 0.1, 0.5]))
-            tag = chance.randint(acknowledged + 1, last_tag)
-            self.held[consumer] -= tag - acknowledged
-            client.acknowledge(tag, multiple=True)
-            acknowledged = tag
+            await self._going_on.wait()
+            answer = ACKNOWLEDGE
+            if answers != ONLY_ACKNOWLEDGE and self.publishing:
+                answer = chance.choice(answers)
+            if answer == LEAVE:
+                break
+            tag = chance.randint(answered + 1, len(got))
+            if answer == ACKNOWLEDGE:
+                ledger.acknowledged.update(got[answered:tag])
+                client.acknowledge(tag, multiple=True)
+            else:
+                client.say(BasicNack(tag, multiple=True, requeue=answer == REQUEUE))
+            answered = tag
             await client.flush()
         client.close()
 

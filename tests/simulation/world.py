@@ -200,11 +200,11 @@ class World:
         raise KeyError(queue)
 
     def queues(self) -> list[QueueRecord]:
-        """All queues, as the first serving node sees them."""
+        """All queues, also those behind delayed exchanges, as the first serving node sees them."""
         for name in self.serving():
             tree = self.tree(name)
             if tree is not None:
-                return schema.queues(tree.tree, "/")
+                return schema.all_queues(tree.tree, "/")
         return []
 
     def master(self, record: QueueRecord) -> Local | None:
