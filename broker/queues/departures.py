@@ -58,6 +58,11 @@ class Departures:
         self._kept.append((until_ms, dead))
 
     @property
+    def keeps(self) -> bool:
+        """Whether there are letters that are to be sent again."""
+        return bool(self._kept)
+
+    @property
     def kept_until_ms(self) -> int | None:
         """When the first of the kept letters is to be sent again; None if there is none."""
         return self._kept[0][0] if self._kept else None

@@ -184,6 +184,11 @@ class Queue(Stock):
         """It is so late now, for what is asked next: nobody gets what is too old, also if nothing was due to `tick`."""
         self._stamp_ms = stamp_ms
 
+    @property
+    def heeds_time(self) -> bool:
+        """Whether anything here depends on how late it is: with most queues nothing does."""
+        return self._expiry.may_expire or self._unused.expires_ms is not None or self._departures.keeps
+
     def tick(self, stamp_ms: int) -> None:
         """Let expire what is due."""
         self._stamp_ms = stamp_ms
@@ -194,6 +199,8 @@ class Queue(Stock):
 
     def deadline_ms(self) -> int | None:
         """Wall time at which `tick` should be called; 0 is at once, None never as things stand."""
+        if not self.heeds_time:
+            return None
         dues = [self._expiry.next_due_ms(self._ready.lines()), self._departures.kept_until_ms]
         if not self.consumers and not self.expired:
             dues.append(self._unused.due_ms())

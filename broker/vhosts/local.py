@@ -240,6 +240,8 @@ class Local:
         """Acknowledge, requeue or reject positions that this holder holds; or take back all of them."""
         self._heed_lease()
         queue = self.queue
+        if what != frames.ACKNOWLEDGE:
+            queue.tell_time(self.switchboard.stamp_ms)  # what comes back may be too old by now
         if what == frames.ACKNOWLEDGE:
             queue.settle(holder, first, last)
         elif what == frames.REQUEUE:
@@ -250,7 +252,7 @@ class Local:
             queue.release(holder)
         if isinstance(holder, Consumer):
             if queue.consumers.ranked:
-                queue.pump(holder)  # what is published next in this turn may be for it, not for one behind it
+                self.wake(holder)  # what is published next in this turn may be for it, not for one behind it
             else:
                 self._roomy[holder] = None
         self.switchboard.touch(self)
@@ -316,7 +318,7 @@ class Local:
     def _serve_roomy(self) -> None:
         """Consumers that answered in this turn have room again: one delivery for all their answers."""
         roomy, self._roomy = self._roomy, {}
-        if roomy:
+        if roomy and self.queue.heeds_time:
             self.queue.tell_time(self.switchboard.stamp_ms)
         for consumer in roomy:
             self.queue.pump(consumer)

@@ -48,3 +48,16 @@ async def test_basic_get(autojump_clock):
             client.connection.call(1, basic.BasicGet(queue="q"))
             got.append(body_of((await client.expect(Content)).content))
         assert got == [b"a", b"c"]
+
+
+async def test_what_comes_back_too_late(autojump_clock):
+    async with open_house() as house:
+        client = await house.client()
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        await client.ask(1, basic.BasicConsume(queue="q"), basic.BasicConsumeOk)
+        client.connection.publish(1, "", "q", b"a", Properties(expiration="100"))
+        ((tag, _),) = await client.deliveries(1)
+        await trio.sleep(0.2)
+        client.connection.call(1, basic.BasicNack(tag, requeue=True))
+        client.connection.publish(1, "", "q", b"b", Properties())
+        assert [body_of(content) for _, content in await client.deliveries(1)] == [b"b"]
