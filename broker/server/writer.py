@@ -93,8 +93,12 @@ class Writer:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _send(self, data: memoryview) -> None:
+        sent = 0 if self._prompt is None else self._prompt.send_now(data)
+        if sent == len(data):  # mostly: then no time limit has to be set up
+            await trio.lowlevel.checkpoint()
+            return
         try:
-            for start in range(0, len(data), SLICE_BYTES):
+            for start in range(sent, len(data), SLICE_BYTES):
                 with trio.fail_after(SEND_TIMEOUT_S):
                     await self._stream.send_all(data[start : start + SLICE_BYTES])
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):

@@ -149,7 +149,8 @@ class Books:
         if account is not None:
             for first, last in ranges:
                 account.unreleased.remove(first, last)
-                account.tallies.remove(first, last)
+                if account.tallies:
+                    account.tallies.remove(first, last)
                 self._lost_last(account.holdings.take(first, last))
 
     def _note_publish(self, account: Account, record: Publish | Outline, segment: Segment, *, again: bool) -> None:
