@@ -18,6 +18,8 @@ from broker.cli.status import fetch_status
 from broker.node.configuration import Cluster
 
 POLL_S = 0.05
+PROMOTIONS_SHOWN = 20
+"""More than a screenful tells nobody anything: `--json` and `warren events` have all of them."""
 SAID = {
     "kill": "was killed",
     "stop": "stopped",
@@ -64,10 +66,16 @@ def kill(
         print_json(done)
         return
     _say_what_was_done("kill", done["killed"])
-    for event in done.get("promotions", ()):
-        click.echo(event["text"])
     if waits:
-        click.echo(f"every queue has a master; {len(done['promotions'])} promoted")
+        _show_promotions(done["promotions"])
+
+
+def _show_promotions(promotions: list[dict[str, Any]]) -> None:
+    for event in promotions[:PROMOTIONS_SHOWN]:
+        click.echo(event["text"])
+    if more := len(promotions[PROMOTIONS_SHOWN:]):
+        click.echo(f"... and {more} more (warren events)")
+    click.echo(f"every queue has a master; {len(promotions)} promoted")
 
 
 async def master_of(road: Road, queue: str, vhost: str) -> str:
