@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from broker.wire.message import Run
 
 ADDRESS_PREFIX = REPLY_TO + "."
+ADDRESS_BYTES_MAX = 255
+"""Nobody has a longer one, but CC may carry it."""
 
 
 class ReplyConsumer:
@@ -119,7 +121,7 @@ class Replies:
 
     def targets(self, keys: tuple[str, ...]) -> list[ReplyTarget]:
         """For those routing keys of a publish to the default exchange that are addresses."""
-        addresses = [key for key in keys if key.startswith(ADDRESS_PREFIX)]
+        addresses = [key for key in keys if key.startswith(ADDRESS_PREFIX) and _is_name(key)]
         return [ReplyTarget(self, address, _node_of(address)) for address in addresses]
 
     def send(self, node: str, address: str, run: "Run") -> None:
@@ -136,6 +138,10 @@ class Replies:
         consumer = self._by_address.get(address)
         if consumer is not None:
             consumer.channel.deliver(consumer.tag_bytes, run, None)
+
+
+def _is_name(address: str) -> bool:
+    return len(address.encode("utf-8", "surrogateescape")) <= ADDRESS_BYTES_MAX
 
 
 def _node_of(address: str) -> str:

@@ -187,3 +187,12 @@ async def test_the_names_are_no_queues_but_can_be_asked_for(autojump_clock, pass
         for method in (basic.BasicGet(queue=REPLY_TO), methods.QueuePurge(queue=REPLY_TO)):
             refused = await refusal(client, method)
             assert refused == (404, f"NOT_FOUND - no queue '{REPLY_TO}' in vhost '/'")
+
+
+@pytest.mark.parametrize("letter", ["x", "ü"])
+async def test_what_is_too_long_for_an_address_is_nobodys(autojump_clock, letter):
+    async with open_house() as house:
+        talker = await house.client()
+        far = ADDRESS_PREFIX + letter * 200
+        talker.connection.publish(1, "", "", b"this", Properties(headers={"CC": [far, far * 2]}))
+        await talker.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
