@@ -210,10 +210,10 @@ class Client:
         await self.wait_for(lambda: not self.unconfirmed)
 
     async def consume(
-        self, queue: str, prefetch: int, *, tag: str = "c", no_ack: bool = False, **arguments: Any
+        self, queue: str, prefetch: int, *, tag: str = "c", no_ack: bool = False, shared: bool = False, **arguments: Any
     ) -> None:
-        """basic.qos and basic.consume."""
-        await self.call(BasicQos(prefetch_count=prefetch), BasicQosOk)
+        """basic.qos, for this consumer or `shared` by all of the channel, and basic.consume."""
+        await self.call(BasicQos(prefetch_count=prefetch, is_global=shared), BasicQosOk)
         await self.call(BasicConsume(queue=queue, consumer_tag=tag, no_ack=no_ack, arguments=arguments), BasicConsumeOk)
 
     async def get(self, queue: str, *, no_ack: bool = True) -> Content | None:

@@ -13,12 +13,14 @@ import trio
 from tests.simulation.judges import (
     Broken,
     Histories,
+    judge_answers,
     judge_copies,
     judge_counts,
     judge_deaths,
     judge_delays,
     judge_loss,
     judge_order,
+    judge_prefetch,
     judge_repeats,
 )
 from tests.simulation.return_counts import ReturnCounts
@@ -142,6 +144,8 @@ def _judge_clients(workload: Workload) -> None:
     judge_loss(ledger)
     judge_repeats(ledger)
     judge_order(ledger)
+    judge_answers(ledger)
+    judge_prefetch(ledger)
     judge_delays(ledger)
     judge_counts(ledger, DELIVERY_LIMIT)
     judge_deaths(ledger, {queue: why for road in workload.roads for queue, why in road.deaths.items()})

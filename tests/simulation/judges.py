@@ -20,7 +20,7 @@ from tests.simulation.workload import Ledger
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
-    from broker.wire.message import Run
+    from broker.wire.message import Run, Traits
 
 
 COUNT = "x-delivery-count"
@@ -95,6 +95,18 @@ def judge_deaths(ledger: Ledger, deaths: Mapping[str, frozenset[str]]) -> None:
         told = delivery.headers.get("x-death") or [{}]
         if told[0].get("reason") not in deaths[delivery.queue]:
             raise Broken(f"death: {delivery.body!r} came to {delivery.queue} and says {told}")
+
+
+def judge_answers(ledger: Ledger) -> None:
+    """An answer by direct reply-to comes to whoever asked, or to nobody."""
+    if ledger.strays:
+        raise Broken(f"stray: {ledger.strays[:5]}")
+
+
+def judge_prefetch(ledger: Ledger) -> None:
+    """No channel holds more than it wanted, wherever its queues have their masters."""
+    if ledger.surfeits:
+        raise Broken(f"prefetch: (who, held, limit) {ledger.surfeits[:5]}")
 
 
 # ---------------------------------------------------------------------- what was committed
@@ -179,8 +191,8 @@ class Histories:
 
 
 def judge_copies(world: World) -> None:
-    """S2, S5: when all is quiet, whoever counts as synchronised holds what the master holds, byte for byte, and knows
-    how often it came back."""
+    """S2, S5: when all is quiet, whoever counts as synchronised holds what the master holds, byte for byte, under
+    the same time to live, and knows how often it came back."""
     for record in world.queues():
         local = world.master(record)
         if local is None:
@@ -203,14 +215,20 @@ def judge_copies(world: World) -> None:
                 )
 
 
-def _is_as_good(held: tuple[bytes, int], wanted: tuple[bytes, int]) -> bool:
+Message = tuple[tuple[bytes, bytes, "Traits", int], int]
+"""What a copy knows of one message: what never changes of it, and how often it came back."""
+
+
+def _is_as_good(held: Message, wanted: Message) -> bool:
     """A deposed master may have seen a message come back that its successor gave to nobody: that is true, and kept."""
     return held[0] == wanted[0] and held[1] >= wanted[1]
 
 
-def _contents(runs: "Iterator[Run]") -> dict[int, tuple[bytes, int]]:
+def _contents(runs: "Iterator[Run]") -> dict[int, Message]:
     return {
-        position: (content, run.returned) for run in runs for position, content in enumerate(run.contents, run.first)
+        position: ((content, run.address, run.traits, run.stamp_ms), run.returned)
+        for run in runs
+        for position, content in enumerate(run.contents, run.first)
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from broker.wire.properties import Properties
+from broker.wire.properties import REPLY_TO, Properties
 from policies.models import Policy
 from tests.simulation.world import HA_ALL, policy
 
@@ -33,6 +33,10 @@ class Road:
     policies: tuple[Policy, ...] = ()
     delays_ms: tuple[int, ...] = ()
     """If there are any: it begins with a delayed exchange, bound to its queues."""
+    asks: bool = False
+    """Its publishers wait for answers, by direct reply-to; its consumers give them."""
+    shares_prefetch: bool = False
+    """Its consumers work in pairs that share the limit of a channel."""
     sizes: tuple[int, ...] = (0,)
     """To so many bytes its messages are filled up: what is too large for a queue comes between what is not."""
     deaths: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -48,6 +52,8 @@ class Road:
         properties = Properties(delivery_mode=2 if persistent else 1)
         if self.delays_ms:
             properties.headers = {"x-delay": chance.choice(self.delays_ms)}
+        if self.asks:
+            properties.reply_to = REPLY_TO
         return properties
 
 
@@ -61,11 +67,15 @@ def road(kind: str, name: str) -> Road:
         case "delayed":
             queue = f"{name}.late"
             return Road(name, {queue: {}}, {queue: ONLY_ACKNOWLEDGE}, delays_ms=(50, 300, 1000, 2500))
+        case "calls":
+            return Road(name, {name: {}}, {name: ONLY_ACKNOWLEDGE}, asks=True, shares_prefetch=True)
         case "letters":
             return _letters(name)
         case "full":
             full = {"x-max-length": 10, "x-max-length-bytes": 150, "x-overflow": "reject-publish"}
-            return Road(name, {name: full}, {name: (ACKNOWLEDGE, ACKNOWLEDGE, REQUEUE)}, sizes=(0, 0, 100))
+            return Road(
+                name, {name: full}, {name: (ACKNOWLEDGE, ACKNOWLEDGE, REQUEUE)}, shares_prefetch=True, sizes=(0, 0, 100)
+            )
     raise ValueError(kind)
 
 

@@ -24,6 +24,8 @@ from broker.vhosts.dead_letters import Attempt
 from broker.vhosts.handle import Handle
 from broker.vhosts.local import Local
 from broker.vhosts.mirrors import Mirrors
+from broker.vhosts.replies import Replies
+from broker.vhosts.subscription import Subscription
 from broker.wire import records
 from broker.wire.message import Run
 from tests.simulation import disk
@@ -167,6 +169,21 @@ def call_every_death_a_rejection(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Departures, "bury", lambda self, run, reason, settings: bury(self, run, "rejected", settings))
 
 
+def answer_whoever_is_there(patch: pytest.MonkeyPatch) -> None:
+    """Direct reply-to: an address is that of one channel."""
+
+    def shout(replies: Replies, address: str, run: Run) -> None:
+        for consumer in list(replies._by_address.values()):
+            consumer.channel.deliver(consumer.tag_bytes, run, None)
+
+    patch.setattr(Replies, "_deliver", shout)
+
+
+def grant_ahead_under_a_limit(patch: pytest.MonkeyPatch) -> None:
+    """Prefetch of a channel: a master elsewhere is lent room, and what it is lent is nobody else's."""
+    patch.setattr(Subscription, "is_limited", False)
+
+
 @pytest.mark.parametrize(
     ("break_rule", "verdict", "plan", "first_seed"),
     [
@@ -194,6 +211,8 @@ def call_every_death_a_rejection(patch: pytest.MonkeyPatch) -> None:
             Plan(["half cut off, kill master"], kinds=["full"], publishers=3, consumers=2),
             3,
         ),
+        (answer_whoever_is_there, "stray", Plan(["kill"], kinds=["calls"], publishers=6), 0),
+        (grant_ahead_under_a_limit, "prefetch", Plan(["kill"], kinds=["full"], publishers=3), 0),
         (call_every_death_a_rejection, "death", Plan(["kill master"], kinds=["letters"]), 0),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",

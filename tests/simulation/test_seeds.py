@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MIXES = (
     ("plain", "plain"),
     ("quorum", "full"),
-    ("delayed", "plain"),
+    ("delayed", "calls"),
     ("letters", "plain"),
     ("quorum", "delayed"),
     ("letters", "full"),

@@ -8,7 +8,7 @@ broker's.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 from random import Random
 from typing import Any
 
@@ -18,13 +18,15 @@ from broker.wire.basic_methods import BasicNack
 from broker.wire.content import body_of
 from broker.wire.delay import delay_ms
 from broker.wire.events import Delivered
-from broker.wire.properties import headers_of
+from broker.wire.properties import REPLY_TO, Properties, headers_of
 from tests.simulation.client import Client, Lost, Refused, connect
-from tests.simulation.roads import ACKNOWLEDGE, LEAVE, ONLY_ACKNOWLEDGE, REQUEUE, Answers, Road
+from tests.simulation.roads import ACKNOWLEDGE, LEAVE, ONLY_ACKNOWLEDGE, REQUEUE, Road
 from tests.simulation.world import USER, World
 
 PAUSE_S = 0.2
 """Between two attempts to connect."""
+ANSWER_S = 1.0
+"""So long an asker waits before it asks for something else."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,10 @@ class Ledger:
         """When a message with a delay may come at the earliest."""
         self.deliveries: list[Delivery] = []
         self.seen: Counter[bytes] = Counter()
+        self.strays: list[tuple[bytes, str]] = []
+        """Answers that came to somebody who had not asked."""
+        self.surfeits: list[tuple[str, int, int]] = []
+        """Consumers that held more than the limit of their channel: how many, and the limit."""
 
     def answered(self, body: bytes, acked: bool) -> None:
         """A confirm came."""
@@ -79,6 +85,8 @@ class Workload:
         self.active = 0
         """Publishers that have not finished."""
         self.persistent = persistent
+        self._satisfied: set[str] = set()
+        """Those who had an answer to what they asked last."""
         self._going_on = trio.Event()
         self._going_on.set()
 
@@ -104,9 +112,9 @@ class Workload:
             for number in range(publishers):
                 self.active += 1
                 self.world.nursery.start_soon(self._publish, f"{road.name}/p{number}", road)
-            for queue, answers in road.consumers.items():
+            for queue in road.consumers:
                 for number in range(consumers):
-                    self.world.nursery.start_soon(self._consume, f"{queue}/c{number}", queue, answers)
+                    self.world.nursery.start_soon(self._consume, f"{queue}/c{number}", queue, road)
 
     async def declare(self) -> None:
         """Declare the queues and exchanges, each through another node."""
@@ -127,12 +135,16 @@ class Workload:
         chance = Random(f"{name} {self.world.seed}")
         home = self.client_host(name)
         session = 0
-        while self.publishing:
+        while self.publishing or (road.asks and name not in self._satisfied):
             session += 1
             try:
                 client = await home.connect(chance.choice(list(self.world.hosts)))
-                await client.confirm_select()
-                await self._publish_on(client, f"{name}/{session}", road, chance)
+                if road.asks:
+                    await self._ask_on(client, f"{name}/{session}", road, chance)
+                    self._satisfied.add(name)
+                else:
+                    await client.confirm_select()
+                    await self._publish_on(client, f"{name}/{session}", road, chance)
             except (Lost, Refused) as reason:
                 self.world.note(f"{name} loses {session}: {reason}")
                 await trio.sleep(PAUSE_S * chance.random())
@@ -165,9 +177,35 @@ class Workload:
         await client.wait_for(lambda: not client.unconfirmed)
         client.close()
 
+    async def _ask_on(self, client: Client, asker: str, road: Road, chance: Random) -> None:
+        """Ask until publishing has ended and an answer came after that; an answer may be lost, but it never strays."""
+        ledger, heard = self.ledger, set[bytes]()
+
+        def delivered(event: Delivered) -> None:
+            for body in map(body_of, event.contents):
+                heard.add(body)
+                self.world.note(f"{asker} hears {body.decode()}")
+                if not body.startswith(asker.encode() + b":"):
+                    ledger.strays.append((body, asker))
+
+        client.on_deliver = delivered
+        await client.consume(REPLY_TO, 0, no_ack=True)
+        for number in count(1):
+            is_last = not self.publishing
+            body = b"%s:%d" % (asker.encode(), number)
+            ledger.published.add(body)
+            client.publish_to("", road.name, body, road.properties(chance, persistent=self.persistent))
+            await client.flush()
+            with trio.move_on_after(ANSWER_S):
+                await client.wait_for(lambda body=body: body in heard, float("inf"))
+            if is_last and body in heard:
+                break
+            await trio.sleep(chance.choice([0.0, 0.1, 0.3]))
+        client.close()
+
     # ------------------------------------------------------------------ consumers
 
-    async def _consume(self, name: str, queue: str, answers: Answers) -> None:
+    async def _consume(self, name: str, queue: str, road: Road) -> None:
         chance = Random(f"{name} {self.world.seed}")
         home = self.client_host(name)
         session = 0
@@ -175,30 +213,38 @@ class Workload:
             session += 1
             try:
                 client = await home.connect(chance.choice(list(self.world.hosts)))
-                await self._consume_on(client, f"{name}/{session}", queue, answers, chance)
+                await self._consume_on(client, f"{name}/{session}", queue, road, chance)
             except (Lost, Refused) as reason:
                 self.world.note(f"{name} loses {session}: {reason}")
                 await trio.sleep(PAUSE_S * chance.random())
 
-    async def _consume_on(self, client: Client, consumer: str, queue: str, answers: Answers, chance: Random) -> None:
+    async def _consume_on(self, client: Client, consumer: str, queue: str, road: Road, chance: Random) -> None:
         world, ledger = self.world, self.ledger
         got: list[bytes] = []
+        askers: list[str | None] = []
+        prefetch = chance.choice([1, 5, 20])
 
         def delivered(event: Delivered) -> None:
             for content in event.contents:
                 body = body_of(content)
                 got.append(body)
+                askers.append(Properties.of(content).reply_to if road.asks else None)
+                if road.shares_prefetch and len(got) - answered > prefetch:
+                    ledger.surfeits.append((consumer, len(got) - answered, prefetch))
                 time, headers = trio.current_time(), headers_of(content)
                 ledger.delivered(Delivery(body, queue, consumer, event.redelivered, headers, time))
                 world.note(f"{consumer} gets {body.decode()}{' again' if event.redelivered else ''}")
 
-        client.on_deliver = delivered
         answered = 0
+        client.on_deliver = delivered
 
         def something_to_do() -> bool:
             return len(got) > answered or bool(client.cancelled)
 
-        await client.consume(queue, chance.choice([1, 5, 20]))
+        answers = road.consumers[queue]
+        await client.consume(queue, prefetch, shared=road.shares_prefetch)
+        if road.shares_prefetch:
+            await client.consume(queue, prefetch, shared=True, tag="d")
         for _ in range(chance.randrange(10, 100)):
             await client.wait_for(something_to_do, float("inf"))
             if client.cancelled:
@@ -214,6 +260,9 @@ class Workload:
             tag = chance.randint(answered + 1, len(got))
             if answer == ACKNOWLEDGE:
                 ledger.acknowledged.update(got[answered:tag])
+                for body, asker in zip(got[answered:tag], askers[answered:tag], strict=True):
+                    if asker is not None:
+                        client.publish_to("", asker, body, Properties())
                 client.acknowledge(tag, multiple=True)
             else:
                 client.say(BasicNack(tag, multiple=True, requeue=answer == REQUEUE))
