@@ -82,6 +82,7 @@ class Local:
         What of this turn is not yet in the log never will be. Returns the copy as it is.
         """
         self._ended = True
+        self.timers.forget(self)
         self._wider.set()
         return self.master.retire()
 

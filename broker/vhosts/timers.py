@@ -13,28 +13,51 @@ if TYPE_CHECKING:
     from broker.vhosts.switchboard import Switchboard
 
 
+STALE_ENTRIES_MAX = 1000
+"""So many deadlines that moved may stand in the heap, or as many as there are that count."""
+
+_Entry = tuple[int, int]
+
+
 class Timers:
     """Deadlines of the masters on this node."""
 
     def __init__(self, switchboard: "Switchboard") -> None:
         self._switchboard = switchboard
-        self._heap: list[tuple[int, int, Local]] = []
-        self._due: dict[Local, int] = {}
+        self._heap: list[_Entry] = []
+        """(deadline, number), also such as count no more."""
+        self._waiting: dict[_Entry, Local] = {}
+        self._entries: dict[Local, _Entry] = {}
         self._earlier = trio.Event()
 
     def watch(self, local: "Local") -> None:
         """The deadline of this queue may have changed."""
         deadline = local.queue.deadline_ms()
-        if deadline is None or self._due.get(local) == deadline:
+        if deadline is None:
             return
-        self._due[local] = deadline
-        heappush(self._heap, (deadline, self._switchboard.number(), local))
-        self._earlier.set()
+        known = self._entries.get(local)
+        if known is not None:
+            if known[0] == deadline:
+                return
+            del self._waiting[known]
+        entry = self._entries[local] = (deadline, self._switchboard.number())
+        self._waiting[entry] = local
+        heappush(self._heap, entry)
+        if len(self._heap) > 2 * len(self._waiting) + STALE_ENTRIES_MAX:
+            self._heap = sorted(self._waiting)
+        if self._heap[0] == entry:
+            self._earlier.set()
+
+    def forget(self, local: "Local") -> None:
+        """This master is no more."""
+        entry = self._entries.pop(local, None)
+        if entry is not None:
+            del self._waiting[entry]
 
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            while self._heap and self._heap[0] not in self._waiting:
                 heappop(self._heap)
             wait_s = (self._heap[0][0] - self._switchboard.stamp_ms) / 1000 if self._heap else 3600.0
             with trio.move_on_after(max(0.0, wait_s)):
@@ -42,7 +65,7 @@ class Timers:
             self._earlier = trio.Event()
             now_ms = self._switchboard.stamp_ms
             while self._heap and self._heap[0][0] <= now_ms:
-                deadline, _, local = heappop(self._heap)
-                if self._due.get(local) == deadline:
-                    del self._due[local]
+                local = self._waiting.pop(heappop(self._heap), None)
+                if local is not None:
+                    del self._entries[local]
                     local.tick(now_ms)

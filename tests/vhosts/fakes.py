@@ -108,6 +108,9 @@ class FakeTimers:
     def watch(self, local):
         """Nothing here has a deadline."""
 
+    def forget(self, local):
+        """Nothing was noted."""
+
 
 class FakePending:
     """A publisher that waits; `answers` counts the queues, `refused` what they did not take."""

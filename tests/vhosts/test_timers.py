@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import trio
 
 from broker.vhosts.timers import Timers
@@ -64,3 +67,31 @@ async def test_what_is_due_already_is_ticked_at_once(autojump_clock, nursery):
     timers.watch(local)
     await trio.sleep(0.001)
     assert local.ticks == [1000]
+
+
+async def test_deadlines_that_move_leave_little_behind(autojump_clock, nursery):
+    timers = Timers(VirtualBoard())
+    nursery.start_soon(timers.run)
+    first, busy = Local(1_000_000), Local(None)
+    timers.watch(first)
+    for due_ms in range(2_000_000, 2_010_000):
+        busy.due_ms = due_ms
+        timers.watch(busy)
+    await trio.sleep(1)
+    assert len(timers._heap) < 2000
+    await trio.sleep(3000)
+    assert (first.ticks, busy.ticks) == ([1_000_000], [2_009_999])
+
+
+async def test_a_master_that_has_gone_is_not_kept(autojump_clock, nursery):
+    timers = Timers(VirtualBoard())
+    nursery.start_soon(timers.run)
+    local = Local(1000)
+    timers.watch(local)
+    timers.forget(local)
+    timers.forget(local)
+    gone = weakref.ref(local)
+    del local
+    gc.collect()
+    assert gone() is None
+    await trio.sleep(5)
