@@ -7,9 +7,9 @@ import click
 
 from broker.cli.failures import Misused
 from broker.cli.options import with_cluster
+from broker.cluster.refusal import Refused
 from broker.node.configuration import Cluster
-
-DIRECTIONS = ("both", "in", "out")
+from broker.peers.links import check_cuts
 
 
 @click.command(epilog="Example: warren node n1 --config cluster.yaml")
@@ -27,9 +27,11 @@ def node(cluster: Cluster, name: str, blocks: tuple[str, ...]) -> int:
     cut: dict[str, str] = {}
     for block in blocks:
         peer, _, direction = block.partition(":")
-        if peer not in cluster.names or direction not in DIRECTIONS:
-            raise click.UsageError(f"--block {block}: give a node and one of {', '.join(DIRECTIONS)}")
         cut[peer] = direction
+    try:
+        check_cuts(cut, set(cluster.names) - {name})
+    except Refused as refusal:
+        raise click.UsageError(f"--block {refusal}") from None
     from broker.node.entry import run_node
 
     return run_node(cluster, name, cut)

@@ -19,8 +19,11 @@ import trio
 
 from broker.cli.processes import NodeProcess
 from broker.cli.run_file import RUN_FILE, RunFile, RunningNode
+from broker.cluster.asked import ask, ask_each
+from broker.cluster.refusal import Refused
 from broker.node.configuration import Address, Cluster
 from broker.peers.greeting import Credentials, Identity
+from broker.peers.links import check_cuts
 from broker.peers.reception import Reception
 from broker.world.network import TcpNetwork
 
@@ -97,6 +100,12 @@ class Supervisor:
 
     async def obey(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answers one command (see `vocabulary`)."""
+        try:
+            return await self._carry_out(request)
+        except (Refusal, Refused) as reason:
+            return {"error": str(reason)}
+
+    async def _carry_out(self, request: dict[str, Any]) -> dict[str, Any]:
         match request.get("do"):
             case "processes":
                 return {"nodes": {name: process.describe() for name, process in self.processes.items()}}
@@ -104,23 +113,22 @@ class Supervisor:
                 self.done.set()
                 return {"stopping": [name for name, process in self.processes.items() if process.is_alive()]}
             case "block":
-                for name, peers in request["blocks"].items():
+                blocks = ask_each(request, "blocks", dict)
+                for name in blocks:
+                    check_cuts(ask_each(blocks, name, str), set(self.cluster.names) - {name})
+                for name, peers in blocks.items():
                     self._blocks[name] = self._blocks.get(name, {}) | peers
                 return {}
             case "unblock":
                 self._blocks.clear()
                 return {}
             case str() as verb if verb in self._verbs:
-                name = request.get("node")
+                name = ask(request, "node", str)
                 if name not in self.processes:
-                    there = ", ".join(self.processes)
-                    return {"error": f"there is no node {name} on this machine: {there}"}
-                try:
-                    return await self._verbs[verb](self.processes[name])
-                except Refusal as reason:
-                    return {"error": str(reason)}
+                    raise Refusal(f"there is no node {name} on this machine: {', '.join(self.processes)}")
+                return await self._verbs[verb](self.processes[name])
             case other:
-                return {"error": f"the supervisor does not know the command {other!r}"}
+                raise Refusal(f"the supervisor does not know the command {other!r}")
 
     async def start(self, process: NodeProcess) -> dict[str, Any]:
         """Starts a node that does not run. Waits until it is ready, unless too few nodes run for any to be."""

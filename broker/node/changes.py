@@ -6,6 +6,7 @@ is nobody's to say. It must not know the command line.
 
 from typing import TYPE_CHECKING, Any, Final
 
+from broker.cluster.asked import ask
 from broker.cluster.refusal import Refused
 from broker.management import definitions
 from broker.management.definition_import import DefinitionImport
@@ -54,21 +55,24 @@ class Changes:
         }
 
     async def _change(self, request: Answer) -> Answer:
-        asked = request["request"]
-        if asked.get("do") not in ALLOWED:
-            raise Refused("invalid", f"{asked.get('do')} is not a change that a command may ask for")
+        asked: Answer = ask(request, "request", dict)
+        do = asked.get("do")
+        if not isinstance(do, str) or do not in ALLOWED:
+            raise Refused("invalid", f"{do} is not a change that a command may ask for")
         return await self._hall.tree.propose(asked)
 
     async def _authenticate(self, request: Answer) -> Answer:
+        user, password = ask(request, "user", str), ask(request, "password", str)
         try:
-            self._hall.logins.by_password(request["user"], request["password"], HERE)
+            self._hall.logins.by_password(user, password, HERE)
         except LoginRefused as refused:
             return {"authenticated": False, "why": str(refused)}
         return {"authenticated": True}
 
     async def _export(self, request: Answer) -> Answer:
-        return {"definitions": definitions.export(self._hall, request.get("vhost"))}
+        return {"definitions": definitions.export(self._hall, ask(request, "vhost", str, None))}
 
     async def _import(self, request: Answer) -> Answer:
-        ignored = await DefinitionImport(self._hall, request["definitions"], request.get("vhost")).run()
+        file, vhost = ask(request, "definitions", dict), ask(request, "vhost", str, None)
+        ignored = await DefinitionImport(self._hall, file, vhost).run()
         return {"ignored": ignored}

@@ -7,6 +7,7 @@ those of the command line's vocabulary. It must not know the command line itself
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.errors import AmqpException
+from broker.cluster.asked import ask, ask_all, ask_each, check_nesting
 from broker.cluster.refusal import Refused
 from broker.management.definition_import import DefinitionImport
 from broker.node.changes import Changes
@@ -14,8 +15,10 @@ from broker.node.facts import Facts
 from broker.node.interventions import Interventions
 from broker.node.limits import Limits
 from broker.node.naming import Unknown, queue_of, vhost_of
+from broker.peers.links import CUTS, check_cuts
 from broker.vhosts import by_hand
 from broker.vhosts.switchboard import PeerLost
+from broker.wire.message import SHORT_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +42,7 @@ class Commands:
         self._links = links
         self._local: dict[str, Callable[[Answer], Answer]] = {
             "status": self._status,
-            "events": lambda request: {"events": self._timeline.since(request.get("after_ms", 0))},
+            "events": self._events,
             "block": self._block,
             "unblock": self._unblock,
         }
@@ -63,17 +66,9 @@ class Commands:
 
     async def answer(self, request: Answer) -> Answer:
         """Answer one request; a refusal is `{"error": text}`, with a `code` for programs if it has one."""
-        do = request.get("do", "")
-        if do in self._local:
-            return self._local[do](request)
-        if self._hall is None:
-            return {"error": self._report.why_not_serving()}
-        part, verb = self._parts.get(do), self._verbs.get(do)
         try:
-            if part is not None:
-                return await part(request)
-            if verb is not None:
-                return await verb(self._hall, request)
+            check_nesting(request)
+            return await self._carry_out(ask(request, "do", str), request)
         except Unknown as unknown:
             return {"error": str(unknown), "code": "not_found"}
         except Refused as refused:
@@ -84,20 +79,35 @@ class Commands:
             return {"error": "a text of the request is no Unicode", "code": "invalid"}
         except PeerLost as lost:
             return {"error": f"node {lost} went away before it answered"}
+
+    async def _carry_out(self, do: str, request: Answer) -> Answer:
+        if do in self._local:
+            return self._local[do](request)
+        if self._hall is None:
+            return {"error": self._report.why_not_serving()}
+        if do in self._parts:
+            return await self._parts[do](request)
+        if do in self._verbs:
+            return await self._verbs[do](self._hall, request)
         return {"error": f"this node does not know the request {do!r}"}
 
     # ------------------------------------------------------------------ local
 
     def _status(self, request: Answer) -> Answer:
-        return self._report.status(queues=request.get("queues", True))
+        return self._report.status(queues=ask(request, "queues", bool, True))
+
+    def _events(self, request: Answer) -> Answer:
+        return {"events": self._timeline.since(ask(request, "after_ms", int, 0))}
 
     def _block(self, request: Answer) -> Answer:
         if self._links is None:
             return {"error": self._report.why_not_serving()}
-        for peer, direction in request["peers"].items():
-            for one in ("in", "out") if direction == "both" else (direction,):
-                self._links.block(peer, "in" if one == "in" else "out")
-        self._timeline.tell("partition", f"links cut on purpose: {', '.join(sorted(request['peers']))}")
+        peers = ask_each(request, "peers", str)
+        check_cuts(peers, self._links.names)
+        for peer, cut in peers.items():
+            for direction in CUTS[cut]:
+                self._links.block(peer, direction)
+        self._timeline.tell("partition", f"links cut on purpose: {', '.join(sorted(peers))}")
         return {}
 
     def _unblock(self, request: Answer) -> Answer:
@@ -120,18 +130,19 @@ class Commands:
             if answer.get("created") or answer.get("changed"):
                 done.append(what)
 
-        for vhost in request.get("vhosts", []):
+        for vhost in ask_all(request, "vhosts", str, []):
             await put(f"vhost {vhost}", {"do": "put_vhost", "name": vhost})
-        for user in request.get("users", []):
-            name = user["name"]
+        for user in ask_all(request, "users", dict, []):
+            name = user.get("name")
+            permissions: dict[str, list[Any]] = ask_each(user, "permissions", list, {})
             await put(f"user {name}", {**user, "do": "put_user"})
-            for vhost, (configure, write, read) in user.get("permissions", {}).items():
-                rights = {"configure": configure, "write": write, "read": read}
+            for vhost, patterns in permissions.items():
+                rights = dict(zip(("configure", "write", "read"), patterns, strict=False))
                 asked = {"do": "put_permission", "user": name, "vhost": vhost, **rights}
                 await put(f"permissions of {name} in {vhost}", asked)
         for operator in (False, True):
-            for policy in request.get("operator_policies" if operator else "policies", []):
-                await put(f"policy {policy['name']}", {**policy, "do": "put_policy", "operator": operator})
+            for policy in ask_all(request, "operator_policies" if operator else "policies", dict, []):
+                await put(f"policy {policy.get('name')}", {**policy, "do": "put_policy", "operator": operator})
         if "definitions" in request:
             await DefinitionImport(hall, request["definitions"]).run()
             done.append("definitions")
@@ -142,7 +153,7 @@ class Commands:
     async def _promote(self, hall: "Hall", request: Answer) -> Answer:
         handle = queue_of(hall, request)
         record = handle.record
-        asked = {"do": "promote", "id": record.id, "node": request["node"].removeprefix("rabbit@")}
+        asked = {"do": "promote", "id": record.id, "node": ask(request, "node", str).removeprefix("rabbit@")}
         answer = await hall.tree.propose(asked)
         return {"from": record.master.node, "to": answer["master"][0], "missing": 0}
 
@@ -150,13 +161,24 @@ class Commands:
 
     async def _publish(self, hall: "Hall", request: Answer) -> Answer:
         vhost = vhost_of(hall, request)
-        exchange, key = request.get("exchange", ""), request["key"]
-        if request.get("declare"):
+        exchange, key = ask(request, "exchange", str, ""), ask(request, "key", str)
+        persistent, declare = ask(request, "persistent", bool, False), ask(request, "declare", bool, False)
+        bodies = [_body(body) for body in ask_all(request, "bodies", dict)]
+        if len(key.encode()) > SHORT_BYTES_MAX:
+            raise Refused("invalid", f"publish: key has more than {SHORT_BYTES_MAX} bytes")
+        if declare:
             await hall.declarations.declare_plain(vhost.name, key)
-        bodies = [by_hand.decode_body(body) for body in request["bodies"]]
-        return dict(await by_hand.publish(vhost, exchange, key, bodies, persistent=request.get("persistent", False)))
+        return dict(await by_hand.publish(vhost, exchange, key, bodies, persistent=persistent))
 
     async def _get(self, hall: "Hall", request: Answer) -> Answer:
         handle = queue_of(hall, request)
-        messages, remaining = await by_hand.get(handle, request.get("count", 1), keep=request.get("keep", False))
+        count, keep = ask(request, "count", int, 1), ask(request, "keep", bool, False)
+        messages, remaining = await by_hand.get(handle, count, keep=keep)
         return {"messages": messages, "remaining": remaining}
+
+
+def _body(shown: Answer) -> bytes:
+    try:
+        return by_hand.decode_body({name: ask(shown, name, str) for name in ("body", "encoding")})
+    except ValueError:
+        raise Refused("invalid", "publish: a body is neither text nor base64") from None

@@ -7,6 +7,7 @@ API. It must not know how they are printed.
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.cluster import schema
+from broker.cluster.asked import ask, ask_all
 from broker.cluster.records import VhostRecord
 from broker.cluster.refusal import Refused
 from broker.management import bindings, clients, exchanges, permissions, policies, queues, users, vhosts
@@ -45,11 +46,12 @@ class Facts:
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The rows of a kind, in one virtual host or in all of them. Raises Refused (`not_found`, `invalid`)."""
-        source = KINDS.get(request["kind"])
+        kind, vhost = ask(request, "kind", str), ask(request, "vhost", str, None)
+        wanted = ask_all(request, "fields", str) if "fields" in request else None
+        source = KINDS.get(kind)
         if source is None:
-            raise Refused("invalid", f"this node does not list {request['kind']}")
-        listing = await source(self._hall, self._census, self._vhosts(request.get("vhost")))
-        wanted = request.get("fields")
+            raise Refused("invalid", f"this node does not list {kind}")
+        listing = await source(self._hall, self._census, self._vhosts(vhost))
         rows = listing.rows if wanted is None else [_only(row, wanted) for row in listing.rows]
         return {"rows": rows, "silent": sorted(listing.silent)}
 

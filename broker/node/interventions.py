@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from broker.cluster.asked import ask, ask_all
 from broker.cluster.refusal import Refused
 from broker.management.queues import fills_mirrors
 from broker.node.naming import queue_of
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from broker.vhosts.handle import Handle
 
 Answer = dict[str, Any]
+
+DELAY_MS_MAX = 24 * 60 * 60 * 1000
 
 
 class Interventions:
@@ -38,11 +41,15 @@ class Interventions:
         }
 
     async def _close_connections(self, request: Answer) -> Answer:
+        pids, reason = ask_all(request, "pids", str), ask(request, "reason", str)
+        delay_ms = ask(request, "delay_ms", int, 0)
+        if not 0 <= delay_ms <= DELAY_MS_MAX:
+            raise Refused("invalid", f"close_connections: delay_ms is {delay_ms}, not from 0 to {DELAY_MS_MAX}")
         closed = 0
-        for pid in request["pids"]:
+        for pid in pids:
             if closed:
-                await trio.sleep(request.get("delay_ms", 0) / 1000)
-            closed += await self._hall.roster.close(pid, request["reason"])
+                await trio.sleep(delay_ms / 1000)
+            closed += await self._hall.roster.close(pid, reason)
         return {"closed": closed}
 
     async def _purge_queue(self, request: Answer) -> Answer:
@@ -50,7 +57,7 @@ class Interventions:
 
     async def _delete_queue(self, request: Answer) -> Answer:
         handle = queue_of(self._hall, request)
-        if_unused, if_empty = request.get("if_unused", False), request.get("if_empty", False)
+        if_unused, if_empty = (ask(request, name, bool, False) for name in ("if_unused", "if_empty"))
         return {"messages": await self._hall.declarations.delete(handle, if_unused=if_unused, if_empty=if_empty)}
 
     async def _sync(self, request: Answer) -> Answer:

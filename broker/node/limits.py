@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from broker.cluster.asked import ask
 from broker.cluster.refusal import Refused
 from broker.vhosts.alarms import Limit, disk_free_limit, memory_limit
 
@@ -42,7 +43,7 @@ class Limits:
 async def _read(read: Callable[[Any], Limit], request: Answer) -> Limit:
     await trio.lowlevel.checkpoint()
     try:
-        limit = read(request["limit"])
+        limit = read(ask(request, "limit", object))
     except ValueError as error:
         raise Refused("invalid", str(error)) from error
     log.info("event=limit_set request=%s limit=%s", request["do"], limit)

@@ -42,7 +42,7 @@ from broker.node.report import Report
 from broker.node.set_aside import SetAside
 from broker.node.timeline import Timeline
 from broker.peers.greeting import Credentials, Identity
-from broker.peers.links import Links
+from broker.peers.links import CUTS, Links
 from broker.peers.reception import Reception
 from broker.server.door import Door
 from broker.server.gate import Gate
@@ -246,11 +246,9 @@ class Life:
         links = Links(node.world.network, credentials, peers, node.world.chance, tls=contexts_of(node.cluster.tls))
         links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
         links.on_up.append(lambda peer, life, lane: node.timeline.peer_found(peer))
-        for peer, direction in node.cut.items():
-            if direction in ("both", "in"):
-                links.block(peer, "in")
-            if direction in ("both", "out"):
-                links.block(peer, "out")
+        for peer, cut in node.cut.items():
+            for direction in CUTS[cut]:
+                links.block(peer, direction)
         return links
 
     async def _registration(self, tree: SharedTree, folder: Folder, recovery: Recovery) -> dict[str, Any]:

@@ -12,12 +12,13 @@ comes in this order: its connections go up and down, on_dead if that was proven 
 on_dead no frame of that life is handed out. What a callback or handler raises is a bug and climbs out of `run`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
 import trio
 
+from broker.cluster.refusal import Refused
 from broker.peers.admin import AdminHandler
 from broker.peers.connection import Handler
 from broker.peers.dialling import Dialler
@@ -32,6 +33,15 @@ BACKLOG_BYTES_MAX = 128 * 1024 * 1024
 up. A frame may be longer: what counts is what waits before it."""
 
 Direction = Literal["in", "out"]
+CUTS: Final[Mapping[str, tuple[Direction, ...]]] = {"both": ("in", "out"), "in": ("in",), "out": ("out",)}
+"""What commands call a pretended cut, and which directions it is of."""
+
+
+def check_cuts(cuts: Mapping[str, str], nodes: Collection[str]) -> None:
+    """Raises Refused `invalid` for what is no cut from one of these nodes."""
+    for peer, cut in cuts.items():
+        if peer not in nodes or cut not in CUTS:
+            raise Refused("invalid", f"{peer}:{cut} does not name a node and one of {', '.join(CUTS)}")
 
 
 class Links:
@@ -62,6 +72,11 @@ class Links:
         self.on_dead = self._news.dead
         self.on_incoming = self._news.incoming
         self.on_incoming_closed = self._news.incoming_closed
+
+    @property
+    def names(self) -> Collection[str]:
+        """The other nodes."""
+        return self._peers.keys()
 
     async def run(self, listener: Listener, admin: AdminHandler | None = None) -> None:
         """Keep the links up, and answer at `listener`, until cancelled; it is closed then. `admin` answers commands."""

@@ -19,6 +19,8 @@ DISK_FREE_LIMIT_BYTES = 50_000_000
 GIVE_BACK_EVERY = 10
 """Looks from one attempt to get by with less memory to the next."""
 
+BYTES_MAX = 1 << 63
+
 Limit = int | float
 """Bytes, or if it is a float a share of the machine's memory."""
 
@@ -102,7 +104,7 @@ def _limit(value: Any) -> Limit:
     if isinstance(value, Mapping) and len(value) == 1:
         ((key, inner),) = value.items()
         if key == "relative" and isinstance(inner, int | float) and not isinstance(inner, bool):
-            return float(inner)
+            return float(max(-1, min(inner, BYTES_MAX)))
         if key == "absolute" and isinstance(inner, int | str) and not isinstance(inner, bool):
             return _size(inner)
     elif isinstance(value, float):
@@ -119,7 +121,10 @@ def _size(value: int | str) -> int:
         raise ValueError("use a whole number of bytes, or one with a unit: 2000000000, 2GB, 2GiB")
     number, unit, kind = found.groups("")
     base = 1000 if kind.lower() == "b" else 1024
-    return int(number) * (base ** _EXPONENTS[unit.lower()] if unit else 1)
+    size = int(number) * (base ** _EXPONENTS[unit.lower()] if unit else 1)
+    if abs(size) >= BYTES_MAX:
+        raise ValueError("no machine has so many bytes")
+    return size
 
 
 def _bytes(limit: Limit, memory: "Memory | None") -> int:

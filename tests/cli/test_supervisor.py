@@ -150,6 +150,22 @@ async def test_what_it_does_not_know(cluster, nursery):
         )
 
 
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"do": "kill"}, "kill: node is missing"),
+        ({"do": "kill", "node": []}, "kill: node is [], not of type str"),
+        ({"do": "block"}, "block: blocks is missing"),
+        ({"do": "block", "blocks": {"a": "b"}}, "a is 'b', not of type dict"),
+        ({"do": "block", "blocks": {"a": {"b": "up"}}}, "b:up does not name a node and one of both, in, out"),
+        ({"do": "block", "blocks": {"a": {"a": "in"}}}, "a:in does not name a node and one of both, in, out"),
+    ],
+)
+async def test_malformed_commands_are_refused(cluster, asked, error):
+    supervisor = Supervisor(cluster, lambda name: [name], print, local=cluster.names)
+    assert await supervisor.obey(asked) == {"error": error}
+
+
 def test_a_log_is_kept_within_its_limit(cluster):
     process = NodeProcess(cluster.node("a"), cluster.run_folder / "a", [])
     process.log_path.parent.mkdir()

@@ -1,7 +1,6 @@
 """One request on its way to becoming a transaction.
 
-Decides how a procedure reads its request (a malformed one is refused, never a fault of the leader) and how records are
-put. It must not know any procedure.
+Decides how a procedure reads its request and how records are put. It must not know any procedure.
 """
 
 from collections.abc import Collection, Mapping
@@ -9,17 +8,16 @@ from random import Random
 from typing import Any, TypeVar
 
 from broker.cluster import schema
+from broker.cluster.asked import REQUIRED, ask
 from broker.cluster.lives import Lives
 from broker.cluster.operations import Event
 from broker.cluster.overlay import Overlay
 from broker.cluster.records import Life, encode
-from broker.cluster.refusal import Refused
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
 
 T = TypeVar("T")
-_REQUIRED: Any = object()
 
 
 class Draft:
@@ -33,14 +31,9 @@ class Draft:
         self.zxid = zxid
         self.chance = chance
 
-    def ask(self, name: str, kind: type[T], default: T = _REQUIRED) -> T:
+    def ask(self, name: str, kind: type[T], default: T = REQUIRED) -> T:
         """A member of the request. Raises Refused `invalid` if it is missing without default, or of another type."""
-        value = self.request.get(name, default)
-        if value is _REQUIRED:
-            raise Refused("invalid", f"{self.request.get('do')}: {name} is missing")
-        if value is not default and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
-            raise Refused("invalid", f"{self.request.get('do')}: {name} is {value!r}, not of type {kind.__name__}")
-        return value
+        return ask(self.request, name, kind, default)
 
     def life(self) -> Life:
         """The life that the request is about."""

@@ -7,6 +7,7 @@ must not know how permissions are used. Source: RabbitMQ 3.10, `rabbit_auth_back
 from typing import Any
 
 from broker.cluster import schema
+from broker.cluster.asked import ask
 from broker.cluster.passwords import SHA256, hash_password, is_hash
 from broker.cluster.procedures.draft import Answer, Draft
 from broker.cluster.procedures.limits import check_limits
@@ -93,7 +94,7 @@ def write_user(draft: Draft, wanted: dict[str, Any]) -> bool:
     """Write a user as the fields say; whether it is new."""
     name, tags = wanted.get("name"), wanted.get("tags", [])
     password, password_hash = wanted.get("password"), wanted.get("password_hash", "")
-    algorithm, limits = wanted.get("hashing_algorithm", SHA256), wanted.get("limits", {})
+    algorithm, limits = ask(wanted, "hashing_algorithm", str, SHA256), wanted.get("limits", {})
     if not isinstance(name, str) or not isinstance(tags, list) or not isinstance(limits, dict):
         raise Refused("invalid", "a user needs a name, tags as a list, and limits as an object")
     check_limits(limits, USER_LIMITS, "user-limits")

@@ -69,3 +69,8 @@ def test_a_policy_whose_names_are_no_texts(member):
     with pytest.raises(Refused) as caught:
         Leader("n1").ask("put_policy", **policy)
     assert caught.value.code == "invalid"
+
+
+def test_an_algorithm_that_is_no_text():
+    with pytest.raises(Refused, match="hashing_algorithm is \\[\\], not of type str"):
+        Leader("n1").ask("put_user", name="tom", hashing_algorithm=[])
