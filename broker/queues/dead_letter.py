@@ -125,21 +125,30 @@ def _buried(old: bytes, dead: DeadLetter, queue: str, stamp_s: int) -> Propertie
 
 
 def _with_death(deaths: Any, death: dict[str, Any]) -> list[Any]:
-    """The story with one more death: one entry per queue and reason, newest first.
+    """The story with one more death, which comes first; the others turn round, as with RabbitMQ.
 
-    A repeat counts up and comes to the front, but keeps the time and the keys of its first occurrence. What is no list
-    was put there by a client and is replaced.
+    A repeat counts up, but keeps the time and the keys of its first occurrence. What is no list was put there by a
+    client and is replaced.
     """
     if not isinstance(deaths, list):
         return [death]
     others = []
-    for entry in deaths:
-        if isinstance(entry, dict) and all(entry.get(name) == death[name] for name in ("queue", "reason")):
-            count = entry.get("count")
+    for entry in _grouped(deaths):
+        if all(entry.get(name) == death[name] for name in ("queue", "reason")):
+            count = entry["count"]
             death = {**entry, "count": Long(count + 1 if isinstance(count, int) else 2)}
         else:
             others.append(entry)
-    return [death, *others]
+    return [death, *others, *(entry for entry in deaths if not isinstance(entry, dict))]
+
+
+def _grouped(deaths: list[Any]) -> list[dict[str, Any]]:
+    """One entry per queue and reason, the last first: RabbitMQ before 3.6 wrote one per death, uncounted."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entry in deaths:
+        if isinstance(entry, dict):
+            groups.setdefault(repr((entry.get("queue"), entry.get("reason"))), []).append(entry)
+    return [{"count": Long(len(group)), **group[0]} for group in reversed(groups.values())]
 
 
 def _selected_keys(headers: dict[str, Any]) -> list[str]:

@@ -122,6 +122,20 @@ def test_a_story_that_a_client_spoiled_begins_anew(nonsense: object) -> None:
     assert after.headers["x-death"] == [death()]
 
 
+def test_entries_that_nobody_counted_are_counted_and_the_others_turn_round() -> None:
+    old = {"reason": "expired", "queue": "a"}
+    headers = {
+        "x-death": [old | {"k": 1}, old | {"k": 2}, death(count=4), old | {"queue": "b", "count": 3}, death(count=9)]
+    }
+    after = only(letters_of(dead(Properties(headers=headers)), "q", NOW))
+    assert after.headers is not None
+    assert after.headers["x-death"] == [
+        death(count=5),
+        old | {"queue": "b", "count": 3},
+        old | {"k": 1, "count": 2},
+    ]
+
+
 def test_odd_entries_are_kept() -> None:
     headers = {"x-death": ["odd", death(count="many")]}
     after = only(letters_of(dead(Properties(headers=headers)), "q", NOW))
