@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from broker.queues.settings import Settings
     from broker.wire.message import Run
 
+KEPT_AT_ONCE_MAX = 256
+"""So many letters are sent again at once, which takes some 6 ms: others want to be served, too."""
+KEPT_PER_MS = 10
+"""Trying again waits a millisecond longer for so many letters: else nothing else was done when there are many."""
+
 
 class Departures:
     """The two outboxes of one queue. Settled ranges are collected only if `logged`."""
@@ -54,8 +59,8 @@ class Departures:
         self._dead.append(DeadLetter(reason, run, exchange, key, must_arrive=must_arrive))
 
     def keep(self, dead: DeadLetter, until_ms: int) -> None:
-        """A letter that must arrive did not: it is to be sent again then."""
-        self._kept.append((until_ms, dead))
+        """A letter that must arrive did not: it is to be sent again then, or later if many wait."""
+        self._kept.append((until_ms + len(self._kept) // KEPT_PER_MS, dead))
 
     @property
     def keeps(self) -> bool:
@@ -68,9 +73,11 @@ class Departures:
         return self._kept[0][0] if self._kept else None
 
     def send_kept(self, stamp_ms: int, settings: "Settings") -> None:
-        """Send again what is due, as the settings say by now."""
-        while self._kept and self._kept[0][0] <= stamp_ms:
+        """Send again what is due, but not everything at once, as the settings say by now."""
+        left = KEPT_AT_ONCE_MAX
+        while left > 0 and self._kept and self._kept[0][0] <= stamp_ms:
             _, dead = self._kept.popleft()
+            left -= len(dead.run.contents)
             if settings.dead_letter_exchange is None:
                 self.settle_dead(dead.run.first, dead.run.last)
             else:

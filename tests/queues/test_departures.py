@@ -1,0 +1,44 @@
+from broker.queues.counters import Counters
+from broker.queues.dead_letter import DeadLetter
+from broker.queues.departures import KEPT_AT_ONCE_MAX, KEPT_PER_MS, Departures
+from broker.queues.settings import Settings
+from tests.queues.fakes import run_of
+
+DLX = Settings(dead_letter_exchange="dlx")
+
+
+def kept(count, *, at_ms):
+    """Departures that keep so many letters."""
+    departures = Departures(Counters(), logged=True)
+    for position in range(1, count + 1):
+        departures.keep(DeadLetter("expired", run_of(1, first=position), "dlx", None), at_ms)
+    return departures
+
+
+def test_kept_letters_go_again_when_it_is_time_in_their_order():
+    departures = kept(3, at_ms=1000)
+    departures.send_kept(999, DLX)
+    assert departures.take_dead() == []
+    assert departures.kept_until_ms == 1000
+    departures.send_kept(1000, DLX)
+    assert [dead.run.first for dead in departures.take_dead()] == [1, 2, 3]
+    assert departures.kept_until_ms is None
+    assert not departures.keeps
+
+
+def test_many_kept_letters_go_in_portions_so_that_others_are_served_too():
+    count = 2 * KEPT_AT_ONCE_MAX + 10
+    departures = kept(count, at_ms=1000)
+    late_ms = 1_000_000
+    sent = []
+    while departures.keeps:
+        departures.send_kept(late_ms, DLX)
+        sent.append(len(departures.take_dead()))
+    assert sent == [KEPT_AT_ONCE_MAX, KEPT_AT_ONCE_MAX, 10]
+
+
+def test_the_more_letters_wait_the_longer_they_do():
+    departures = kept(50 * KEPT_PER_MS, at_ms=1000)
+    departures.send_kept(1024, DLX)
+    assert len(departures.take_dead()) == 25 * KEPT_PER_MS
+    assert departures.kept_until_ms == 1025
