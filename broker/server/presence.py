@@ -72,7 +72,7 @@ class SessionPresence:
             "frame_max": connection.frame_max,
             "timeout": int(connection.heartbeat_s),
             "client_properties": connection.client_properties,
-            "user_provided_name": connection.client_properties.get("connection_name", ""),
+            "user_provided_name": connection.client_properties.get("connection_name"),
             "connected_at": session.connected_at_ms,
             "recv_oct": session.reader.received_bytes,
             "recv_cnt": session.reader.reads,

@@ -4,6 +4,7 @@ Decides nothing about clients: it lists, counts and closes them. It must not kno
 whatever protocol, registers a `Presence`. Rows carry the field names of RabbitMQ's HTTP API.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import dropwhile, islice
@@ -23,6 +24,8 @@ DEADLINE_S = 1.0
 """A node that has not answered by then is left out."""
 CLIENTS_PER_CALL = 200
 """Bounds how long a call for a list keeps the asked node from its messages."""
+
+_PID = re.compile(r"<(.+)\.[0-9]+\.[0-9]+\.0>")
 
 Row = dict[str, Any]
 Kind = Literal["connections", "channels", "consumers"]
@@ -146,7 +149,8 @@ class Roster:
 
     async def count(self, kind: Literal["connections", "channels"], *, user: str = "", vhost: str = "") -> int:
         """How many connections or channels a user has, or how many connections a vhost has, in the whole cluster."""
-        answers = await self._ask({"do": "roster_count", "kind": kind, "user": user, "vhost": vhost})
+        asked = {"do": "roster_count", "kind": kind, "user": user, "vhost": vhost}
+        answers = await self._ask(asked, self._peers())
         there: list[int] = [answer["count"] for answer in answers.values()]
         return self._count(kind, user, vhost) + sum(there)
 
@@ -164,7 +168,9 @@ class Roster:
         """Close the connection with this pid or name, wherever it is; whether there was one."""
         if self._close(who, why):
             return True
-        answers = await self._ask({"do": "roster_close", "who": who, "why": why})
+        peers, node = list(self._peers()), _node_of(who)
+        among = peers if node is None else [peer for peer in peers if peer == node]
+        answers = await self._ask({"do": "roster_close", "who": who, "why": why}, among)
         return any(answer["closed"] for answer in answers.values())
 
     def close_all(self, why: str, *, user: str = "", vhost: str = "") -> None:
@@ -174,14 +180,17 @@ class Roster:
                 presence.force_close(why)
 
     def _close(self, who: str, why: str) -> bool:
-        meant = [presence for presence in self.presences.values() if who in (presence.pid, presence.name)]
+        if _node_of(who) is not None:
+            meant = [self.presences[who]] if who in self.presences else []
+        else:
+            meant = [presence for presence in self.presences.values() if presence.name == who]
         for presence in meant:
             presence.force_close(why)
         return bool(meant)
 
     # ------------------------------------------------------------------ other nodes
 
-    async def _ask(self, fields: Row) -> dict[str, Row]:
+    async def _ask(self, fields: Row, among: Iterable[str]) -> dict[str, Row]:
         """The answers by node; those of nodes that were too slow are missing."""
         answers: dict[str, Row] = {}
 
@@ -191,7 +200,7 @@ class Roster:
                 answers[peer] = answer
 
         async with trio.open_nursery() as nursery:
-            for peer in self._peers():
+            for peer in among:
                 nursery.start_soon(ask, peer)
         return answers
 
@@ -210,6 +219,12 @@ class Roster:
 
     async def _serve_close(self, peer: str, fields: Row) -> Answer:
         return {"closed": self._close(fields["who"], fields["why"])}, b""
+
+
+def _node_of(pid: str) -> str | None:
+    """The node that a pid names; None for what is none."""
+    found = _PID.fullmatch(pid)
+    return None if found is None else found[1]
 
 
 def consumer_row(subscription: "Subscription", channel: Row) -> Row:

@@ -23,6 +23,7 @@ async def test_every_node_knows_the_connections_and_channels_of_all(autojump_clo
             assert (row["user"], row["vhost"], row["channels"], row["state"]) == ("guest", "/", 2, "running")
             assert (row["peer_host"], row["peer_port"], row["port"]) == ("127.0.0.1", 50001, 5672)
             assert row["name"] == "127.0.0.1:50001 -> 127.0.0.1:5672"
+            assert row["user_provided_name"] is None
             channels = rows_by(await roster.everywhere("channels"), "pid")
             assert set(channels) == {"<n1.1.1.1>", "<n2.1.1.1>", "<n2.1.1.7>"}
             row = channels["<n2.1.1.7>"]
@@ -82,6 +83,24 @@ async def test_a_connection_is_closed_by_its_pid_or_its_name_wherever_it_is(auto
         await by_name.expect(methods.ConnectionClose)
         await by_name.ended()
         assert await roster.everywhere("connections") == []
+
+
+async def test_only_the_node_that_a_pid_names_is_asked(autojump_clock):
+    async with open_cluster(3) as cluster:
+        asked = []
+
+        async def tell(peer, fields):
+            asked.append((peer, fields["who"]))
+            return {"closed": False}, b""
+
+        for name in ("n2", "n3"):
+            cluster.nodes[name].hall.switchboard.answer("roster_close", tell)
+        roster = cluster.nodes["n1"].hall.roster
+        for pid in ("<n2.1.7.0>", "<n1.1.7.0>", "<gone.1.7.0>"):
+            assert not await roster.close(pid, "enough")
+        assert asked == [("n1", "<n2.1.7.0>")]
+        assert not await roster.close("a name", "enough")
+        assert len(asked) == 3
 
 
 async def test_a_client_that_has_said_goodbye_counts_no_more(autojump_clock):
