@@ -38,8 +38,8 @@ class Client:
         self.owner = owner
         self.epoch = -1
         self.routes: dict[bytes, Route] = {}
-        self.exclusive: set[str] = set()
-        """Names of the exclusive queues it has declared."""
+        self.has_declared_exclusively = False
+        """Whether there may be queues that end with it."""
         self._find_access = find_access
 
     def access(self, vhost: str) -> Access:

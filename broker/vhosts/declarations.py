@@ -194,6 +194,8 @@ class Declarations:
             check_queue_arguments(client, name, arguments)
             resource = f"queue '{name}' in vhost '{client.vhost}'"
             check_properties(resource, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete)
+        # Noted first: who goes away meanwhile does not hear of it, and would leave a queue that nobody else can use.
+        client.has_declared_exclusively |= exclusive
         await self._propose(
             do="declare_queue",
             vhost=client.vhost,
@@ -208,8 +210,6 @@ class Declarations:
             locator=self._locator,
         )
         handle = vhost.handle(name)
-        if exclusive:
-            client.exclusive.add(name)
         return await self._declared(handle)
 
     def _default_type(self, vhost: str) -> str:
@@ -240,7 +240,6 @@ class Declarations:
             count = await self.delete(handle, if_unused=if_unused, if_empty=if_empty)
         except Refused as refused:
             raise _translated(refused) from None
-        client.exclusive.discard(name)
         return count
 
     async def delete(self, handle: "Handle", *, if_unused: bool, if_empty: bool) -> int:
@@ -295,7 +294,7 @@ class Declarations:
 
     async def release_connection(self, client: "Client") -> None:
         """A connection has ended: its exclusive queues go."""
-        if client.exclusive:
+        if client.has_declared_exclusively:
             owner = client.owner
             await self._propose(do="release_connection", node=owner.node, life=owner.life, connection=owner.connection)
 

@@ -3,6 +3,7 @@
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.vhosts.client import User
@@ -262,3 +263,19 @@ async def test_a_queue_declared_by_a_command_is_durable_and_stays_as_it_is(autoj
             await guest.declarations.declare_plain("/", name)
         assert guest.vhost.handles["new"].record.durable
         assert not guest.vhost.handles["there"].record.durable
+
+
+async def test_an_exclusive_queue_goes_with_a_client_that_did_not_wait_for_it(autojump_clock, monkeypatch):
+    async with visit() as guest:
+        propose = guest.hall.tree.propose
+
+        async def propose_slowly(request):
+            await propose(request)
+            await trio.sleep_forever()
+
+        with monkeypatch.context() as patch, trio.move_on_after(1):
+            patch.setattr(guest.hall.tree, "propose", propose_slowly)
+            await guest.queue("q", exclusive=True)
+        assert "q" in guest.vhost.handles
+        await guest.hall.close_client(guest.client)
+        assert "q" not in guest.vhost.handles
