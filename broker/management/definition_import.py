@@ -29,6 +29,9 @@ AT_ONCE_MAX = 64
 IMPORTER = "rmq-internal"
 """RabbitMQ's name for whoever acts when nobody has logged in."""
 
+SECRETS = ("password", "password_hash", "value")
+"""Members that nobody gets to read."""
+
 Item = dict[str, Any]
 
 
@@ -259,21 +262,27 @@ class DefinitionImport:
         await bind(self._client(vhost), destination, source, key, arguments, bind=True)
 
 
+def _shown(item: Item) -> str:
+    """An item for people and logs, who must not learn a secret; parameters carry addresses with passwords."""
+    known = {name: "..." if name in SECRETS else value for name, value in item.items()}
+    return json.dumps(known, ensure_ascii=False)
+
+
 def _need(item: Item, field: str) -> Any:
     if field not in item:
-        raise Refused("invalid", f"{field} is missing in {json.dumps(item, ensure_ascii=False)}")
+        raise Refused("invalid", f"{field} is missing in {_shown(item)}")
     return item[field]
 
 
 def _text(item: Item, field: str) -> str:
     if not isinstance(value := _need(item, field), str):
-        raise Refused("invalid", f"{field} is no text in {json.dumps(item, ensure_ascii=False)}")
+        raise Refused("invalid", f"{field} is no text in {_shown(item)}")
     return value
 
 
 def _flag(item: Item, field: str) -> bool:
     if not isinstance(value := _need(item, field), bool):
-        raise Refused("invalid", f"{field} is neither true nor false in {json.dumps(item, ensure_ascii=False)}")
+        raise Refused("invalid", f"{field} is neither true nor false in {_shown(item)}")
     return value
 
 

@@ -152,6 +152,18 @@ PERMISSION = {"user": "guest", "vhost": "/", "configure": "", "write": "", "read
         ("users", {"tags": ""}, "invalid", 'name is missing in {"tags": ""}'),
         (
             "users",
+            {"tags": "", "password": "secret", "password_hash": "secret"},
+            "invalid",
+            'name is missing in {"tags": "", "password": "...", "password_hash": "..."}',
+        ),
+        (
+            "parameters",
+            {"vhost": "/", "component": "shovel", "value": {"src-uri": "amqp://me:secret@here"}},
+            "invalid",
+            'name is missing in {"vhost": "/", "component": "shovel", "value": "..."}',
+        ),
+        (
+            "users",
             {"name": "eve", "tags": [], "limits": {"max-bogus": 1}},
             "invalid",
             'Unrecognised terms [{<<"max-bogus">>,1}] in user-limits (user eve)',
