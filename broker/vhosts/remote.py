@@ -59,6 +59,7 @@ class Remote:
         self._publications = publications
         self._switchboard = switchboard
         self._grants: dict[Subscription, Grant] = {}
+        self._ended = False
         self._early: list[Run] = []
         self._early_bytes = 0
 
@@ -106,6 +107,8 @@ class Remote:
 
     def wake(self, subscription: "Subscription") -> None:
         """It may have room: let the master know how much."""
+        if self._ended:
+            return
         grant = self._grants.setdefault(subscription, Grant())
         if subscription.is_limited:
             self._lend(subscription, grant)
@@ -163,7 +166,8 @@ class Remote:
             subscription.channel.wake_starved()
 
     def end(self) -> None:
-        """The master is gone, or asked anew: loans to it are over."""
+        """The master is gone, or asked anew: loans to it are over, and what one of them frees is lent to others."""
+        self._ended = True
         for subscription in tuple(self._grants):
             self.forget(subscription)
 

@@ -154,3 +154,41 @@ async def test_what_comes_early_without_confirms_is_sent_when_the_master_has_ans
     assert [count for _, count, _ in published(board)] == [2], "and no more than there is room for"
     assert await remote.attach()
     assert published(board) == []
+
+
+class Pair:
+    """Two consumers that share the limit of a channel: room that one of them frees is offered to both."""
+
+    def __init__(self, remote, limit):
+        self.remote = remote
+        self.left = limit
+        self.consumers = [Sharer(self), Sharer(self)]
+
+    def wake_starved(self):
+        for consumer in self.consumers:
+            self.remote.wake(consumer)
+
+
+class Sharer(Client):
+    def __init__(self, channel):
+        super().__init__()
+        self.channel = channel
+        self.is_limited = True
+
+    def room(self):
+        return self.channel.left
+
+    def reserve(self, count):
+        self.channel.left -= count
+
+
+def test_a_master_that_is_gone_is_lent_nothing(remote):
+    pair = Pair(remote, 5)
+    one, other = pair.consumers
+    remote.wake(one)
+    remote.wake(other)
+    assert pair.left == 0
+    remote.end()
+    assert pair.left == 5, "what the first loan freed was not lent to the second consumer"
+    remote.wake(one)
+    assert pair.left == 5
