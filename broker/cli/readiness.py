@@ -3,7 +3,6 @@
 Decides when a cluster counts as ready, as ready without some node, or as failed, and says so. It does not start nodes.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +14,7 @@ from broker.cli.processes import NodeProcess
 from broker.cli.road import Road, Silent
 from broker.cli.vocabulary import Doors
 from broker.node.configuration import Cluster
-from broker.node.founding import contents_of
+from broker.node.founding import contents_of, definitions_of
 
 POLL_S = 0.04
 POLL_TIMEOUT_S = 1.0
@@ -57,12 +56,11 @@ async def become_ready(
 def contents(cluster: Cluster) -> dict[str, Any]:
     """The request that brings a running cluster to what the file says. Raises Failed."""
     request = {"do": "apply", **contents_of(cluster)}
-    if cluster.definitions is None:
-        return request
     try:
-        return {**request, "definitions": json.loads(cluster.definitions.read_text(encoding="utf-8"))}
+        definitions = definitions_of(cluster)
     except (OSError, ValueError) as error:
         raise Failed(f"definitions: {cluster.definitions}: {error}") from None
+    return request if definitions is None else {**request, "definitions": definitions}
 
 
 def urls(cluster: Cluster, doors: Doors) -> list[str]:

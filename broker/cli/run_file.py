@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Self
@@ -63,9 +63,12 @@ class RunFile:
 
 
 def write_resolved(cluster: Cluster) -> Path:
-    """Leaves the resolved configuration, with its secrets, where the nodes find it."""
+    """Leaves the resolved configuration, with its secrets, where the nodes find it.
+
+    They need not import definitions when they start: `up` hands those in, once.
+    """
     path = cluster.run_folder / RESOLVED_FILE
-    write_private(path, cluster.as_json())
+    write_private(path, replace(cluster, definitions=None).as_json())
     return path
 
 

@@ -13,6 +13,7 @@ import trio
 
 from broker.management.door import HttpDoor
 from broker.node.configuration import Cluster
+from broker.node.founding import definitions_of
 from broker.node.node import Node, Surroundings
 from broker.world.chance import make_chance
 from broker.world.clock import RealClock
@@ -36,13 +37,18 @@ def run_node(cluster: Cluster, name: str, cut: Mapping[str, str]) -> int:
     logging.basicConfig(
         stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
+    try:
+        definitions = definitions_of(cluster)
+    except (OSError, ValueError) as reason:
+        log.error("event=cannot_run node=%s why=%s: %s", name, cluster.definitions, reason)
+        return 1
     folder = cluster.node_folder(name)
     disk = MemoryDisk() if folder is None else RealDisk(folder)
     try:
         if isinstance(disk, RealDisk):
             disk.claim()
         world = Surroundings(TcpNetwork(), disk, RealClock(), make_chance(), HttpDoor, ProcessMemory())
-        node = Node(cluster, name, world, cut)
+        node = Node(cluster, name, world, cut, definitions)
         trio.run(_main, node)
     except FolderInUse as reason:
         log.error("event=folder_in_use %s", reason)

@@ -1,8 +1,10 @@
 """What the first transaction of a cluster says, from its configuration.
 
-Decides which facts of the file seed the cluster; later they are committed state, and the file only adds to them.
+Decides which facts of the file seed the cluster; later they are committed state, and the file only adds to them. What
+`definitions:` names comes in later, when the cluster serves.
 """
 
+import json
 from typing import Any
 
 from broker.node.configuration import Cluster
@@ -29,3 +31,8 @@ def contents_of(cluster: Cluster) -> dict[str, Any]:
         "policies": [policy.as_json() for policy in cluster.policies],
         "operator_policies": [policy.as_json() for policy in cluster.operator_policies],
     }
+
+
+def definitions_of(cluster: Cluster) -> Any:
+    """What the file of `definitions:` says, None without one. Raises OSError, ValueError."""
+    return None if cluster.definitions is None else json.loads(cluster.definitions.read_text(encoding="utf-8"))

@@ -100,7 +100,10 @@ class Surroundings:
 class Node:
     """One node over all its lives."""
 
-    def __init__(self, cluster: Cluster, name: str, world: Surroundings, cut: Mapping[str, str]) -> None:
+    def __init__(
+        self, cluster: Cluster, name: str, world: Surroundings, cut: Mapping[str, str], definitions: Any = None
+    ) -> None:
+        """`cut`: links to drop from the start. `definitions`: RabbitMQ's object, to import once clients are served."""
         self.name = name
         self.cluster = cluster
         self.config = cluster.node(name)
@@ -108,6 +111,7 @@ class Node:
         self.alarm_limits = AlarmLimits(settings.vm_memory_high_watermark, settings.disk_free_limit)
         self.world = world
         self.cut = dict(cut)
+        self.definitions = definitions
         self.proven_over: dict[str, int] = {}
         """By name the newest life whose end this process has seen proven; it outlives the lives of this node."""
         self.stopping = trio.Event()
@@ -208,6 +212,7 @@ class Life:
                     await nursery.start(hall.run)
                     await self._open_doors(hall, census, nursery)
                     commands.serve(hall, census)
+                    await self._import_definitions(commands)
         finally:
             zab_log.close()
             listener.close_now()
@@ -303,6 +308,19 @@ class Life:
             node.report.http = http.address
         node.report.open(hall, amqp.address)
         log.info("event=serving node=%s amqp=%s", node.name, amqp.address)
+
+    async def _import_definitions(self, commands: Commands) -> None:
+        """Once for each start of the process, as in RabbitMQ; every node that is given them does so."""
+        node = self._node
+        if node.definitions is None:
+            return
+        answer = await commands.answer({"do": "import_definitions", "definitions": node.definitions})
+        node.definitions = None
+        if "error" in answer:
+            log.error("event=definitions_refused node=%s why=%r", node.name, answer["error"])
+            node.timeline.tell("definitions", f"definitions were not imported: {answer['error']}")
+        else:
+            log.info("event=definitions_imported node=%s", node.name)
 
     async def _open(self, door: AmqpListener | HttpDoor, nursery: trio.Nursery) -> None:
         await door.open()

@@ -1,0 +1,60 @@
+"""One node of a cluster of one, with real sockets: what it does before anybody has asked."""
+
+from random import Random
+
+import pytest
+import trio
+
+from broker.node.configuration import load
+from broker.node.node import Node, Surroundings
+from broker.peers.admin import ask_once
+from broker.world.clock import RealClock
+from broker.world.disk import MemoryDisk
+from broker.world.network import TcpNetwork
+
+ALONE = 'nodes: [{name: n1, amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"}]\n'
+QUEUE = {"name": "orders", "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}}
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(ALONE)
+    return load(path)
+
+
+async def ask(node, request):
+    cluster = node.cluster
+    return await ask_once(
+        TcpNetwork(), node.report.link, request, cluster=cluster.name, cookie=cluster.cookie, timeout_s=5
+    )
+
+
+async def until(condition):
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - a node that serves tells only its log
+            await trio.sleep(0.005)
+
+
+async def run_with(cluster, definitions, nursery):
+    node = Node(cluster, "n1", Surroundings(TcpNetwork(), MemoryDisk(), RealClock(), Random(1)), {}, definitions)
+    nursery.start_soon(node.run)
+    await until(lambda: node.report.state == "running" and node.definitions is None)
+    return node
+
+
+async def test_definitions_come_in_once_the_node_serves(cluster, nursery):
+    node = await run_with(cluster, {"queues": [QUEUE]}, nursery)
+    rows = (await ask(node, {"do": "facts", "kind": "queues", "fields": ["name", "durable"]}))["rows"]
+    assert rows == [{"name": "orders", "durable": True}]
+    node.stop()
+
+
+async def test_definitions_that_are_refused_are_told_and_the_node_serves(cluster, nursery):
+    node = await run_with(cluster, {"users": [{"name": "ann"}]}, nursery)
+    events = (await ask(node, {"do": "events"}))["events"]
+    assert [event["text"] for event in events if event["kind"] == "definitions"] == [
+        "definitions were not imported: tags_not_present (user ann)"
+    ]
+    assert (await ask(node, {"do": "status"}))["state"] == "running"
+    node.stop()
