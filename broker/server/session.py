@@ -19,7 +19,6 @@ from broker.amqp.connection import ChannelEvent, ServerConnection
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
 from broker.server.door import Door
-from broker.server.gate import Gate
 from broker.server.overdue import overdue
 from broker.server.presence import SessionPresence
 from broker.server.reader import Reader
@@ -71,7 +70,6 @@ class Session:
         self._acting = False
         """Whether it does something slow: a channel that is closed meanwhile would come back to life."""
         self._look_at = 0.0
-        self._has_published = False
         self._waits = False
         self.is_blocked = False
         """Whether the client was told that its publishes wait."""
@@ -106,25 +104,23 @@ class Session:
             log.info("event=connection_closed connection=%r state=%s", self.name, self.connection.state)
 
     async def _read(self) -> None:
-        """Take what comes until nothing more will, or the gate lets it."""
-        gate = self._door.gate
+        """Take what comes until nothing more will."""
         while not self._ended:
             data = await self.reader.receive()
             if not data:
                 return
             await self._take(data)
-            if self._has_published:
-                self._has_published = False
-                if not gate.is_open:
-                    await self._wait_at(gate)
             self.connection.excuse(trio.current_time())
 
-    async def _wait_at(self, gate: Gate) -> None:
-        """Read on when publishers may; it was told at its first publish since they may not, as with RabbitMQ."""
+    async def _publish_later(self, channel: Channel, event: Publish) -> None:
+        """The gate is closed: nothing more is read before this has gone through. The client is told at its first
+        publish that has to wait, as with RabbitMQ."""
         self._waits = True
         self.tell_blocked()
-        await gate.passage()
+        await self._door.gate.passage()
         self._waits = False
+        if channel.state == "open" and self._verbs is not None:
+            self._verbs.publish(channel, event)
 
     async def _hear_farewell(self) -> None:
         """A client that was told to go may still say that it heard so."""
@@ -163,9 +159,10 @@ class Session:
     def _take_at_once(self, channel: Channel | None, event: ChannelEvent | Request) -> bool:
         """Do what must be fast; whether it was such."""
         if isinstance(event, Publish):
+            if not self._door.gate.is_open:
+                return False
             assert channel is not None
             assert self._verbs is not None
-            self._has_published = True
             self._verbs.publish(channel, event)
         elif isinstance(event, Acks):
             assert channel is not None
@@ -183,10 +180,12 @@ class Session:
             await self._act_on_connection(event)
             return
         assert self._verbs is not None
-        if isinstance(event, Oversize):
+        if isinstance(event, Publish):
+            await self._publish_later(channel, event)
+        elif isinstance(event, Oversize):
             limit = self._door.limits.message_bytes_max
             raise ChannelException(406, f"message size {event.size} is larger than configured max size {limit}")
-        if isinstance(event, ChannelClose):
+        elif isinstance(event, ChannelClose):
             await self._release(channel, self._verbs)
             self.connection.accept_channel_close(channel)
         elif isinstance(event, Method):

@@ -3,6 +3,7 @@ import trio
 import trio.testing
 
 from broker.amqp.client import CAPABILITIES
+from broker.amqp.errors import ChannelException
 from broker.server.door import HANDSHAKE_TIMEOUT_S
 from broker.server.heartbeats import keep_beating
 from broker.server.session import FAREWELL_TIMEOUT_S, REFUSED_LINGER_S
@@ -232,6 +233,37 @@ async def test_who_does_not_publish_is_not_blocked():
         assert not house.gate.is_open
         house.gate.open("link")
         assert house.gate.is_open
+
+
+async def test_not_even_the_first_publish_goes_through_while_the_gate_is_closed():
+    async with world() as house:
+        talker = await house.connect(capabilities=CAPABILITIES).open((1, 2))
+        await declared(talker)
+        house.gate.close("disk", "disk")
+        talker.connection.publish(1, "", "q", b"early")
+        talker.connection.publish(2, "", "q", b"on another channel")
+        await talker.expect(methods.ConnectionBlocked)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not house.vhost.queues["q"].ready
+        house.gate.open("disk")
+        await talker.expect(methods.ConnectionUnblocked)
+        await talker.ask(1, BasicQos(), BasicQosOk)
+        assert sum(len(run.contents) for run in house.vhost.queues["q"].ready) == 2
+
+
+async def test_a_publish_that_waits_on_a_channel_that_ends_is_not_published():
+    async with world() as house:
+        talker = await house.connect(capabilities=CAPABILITIES).open()
+        await declared(talker)
+        house.gate.close("disk", "disk")
+        talker.connection.publish(1, "", "q", b"too late")
+        await talker.expect(methods.ConnectionBlocked)
+        (session,) = house.sessions
+        session.connection.fail_channel(session.connection.channels[1], ChannelException(406, "overdue"))
+        house.gate.open("disk")
+        await talker.expect(methods.ChannelClose)
+        await talker.expect(methods.ConnectionUnblocked)
+        assert not house.vhost.queues["q"].ready
 
 
 async def test_a_publisher_is_told_once_that_it_waits_and_only_if_it_has_to(autojump_clock):
