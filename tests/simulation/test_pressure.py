@@ -22,15 +22,11 @@ def test_a_disk_without_room_blocks_publishers_of_other_nodes_and_nobody_ends() 
         await client.publish_all("orders", [b"before"])
         disk.bytes_max = sum(disk.sizes().values()) + SHORT_BYTES
         await trio.sleep(1)
-        await client.publish_all("orders", [b"read when the gate closed"])
         client.publish("orders", b"waits")
         await client.flush()
         await trio.sleep(3)
         assert list(client.unconfirmed.values()) == [b"waits"]
-        assert await (await Home(world, "c2").connect("n2")).drain("orders") == [
-            b"before",
-            b"read when the gate closed",
-        ], "consumers go on"
+        assert await (await Home(world, "c2").connect("n2")).drain("orders") == [b"before"], "consumers go on"
         disk.bytes_max = None
         await client.wait_for(lambda: not client.unconfirmed)
         assert world.hall("n1") is hall
@@ -50,18 +46,16 @@ def test_a_node_without_memory_blocks_publishers_of_other_nodes_and_says_why() -
         memory.used = round(0.4 * TOTAL_BYTES) + 1
         await trio.sleep(1)
         assert publisher.blocked == "", "it does not publish now"
-        publisher.publish("orders", b"read when the gate closed")
+        publisher.publish("orders", b"waits")
         await publisher.flush()
         await publisher.wait_for(lambda: publisher.blocked)
         assert publisher.blocked == "low on memory"
-        publisher.publish("orders", b"waits")
-        await publisher.flush()
         consumer = await Home(world, "c2").connect("n2")
         seen: list[bytes] = []
         consumer.on_deliver = lambda delivered: seen.extend(map(body_of, delivered.contents))
         await consumer.consume("orders", 10)
         await trio.sleep(1)
-        assert seen == [b"before", b"read when the gate closed"], "consumers go on"
+        assert seen == [b"before"], "consumers go on"
         world.hosts["n2"].disk.bytes_max = 0
         late = await Home(world, "c1").connect("n1")
         await trio.sleep(1)
@@ -76,6 +70,6 @@ def test_a_node_without_memory_blocks_publishers_of_other_nodes_and_says_why() -
         node.alarm_limits.memory = 0.5
         await publisher.wait_for(lambda: not publisher.unconfirmed and not publisher.blocked)
         await late.wait_for(lambda: not late.unconfirmed and not late.blocked)
-        assert sorted(seen[2:]) == [b"late", b"waits"]
+        assert sorted(seen[1:]) == [b"late", b"waits"]
 
     simulate(2, story)
