@@ -25,7 +25,7 @@ def seeds(target: str) -> list[bytes]:
     ("target", "runs"), [("wire", 60_000), ("records", 100_000), ("tables", 100_000), ("door", 2000)]
 )
 def test_guided_by_coverage(target, runs, tmp_path):
-    pytest.importorskip("atheris", reason="the fuzzer atheris is not installed (Linux only)")
+    pytest.importorskip("atheris", reason="the fuzzer atheris is not installed (Linux on x86_64 only)")
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(seeds(target)):
