@@ -10,6 +10,7 @@ from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Statement
 from broker.mirroring.ranges import count, merge, subtract, upto
+from broker.queues.returns import join_stretch
 from broker.wire import records
 
 CHUNK_BYTES = 256 * 1024
@@ -70,7 +71,10 @@ def _tallies(master: Master) -> list[bytes]:
     """How often messages were given back, also those that the mirror has held all the time."""
     if not master.queue.settings.counts_returns:
         return []
-    counts = [(run.first, run.last, run.returned) for run in master.queue.living() if run.returned]
+    counts: list[tuple[int, int, int]] = []
+    for run in master.queue.living():
+        if run.returned:
+            join_stretch(counts, run)
     return [records.encode(records.Returned(master.copy.queue_id, master.term, counts))] if counts else []
 
 

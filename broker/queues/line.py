@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _GONE = Run([], b"\0\0", Traits())  # stands where a run was taken from the head, so that its bytes are free at once
 _COMPACT_AT = 64  # so many empty places at the head are worth a move of the rest
+_SINGLY_MAX = 16  # more runs than that are put back in one sweep: each place in a long line costs a move of the rest
 _first_of = attrgetter("first")
 
 
@@ -73,17 +74,32 @@ class Line:
                 position = self._runs[index].last + 1
                 index += 1
 
+    def put_back(self, runs: list[Run]) -> None:
+        """Put runs, in order, where they stood before: nothing of them may be here."""
+        if len(runs) <= _SINGLY_MAX:
+            for run in reversed(runs):  # the last first: each then goes to the very head
+                self.add(run)
+            return
+        self._trim()
+        self._runs = sorted([*runs, *self._runs[self._head :]], key=_first_of)
+        self._head = 0
+        for run in runs:
+            self._count_in(run)
+
     def _place(self, index: int, run: Run) -> None:
-        self._count += len(run.contents)
-        if run.last <= self._measured_upto:
-            self._measured_bytes += bytes_of(run)
-        elif run.first <= self._measured_upto:
-            self._forget_measures()
+        self._count_in(run)
         if index == self._head and index > 0:
             self._head -= 1
             self._runs[self._head] = run
         else:
             self._runs.insert(index, run)
+
+    def _count_in(self, run: Run) -> None:
+        self._count += len(run.contents)
+        if run.last <= self._measured_upto:
+            self._measured_bytes += bytes_of(run)
+        elif run.first <= self._measured_upto:
+            self._forget_measures()
 
     def may_pass(self, run: Run) -> bool:
         """Whether a new run may be delivered without standing in line."""
@@ -247,10 +263,14 @@ class Line:
 
     def count_returned(self, first: int, last: int, times: int) -> None:
         """What is here of the positions first..last was given back at least so often."""
-        runs = self.remove(first, last)
-        for run in runs:
+        self._trim()
+        for position in (first, last + 1):
+            self._split(position)
+        for index in range(self._index_of(first), len(self._runs)):
+            run = self._runs[index]
+            if run.first > last:
+                return
             run.returned = max(run.returned, times)
-            self.add(run)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -277,6 +297,14 @@ class Line:
             run = self._runs[self._head]
             self._runs[self._head] = run.cut(self._taken, len(run.contents))
             self._taken = 0
+
+    def _split(self, position: int) -> None:
+        """Let a run begin here, if the position is inside of one; the head must be trimmed."""
+        index = self._index_of(position)
+        if index < len(self._runs) and self._runs[index].first < position:
+            run = self._runs[index]
+            parts = [self._part(run, run.first, position - 1), self._part(run, position, run.last)]
+            self._runs[index : index + 1] = parts
 
     def _index_of(self, position: int) -> int:
         """Index of the run that holds the position, or of the first one behind it; the head must be trimmed."""

@@ -4,6 +4,7 @@ Decides only which level is next; positions are one sequence over all levels. It
 and must know as little.
 """
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from broker.queues.line import Line
@@ -40,6 +41,13 @@ class Levels:
         if level not in self._used:
             self._used = {used: self._lines[used] for used in sorted([*self._used, level], reverse=True)}
         self._lines[level].add(run)
+
+    def put_back(self, runs: "list[Run]") -> None:
+        """Put runs, in order, where they stood before: nothing of them may be here."""
+        for level, group in groupby(sorted(runs, key=self.level_of), key=self.level_of):
+            first, *rest = group
+            self.add(first)
+            self._lines[level].put_back(rest)
 
     def may_pass(self, run: "Run") -> bool:
         """Whether a new run may be delivered without standing in line."""

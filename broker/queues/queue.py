@@ -318,9 +318,9 @@ class Queue(Stock):
                 self._departures.bury(run, "delivery_limit", self.settings)
         if not runs:
             return
-        for run in reversed(runs):  # the last first: each then goes to the very head
+        for run in runs:
             run.redelivered = True
-            self._ready.add(run)
+        self._ready.put_back(runs)
         self._expiry.watch(runs)
         self._expire()
         if self._limited:

@@ -25,7 +25,7 @@ class Returns:
         worn: list[Run] = []
         for run in runs:
             run.returned += 1
-            self._note(run)
+            join_stretch(self._counts, run)
             if limit is not None and run.returned > limit:
                 worn.append(run)
             else:
@@ -37,10 +37,12 @@ class Returns:
         counts, self._counts = self._counts, []
         return counts
 
-    def _note(self, run: "Run") -> None:
-        if self._counts:
-            first, last, times = self._counts[-1]
-            if (last + 1, times) == (run.first, run.returned):
-                self._counts[-1] = (first, run.last, times)
-                return
-        self._counts.append((run.first, run.last, run.returned))
+
+def join_stretch(counts: list[tuple[int, int, int]], run: "Run") -> None:
+    """Add (first, last, times) of this run, joined to the last stretch where that is possible."""
+    if counts:
+        first, last, times = counts[-1]
+        if (last + 1, times) == (run.first, run.returned):
+            counts[-1] = (first, run.last, times)
+            return
+    counts.append((run.first, run.last, run.returned))

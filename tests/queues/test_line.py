@@ -152,6 +152,25 @@ class LineAgainstAList(RuleBasedStateMachine):
         self.model |= {position: position % 7 for position in range(first, first + count)}
         self.next = max(self.next, first + count)
 
+    @rule(first=st.integers(1, 60), width=st.integers(0, 60), every=st.integers(1, 3))
+    def put_back(self, first: int, width: int, every: int) -> None:
+        gone = [position for position in range(first, first + width, every) if position not in self.model]
+        self.line.put_back([self.made(position, 1) for position in gone])
+        self.model |= {position: position % 7 for position in gone}
+        self.next = max(self.next, *(position + 1 for position in gone), 1)
+
+    @rule(first=st.integers(1, 60), width=st.integers(0, 30), times=st.integers(1, 3))
+    def count_returned(self, first: int, width: int, times: int) -> None:
+        before = self.counts()
+        self.line.count_returned(first, first + width, times)
+        assert self.counts() == {
+            position: max(count, times) if first <= position <= first + width else count
+            for position, count in before.items()
+        }
+
+    def counts(self) -> dict[int, int]:
+        return {position: run.returned for run in self.line.runs() for position in positions([run])}
+
     @rule(count=st.integers(1, 10))
     def take(self, count: int) -> None:
         run = self.line.take(count)

@@ -1,7 +1,7 @@
 """Counting what comes back: which may be delivered again, and what there is to write down."""
 
 from broker.queues.line import Line
-from broker.queues.returns import Returns
+from broker.queues.returns import Returns, join_stretch
 from tests.queues.fakes import run_of
 
 
@@ -32,3 +32,11 @@ def test_a_line_notes_what_it_is_told_for_some_of_its_messages():
         (1, 0), (2, 3), (3, 3), (4, 3), (5, 3), (8, 3), (9, 0),
     ]  # fmt: skip
     assert len(line) == 7
+
+
+def test_a_mirror_is_told_of_neighbours_together():
+    counts = []
+    for run in (run_of(2, first=1), run_of(1, first=3), run_of(1, first=5)):
+        run.returned = 2
+        join_stretch(counts, run)
+    assert counts == [(1, 3, 2), (5, 5, 2)]
