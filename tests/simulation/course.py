@@ -7,9 +7,12 @@ a bounded time, everything published is drained, and the judges are asked.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
+from unittest.mock import patch
 
 import trio
 
+from tests.simulation import disk
 from tests.simulation.judges import (
     Broken,
     Histories,
@@ -32,6 +35,12 @@ ROADS = ("red", "blue", "green", "brown")
 PROGRESS_S = 40.0
 """Virtual seconds within which a mended cluster has to be whole, and all publishers answered."""
 DRAIN_S = 60.0
+POLICIES: list[dict[str, Any]] = [
+    HA_ALL,
+    {**HA_ALL, "ha-mode": "exactly", "ha-params": 2},
+    {**HA_ALL, "ha-mode": "nodes", "ha-params": ["n2", "n3"]},
+]
+"""Whichever is in force, nothing is lost."""
 LAST_WORDS_S = 0.1
 """So long the settle of the last message may take to its mirrors before the copies are compared."""
 
@@ -61,6 +70,7 @@ class Plan:
         "cut off master",
         "cut a link",
         "half cut off, kill master",
+        "other policy",
     )
     steps: int = 4
     persistent: bool = True
@@ -68,6 +78,8 @@ class Plan:
     consumers: int = 1
     kinds: Sequence[str] = ("plain", "plain")
     """Of the roads that are published to; see `road`."""
+    disk_delay_s_max: float | None = None
+    """If it is not that of `disk`: a slow disk leaves wide gaps between what was done and what is safe."""
 
 
 DEFAULT = Plan()
@@ -95,7 +107,8 @@ def run_seed(seed: int, plan: Plan = DEFAULT) -> Outcome:
         await _run(world, workload, histories, plan)
 
     try:
-        with histories.watching(), ReturnCounts().watching():
+        delay_s_max = plan.disk_delay_s_max or disk.DELAY_S_MAX
+        with patch.object(disk, "DELAY_S_MAX", delay_s_max), histories.watching(), ReturnCounts().watching():
             simulate(seed, story, policies=policies)
         histories.judge_prefixes()
     except* Broken as group:
@@ -227,6 +240,8 @@ class Course:
                 for each in world.hosts:
                     self._cut(name, each)
                 await trio.sleep(dice.choice([0.5, 2.0, 6.0]))
+            case "other policy":
+                await self._set_policy(name, dice.choice(POLICIES))
             case "cut a link":
                 self._cut(name, dice.choice(list(world.hosts)))
             case _:
@@ -288,6 +303,15 @@ class Course:
         if one != other:
             self._world.note(f"cut {one} {'>' if one_way else '-'} {other}")
             self._world.network.cut(one, other, one_way=one_way)
+
+    async def _set_policy(self, name: str, definition: dict[str, Any]) -> None:
+        """That of queues without one of their own; what nobody can agree to in time may be agreed upon later."""
+        tree = self._world.tree(name)
+        if tree is not None:
+            self._world.note(f"policy {definition}")
+            request = {"do": "put_policy", "vhost": "/", "name": "p", "pattern": "^", "definition": definition}
+            with trio.move_on_after(1):
+                await tree.propose(request)
 
     def _master(self) -> str | None:
         running = self._world.running()

@@ -24,6 +24,7 @@ from broker.vhosts.dead_letters import Attempt
 from broker.vhosts.handle import Handle
 from broker.vhosts.local import Local
 from broker.vhosts.mirrors import Mirrors
+from broker.vhosts.remote import Remote
 from broker.vhosts.replies import Replies
 from broker.vhosts.subscription import Subscription
 from broker.wire import records
@@ -184,6 +185,11 @@ def grant_ahead_under_a_limit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Subscription, "is_limited", False)
 
 
+def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
+    """Prefetch of a channel: what a dead master was lent comes back."""
+    patch.setattr(Remote, "end", lambda remote: None)
+
+
 @pytest.mark.parametrize(
     ("break_rule", "verdict", "plan", "first_seed"),
     [
@@ -213,6 +219,7 @@ def grant_ahead_under_a_limit(patch: pytest.MonkeyPatch) -> None:
         ),
         (answer_whoever_is_there, "stray", Plan(["kill"], kinds=["calls"], publishers=6), 0),
         (grant_ahead_under_a_limit, "prefetch", Plan(["kill"], kinds=["full"], publishers=3), 0),
+        (lend_to_a_master_that_is_gone, "not drained", Plan(["cut off master"], kinds=["full"]), 8),
         (call_every_death_a_rejection, "death", Plan(["kill master"], kinds=["letters"]), 0),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",

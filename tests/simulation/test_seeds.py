@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,14 @@ MIXES = (
 """What each seed in turn publishes to."""
 
 
-def run_mixed(seed: int) -> Outcome:
-    return run_seed(seed, Plan(kinds=MIXES[seed % len(MIXES)]))
+FAILED_ONCE = {
+    76: Plan(kinds=("quorum", "letters")),
+    626: Plan(kinds=("letters", "full"), publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03),
+}
+
+
+def run_mixed(seed: int, **how: Any) -> Outcome:
+    return run_seed(seed, Plan(kinds=MIXES[seed % len(MIXES)], **how))
 
 
 def trace_of(seed: int) -> str:
@@ -42,6 +49,18 @@ def test_nothing_confirmed_is_lost(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS, SEEDS + MORE_SEEDS))
 def test_nor_by_more_seeds(seed: int) -> None:
     run_mixed(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(MORE_SEEDS))
+def test_nor_with_slow_disks_and_more_of_everything(seed: int) -> None:
+    run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_nor_by_seeds_that_failed_once(seed: int) -> None:
+    run_seed(seed, FAILED_ONCE[seed])
 
 
 def test_one_seed_one_trace_here_and_in_another_process() -> None:
