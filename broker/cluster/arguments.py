@@ -15,6 +15,8 @@ from broker.wire.field_terms import printed, type_name
 from broker.wire.fields import Byte, Long, Short, Single, Sized, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
 
 TAG: Final = "$"
+TABLE: Final = "table"
+"""The tag of a table that has a member named as tags are."""
 
 QUEUE_ARGUMENTS: Final = (
     "x-expires",
@@ -53,7 +55,8 @@ def to_json(value: Any) -> Any:
         case Decimal():
             return {TAG: "Decimal", "value": str(value)}
         case Mapping():
-            return {name: to_json(item) for name, item in value.items()}
+            table = {name: to_json(item) for name, item in value.items()}
+            return {TAG: TABLE, "value": table} if TAG in value else table  # else a client could pass off what is none
         case list() | tuple():
             return [to_json(item) for item in value]
     return value
@@ -62,17 +65,18 @@ def to_json(value: Any) -> Any:
 def from_json(value: Any) -> Any:
     """The field value again."""
     if isinstance(value, Mapping):
-        if isinstance(kind := value.get(TAG), str) and kind in _KINDS and value.keys() == {TAG, "value"}:
-            return _KINDS[kind](value["value"])
+        if isinstance(kind := value.get(TAG), str) and value.keys() == {TAG, "value"}:
+            if kind in _KINDS:
+                return _KINDS[kind](value["value"])
+            if kind == TABLE:
+                value = value["value"]
         return {name: from_json(item) for name, item in value.items()}
     return [from_json(item) for item in value] if isinstance(value, list) else value
 
 
 def to_plain(value: Any) -> Any:
-    """A field value, or its form in a record, as JSON can say it: types that JSON lacks become their nearest kin."""
+    """A field value as JSON can say it to people: types that JSON lacks become their nearest kin."""
     match value:
-        case {"$": str(kind), "value": inner} if kind in _KINDS and len(value) == 2:
-            return to_plain(_KINDS[kind](inner))
         case Mapping():
             return {name: to_plain(item) for name, item in value.items()}
         case list() | tuple():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from broker.cluster import schema
-from broker.cluster.arguments import to_plain
+from broker.cluster.arguments import from_json, to_plain
 from broker.cluster.records import BindingRecord
 from broker.management.listing import Listing, Row, rows_of
 
@@ -44,7 +44,7 @@ def properties_key(key: str, arguments: dict[str, Any]) -> str:
 
 def described(record: BindingRecord) -> Row:
     """One binding."""
-    arguments = to_plain(record.arguments)
+    arguments = to_plain(from_json(record.arguments))
     return {
         "source": record.source,
         "vhost": record.vhost,

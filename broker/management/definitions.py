@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from broker.cluster import schema
-from broker.cluster.arguments import to_plain
+from broker.cluster.arguments import from_json, to_plain
 from broker.cluster.records import VhostRecord
 from broker.cluster.refusal import Refused
 from broker.management import bindings, exchanges, permissions, policies, users, vhosts
@@ -90,7 +90,7 @@ def _queues(tree: "Tree", vhost: str) -> list[Row]:
             "type": str(record.arguments.get("x-queue-type", "classic")),
             "durable": record.durable,
             "auto_delete": record.auto_delete,
-            "arguments": to_plain(record.arguments),
+            "arguments": to_plain(from_json(record.arguments)),
         }
         for record in schema.queues(tree, vhost)
         if record.exclusive is None

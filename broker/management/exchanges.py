@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
-from broker.cluster.arguments import to_plain
+from broker.cluster.arguments import from_json, to_plain
 from broker.management.listing import Listing, Row, rows_of
 from broker.routing.delayed import delay_queue
 from broker.routing.kinds import DELAYED
@@ -39,6 +39,6 @@ def described(record: "ExchangeRecord") -> Row:
         "durable": record.durable,
         "auto_delete": record.auto_delete,
         "internal": record.internal,
-        "arguments": to_plain(record.arguments),
+        "arguments": to_plain(from_json(record.arguments)),
     }
     return exchange if record.policy is None else {**exchange, "policy": record.policy}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
-from broker.cluster.arguments import to_plain
+from broker.cluster.arguments import from_json, to_plain
 from broker.management.listing import Listing, Row, rows_of
 from broker.management.visit import NotFound, rabbit
 from policies.quorum import is_quorum
@@ -105,7 +105,7 @@ def described(record: "QueueRecord", figures: "Figures | None") -> Row:
         "durable": record.durable,
         "auto_delete": record.auto_delete,
         "exclusive": record.exclusive is not None,
-        "arguments": to_plain(record.arguments),
+        "arguments": to_plain(from_json(record.arguments)),
         "policy": record.policy,
         "operator_policy": record.operator_policy,
         "effective_policy_definition": dict(record.definition or {}),

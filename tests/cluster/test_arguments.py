@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, from_json, to_json
+from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, from_json, to_json, to_plain
 from broker.cluster.refusal import Refused
 from broker.wire.fields import Byte, Long, Single, Timestamp, UnsignedInt
 
@@ -40,8 +40,18 @@ def test_any_table_survives_json(table):
 
 
 def test_a_table_that_looks_like_a_tag_stays_a_table():
-    for table in ({"$": "nothing known", "value": 1}, {"$": "bytes"}, {"$": 7, "value": 1}, {"$": "Long", "x": 1}):
-        assert from_json(to_json({"a": table})) == {"a": table}
+    for table in (
+        {"$": "nothing known", "value": 1},
+        {"$": "bytes"},
+        {"$": 7, "value": 1},
+        {"$": "Long", "x": 1},
+        {"$": "Long", "value": 1},
+        {"$": "Long", "value": "no number"},
+        {"$": "table", "value": 1},
+        {"$": "table", "value": {"$": "Long", "value": Long(1)}},
+    ):
+        assert typed(from_json(to_json({"a": table}))) == typed({"a": table})
+        assert to_plain({"a": table}) == {"a": table}
 
 
 ABSENT = object()

@@ -113,3 +113,21 @@ async def test_a_client_that_has_said_goodbye_counts_no_more(autojump_clock):
         assert await roster.count("channels", user="guest") == 1
         await client.ask(0, methods.ConnectionClose(200, "", 0, 0), methods.ConnectionCloseOk)
         assert await roster.count("connections", vhost="/") == 0
+
+
+async def test_a_client_may_say_of_itself_what_it_likes(autojump_clock):
+    said = {"$": "Long", "value": "no number"}
+    async with open_cluster() as cluster:
+        talker = cluster.nodes["n2"].caller()
+        call = talker.connection.call
+
+        def call_with_more(channel, method):
+            if isinstance(method, methods.ConnectionStartOk):
+                method.client_properties["about"] = said
+            call(channel, method)
+
+        talker.connection.call = call_with_more
+        await talker.open()
+        for node in cluster.nodes.values():
+            (row,) = await node.hall.roster.everywhere("connections")
+            assert row["client_properties"]["about"] == said
