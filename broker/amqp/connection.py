@@ -38,7 +38,8 @@ from broker.wire.method_fields import METHODS, Method
 _HEARTBEAT = b"\x08\0\0\0\0\0\0\xce"
 _REFUSED_LINGER_S = 3.0
 """How long a client that does not learn why it was refused must wait, as with RabbitMQ."""
-_CLOSED_LINGER_S = 5.0
+_CLOSED_LINGER_MAX_S = 30.0
+"""How long a client that has closed its connection may take to close the socket; less if its heartbeat is shorter."""
 _HOT: dict[type[WireEvent], type[Method]] = {Publish: BasicPublish, Oversize: BasicPublish, Acks: BasicAck}
 """Methods that arrive as events of their own."""
 
@@ -218,7 +219,7 @@ class ServerConnection:
         self._close_channels()
         self.state = "closed"
         self._send_method(0, methods.ConnectionCloseOk())
-        return Ended("the client closed it", _CLOSED_LINGER_S)
+        return Ended("the client closed it", min(self.heartbeat_s or _CLOSED_LINGER_MAX_S, _CLOSED_LINGER_MAX_S))
 
     # Other channels
 
