@@ -218,7 +218,7 @@ class Following:
             member.stable = max(member.stable, marks.stable)
             if self._floor is None and marks.committed >= self._marker:
                 self._floor = marks.committed
-        member.lease.confirm(marks.echo)
+        member.lease.confirm(marks.echo, max(marks.sent, marks.committed), member.applied)
         if marks.round:
             self._asked = False
             member.answered_at = now

@@ -358,7 +358,7 @@ class Leading:
         if beats.confirm(member.electorate.agreed(marks, member.folders(marks))):
             if unanswered:
                 self._sight_at = now  # the silent may be judged from now on
-            member.lease.confirm(beats.confirmed_sent_at)
+            member.lease.confirm(beats.confirmed_sent_at, member.history.last_zxid, member.applied)
             for progress in self._followers.values():
                 progress.find_echo(beats.confirmed)
             if beats.hurry:

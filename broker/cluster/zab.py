@@ -268,6 +268,7 @@ class Zab:
         self._wake(now)
         member = self._member
         member.applied, member.digest = zxid, digest
+        member.lease.applied(zxid)
         member.digests[zxid] = digest
         if len(member.digests) > DIGESTS_KEPT:
             del member.digests[next(iter(member.digests))]
