@@ -104,7 +104,7 @@ class Vhost:
             route = self._resolve(client, payload)
         if traits.is_special:
             traits, contents = examined(client.user, channel, self.replies, traits, contents)
-        if route.per_message or traits.has_headers:
+        if route.per_message or traits.sender_selected:
             self._publish_one_by_one(route, channel, payload, traits, contents)
         else:
             self._publish_to(route.handles, route, channel, payload, traits, contents)

@@ -14,11 +14,21 @@ class Traits:
     """What a queue may have to know of a message's properties (AMQP 0-9-1 section 1.8.1, class basic).
 
     Shared by all messages with equal property bytes, never changed after it was made. `asks_reply`: replies shall reach
-    the publisher's channel. `unknown_mode`: a delivery mode that is neither of the two (-1: it is one of them).
-    `is_special`: a channel has to look at such messages before it takes them.
+    the publisher's channel. `sender_selected`: the headers name more routing keys, or cannot be read; it counts only
+    until the message has been routed. `unknown_mode`: a delivery mode that is neither of the two (-1: it is one of
+    them). `is_special`: a channel has to look at such messages before it takes them.
     """
 
-    FIELDS: Final = ("asks_reply", "expiration_ms", "has_headers", "persistent", "priority", "unknown_mode", "user_id")
+    FIELDS: Final = (
+        "asks_reply",
+        "expiration_ms",
+        "has_headers",
+        "persistent",
+        "priority",
+        "sender_selected",
+        "unknown_mode",
+        "user_id",
+    )
     __slots__ = (*FIELDS, "is_special")
 
     def __init__(
@@ -30,6 +40,7 @@ class Traits:
         has_headers: bool = False,
         user_id: str | None = None,
         asks_reply: bool = False,
+        sender_selected: bool = False,
         unknown_mode: int = -1,
     ) -> None:
         self.persistent = persistent
@@ -38,6 +49,7 @@ class Traits:
         self.has_headers = has_headers
         self.user_id = user_id
         self.asks_reply = asks_reply
+        self.sender_selected = sender_selected
         self.unknown_mode = unknown_mode
         self.is_special = (
             asks_reply or user_id is not None or unknown_mode >= 0 or (expiration_ms is not None and expiration_ms < 0)

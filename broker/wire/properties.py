@@ -110,7 +110,7 @@ def headers_of(content: bytes) -> Table:
 
 
 _memo: dict[bytes, Traits] = {}
-_interned: dict[tuple[int, int, int | None, bool, str | None, bool], Traits] = {}
+_interned: dict[tuple[int, int, int | None, bool, str | None, bool, bool], Traits] = {}
 
 
 def traits_of(content: bytes) -> Traits:
@@ -134,9 +134,10 @@ def traits_of_properties(data: bytes) -> Traits:
 
 
 def _traits(data: bytes) -> Traits:
-    mode, priority, expiration, user_id, asks_reply = _cared_for(data)
+    mode, priority, expiration, user_id, asks_reply, headers_at = _cared_for(data)
     expiration_ms = None if expiration is None else _milliseconds(expiration)
-    key = mode, priority, expiration_ms, bool(data[0] & _HEADERS >> 8), user_id, asks_reply
+    selected = headers_at > 0 and _is_sender_selected(data, headers_at)
+    key = mode, priority, expiration_ms, headers_at > 0, user_id, asks_reply, selected
     traits = _interned.get(key)
     if traits is None:
         if len(_interned) >= _MEMO_MAX:
@@ -148,14 +149,26 @@ def _traits(data: bytes) -> Traits:
             has_headers=key[3],
             user_id=user_id,
             asks_reply=asks_reply,
+            sender_selected=selected,
             unknown_mode=-1 if mode in (_TRANSIENT, _PERSISTENT) else mode,
         )
     return traits
 
 
-def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None, bool]:
-    """Delivery mode, priority, expiration, user and whether replies are asked for, in one walk over the lengths."""
+def _is_sender_selected(data: bytes, headers_at: int) -> bool:
+    """Whether a publish has to look at these headers, also to refuse them: elsewhere they are not read."""
+    try:
+        headers, _ = decode_table(data, headers_at)
+    except Malformed:
+        return True
+    return "CC" in headers or "BCC" in headers
+
+
+def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None, bool, int]:
+    """Delivery mode, priority, expiration, user, whether replies are asked for, and where the headers begin (0: there
+    are none), in one walk over the lengths."""
     mode, priority = _TRANSIENT, 0
+    headers_at = 0
     expiration = user_id = None
     asks_reply = False
     try:
@@ -180,12 +193,13 @@ def _cared_for(data: bytes) -> tuple[int, int, str | None, str | None, bool]:
             elif kind == "time":
                 offset += 8
             else:
+                headers_at = offset
                 offset += 4 + int.from_bytes(data[offset : offset + 4], "big")
     except IndexError as error:
         raise Malformed(502, "properties end too early") from error
     if offset != len(data):
         raise Malformed(502, "properties do not end where the content header does")
-    return mode, priority, expiration, user_id, asks_reply
+    return mode, priority, expiration, user_id, asks_reply, headers_at
 
 
 def with_reply_to(content: bytes, reply_to: bytes) -> bytes:

@@ -25,7 +25,7 @@ all_properties = st.builds(
     Properties,
     content_type=text,
     content_encoding=text,
-    headers=st.none() | st.dictionaries(st.text("ab", max_size=3), st.integers(0, 9), max_size=3),
+    headers=st.none() | st.dictionaries(st.text("abC", max_size=2) | st.just("BCC"), st.integers(0, 9), max_size=3),
     delivery_mode=octet,
     priority=octet,
     correlation_id=text,
@@ -48,9 +48,18 @@ def test_properties_survive_and_traits_agree_with_them(properties, body):
     assert traits.persistent == (properties.delivery_mode == 2)
     assert traits.priority == (properties.priority or 0)
     assert traits.has_headers == (properties.headers is not None)
+    assert traits.sender_selected == bool({"CC", "BCC"} & (properties.headers or {}).keys())
     assert traits.user_id == properties.user_id
     assert headers_of(content) == (properties.headers or {})
     assert traits is traits_of(content)
+
+
+def test_headers_that_cannot_be_read_are_looked_at_by_whoever_routes():
+    content = make_content(1, Properties(headers={"a": 1}), b"", 0)
+    broken = content.replace(b"aI", b"a?")
+    assert traits_of(broken).sender_selected
+    with pytest.raises(Malformed):
+        headers_of(broken)
 
 
 @given(st.binary(max_size=40))
