@@ -5,6 +5,9 @@ import asyncio
 import aio_pika
 from aio_pika.patterns import RPC, Master
 
+COUNT = 40
+"""More than may be on their way at once."""
+
 
 def test_a_stream_of_messages_from_node_to_node(roads):
     async def run(here, there):
@@ -13,7 +16,7 @@ def test_a_stream_of_messages_from_node_to_node(roads):
             await consuming.set_qos(prefetch_count=20)
             await publishing.declare_queue("aio.stream", durable=True)
             queue = await consuming.get_queue("aio.stream")
-            for number in range(100):
+            for number in range(COUNT):
                 message = aio_pika.Message(b"%d" % number, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
                 await publishing.default_exchange.publish(message, "aio.stream")
             got = []
@@ -21,9 +24,9 @@ def test_a_stream_of_messages_from_node_to_node(roads):
                 async for message in messages:
                     async with message.process():
                         got.append(int(message.body))
-                    if len(got) == 100:
+                    if len(got) == COUNT:
                         break
-            assert got == list(range(100))
+            assert got == list(range(COUNT))
             await queue.delete()
 
     for here, there in roads:

@@ -4,7 +4,7 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker, UnroutableError
 
-BODIES = [b"message %d" % number for number in range(100)]
+BODIES = [b"message %d" % number for number in range(40)]
 
 
 @pytest.fixture

@@ -106,6 +106,7 @@ def test_files_that_do_not_go_together_are_one_line(folder: Path) -> None:
         load(folder / "cluster.yaml")
 
 
+@pytest.mark.slow
 def test_a_cluster_behind_certificates_fails_over_and_lets_no_stranger_in(folder: Path) -> None:
     warren(folder, "up", "--detach")
     try:
