@@ -318,6 +318,18 @@ def _without_bcc(content: bytes) -> bytes:
 
 
 def _answer(settled: list[Settled], what: int) -> None:
-    for source, first, last in settled:
+    for source, first, last in settled if len(settled) == 1 else _joined(settled):
         assert isinstance(source, Subscription | Fetcher)  # this room made every source that channels hold
         source.handle.settle(source, what, first, last)
+
+
+def _joined(settled: list[Settled]) -> list[Settled]:
+    """The same with neighbours in one piece: a queue finds the places of many messages in one sweep."""
+    joined: list[Settled] = []
+    for piece in settled:
+        source, first, last = piece
+        if joined and joined[-1][0] is source and joined[-1][2] + 1 == first:
+            joined[-1] = (source, joined[-1][1], last)
+        else:
+            joined.append(piece)
+    return joined

@@ -8,6 +8,7 @@ import pytest
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.vhosts import vhost as room
 from broker.vhosts.client import User
+from broker.vhosts.subscription import Fetcher
 from broker.wire import basic_methods as basic
 from broker.wire.content import body_of, make_content
 from broker.wire.events import Content
@@ -345,3 +346,24 @@ async def test_what_a_channel_asked_for_goes_back_if_it_was_closed_meanwhile(aut
         assert handle.local.queue.consumer_count == 0
         await house.vhost.get(session.client, channel, "q", no_ack=False)
         assert handle.local.queue.messages_ready == 1
+
+
+class AskedQueue:
+    """A handle that notes its answers."""
+
+    def __init__(self):
+        self.answers = []
+
+    def settle(self, holder, what, first, last):
+        self.answers.append((what, first, last))
+
+
+async def test_a_queue_is_answered_for_neighbours_at_once():
+    one, other = AskedQueue(), AskedQueue()
+    mine, second, theirs = Fetcher(one, 1), Fetcher(one, 2), Fetcher(other, 3)
+    async with open_hall() as hall:
+        Visit(hall).vhost.requeue(
+            [(mine, 1, 2), (mine, 3, 3), (second, 4, 4), (mine, 5, 5), (mine, 7, 7), (theirs, 8, 8), (theirs, 9, 20)]
+        )
+    assert [pair[1:] for pair in one.answers] == [(1, 3), (4, 4), (5, 5), (7, 7)]
+    assert [pair[1:] for pair in other.answers] == [(8, 20)]
