@@ -7,7 +7,8 @@ majority of live followers. It must not know what the entries mean.
 """
 
 from broker.cluster.beats import Beats
-from broker.cluster.entries import COUNTER_MAX, MARKER, ROLL, TRANSACTION, Entry, Roll, Snapshot, counter_of, zxid_of
+from broker.cluster.entries import COUNTER_MAX, ROLL, TRANSACTION, Entry, Roll, Snapshot, counter_of, zxid_of
+from broker.cluster.history import marker
 from broker.cluster.member import Member
 from broker.cluster.messages import LEADING, LOOKING, NO_STAMP, Alive, Follow, Marks, Message, Report, Status
 from broker.cluster.progress import Progress
@@ -235,7 +236,7 @@ class Leading:
                 return
             roll = Roll(member.history.cluster, member.me.name, member.history.members)
         self._begun = True
-        member.append([Entry(self._marker, MARKER, roll.encode())])
+        member.append([marker(self._marker, roll)])
         self._attach_waiting()
 
     def _founders(self) -> dict[str, str]:
@@ -247,7 +248,7 @@ class Leading:
     def _attach_waiting(self) -> None:
         member = self._member
         for name, follow in self._waiting.items():
-            progress = Progress(name, self._beats.round)
+            progress = Progress(name)
             common = member.history.common_point(follow.epochs)
             if common >= member.history.base_zxid:
                 progress.sent = common

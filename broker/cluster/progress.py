@@ -16,7 +16,7 @@ BEATS_KEPT = 32
 class Progress:
     """`sent`: the last entry sent, None while the follower waits for a snapshot. The others are as in `Report`."""
 
-    def __init__(self, name: str, number: int) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.sent: int | None = None
         self.durable = 0
@@ -27,7 +27,6 @@ class Progress:
         self.echo = NO_STAMP
         self.has_lease = False
         self.beats: deque[tuple[float, int]] = deque(maxlen=BEATS_KEPT)
-        self._since_round = number
 
     def take(self, report: Report) -> None:
         """Marks only rise."""

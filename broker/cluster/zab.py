@@ -23,7 +23,7 @@ from broker.cluster.following import Following
 from broker.cluster.leading import Leading
 from broker.cluster.member import Ballot, Identity, Member
 from broker.cluster.messages import LOOKING, Alive, Message, Status, decode
-from broker.cluster.roles import Join, Lead, Look, Move
+from broker.cluster.roles import Join, Lead, Look, Move, Role
 
 SLEEP_SHARE_OF_TICKTIME = 0.5
 """A machine that was not fed for longer than this share of net_ticktime suspects itself (DESIGN S4)."""
@@ -82,7 +82,7 @@ class Zab:
         self._member = Member(Identity(name, folder, life, tuple(seeds), net_ticktime), durable, now, over or {})
         self._counter_max = counter_max
         self._seen_at = now
-        self._role: Looking | Following | Leading = Looking(self._member)
+        self._role: Role = Looking(self._member)
         self.last_move = "started"
         self._change(self._role.enter(now), now)
 
@@ -322,7 +322,7 @@ class Zab:
         if slept > SLEEP_SHARE_OF_TICKTIME * self._member.me.net_ticktime:
             self._member.lease.suspend(now)
             self._member.detector.watch_anew(now)
-            if not isinstance(self._role, Looking):
+            if isinstance(self._role, Following | Leading):
                 self._role.woke(now)
         elif slept > NAP_SHARE_OF_TICKTIME * self._member.me.net_ticktime:
             self._member.detector.overslept(slept, now)

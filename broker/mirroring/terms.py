@@ -37,15 +37,6 @@ class Terms:
         """Take over the list of a newer master."""
         self.entries = sorted((int(term), int(first)) for term, first in others)
 
-    def owns(self, term: int, position: int) -> bool:
-        """Whether a record of this term is valid at this position."""
-        owner = 0
-        for other, first in self.entries:
-            if first > position:
-                break
-            owner = other
-        return owner == term
-
     def common(self, others: Sequence[Term], last: int) -> int:
         """The highest position up to which both histories are the same, at most `last` (the last position here)."""
         mine, theirs = self.entries, [(int(term), int(first)) for term, first in others]

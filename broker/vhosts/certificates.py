@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 DISTINGUISHED_NAME = "distinguished_name"
 COMMON_NAME = "common_name"
-SUBJECT_ALTERNATIVE_NAME = "subject_alternative_name"
 LoginFrom = Literal["distinguished_name", "common_name", "subject_alternative_name"]
 SanType = Literal["dns", "ip", "email", "uri"]
 

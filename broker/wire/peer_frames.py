@@ -29,7 +29,6 @@ KIND_FIRST_FREE = 16
 """Kinds below this one belong to the link itself; the others to whoever handles them."""
 
 NONCE_BYTES = 32
-PROOF_BYTES = 32
 
 HEAD = struct.Struct(">IB")
 _GREETING = struct.Struct(f">6sB{NONCE_BYTES}sQQ")
