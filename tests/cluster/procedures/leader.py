@@ -158,9 +158,15 @@ def unsynchronised(policy):
 
 def refusal(leader, do, **members):
     """The code with which this request is refused."""
+    code, _ = refused(leader, do, **members)
+    return code
+
+
+def refused(leader, do, **members):
+    """The code with which this request is refused, and the reason."""
     with pytest.raises(Refused) as caught:
         leader.ask(do, **members)
-    return caught.value.code
+    return caught.value.code, caught.value.why
 
 
 def bind(leader, source, queue):

@@ -3,8 +3,7 @@
 import pytest
 
 from broker.cluster import schema
-from broker.cluster.refusal import Refused
-from tests.cluster.procedures.leader import Leader
+from tests.cluster.procedures.leader import Leader, refused
 
 
 @pytest.fixture
@@ -16,9 +15,7 @@ def leader():
 
 
 def refusal(leader, do, **facts):
-    with pytest.raises(Refused) as caught:
-        leader.ask(do, vhost="/", **facts)
-    return caught.value.code, caught.value.why
+    return refused(leader, do, vhost="/", **facts)
 
 
 def to_queue(source="x", key="k", **facts):

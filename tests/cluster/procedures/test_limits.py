@@ -5,7 +5,7 @@ import pytest
 from broker.cluster import schema
 from broker.cluster.records import VhostRecord
 from broker.cluster.refusal import Refused
-from tests.cluster.procedures.leader import Leader
+from tests.cluster.procedures.leader import Leader, refused
 
 
 @pytest.fixture
@@ -13,12 +13,6 @@ def leader():
     leader = Leader("n1")
     leader.ask("put_user", name="tom", password="x", tags=["management"])
     return leader
-
-
-def refusal(leader, do, **facts):
-    with pytest.raises(Refused) as caught:
-        leader.ask(do, **facts)
-    return caught.value.code, caught.value.why
 
 
 def limits_of_vhost(leader, name="/"):
@@ -49,8 +43,8 @@ def test_limits_of_a_user_are_added_and_cleared_one_by_one(leader):
     ],
 )
 def test_wrong_limits_of_a_user(leader, limits, text):
-    assert refusal(leader, "set_user_limits", user="tom", limits=limits) == ("invalid", text)
-    assert refusal(leader, "put_user", name="new", limits=limits) == ("invalid", text)
+    assert refused(leader, "set_user_limits", user="tom", limits=limits) == ("invalid", text)
+    assert refused(leader, "put_user", name="new", limits=limits) == ("invalid", text)
 
 
 def test_limits_of_a_vhost_replace_those_before(leader):
@@ -62,10 +56,10 @@ def test_limits_of_a_vhost_replace_those_before(leader):
     leader.ask("clear_vhost_limits", vhost="/")
     assert limits_of_vhost(leader) == {}
     nothing = ("not_found", "Parameter does not exist")
-    assert refusal(leader, "clear_vhost_limits", vhost="/") == nothing
-    assert refusal(leader, "clear_vhost_limits", vhost="v") == nothing
+    assert refused(leader, "clear_vhost_limits", vhost="/") == nothing
+    assert refused(leader, "clear_vhost_limits", vhost="v") == nothing
     text = 'Unrecognised terms [{<<"max-channels">>,1}] in limits'
-    assert refusal(leader, "set_vhost_limits", vhost="/", limits={"max-channels": 1}) == ("invalid", text)
+    assert refused(leader, "set_vhost_limits", vhost="/", limits={"max-channels": 1}) == ("invalid", text)
 
 
 def test_the_limit_of_queues_counts_every_queue_and_every_deletion(leader):

@@ -10,7 +10,7 @@ from broker.cluster.passwords import ALGORITHMS, fits, hash_password
 from broker.cluster.procedures.vhosts import PREDECLARED
 from broker.cluster.records import UserRecord, VhostRecord
 from broker.cluster.refusal import Refused
-from tests.cluster.procedures.leader import ALL, Leader
+from tests.cluster.procedures.leader import ALL, Leader, refusal
 
 RIGHTS = {"configure": ".*", "write": "^x", "read": ""}
 
@@ -20,12 +20,6 @@ def leader():
     leader = Leader("n1")
     leader.ask("put_user", name="guest", password="geheim", tags=["administrator"])
     return leader
-
-
-def refusal(leader, do, **facts):
-    with pytest.raises(Refused) as caught:
-        leader.ask(do, **facts)
-    return caught.value.code
 
 
 def test_a_password_is_kept_as_its_hash(leader):
