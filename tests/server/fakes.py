@@ -362,3 +362,8 @@ async def world(**limits):
     async with trio.open_nursery() as nursery:
         yield World(nursery, **limits)
         nursery.cancel_scope.cancel()
+
+
+async def declared(talker, name="q"):
+    """The queue is there."""
+    return await talker.ask(1, methods.QueueDeclare(queue=name), methods.QueueDeclareOk)

@@ -28,11 +28,7 @@ from broker.wire.basic_methods import (
 )
 from broker.wire.content import body_of
 from broker.wire.events import Content
-from tests.server.fakes import world
-
-
-async def declared(talker, name="q"):
-    return await talker.ask(1, methods.QueueDeclare(queue=name), methods.QueueDeclareOk)
+from tests.server.fakes import declared, world
 
 
 async def test_a_message_goes_in_and_out():

@@ -20,11 +20,7 @@ from broker.wire.basic_methods import (
 )
 from broker.wire.content import body_of
 from broker.wire.events import Acks
-from tests.server.fakes import FakeStream, world
-
-
-async def declared(talker, name="q"):
-    return await talker.ask(1, methods.QueueDeclare(queue=name), methods.QueueDeclareOk)
+from tests.server.fakes import FakeStream, declared, world
 
 
 async def test_a_wrong_password_is_told_to_whom_can_hear_it():

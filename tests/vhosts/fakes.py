@@ -126,3 +126,31 @@ class FakePending:
 
     def refuse(self, start, stop):
         self.refused.append((start, stop))
+
+
+class FakeTarget:
+    """A queue that answers when it is told to."""
+
+    def __init__(self, name="t", state="running"):
+        self.record = self
+        self.name = name
+        self.state = state
+        self.got = []
+
+    def publish(self, run, pending):
+        self.got.append((run, pending))
+
+
+class FakeSource:
+    """A queue whose dead letters go out; it notes which may be forgotten, and which wait on."""
+
+    def __init__(self):
+        self.switchboard = FakeSwitchboard()
+        self.forgotten = []
+        self.kept = []
+
+    def forget_dead(self, first, last):
+        self.forgotten.append((first, last))
+
+    def keep_dead(self, dead):
+        self.kept.append((dead.run.first, dead.run.last, dead.run.address))

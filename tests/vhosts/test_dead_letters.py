@@ -22,33 +22,7 @@ from broker.wire.methods import QueueDeclare, QueueDeclareOk
 from broker.wire.properties import Properties, headers_of
 from tests.queues.fakes import run_of
 from tests.vhosts.door import open_house
-from tests.vhosts.fakes import FakeSwitchboard
-
-
-class Target:
-    """A queue that answers when it is told to."""
-
-    def __init__(self, name, state="running"):
-        self.record = self
-        self.name = name
-        self.state = state
-        self.got = []
-
-    def publish(self, run, pending):
-        self.got.append((run, pending))
-
-
-class Source:
-    def __init__(self):
-        self.switchboard = FakeSwitchboard()
-        self.forgotten = []
-        self.kept = []
-
-    def forget_dead(self, first, last):
-        self.forgotten.append((first, last))
-
-    def keep_dead(self, dead):
-        self.kept.append((dead.run.first, dead.run.last, dead.run.address))
+from tests.vhosts.fakes import FakeSource, FakeTarget
 
 
 def test_a_burial_ends_with_its_last_target():
@@ -62,7 +36,7 @@ def test_a_burial_ends_with_its_last_target():
 
 
 def test_the_source_forgets_when_every_target_has_the_letter_safe():
-    one, two, source = Target("one"), Target("two"), Source()
+    one, two, source = FakeTarget("one"), FakeTarget("two"), FakeSource()
     letters = DeadLetters("q", lambda exchange, key, headers, content: [one, two], lambda exchange: False)
     letters.send(source, DeadLetter("rejected", run_of(2, first=5), "dlx", None))
     (run, pending), (_, other) = one.got[0], two.got[0]
@@ -74,7 +48,7 @@ def test_the_source_forgets_when_every_target_has_the_letter_safe():
 
 
 def test_a_letter_that_leads_nowhere_is_forgotten_at_once():
-    source = Source()
+    source = FakeSource()
     DeadLetters("q", lambda *_: [], lambda _: False).send(
         source, DeadLetter("expired", run_of(1, first=5), "dlx", "key")
     )
@@ -82,7 +56,7 @@ def test_a_letter_that_leads_nowhere_is_forgotten_at_once():
 
 
 def test_a_letter_that_must_arrive_is_kept_until_somebody_takes_it():
-    source, target = Source(), Target("t")
+    source, target = FakeSource(), FakeTarget("t")
     ways = [[], [target], [target]]
     letters = DeadLetters("q", lambda *_: ways.pop(0), lambda _: False)
     dead = DeadLetter("rejected", run_of(2, first=5), "dlx", None, must_arrive=True)
@@ -99,7 +73,7 @@ def test_a_letter_that_must_arrive_is_kept_until_somebody_takes_it():
 
 
 def test_a_letter_waits_while_a_target_has_no_master():
-    source, here, away = Source(), Target("here"), Target("away", "waiting")
+    source, here, away = FakeSource(), FakeTarget("here"), FakeTarget("away", "waiting")
     letters = DeadLetters("q", lambda *_: [here, away], lambda _: False)
     dead = DeadLetter("expired", run_of(2, first=5), "dlx", None)
     letters.send(source, dead)
@@ -108,7 +82,7 @@ def test_a_letter_waits_while_a_target_has_no_master():
 
 
 def test_a_letter_waits_when_a_target_loses_its_master_and_not_when_it_is_full():
-    source, target = Source(), Target("t")
+    source, target = FakeSource(), FakeTarget("t")
     letters = DeadLetters("q", lambda *_: [target], lambda _: False)
     for state in ("unavailable", "running"):
         target.state = "running"
@@ -122,7 +96,7 @@ def test_a_letter_waits_when_a_target_loses_its_master_and_not_when_it_is_full()
 
 
 def test_what_was_pushed_out_waits_for_nobody():
-    source, away = Source(), Target("away", "waiting")
+    source, away = FakeSource(), FakeTarget("away", "waiting")
     letters = DeadLetters("q", lambda *_: [away], lambda _: False)
     letters.send(source, DeadLetter("maxlen", run_of(1, first=5), "dlx", None))
     letters.send(source, DeadLetter("maxlen", run_of(1, first=0), "dlx", None))
@@ -133,7 +107,7 @@ def test_what_was_pushed_out_waits_for_nobody():
 
 
 def test_what_expires_round_and_round_is_dropped():
-    back, source = Target("q"), Source()
+    back, source = FakeTarget("q"), FakeSource()
     properties = Properties(headers={"x-death": [{"queue": "q", "reason": "expired", "count": 1}]})
     from_before = Run([make_content(1, properties, b"a", 131072)], make_address("", "q"), Traits(), first=5)
     letters = DeadLetters("q", lambda *_: [back], lambda _: False)
@@ -142,7 +116,7 @@ def test_what_expires_round_and_round_is_dropped():
 
 
 def test_an_exchange_that_chooses_anew_is_asked_for_each_letter():
-    one, two, source = Target("one"), Target("two"), Source()
+    one, two, source = FakeTarget("one"), FakeTarget("two"), FakeSource()
     ways = [[one], [two], []]
     letters = DeadLetters("q", lambda *_: ways.pop(0), lambda exchange: exchange == "dlx")
     letters.send(source, DeadLetter("rejected", run_of(3, first=5), "dlx", None))

@@ -16,7 +16,7 @@ from broker.wire.events import Content
 from broker.wire.message import Run, make_address
 from broker.wire.properties import Properties, headers_of, traits_of
 from tests.vhosts.door import open_house
-from tests.vhosts.fakes import FakeSwitchboard
+from tests.vhosts.fakes import FakeSource, FakeTarget
 from tests.vhosts.halls import open_cluster
 
 DELAYED = {"x-delayed-type": "direct"}
@@ -251,33 +251,8 @@ async def test_what_waits_goes_on_from_the_mirror_when_the_master_dies(autojump_
             assert trio.current_time() - began == pytest.approx(int(body) / 1000, abs=0.1)
 
 
-class Target:
-    """A queue that answers when it is told to."""
-
-    def __init__(self, state="running"):
-        self.got = []
-        self.record = self
-        self.state = state
-
-    def publish(self, run, pending):
-        self.got.append((run, pending))
-
-
-class Source:
-    def __init__(self):
-        self.switchboard = FakeSwitchboard()
-        self.forgotten = []
-        self.kept = []
-
-    def keep_dead(self, dead):
-        self.kept.append((dead.run.first, dead.run.last))
-
-    def forget_dead(self, first, last):
-        self.forgotten.append((first, last))
-
-
 def test_the_queue_forgets_each_message_when_every_target_has_it_safe():
-    one, two, source = Target(), Target(), Source()
+    one, two, source = FakeTarget(), FakeTarget(), FakeSource()
     contents = [make_content(1, Properties(headers={"x-delay": delay}), b"a", 4096) for delay in (5, 6)]
     due = DeadLetter(
         "delayed", Run(contents, make_address("first", "k"), traits_of(contents[0]), first=8), "late", None
@@ -299,11 +274,14 @@ def test_the_queue_forgets_each_message_when_every_target_has_it_safe():
 
 
 def test_a_message_with_no_way_on_is_forgotten_at_once():
-    source = Source()
+    source = FakeSource()
     content = make_content(1, Properties(headers={"x-delay": 5}), b"a", 4096)
     run = Run([content], make_address("late", "k"), traits_of(content), first=8)
     Releases("late", lambda *_: []).send(source, DeadLetter("delayed", run, "late", None))
     assert source.forgotten == [(8, 8)]
+
+
+LATER = (8, 8, make_address("late", "k"))
 
 
 def one_that_is_due():
@@ -312,14 +290,14 @@ def one_that_is_due():
 
 
 def test_a_message_waits_on_while_a_target_has_no_master():
-    one, two, source = Target(), Target("waiting"), Source()
+    one, two, source = FakeTarget(), FakeTarget("away", "waiting"), FakeSource()
     Releases("late", lambda *_: [one, two]).send(source, one_that_is_due())
-    assert (source.kept, source.forgotten, one.got) == ([(8, 8)], [], [])
+    assert (source.kept, source.forgotten, one.got) == ([LATER], [], [])
 
 
 def test_a_target_that_loses_its_master_gets_the_message_later_and_a_full_one_never():
-    for state, kept, forgotten in (("unavailable", [(8, 8)], []), ("running", [], [(8, 8)])):
-        target, source = Target(), Source()
+    for state, kept, forgotten in (("unavailable", [LATER], []), ("running", [], [(8, 8)])):
+        target, source = FakeTarget(), FakeSource()
         Releases("late", lambda *_, target=target: [target]).send(source, one_that_is_due())
         target.state = state
         pending = target.got[0][1]
