@@ -20,6 +20,7 @@ from broker.peers.links import Links
 from broker.world.clock import RealClock
 from broker.world.disk import MemoryDisk
 from broker.world.network import TcpNetwork
+from tests.cluster.malformed import requests
 from tests.vhosts.room import open_hall
 
 MEMBERS = {
@@ -68,17 +69,6 @@ USUAL = {
 }
 
 
-@st.composite
-def requests(draw):
-    """A request with, as a rule, the members that it should have, and in them what should be there."""
-    do = draw(st.sampled_from(sorted(MEMBERS)))
-    request = {"do": do}
-    for member in MEMBERS[do].split():
-        if draw(st.integers(0, 9)):
-            request[member] = draw(USUAL.get(member, TEXTS) if draw(st.integers(0, 6)) else ANYTHING)
-    return request
-
-
 @asynccontextmanager
 async def open_commands():
     cluster, clock = load(None), RealClock()
@@ -102,7 +92,7 @@ async def still_serves(commands):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(requests(), min_size=1, max_size=6))
+@given(st.lists(requests(MEMBERS, USUAL, TEXTS, ANYTHING), min_size=1, max_size=6))
 async def test_whatever_is_asked_is_done_or_refused(asked):
     async with open_commands() as (commands, hall):
         await hall.tree.propose({"do": "put_vhost", "name": "sound"})

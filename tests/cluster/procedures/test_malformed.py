@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.cluster.refusal import Refused
+from tests.cluster.malformed import requests
 from tests.cluster.procedures.leader import Leader
 
 MEMBERS = {
@@ -41,20 +42,8 @@ LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.floats(allow
 ANYTHING = st.one_of(LEAVES, st.lists(LEAVES, max_size=2), st.dictionaries(TEXTS, LEAVES, max_size=2))
 
 
-@st.composite
-def requests(draw):
-    """A request with, as a rule, the members that it should have, and in them what should be there."""
-    do = draw(st.sampled_from(sorted(MEMBERS)))
-    request = {"do": do}
-    for member in MEMBERS[do].split():
-        if draw(st.integers(0, 9)):
-            usual = USUAL.get(member, TEXTS) if draw(st.integers(0, 9)) else ANYTHING
-            request[member] = draw(usual)
-    return request
-
-
 @settings(max_examples=60, deadline=None)
-@given(st.lists(requests(), min_size=1, max_size=6))
+@given(st.lists(requests(MEMBERS, USUAL, TEXTS, ANYTHING), min_size=1, max_size=6))
 def test_whatever_is_asked_is_done_or_refused(asked):
     leader = Leader("n1")
     leader.ask("put_user", name="guest", password="x")
