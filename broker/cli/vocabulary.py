@@ -1,9 +1,9 @@
 """What commands and nodes say to each other over the admin road: every request with its fields and its answer.
 
 A request is a JSON object `{"do": NAME, …}`, an answer a JSON object; a refusal is `{"error": TEXT}`, with a `code`
-(those of cluster/refusal.py) where a program may want to know. Requests marked (local) are answered by each node from
-what it knows itself, and the command merges the answers; any node that runs answers the others for the whole cluster.
-`vhost` may be left out and, unless it says otherwise, means "/".
+(those of cluster/refusal.py; `invalid` for a malformed request) where a program may want to know. Requests marked
+(local) are answered by each node from what it knows itself, and the command merges the answers; any node that runs
+answers the others for the whole cluster. `vhost` may be left out and, unless it says otherwise, means "/".
 
 To a node, at its link address:
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 
 DELAY_MS_MAX = 24 * 60 * 60 * 1000
+"""A day."""
 
 
 class Interventions:

@@ -136,7 +136,7 @@ class FakeCluster:
         if self._takeover_s is None:
             return
         await trio.sleep(silence_s + self._takeover_s)
-        while len(running := [name for name in NAMES if self.states[name] == "running"]) < 2:  # noqa: ASYNC110
+        while len(running := [name for name in NAMES if self.states[name] == "running"]) < 2:  # noqa: ASYNC110 - virtual time
             await trio.sleep(0.01)
         heirs = [name for name in running if name != node]
         if self.leader == node:
