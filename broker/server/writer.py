@@ -18,7 +18,7 @@ RELIEF_BYTES = 64 * 1024
 """Starved consumers are woken when no more than so many bytes wait."""
 SLICE_BYTES = 64 * 1024
 SEND_TIMEOUT_S = 30.0
-"""A client that does not take a slice within this time is hung up on (RabbitMQ's send_timeout of its sockets)."""
+"""A client that takes nothing within this time is hung up on (RabbitMQ's send_timeout of its sockets)."""
 
 Bytes = bytes | bytearray | memoryview
 
@@ -98,11 +98,22 @@ class Writer:
             await trio.lowlevel.checkpoint()
             return
         try:
-            for start in range(sent, len(data), SLICE_BYTES):
-                with trio.fail_after(SEND_TIMEOUT_S):
-                    await self._stream.send_all(data[start : start + SLICE_BYTES])
+            with trio.fail_after(SEND_TIMEOUT_S) as patience:
+                while sent < len(data):
+                    sent += await self._send_some(data[sent:])
+                    patience.deadline = trio.current_time() + SEND_TIMEOUT_S
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             self._broken = True
+
+    async def _send_some(self, data: memoryview) -> int:
+        """Send a part as soon as the client takes one; its size."""
+        if self._prompt is not None:
+            await self._stream.wait_send_all_might_not_block()
+            if sent := self._prompt.send_now(data):
+                return sent
+        part = data[:SLICE_BYTES]
+        await self._stream.send_all(part)  # says what is wrong, if something is
+        return len(part)
 
     def _sent(self, count: int) -> None:
         self.sent_bytes += count

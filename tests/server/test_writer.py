@@ -38,6 +38,10 @@ class PromptStream(SlowStream):
         self.writes.append(bytes(data[:count]))
         return count
 
+    async def wait_send_all_might_not_block(self):
+        await self.room.wait()
+        self.free = 10**6
+
 
 class Starved:
     def __init__(self, connection):
@@ -157,12 +161,28 @@ async def test_a_broken_connection_is_hung_up(bench):
     await bench.writer.drained()
 
 
-async def test_who_does_not_read_is_hung_up(autojump_clock, bench):
+@pytest.mark.parametrize("kind", [SlowStream, PromptStream])
+async def test_who_does_not_read_is_hung_up(autojump_clock, nursery, kind):
+    bench = await running(kind(), nursery)
+    bench.stream.free = 2
     bench.connection.send(b"one")
     await trio.sleep(SEND_TIMEOUT_S - 1)
     assert not bench.hung_up
     await trio.sleep(2)
     assert bench.hung_up
+
+
+async def test_who_takes_a_little_now_and_then_is_not(autojump_clock, nursery):
+    class NarrowStream(PromptStream):
+        async def wait_send_all_might_not_block(self):
+            await trio.sleep(SEND_TIMEOUT_S - 1)
+            self.free = 10
+
+    bench = await running(NarrowStream(), nursery)
+    bench.stream.free = 0
+    bench.connection.send(bytes(100))
+    await bench.writer.drained()
+    assert (len(bench.stream.written), bench.hung_up) == (100, [])
 
 
 async def test_who_reads_slowly_is_not(autojump_clock, nursery):
