@@ -67,6 +67,7 @@ def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -
         run("warren down", tmp_path, path)
 
 
+@pytest.mark.slow
 def test_the_failover_test_for_your_ci(tmp_path: Path, path: dict[str, str]) -> None:
     (tmp_path / "test_orders.py").write_text(blocks("python")[0])
     run(f'"{sys.executable}" -m pytest -q -p no:cacheprovider test_orders.py', tmp_path, path)

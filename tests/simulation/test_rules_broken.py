@@ -202,7 +202,7 @@ def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
     [
         (confirm_before_mirrors_answered, "lost", Plan(["mirrors asleep, kill master"]), 0),
         (promote_a_copy_out_of_sync, "lost", Plan(["return, kill master"]), 4),
-        (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all, back without master"]), 0),
+        (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all, back without master"]), 8),
         (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 7),
         (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
         (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 0),
