@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.course import Outcome, Plan, run_seed
 
-SEEDS = 20
+SEEDS = 12
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 100)
 ROOT = Path(__file__).resolve().parents[2]
 MIXES = (
