@@ -28,7 +28,7 @@ def application(brokers: str, results: str, queue: str) -> Celery:
 def add(one, other, gate=None):
     """Under way until the file `gate` exists, if it is named: so a test knows what a node's death interrupts."""
     while gate is not None and not Path(gate).exists():
-        time.sleep(0.02)
+        time.sleep(0.02)  # in a process of its own, where only a file can say that it is time
     return one + other
 
 
