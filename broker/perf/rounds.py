@@ -198,7 +198,7 @@ class Rounds:
         times = [self._judge.promotion_ms(queue, hit.since, hit.survivors) for hit in hits for queue in hit.queues]
         known = [ms for ms in times if ms is not None]
         nodes = ", ".join(dict.fromkeys(hit.node for hit in hits))
-        took = f"promoted in {min(known):.0f} to {max(known):.0f} ms" if known else "no promotion"
+        took = f"promoted in {_span(known)} ms" if known else "no promotion"
         number = len(self.log.rounds)
         self._say(f"round {number}: {fault.name.replace('_', ' ')} {nodes}: {took}, whole again after {seconds:.1f} s")
 
@@ -230,3 +230,8 @@ def match_promotions(hits: Iterable[Hit], judge: Judge, events: Iterable[dict[st
                     )
                     break
     return found
+
+
+def _span(figures: list[float]) -> str:
+    """The least and the greatest, as people say it: one if they look the same."""
+    return " to ".join(dict.fromkeys((f"{min(figures):.0f}", f"{max(figures):.0f}")))
