@@ -58,6 +58,10 @@ class Disk(ABC):
         """The whole file; FileNotFoundError if there is none."""
 
     @abstractmethod
+    async def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
+        """So many bytes from there on, fewer at the end of the file; FileNotFoundError if there is none."""
+
+    @abstractmethod
     async def open_append(self, name: str) -> AppendFile:
         """The file for appending, made if it is missing; its name is durable on return."""
 
@@ -123,6 +127,16 @@ class RealDisk(Disk):
 
     async def read(self, name: str) -> bytes:
         return await self._in_thread((self._folder / name).read_bytes)
+
+    async def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
+        def read_part() -> bytes:
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return _read_all(descriptor, offset, size_bytes)
+            finally:
+                os.close(descriptor)
+
+        return await self._in_thread(read_part)
 
     async def open_append(self, name: str) -> AppendFile:
         def open_it() -> AppendFile:
@@ -233,6 +247,16 @@ def _write_all(descriptor: int, chunks: Sequence[Chunk]) -> int:
     return total
 
 
+def _read_all(descriptor: int, offset: int, size_bytes: int) -> bytes:
+    """Read up to so many bytes, however few the system gives at a time."""
+    parts = [os.pread(descriptor, size_bytes, offset)]
+    got = len(parts[0])
+    while parts[-1] and got < size_bytes:
+        parts.append(os.pread(descriptor, size_bytes - got, offset + got))
+        got += len(parts[-1])
+    return b"".join(parts)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -253,6 +277,9 @@ class MemoryDisk(Disk):
     async def read(self, name: str) -> bytes:
         await trio.lowlevel.checkpoint()
         raise FileNotFoundError(name)
+
+    async def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
+        return await self.read(name)
 
     async def open_append(self, name: str) -> AppendFile:
         await trio.lowlevel.checkpoint()

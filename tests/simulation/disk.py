@@ -116,6 +116,10 @@ class SimDisk(Disk):
         await self._step(self.life)
         return bytes(self._content(name).seen)
 
+    async def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
+        await self._step(self.life)
+        return bytes(self._content(name).seen[offset : offset + size_bytes])
+
     async def open_append(self, name: str) -> AppendFile:
         life = self.life
         await self._step(life)

@@ -45,6 +45,24 @@ async def test_replace_gives_old_or_new_and_leaves_nothing_behind(disk):
     assert await disk.list_names("zab") == ["zab/snapshot"]
 
 
+async def test_a_part_of_a_file_is_read_and_less_of_it_at_its_end(disk):
+    await disk.replace("f", b"abcdef")
+    assert await disk.read_range("f", 1, 3) == b"bcd"
+    assert await disk.read_range("f", 4, 100) == b"ef"
+    assert await disk.read_range("f", 6, 1) == b""
+    with pytest.raises(FileNotFoundError):
+        await disk.read_range("g", 0, 1)
+
+
+async def test_a_part_that_the_system_gives_in_parts(tmp_path, monkeypatch):
+    real_pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, size, offset: real_pread(descriptor, min(size, 2), offset))
+    disk = RealDisk(tmp_path)
+    await disk.replace("f", b"abcdefg")
+    assert await disk.read_range("f", 1, 5) == b"bcdef"
+    assert await disk.read_range("f", 1, 50) == b"bcdefg"
+
+
 async def test_truncate_cuts_the_end(disk):
     await disk.replace("f", b"abcdef")
     await disk.truncate("f", 4)
@@ -131,3 +149,5 @@ async def test_memory_takes_everything_and_keeps_nothing():
     assert disk.path_of("x") == "memory:x"
     with pytest.raises(FileNotFoundError):
         await disk.read("journal/1")
+    with pytest.raises(FileNotFoundError):
+        await disk.read_range("journal/1", 0, 1)
