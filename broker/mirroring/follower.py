@@ -8,6 +8,7 @@ synced) turns offsets back into notes. It must not know queues, links or disks.
 from collections import deque
 
 from broker.mirroring.ranges import Range, count, extend, subtract
+from broker.wire import records
 
 
 class Follower:
@@ -82,6 +83,11 @@ class Follower:
     def outstanding_bytes(self) -> int:
         """How much of the stream to it lies between the first and the last note that it has not synced."""
         return self.unsynced[-1][1] - self.unsynced[0][1] if self.unsynced else 0
+
+    def heeds(self, record: records.QueueRecord) -> bool:
+        """Whether this new record goes to it now: all do once it has joined. Before that only those about messages
+        that it may hold already, for catch-up does not come back to them."""
+        return self.joined or (self.stated and isinstance(record, records.Settle | records.Returned))
 
     def noted(self, note: int, offset: int) -> None:
         """Note number `note` ends at `offset` of the stream to it."""

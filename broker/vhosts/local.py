@@ -329,9 +329,9 @@ class Local:
         for note in master.take_notes():
             lsn = switchboard.store(note.raw, note.record) if note.durable else 0
             for follower in master.witnesses.followers.values():
-                if follower.joined:
+                if follower.heeds(note.record):
                     offset = switchboard.send(follower.node, frames.RECORD, note.raw)
-                    if offset >= 0:  # without a link it has not been told, and will state anew what it holds
+                    if offset >= 0 and follower.joined:  # without a link it will state anew what it holds
                         follower.noted(note.number, offset)
             master.shipped(note, lsn)
 
