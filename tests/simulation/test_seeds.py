@@ -78,8 +78,8 @@ def slow_catch_up(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("slow_catch_up")
 @pytest.mark.parametrize("seed", [8])
 def test_nor_while_catch_up_takes_its_time(seed: int) -> None:
-    """Copies once differed: what was settled while a mirror was being filled lived on there (also seeds 9, 17, 19, 20), and
-    what was given back meanwhile was not counted there (seed 16)."""
+    """Copies once differed: what was settled while a mirror was being filled lived on there (seeds 9, 17, 19, 20, too),
+    and what was given back meanwhile was not counted there (seed 16)."""
     run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 
 
