@@ -10,19 +10,26 @@ import fcntl
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
-Chunk = bytes | bytearray | memoryview
+from broker.world.descriptors import (
+    Chunk,
+    look_past_cache,
+    read_all,
+    sync_data,
+    sync_folder,
+    take_room,
+    write_all,
+)
+
 Result = TypeVar("Result")
 
-_CHUNKS_PER_WRITE_MAX = 1024  # IOV_MAX of Linux and macOS
 _THREADS_MAX = 8
-# macOS has no fdatasync.
-_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class FolderInUse(Exception):
@@ -30,13 +37,17 @@ class FolderInUse(Exception):
 
 
 class AppendFile(ABC):
-    """A file that only grows. `size_bytes` is where the next append starts."""
+    """A file that only grows. `size_bytes` is where the next append starts: still there if the write itself failed."""
 
     size_bytes: int
 
     @abstractmethod
     async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
         """Write the chunks one behind the other at the end; with `sync` return only when they are durable."""
+
+    @abstractmethod
+    async def cut(self) -> None:
+        """Take back what a failed write has left behind `size_bytes`."""
 
     @abstractmethod
     def close(self) -> None:
@@ -62,6 +73,14 @@ class Disk(ABC):
         """So many bytes from there on, fewer at the end of the file; FileNotFoundError if there is none."""
 
     @abstractmethod
+    async def reread(self, name: str) -> bytes:
+        """The whole file as the disk itself has it, durably; FileNotFoundError if there is none."""
+
+    @abstractmethod
+    async def sync(self, name: str) -> None:
+        """Make the file durable as it is; FileNotFoundError if there is none."""
+
+    @abstractmethod
     async def open_append(self, name: str) -> AppendFile:
         """The file for appending, made if it is missing; its name is durable on return."""
 
@@ -76,6 +95,10 @@ class Disk(ABC):
     @abstractmethod
     async def remove(self, name: str) -> None:
         """Remove the file, durably; it may be missing already."""
+
+    @abstractmethod
+    async def allocate(self, name: str, size_bytes: int) -> None:
+        """Let the file, of whatever content, take up so much room; there is no such file if that fails."""
 
     @abstractmethod
     def free_bytes(self) -> int:
@@ -130,13 +153,25 @@ class RealDisk(Disk):
 
     async def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         def read_part() -> bytes:
-            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                return _read_all(descriptor, offset, size_bytes)
-            finally:
-                os.close(descriptor)
+            with _opened(self._folder / name) as descriptor:
+                return read_all(descriptor, offset, size_bytes)
 
         return await self._in_thread(read_part)
+
+    async def reread(self, name: str) -> bytes:
+        def read_anew() -> bytes:
+            with _opened(self._folder / name) as descriptor:
+                look_past_cache(descriptor)
+                return read_all(descriptor, 0, os.fstat(descriptor).st_size)
+
+        return await self._in_thread(read_anew)
+
+    async def sync(self, name: str) -> None:
+        def sync_it() -> None:
+            with _opened(self._folder / name) as descriptor:
+                os.fsync(descriptor)
+
+        await self._in_thread(sync_it)
 
     async def open_append(self, name: str) -> AppendFile:
         def open_it() -> AppendFile:
@@ -153,12 +188,9 @@ class RealDisk(Disk):
             path = self._folder / name
             self._make_folder(path.parent)
             new = path.with_name(path.name + ".new")
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                _write_all(descriptor, [data])
+            with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+                write_all(descriptor, [data])
                 os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
             new.rename(path)
             self._sync_folders(path.parent)
 
@@ -166,12 +198,9 @@ class RealDisk(Disk):
 
     async def truncate(self, name: str, size_bytes: int) -> None:
         def cut() -> None:
-            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CLOEXEC)
-            try:
+            with _opened(self._folder / name, os.O_WRONLY) as descriptor:
                 os.ftruncate(descriptor, size_bytes)
                 os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
             self._sync_folders((self._folder / name).parent)
 
         await self._in_thread(cut)
@@ -181,9 +210,22 @@ class RealDisk(Disk):
             path = self._folder / name
             path.unlink(missing_ok=True)
             if path.parent.exists():
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
 
         await self._in_thread(unlink)
+
+    async def allocate(self, name: str, size_bytes: int) -> None:
+        def take_it() -> None:
+            path = self._folder / name
+            self._make_folder(path.parent)
+            try:
+                with _opened(path, os.O_WRONLY | os.O_CREAT) as descriptor:
+                    take_room(descriptor, size_bytes)
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+
+        await self._in_thread(take_it)
 
     def free_bytes(self) -> int:
         try:
@@ -207,12 +249,12 @@ class RealDisk(Disk):
 
     def _sync_folders(self, folder: Path) -> None:
         """Make the names in the folder durable; the first time also its own, up to the node's folder."""
-        _sync_folder(folder)
+        sync_folder(folder)
         if folder not in self._durable_folders:
             self._durable_folders.add(folder)
             while folder not in (self._folder.parent, folder.parent):
                 folder = folder.parent
-                _sync_folder(folder)
+                sync_folder(folder)
 
 
 class _RealAppendFile(AppendFile):
@@ -223,44 +265,24 @@ class _RealAppendFile(AppendFile):
 
     async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
         def write_and_sync() -> None:
-            self.size_bytes += _write_all(self._descriptor, chunks)
+            self.size_bytes += write_all(self._descriptor, chunks)
             if sync:
-                _sync_data(self._descriptor)
+                sync_data(self._descriptor)
 
         await self._in_thread(write_and_sync)
+
+    async def cut(self) -> None:
+        await self._in_thread(lambda: os.ftruncate(self._descriptor, self.size_bytes))
 
     def close(self) -> None:
         os.close(self._descriptor)
 
 
-def _write_all(descriptor: int, chunks: Sequence[Chunk]) -> int:
-    """Write everything, in as few calls as the system allows; returns the number of bytes."""
-    total = 0
-    for start in range(0, len(chunks), _CHUNKS_PER_WRITE_MAX):
-        part = chunks[start : start + _CHUNKS_PER_WRITE_MAX]
-        wanted, written = sum(map(len, part)), os.writev(descriptor, part)
-        total += wanted
-        if written < wanted:  # a disk that is nearly full takes a part first and says why at the next call
-            rest = memoryview(b"".join(part))[written:]
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-    return total
-
-
-def _read_all(descriptor: int, offset: int, size_bytes: int) -> bytes:
-    """Read up to so many bytes, however few the system gives at a time."""
-    parts = [os.pread(descriptor, size_bytes, offset)]
-    got = len(parts[0])
-    while parts[-1] and got < size_bytes:
-        parts.append(os.pread(descriptor, size_bytes - got, offset + got))
-        got += len(parts[-1])
-    return b"".join(parts)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+@contextmanager
+def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -281,6 +303,12 @@ class MemoryDisk(Disk):
     async def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         return await self.read(name)
 
+    async def reread(self, name: str) -> bytes:
+        return await self.read(name)
+
+    async def sync(self, name: str) -> None:
+        await self.read(name)
+
     async def open_append(self, name: str) -> AppendFile:
         await trio.lowlevel.checkpoint()
         return _ForgetfulFile()
@@ -292,6 +320,9 @@ class MemoryDisk(Disk):
         await trio.lowlevel.checkpoint()
 
     async def remove(self, name: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def allocate(self, name: str, size_bytes: int) -> None:
         await trio.lowlevel.checkpoint()
 
     def free_bytes(self) -> int:
@@ -308,6 +339,9 @@ class _ForgetfulFile(AppendFile):
     async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
         await trio.lowlevel.checkpoint()
         self.size_bytes += sum(map(len, chunks))
+
+    async def cut(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
         pass

@@ -2,16 +2,21 @@
 
 No threads, for trio's virtual clock does not see them. A loss of power may fall on any step of any call (`cut_at`), or
 come from outside (cancel the tasks, then `lose_power`). `kill` is the other death: the process goes, what it wrote
-stays with the kernel, but is no more durable than before.
+stays with the kernel, but is no more durable than before. `fail` is a disk that goes wrong: what a failed sync did not
+write the kernel forgets to write, though it remembers it.
 """
 
 import errno
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 import trio
 
-from broker.world.disk import AppendFile, Chunk, Disk
+from broker.world.descriptors import Chunk
+from broker.world.disk import AppendFile, Disk
 
 DELAY_S_MAX = 0.002
 
@@ -20,15 +25,51 @@ class PowerCut(Exception):
     """The node died in the middle of this call, or had died before it."""
 
 
+Operation = Literal["write", "sync", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong, and with which files; `write` is whatever changes a file or a name."""
+
+    operation: Operation
+    code: int
+    under: str
+
+
 class Content:
     """The bytes of a file: as the process sees them, and as they would be after a loss of power."""
 
     def __init__(self) -> None:
         self.seen = bytearray()
         self.durable = b""
+        self._forgotten: list[tuple[int, int]] = []  # the disk never got these, and the kernel calls them clean
 
     def sync(self) -> None:
-        self.durable = bytes(self.seen)
+        """Everything is durable that the kernel knows to be unwritten."""
+        self.durable = self._as_written()
+
+    def forget(self) -> None:
+        """A sync failed: the kernel will not write these pages again."""
+        if len(self.seen) > len(self.durable):
+            self._forgotten.append((len(self.durable), len(self.seen)))
+
+    def look_past_cache(self) -> None:
+        """See what the disk has."""
+        self.sync()
+        self.seen = bytearray(self.durable)
+        self._forgotten.clear()
+
+    def cut(self, size_bytes: int) -> None:
+        """Drop the end."""
+        del self.seen[size_bytes:]
+        self._forgotten = [(start, min(stop, size_bytes)) for start, stop in self._forgotten if start < size_bytes]
+
+    def _as_written(self) -> bytes:
+        written = bytearray(self.seen)
+        for start, stop in self._forgotten:
+            written[start:stop] = bytes(stop - start)
+        return bytes(written)
 
 
 class SimDisk(Disk):
@@ -48,8 +89,30 @@ class SimDisk(Disk):
         self.full = False
         self.sync_fails = False
         self.bytes_max: int | None = None
+        self._faults: list[Fault] = []
+        self._allocated: dict[str, int] = {}
 
     # -- what tests do to it -------------------------------------------------------------------------------------------
+
+    def fail(self, *operations: Operation, code: int = errno.EIO, under: str = "") -> None:
+        """From now on let these fail, for all files or for those whose names begin so."""
+        self._faults += [Fault(operation, code, under) for operation in operations]
+
+    def mend(self) -> None:
+        """Let it work again, with room for everything."""
+        self._faults.clear()
+        self.full = self.sync_fails = False
+        self.bytes_max = None
+
+    def copy_to(self, other: "SimDisk") -> None:
+        """What `cp -a` does with the folder of a node that is stopped; what the other one had is gone."""
+        other._names = {name: Content() for name in self._names}
+        for name, content in self._names.items():
+            other._names[name].seen = bytearray(content.seen)
+            other._names[name].sync()
+        other._durable_names = dict(other._names)
+        other._allocated = dict(self._allocated)
+        other._start_anew()
 
     def lose_power(self) -> None:
         """Forget what was not synced, or only parts of it; the disk is ready for the next life."""
@@ -61,7 +124,7 @@ class SimDisk(Disk):
                     survived[name] = content
         for content in survived.values():
             content.seen = bytearray(self._wreckage(content))
-            content.sync()
+            content.look_past_cache()
         self._names, self._durable_names = survived, dict(survived)
         self._start_anew()
 
@@ -84,7 +147,7 @@ class SimDisk(Disk):
 
     def sizes(self) -> dict[str, int]:
         """The files and their length."""
-        return {name: len(content.seen) for name, content in self._names.items()}
+        return {name: len(content.seen) for name, content in self._names.items()} | self._allocated
 
     def _start_anew(self) -> None:
         self.life += 1
@@ -114,27 +177,39 @@ class SimDisk(Disk):
 
     async def read(self, name: str) -> bytes:
         await self._step(self.life)
+        self._check("read", name)
         return bytes(self._content(name).seen)
 
     async def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         await self._step(self.life)
+        self._check("read", name)
         return bytes(self._content(name).seen[offset : offset + size_bytes])
+
+    async def reread(self, name: str) -> bytes:
+        await self.sync(name)
+        self._content(name).look_past_cache()
+        return await self.read(name)
+
+    async def sync(self, name: str) -> None:
+        await self._sync(self.life, name, self._content(name))
 
     async def open_append(self, name: str) -> AppendFile:
         life = self.life
         await self._step(life)
+        self._check("write", name)
         if name not in self._names:
             self._change(name, Content())
         await self._step(life)
         self._sync_names()
-        return SimAppendFile(self, self._names[name])
+        return SimAppendFile(self, name, self._names[name])
 
     async def replace(self, name: str, data: bytes) -> None:
         life = self.life
+        self._check("write", name)
         new = Content()
         self._change(name + ".new", new)
-        await self._write(life, new, [data])
-        await self._sync(life, new)
+        await self._write(life, name, new, [data])
+        await self._sync(life, name, new)
         self._change(name + ".new", None)
         self._change(name, new)
         await self._step(life)
@@ -144,18 +219,29 @@ class SimDisk(Disk):
     async def truncate(self, name: str, size_bytes: int) -> None:
         life, content = self.life, self._content(name)
         await self._step(life)
-        del content.seen[size_bytes:]
-        await self._sync(life, content)
+        self._check("write", name)
+        content.cut(size_bytes)
+        await self._sync(life, name, content)
         self._sync_names()
 
     async def remove(self, name: str) -> None:
         life = self.life
         await self._step(life)
+        self._check("write", name)
+        self._allocated.pop(name, None)
         if name in self._names:
             self._change(name, None)
         await self._step(life)
         self._sync_names()
         await self._step(life)
+
+    async def allocate(self, name: str, size_bytes: int) -> None:
+        self._allocated.pop(name, None)
+        await self._step(self.life)
+        self._check("write", name)
+        if self.free_bytes() < size_bytes:
+            raise _error(errno.ENOSPC)
+        self._allocated[name] = size_bytes
 
     def free_bytes(self) -> int:
         if self.full:
@@ -176,24 +262,35 @@ class SimDisk(Disk):
         if not self.powered or life != self.life:
             raise PowerCut
 
-    async def _write(self, life: int, content: Content, chunks: Sequence[Chunk]) -> None:
+    async def _write(self, life: int, name: str, content: Content, chunks: Sequence[Chunk]) -> None:
         data = b"".join(chunks)
         room = self.free_bytes()
         await self._step(life)
+        self._check("write", name)
         half = min(self._chance.randint(0, len(data)), room)
         content.seen += data[:half]
         await self._step(life)
         if room < len(data):
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise _error(errno.ENOSPC)
         content.seen += data[half:]
         await self._step(life)
 
-    async def _sync(self, life: int, content: Content) -> None:
+    async def _sync(self, life: int, name: str, content: Content) -> None:
         await self._step(life)
-        if self.sync_fails:
-            raise OSError(errno.EIO, "Input/output error")
+        try:
+            self._check("sync", name)
+        except OSError:
+            content.forget()
+            raise
         content.sync()
         await self._step(life)
+
+    def _check(self, operation: Operation, name: str) -> None:
+        if operation == "sync" and self.sync_fails:
+            raise _error(errno.EIO)
+        for fault in self._faults:
+            if fault.operation == operation and name.startswith(fault.under):
+                raise _error(fault.code)
 
     def _content(self, name: str) -> Content:
         if name not in self._names:
@@ -213,17 +310,27 @@ class SimDisk(Disk):
 
 
 class SimAppendFile(AppendFile):
-    def __init__(self, disk: SimDisk, content: Content) -> None:
+    def __init__(self, disk: SimDisk, name: str, content: Content) -> None:
         self._disk = disk
+        self._name = name
         self._content = content
         self._life = disk.life
         self.size_bytes = len(content.seen)
 
     async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
-        await self._disk._write(self._life, self._content, chunks)
+        if chunks:
+            await self._disk._write(self._life, self._name, self._content, chunks)
+            self.size_bytes = len(self._content.seen)
         if sync:
-            await self._disk._sync(self._life, self._content)
-        self.size_bytes = len(self._content.seen)
+            await self._disk._sync(self._life, self._name, self._content)
+
+    async def cut(self) -> None:
+        await self._disk._step(self._life)
+        self._content.cut(self.size_bytes)
 
     def close(self) -> None:
         pass
+
+
+def _error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))

@@ -1,5 +1,6 @@
 """The disk twin forgets exactly what it may: never a synced byte, and over many seeds every kind of wreckage."""
 
+import errno
 from random import Random
 
 import pytest
@@ -101,12 +102,70 @@ async def test_a_full_disk_takes_a_part_and_says_so(autojump_clock):
     assert disk.free_bytes() == 0
 
 
-async def test_a_sync_that_fails_makes_nothing_durable(autojump_clock):
+async def test_what_a_failed_sync_did_not_write_never_comes_though_it_is_seen(autojump_clock):
     disk = SimDisk(Random(1))
     file = await disk.open_append("f")
-    disk.sync_fails = True
+    await file.append([b"sound"], sync=True)
+    disk.fail("sync")
     with pytest.raises(OSError, match="Input/output error"):
         await file.append([b"lost"], sync=True)
+    disk.mend()
+    await file.append([b"later"], sync=True)
+    assert await disk.read("f") == b"soundlostlater"
+    assert await disk.reread("f") == b"sound\0\0\0\0later"
+    assert await disk.read("f") == b"sound\0\0\0\0later"
+
+
+async def test_what_is_cut_and_written_again_is_written(autojump_clock):
+    disk = SimDisk(Random(1))
+    file = await disk.open_append("f")
+    disk.fail("sync")
+    with pytest.raises(OSError, match="Input/output error"):
+        await file.append([b"lost"], sync=True)
+    disk.mend()
+    await disk.truncate("f", 0)
+    again = await disk.open_append("f")
+    await again.append([b"kept"], sync=True)
+    disk.lose_power()
+    assert await disk.read("f") == b"kept"
+
+
+@pytest.mark.parametrize("under", ["", "journal/"])
+async def test_faults_meet_the_files_that_are_meant_until_they_are_mended(under, autojump_clock):
+    disk = SimDisk(Random(1))
+    await disk.replace("journal/1", b"one")
+    await disk.replace("zab/log", b"log")
+    disk.fail("read", under=under)
+    disk.fail("write", code=errno.EROFS, under=under)
+    for attempt in (disk.read("journal/1"), disk.read_range("journal/1", 0, 1)):
+        with pytest.raises(OSError, match="Input/output"):
+            await attempt
+    changes = (
+        disk.open_append("journal/1"),
+        disk.replace("journal/1", b""),
+        disk.truncate("journal/1", 0),
+        disk.remove("journal/1"),
+        disk.allocate("journal/2", 1),
+    )
+    for change in changes:
+        with pytest.raises(OSError, match="Read-only"):
+            await change
+    if under:
+        assert await disk.read("zab/log") == b"log"
+        await disk.remove("zab/log")
+    disk.mend()
+    assert await disk.read("journal/1") == b"one"
+
+
+async def test_allocated_room_is_missing_elsewhere(autojump_clock):
+    disk = SimDisk(Random(1))
+    disk.bytes_max = 10
+    await disk.allocate("reserve", 8)
+    assert disk.free_bytes() == 2
+    with pytest.raises(OSError, match="No space"):
+        await disk.allocate("more", 3)
+    await disk.remove("reserve")
+    assert (disk.free_bytes(), disk.sizes()) == (10, {})
 
 
 async def test_bits_rot_and_files_vanish(autojump_clock):

@@ -1,5 +1,6 @@
 """The disks keep their promises: the real one on a real folder, the one that forgets, and the simulated twin alike."""
 
+import errno
 import os
 from random import Random
 
@@ -61,6 +62,61 @@ async def test_a_part_that_the_system_gives_in_parts(tmp_path, monkeypatch):
     await disk.replace("f", b"abcdefg")
     assert await disk.read_range("f", 1, 5) == b"bcdef"
     assert await disk.read_range("f", 1, 50) == b"bcdefg"
+
+
+async def test_a_file_is_made_durable_and_read_past_what_is_only_remembered(disk):
+    file = await disk.open_append("f")
+    await file.append([b"abc"], sync=False)
+    file.close()
+    await disk.sync("f")
+    assert await disk.reread("f") == b"abc"
+    for how in (disk.sync, disk.reread):
+        with pytest.raises(FileNotFoundError):
+            await how("g")
+
+
+async def test_room_that_is_taken_is_taken_from_the_disk(disk):
+    await disk.allocate("reserve", 1 << 20)
+    await disk.allocate("reserve", 1 << 16)
+    if isinstance(disk, RealDisk):
+        state = os.stat(disk.path_of("reserve"))
+        assert (state.st_size, state.st_blocks * 512 >= 1 << 16, state.st_mode & 0o077) == (1 << 16, True, 0)
+    await disk.remove("reserve")
+    assert await disk.list_names("") == []
+
+
+async def test_room_that_cannot_be_taken_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(descriptor, size_bytes):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("broker.world.disk.take_room", refuse)
+    disk = RealDisk(tmp_path / "n1")
+    with pytest.raises(OSError, match="No space left"):
+        await disk.allocate("reserve", 10)
+    assert os.listdir(tmp_path / "n1") == []
+
+
+async def test_what_a_failed_write_left_is_taken_back(tmp_path, monkeypatch):
+    real_writev = os.writev
+
+    def fail_in_the_middle(descriptor, chunks):
+        if not real_writev(descriptor, [b"".join(chunks)[:2]]):
+            return 0
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = RealDisk(tmp_path)
+    file = await disk.open_append("f")
+    await file.append([b"sound"], sync=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "writev", fail_in_the_middle)
+        with pytest.raises(OSError, match="No space left"):
+            await file.append([b"torn"], sync=True)
+    assert await disk.read("f") == b"soundto"
+    await file.cut()
+    assert (await disk.read("f"), file.size_bytes) == (b"sound", 5)
+    await file.append([b"!"], sync=True)
+    file.close()
+    assert await disk.read("f") == b"sound!"
 
 
 async def test_truncate_cuts_the_end(disk):
@@ -142,6 +198,8 @@ async def test_memory_takes_everything_and_keeps_nothing():
     await disk.replace("identity", b"{}")
     await disk.truncate("identity", 1)
     await disk.remove("identity")
+    await file.cut()
+    await disk.allocate("reserve", 10)
     assert not disk.keeps
     assert file.size_bytes == 3
     assert await disk.list_names("journal") == []
@@ -151,3 +209,6 @@ async def test_memory_takes_everything_and_keeps_nothing():
         await disk.read("journal/1")
     with pytest.raises(FileNotFoundError):
         await disk.read_range("journal/1", 0, 1)
+    for how in (disk.sync, disk.reread):
+        with pytest.raises(FileNotFoundError):
+            await how("journal/1")
