@@ -127,7 +127,7 @@ class Guests:
         for key in [key for key in self._attachments if key[0] == peer]:
             del self._attachments[key]
         for local in self.locals.values():
-            local.owes_nothing(peer)
+            local.debts.cancel(peer)
 
     # ------------------------------------------------------------------ frames
 

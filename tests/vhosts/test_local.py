@@ -184,13 +184,13 @@ def test_an_answer_that_found_no_link_is_given_when_there_is_one_unless_its_node
     switchboard.end_turn()
     switchboard.journal.sync()
     local.advance()
-    assert local.owes
+    assert local.debts
     switchboard.links.down.clear()
     local.advance()
-    assert (answers(switchboard), local.owes) == ([1], False)
+    assert (answers(switchboard), bool(local.debts)) == ([1], False)
     local.publish_from("n2", from_peer(2, "b"))
-    local.owes_nothing("n2")
-    assert not local.owes
+    local.debts.cancel("n2")
+    assert not local.debts
 
 
 def test_a_gap_in_another_nodes_publications_is_not_taken(switchboard):
