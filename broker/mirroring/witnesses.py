@@ -55,6 +55,8 @@ class Witnesses:
 
     def required(self) -> set[str]:
         """Whose acknowledgement a confirm needs."""
+        if not self.followers:
+            return self.member_nodes
         awaited = {
             node for node, follower in self.followers.items() if follower.awaited is not None or follower.entering
         }
@@ -87,6 +89,10 @@ class Witnesses:
     def wait(self, note: int, lsn: int, synced: bool, effect: Effect) -> None:
         """Remember that `note` must be safe before `effect` holds; `lsn` 0 if the own disk does not matter."""
         self.waiting.append(Wait(note, lsn, synced, effect))
+
+    def reached(self, journal_synced: int) -> bool:
+        """Whether the own disk keeps nothing waiting that is next; else `safe` has no news."""
+        return not self.waiting or self.waiting[0].lsn <= journal_synced
 
     def safe(self, journal_synced: int) -> list[Wait]:
         """Drain the notes that have become safe, in order."""

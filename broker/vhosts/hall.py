@@ -214,7 +214,7 @@ class Hall:
             self.mirrors.link_up(peer)
             self._ask_again(peer)
             for local in self.guests.locals.values():
-                if local.owes:
+                if local.debts:
                     self.switchboard.touch(local)
 
     def _link_down(self, peer: str, life: int, lane: str) -> None:
@@ -244,9 +244,7 @@ class Hall:
                 handle.link_changed()
 
     def _synced(self, lsn: int) -> None:
-        for local in self.guests.locals.values():
-            if local.waits:
-                local.advance()
+        self.switchboard.advance_upto(lsn)
         self.mirrors.flush()
         self.mirrors.progress()
 

@@ -4,13 +4,13 @@ Decides nothing about messages (the queue does) nor about copies (the master mac
 in their outboxes to the journal, to the mirrors and to the publishers. It must not know policies or clients' dialogue.
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from broker.queues.consumers import Consumer
+from broker.vhosts.debts import Debts
 from broker.vhosts.publications import Pending, Publications
 from broker.wire import queue_frames as frames
 from broker.wire.message import Run
@@ -52,8 +52,7 @@ class Local:
         self._spawn = spawn
         self._publications = publications
         self._dead_letters = dead_letters
-        self._peers: deque[tuple[int, str, int]] = deque()
-        """(note, publisher's node, sequence) still to be answered."""
+        self.debts = Debts(self.queue_id, switchboard)
         self._wider = trio.Event()
         self._roomy: dict[Consumer, None] = {}
         self._borrowers: dict[Guest, None] = {}
@@ -90,7 +89,8 @@ class Local:
 
     def publish(self, run: Run, pending: Pending | None) -> None:
         """Take a run from a channel of this node."""
-        self._heed_lease()
+        if self.queue.consumers:  # else nothing is given out
+            self._heed_lease()
         if pending is None:
             self.master.publish(run, self.switchboard.stamp_ms)
             self.switchboard.touch(self)
@@ -132,8 +132,8 @@ class Local:
                 run = run.cut(highest + 1 - run.sequence, len(run.contents))
             refused, _ = self.master.publish(run, self.switchboard.stamp_ms)
             for start, stop in refused:
-                self._tell_refused(peer, run.sequence + start, run.sequence + stop - 1)
-        self.owe(peer, last)
+                self.debts.refuse(peer, run.sequence + start, run.sequence + stop - 1)
+        self._owe(peer, last)
 
     def attach(self, peer: str, origin: str, answered: int) -> int:
         """A node asks how far this log has its publications; those up to `answered` have had their answer elsewhere."""
@@ -142,16 +142,13 @@ class Local:
             self.master.copy.origins[origin] = highest
             self.master.answered(origin, answered)
             for first, last in self.master.copy.refused.get(origin, []):
-                self._tell_refused(peer, first, last)
-            self.owe(peer, highest)
+                self.debts.refuse(peer, first, last)
+            self._owe(peer, highest)
         return highest
 
-    def _tell_refused(self, peer: str, first: int, last: int) -> None:
-        self.switchboard.send(peer, frames.REFUSED, frames.encode_triple(self.queue_id, first, last))
-
-    def owe(self, peer: str, sequence: int) -> None:
+    def _owe(self, peer: str, sequence: int) -> None:
         """Answer this node when all that is in the log now is safe."""
-        self._peers.append((self.master.note, peer, sequence))
+        self.debts.owe(self.master.note, peer, sequence)
         self.switchboard.touch(self)
 
     # ------------------------------------------------------------------ consuming
@@ -260,7 +257,10 @@ class Local:
 
     def _heed_lease(self) -> None:
         """Nothing is given out while somebody else may be master already (S4)."""
-        if self.master.logged and self.master.give(self.switchboard.lease_valid()):
+        self._heed(leased=self.switchboard.lease_valid())
+
+    def _heed(self, *, leased: bool) -> None:
+        if leased != self.master.gives and self.master.give(leased):
             self.queue.pump()
             self.switchboard.touch(self)
             self._widen()
@@ -306,15 +306,17 @@ class Local:
             for letter in self.queue.take_dead():
                 self._dead_letters.send(self, letter)
         if not master.logged:
-            self._answer_peers(master.note)
+            self.debts.pay(master.note)
         else:
             master.open_more()
             master.note_settled()
             self._ship()
-            self.advance()
+            if master.witnesses.reached(self.switchboard.journal.synced):
+                self.advance()
         if self._borrowers:
             self._call_in()
-        self.timers.watch(self)
+        if self.queue.heeds_time:
+            self.timers.watch(self)
 
     def _serve_roomy(self) -> None:
         """Consumers that answered in this turn have room again: one delivery for all their answers."""
@@ -326,14 +328,19 @@ class Local:
 
     def _ship(self) -> None:
         master, switchboard = self.master, self.switchboard
+        last_lsn = 0
         for note in master.take_notes():
-            lsn = switchboard.store(note.raw, note.record) if note.durable else 0
+            lsn = 0
+            if note.durable:
+                last_lsn = lsn = switchboard.store(note.raw, note.record)
             for follower in master.witnesses.followers.values():
                 if follower.heeds(note.record):
                     offset = switchboard.send(follower.node, frames.RECORD, note.raw)
                     if offset >= 0 and follower.joined:  # without a link it will state anew what it holds
                         follower.noted(note.number, offset)
             master.shipped(note, lsn)
+        if last_lsn:
+            switchboard.advance_at(last_lsn, self)
 
     def advance(self) -> None:
         """Disk or mirrors have got further.
@@ -343,9 +350,10 @@ class Local:
         """
         if self._ended:
             return
-        self._heed_lease()
         master, journal = self.master, self.switchboard.journal
-        if master.logged and not master.witnesses.required() and not self.switchboard.lease_valid():
+        leased = self.switchboard.lease_valid()
+        self._heed(leased=leased)
+        if master.logged and not leased and not master.witnesses.required():
             return
         openings = master.openings
         freed = master.advance(journal.synced)
@@ -356,28 +364,10 @@ class Local:
         if master.outbox:
             self.switchboard.touch(self)
         self._publications.noted_upto(master.confirmed_note)
-        self._answer_peers(master.confirmed_note)
+        if self.debts:
+            self.debts.pay(master.confirmed_note)
         if self._borrowers:
             self._call_in()
-
-    def _answer_peers(self, note: int) -> None:
-        answers: dict[str, int] = {}
-        while self._peers and self._peers[0][0] <= note:
-            _, peer, sequence = self._peers.popleft()
-            answers[peer] = sequence
-        for peer, sequence in answers.items():
-            if self.switchboard.send(peer, frames.ANSWERED, frames.encode_pair(self.queue_id, sequence)) < 0:
-                self._peers.appendleft((0, peer, sequence))  # it may be told when the way to it is up
-
-    @property
-    def owes(self) -> bool:
-        """Whether a node waits for an answer."""
-        return bool(self._peers)
-
-    def owes_nothing(self, peer: str) -> None:
-        """The node has gone: if it comes back it asks anew."""
-        if any(owed == peer for _, owed, _ in self._peers):
-            self._peers = deque(entry for entry in self._peers if entry[1] != peer)
 
     @property
     def waits(self) -> bool:

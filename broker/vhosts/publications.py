@@ -25,12 +25,13 @@ class Pending(Protocol):
 class Publication:
     """One run on its way. `note` is the master's note that makes it safe, once a master of this node has it."""
 
-    __slots__ = ("note", "pending", "run")
+    __slots__ = ("note", "pending", "run", "size_bytes")
 
     def __init__(self, run: Run, pending: Pending, note: int = 0) -> None:
         self.run = run
         self.pending = pending
         self.note = note
+        self.size_bytes = sum(map(len, run.contents))
 
     @property
     def last_sequence(self) -> int:
@@ -59,7 +60,7 @@ class Publications:
         self.next_sequence += len(run.contents)
         entry = Publication(run, pending)
         self.entries.append(entry)
-        self.size_bytes += sum(map(len, run.contents))
+        self.size_bytes += entry.size_bytes
         return entry
 
     def answered_upto(self, sequence: int) -> None:
@@ -96,5 +97,5 @@ class Publications:
 
     def _answer(self) -> None:
         entry = self.entries.popleft()
-        self.size_bytes -= sum(map(len, entry.run.contents))
+        self.size_bytes -= entry.size_bytes
         entry.pending.answer()

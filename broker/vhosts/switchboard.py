@@ -4,6 +4,7 @@ Decides when what queues left behind in a turn goes to disk and to other nodes, 
 not know what a queue is: it holds things that `flush`. A turn ends as soon as the tasks that are ready now have run.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -32,6 +33,13 @@ class Flushed(Protocol):
 
     def flush(self) -> None:
         """Do it."""
+
+
+class Synced(Protocol):
+    """Something that waits for the disk."""
+
+    def advance(self) -> None:
+        """The disk has got further."""
 
 
 class Waiter(Protocol):
@@ -63,6 +71,7 @@ class Switchboard:
         self.lease_valid = lease_valid
         self._clock = clock
         self._touched: dict[Flushed, None] = {}
+        self._unsynced: deque[tuple[int, Synced]] = deque()
         self._turn = trio.Event()
         self._in_turn = False
         self._numbers = 0
@@ -122,6 +131,18 @@ class Switchboard:
     def store(self, raw: bytes, record: records.QueueRecord) -> int:
         """Append a record to the journal; returns the position in it up to which it must be synced."""
         return self.journal.append(raw, record)
+
+    def advance_at(self, lsn: int, waiting: Synced) -> None:
+        """Let this advance when the journal is synced up to there."""
+        self._unsynced.append((lsn, waiting))
+
+    def advance_upto(self, lsn: int) -> None:
+        """The journal is synced up to there: those advance that waited for it, and no others."""
+        unsynced, due = self._unsynced, dict[Synced, None]()
+        while unsynced and unsynced[0][0] <= lsn:
+            due[unsynced.popleft()[1]] = None
+        for waiting in due:
+            waiting.advance()
 
     # ------------------------------------------------------------------ other nodes
 

@@ -50,6 +50,26 @@ def test_a_turn_flushes_each_once_and_also_what_that_touches(board):
     assert first.flushes == 1
 
 
+class Waiting:
+    def __init__(self):
+        self.advances = 0
+
+    def advance(self):
+        self.advances += 1
+
+
+def test_what_waits_for_the_disk_advances_once_as_soon_as_it_has_been_synced(board):
+    first, second = Waiting(), Waiting()
+    for lsn, waiting in ((10, first), (20, second), (30, first), (40, second)):
+        board.advance_at(lsn, waiting)
+    board.advance_upto(9)
+    assert (first.advances, second.advances) == (0, 0)
+    board.advance_upto(30)
+    assert (first.advances, second.advances) == (1, 1)
+    board.advance_upto(40)
+    assert (first.advances, second.advances) == (1, 2)
+
+
 async def test_turns_end_by_themselves(board, nursery, autojump_clock):
     nursery.start_soon(board.run)
     flushed = Flushed(board)
