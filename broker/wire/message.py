@@ -91,10 +91,23 @@ class Run:
     goes into the deliver method as it is. `stamp_ms` is wall time in milliseconds at which the master took the run;
     expiry counts from it. `origin` and `sequence` name the publisher's node and the dense number of the first message
     there (None and 0 for messages of channels without confirms). `returned` says how often consumers of a quorum queue
-    gave these messages back.
+    gave these messages back. `count` is the number of messages. `stored`: the journal of this node has them already,
+    whatever they and their queue are, as they were read from there.
     """
 
-    __slots__ = ("address", "contents", "first", "origin", "redelivered", "returned", "sequence", "stamp_ms", "traits")
+    __slots__ = (
+        "address",
+        "contents",
+        "count",
+        "first",
+        "origin",
+        "redelivered",
+        "returned",
+        "sequence",
+        "stamp_ms",
+        "stored",
+        "traits",
+    )
 
     def __init__(
         self,
@@ -110,6 +123,7 @@ class Run:
         returned: int = 0,
     ) -> None:
         self.contents = contents
+        self.count = len(contents)
         self.address = address
         self.traits = traits
         self.first = first
@@ -118,15 +132,16 @@ class Run:
         self.origin = origin
         self.sequence = sequence
         self.returned = returned
+        self.stored = False
 
     @property
     def last(self) -> int:
         """The position of the last message."""
-        return self.first + len(self.contents) - 1
+        return self.first + self.count - 1
 
     def cut(self, start: int, stop: int) -> "Run":
         """The messages with index start up to, not including, stop, as a run of their own."""
-        return Run(
+        run = Run(
             self.contents[start:stop],
             self.address,
             self.traits,
@@ -137,6 +152,8 @@ class Run:
             sequence=self.sequence + start if self.origin is not None else 0,
             returned=self.returned,
         )
+        run.stored = self.stored
+        return run
 
     def copy(self, *, first: int) -> "Run":
         """The same messages for another queue: the contents are shared, the position is not."""

@@ -1,0 +1,174 @@
+"""Messages of a line whose contents are not in memory, and what a line must know of them all the same.
+
+Decides what is remembered of a run once its bytes were forgotten, and how such pieces are cut and joined: a line of
+millions of small messages is a few thousand pages, however small the runs were. It must not know where the contents
+lie: whoever keeps them finds them by position.
+"""
+
+from typing import TYPE_CHECKING, overload
+
+from broker.wire.content import body_size
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PAGE_MESSAGES_MAX = 4096
+PAGE_BYTES_MAX = 256 * 1024
+"""Neighbours are joined up to so much: a page is what one load brings at least."""
+MESSAGE_BYTES = 96
+"""What a message in memory takes beside its body, about: its frames, its object, its place in a list."""
+
+
+class Page:
+    """Messages at consecutive positions that are in memory no more; never changed but for its two flags.
+
+    `body_bytes` is the sum of all bodies: exact as a whole, and shared out evenly when the page is cut. `expires`: they
+    have a time to live. `persistent`, `priority`, `redelivered` and `returned` are as in a run and its traits.
+    """
+
+    __slots__ = ("body_bytes", "count", "expires", "first", "persistent", "priority", "redelivered", "returned")
+
+    def __init__(
+        self,
+        first: int,
+        count: int,
+        body_bytes: int,
+        *,
+        priority: int = 0,
+        expires: bool = False,
+        persistent: bool = False,
+        redelivered: bool = False,
+        returned: int = 0,
+    ) -> None:
+        self.first = first
+        self.count = count
+        self.body_bytes = body_bytes
+        self.priority = priority
+        self.expires = expires
+        self.persistent = persistent
+        self.redelivered = redelivered
+        self.returned = returned
+
+    @classmethod
+    def of(cls, run: Run, *, exact: bool = True) -> "Page":
+        """What remains of this run. If not `exact`, its bodies are measured by the first one's frames."""
+        return cls(
+            run.first,
+            run.count,
+            bytes_of(run) if exact else _about_bytes_of(run),
+            priority=run.traits.priority,
+            expires=run.traits.expiration_ms is not None,
+            persistent=run.traits.persistent,
+            redelivered=run.redelivered,
+            returned=run.returned,
+        )
+
+    @property
+    def last(self) -> int:
+        """The position of the last message."""
+        return self.first + self.count - 1
+
+    @property
+    def weight_bytes(self) -> int:
+        """About what its messages would take in memory."""
+        return self.body_bytes + self.count * MESSAGE_BYTES
+
+    def share(self, count: int) -> int:
+        """The part of the bodies that its first `count` messages are taken to have."""
+        return self.body_bytes * count // self.count
+
+    def cut(self, start: int, stop: int) -> "Page":
+        """The messages with index start up to, not including, stop, as a page of their own."""
+        return self._with(self.first + start, stop - start, self.share(stop) - self.share(start))
+
+    def joined(self, other: "Page") -> "Page | None":
+        """Both as one page, if the other one follows at once, is of the same kind, and they are not too much."""
+        count, body_bytes = self.count + other.count, self.body_bytes + other.body_bytes
+        if (
+            self.first + self.count != other.first
+            or count > PAGE_MESSAGES_MAX
+            or body_bytes > PAGE_BYTES_MAX
+            or self.persistent != other.persistent
+            or self.priority != other.priority
+            or self.expires != other.expires
+            or self.redelivered != other.redelivered
+            or self.returned != other.returned
+        ):
+            return None
+        return self._with(self.first, count, body_bytes)
+
+    def filled(self, runs: "Iterable[Run]") -> "Iterator[Piece]":
+        """The page with what these runs, in order, have of it in its place; its flags count beside theirs."""
+        body_bytes, at = self.body_bytes, self.first
+        parts: list[Piece] = []
+        missing = self.count
+        for run in runs:
+            first, last = max(at, run.first), min(self.last, run.last)
+            if first > last:
+                continue
+            if at < first:
+                parts.append(self._with(at, first - at, 0))
+            loaded = part(run, first, last)
+            if loaded.redelivered != self.redelivered or loaded.returned != self.returned:
+                loaded = loaded.cut(0, loaded.count)  # it may be somebody else's, too
+                loaded.redelivered = loaded.redelivered or self.redelivered
+                loaded.returned = max(loaded.returned, self.returned)
+            parts.append(loaded)
+            body_bytes -= bytes_of(loaded)
+            missing -= loaded.count
+            at = last + 1
+        if at <= self.last:
+            parts.append(self._with(at, self.last + 1 - at, 0))
+        rest = self._with(self.first, missing, max(0, body_bytes))  # the whole was exact: so is what is left of it
+        done = 0
+        for piece in parts:
+            if isinstance(piece, Page):
+                piece.body_bytes = rest.share(done + piece.count) - rest.share(done)
+                done += piece.count
+            yield piece
+
+    def _with(self, first: int, count: int, body_bytes: int) -> "Page":
+        return Page(
+            first,
+            count,
+            body_bytes,
+            priority=self.priority,
+            expires=self.expires,
+            persistent=self.persistent,
+            redelivered=self.redelivered,
+            returned=self.returned,
+        )
+
+    def __repr__(self) -> str:
+        flag = " redelivered" if self.redelivered else ""
+        return f"<Page {self.first}..{self.last} {self.body_bytes} bytes{flag}>"
+
+
+Piece = Run | Page
+"""Some messages at consecutive positions, in memory or not."""
+
+
+@overload
+def part(piece: Run, first: int, last: int) -> Run: ...
+@overload
+def part(piece: Page, first: int, last: int) -> Page: ...
+@overload
+def part(piece: Piece, first: int, last: int) -> Piece: ...
+def part(piece: Piece, first: int, last: int) -> Piece:
+    """The messages of these positions, all of which are in the piece."""
+    if first == piece.first and last == piece.last:
+        return piece
+    return piece.cut(first - piece.first, last - piece.first + 1)
+
+
+def bytes_of(piece: Piece) -> int:
+    """Bytes of the bodies of a piece."""
+    return piece.body_bytes if isinstance(piece, Page) else sum(map(body_size, piece.contents))
+
+
+def _about_bytes_of(run: Run) -> int:
+    """As `bytes_of`, without a look at each: as if all had as many properties and body frames as the first one."""
+    contents = run.contents
+    around = len(contents[0]) - body_size(contents[0])
+    return max(0, sum(map(len, contents)) - around * run.count)
