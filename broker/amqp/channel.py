@@ -9,6 +9,7 @@ as they came. The rules:
 3. A channel confirms, or is transactional, or neither; never both.
 """
 
+from functools import partial
 from typing import Protocol
 
 from broker.amqp.confirms import ConfirmLine, Pending
@@ -191,7 +192,7 @@ class Channel:
         if self.transaction is not None:
             raise ChannelException(406, "cannot switch from tx to confirm mode")
         if self._confirms is None:
-            self._confirms = ConfirmLine(self.number, lambda: self.outlet.confirm_soon(self))
+            self._confirms = ConfirmLine(self.number, partial(self.outlet.confirm_soon, self))
 
     def open_pending(self, count: int) -> Pending | None:
         """Number `count` publishes; None if nobody has asked for confirms. The caller sets `missing`."""

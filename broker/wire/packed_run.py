@@ -23,12 +23,11 @@ _PERSISTENT, _REDELIVERED, _HEADERS, _EXPIRES, _ORIGIN, _USER, _RETURNED = 1, 2,
 def pack_shared(run: Run) -> bytes:
     """Everything of the run but its contents, which are to follow as they are."""
     contents = run.contents
-    sizes = set(map(len, contents))
-    extra = bytearray()
-    flags = _put_extra(extra, run)
-    uniform = sizes.pop() if len(sizes) == 1 else 0
-    lengths = b"" if uniform else struct.pack(f">{len(contents)}I", *map(len, contents))
-    fixed = _FIXED.pack(run.first, run.stamp_ms, flags, run.traits.priority, len(contents), uniform, len(extra))
+    count, uniform, lengths = len(contents), len(contents[0]) if contents else 0, b""
+    if not uniform or (count > 1 and len(set(map(len, contents))) > 1):
+        uniform, lengths = 0, struct.pack(f">{count}I", *map(len, contents))
+    flags, extra = _extra_of(run)
+    fixed = _FIXED.pack(run.first, run.stamp_ms, flags, run.traits.priority, count, uniform, len(extra))
     return b"".join((fixed, run.address, extra, lengths))
 
 
@@ -108,13 +107,13 @@ def _traits(persistent: bool, priority: int, expiration_ms: int | None, headers:
     )
 
 
-def _put_extra(extra: bytearray, run: Run) -> int:
-    """Append the parts of a run that most runs lack; returns the flags."""
-    traits = run.traits
+def _extra_of(run: Run) -> tuple[int, bytes]:
+    """The flags, and the parts of a run that most runs lack."""
+    traits, extra = run.traits, b""
     flags = (traits.persistent and _PERSISTENT) | (run.redelivered and _REDELIVERED) | (traits.has_headers and _HEADERS)
     if traits.expiration_ms is not None:
         flags |= _EXPIRES
-        extra += _NUMBER.pack(traits.expiration_ms)
+        extra = _NUMBER.pack(traits.expiration_ms)
     if run.origin is not None:
         flags |= _ORIGIN
         extra += pack_text(run.origin) + _NUMBER.pack(run.sequence)
@@ -124,9 +123,10 @@ def _put_extra(extra: bytearray, run: Run) -> int:
     if run.returned:
         flags |= _RETURNED
         extra += _COUNT.pack(run.returned)
-    return flags
+    return flags, extra
 
 
+@lru_cache(maxsize=1024)
 def pack_text(text: str) -> bytes:
     """A short text: one byte of length, then UTF-8 (surrogates stand for bytes that are none)."""
     raw = text.encode("utf-8", "surrogateescape")

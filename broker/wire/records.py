@@ -195,9 +195,9 @@ def encode_publish(queue_id: int, term: int, run: Run) -> bytes:
 
 def encode(record: Record) -> bytes:
     """The bytes of any record."""
+    if isinstance(record, Publish):  # almost all are: they do not go through the cases below
+        return encode_publish(record.queue_id, record.term, record.run)
     match record:
-        case Publish(queue_id, term, run):
-            return encode_publish(queue_id, term, run)
         case Settle(queue_id, term, ranges) | Hole(queue_id, term, ranges):
             body = _pack_ranges(ranges)
         case Term(queue_id, term, first):
@@ -222,7 +222,7 @@ def encode(record: Record) -> bytes:
 def _seal(kind: int, queue_id: int, term: int, body: bytes, contents: Sequence[bytes] = ()) -> bytes:
     """Head, checksum, body and contents in one piece."""
     # Joined twice on purpose: freeing the first copy before the second is made is faster than keeping both.
-    joined = b"".join(contents)
+    joined = contents[0] if len(contents) == 1 else b"".join(contents)
     checked = _CHECKED_HEAD.pack(HEAD_BYTES + len(body) + len(joined), queue_id, term) + body
     crc = crc32(joined, crc32(checked, VERSION << 8 | kind))
     del joined
