@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from policies.models import OperatorPolicy, Policy
 
 if TYPE_CHECKING:
+    from broker.storage.fsync import Mode
     from broker.vhosts.certificates import LoginFrom, SanType
 
 DEFAULT_COOKIE = "change-me"
@@ -100,6 +101,10 @@ class Settings:
     """How much memory a node may use before publishers have to wait: a share (float) of the machine's, or bytes."""
     disk_free_limit: int | float = 50_000_000
     """How much room on disk must be left: bytes, or a multiple (float) of the machine's memory."""
+    fsync: "Mode" = "always"
+    """When the journal is durable: `always` before it says so, every `interval`, or `never` by us."""
+    fsync_interval: int = 1000
+    """Milliseconds."""
     queue_master_locator: str = "client-local"
     """Where the master of a new queue goes when neither argument nor policy say it."""
 

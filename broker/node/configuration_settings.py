@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from broker.node.configuration import Settings
+from broker.storage.fsync import Mode
 from broker.vhosts.alarms import Limit, disk_free_limit, memory_limit
 from broker.vhosts.certificates import LoginFrom, SanType
 from broker.vhosts.logins import MECHANISMS
@@ -75,6 +76,8 @@ class NodeSettings(Section):
     ssl_cert_login_san_index: Annotated[Whole, Field(ge=0)] = _DEFAULTS.ssl_cert_login_san_index
     vm_memory_high_watermark: MemoryLimit = _DEFAULTS.vm_memory_high_watermark
     disk_free_limit: DiskFreeLimit = _DEFAULTS.disk_free_limit
+    fsync: Mode = _DEFAULTS.fsync
+    fsync_interval: Annotated[Whole, Field(ge=1, le=60_000)] = _DEFAULTS.fsync_interval
 
 
 class SettingsSection(NodeSettings):

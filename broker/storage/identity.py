@@ -1,18 +1,28 @@
 """Who this data folder is, and how many lives a node has had in it.
 
 Decides the folder's id and the number of each life (DESIGN S12, S13): a life has a higher number than every earlier
-one, and that is on disk before anybody hears of it. It must not know the cluster; which cluster the folder belongs
-to stands in the metadata log.
+one, and that is on disk before anybody hears of it. Decides, too, whether the folder may lack what it was reported to
+have: under a lax fsync policy, when the machine has been started anew since a life that did not end in good order. It
+must not know the cluster; which cluster the folder belongs to stands in the metadata log.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
+from broker.storage.fsync import ALWAYS, Fsync, sync_journal
 from broker.world.disk import Disk
 
 NAME = "identity.json"
 FORMAT = 1
+
+
+class NewerFormat(Exception):
+    """Something on the disk was written by a newer release: nothing is changed, and nothing is served."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} has {what}, which this release does not know: start the release that wrote it")
 
 
 class DamagedIdentity(Exception):
@@ -21,34 +31,65 @@ class DamagedIdentity(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One life in a data folder. `blank`: nobody has lived here before, so nothing is remembered."""
+    """One life in a data folder. `blank`: nobody has lived here before, so nothing is remembered. `lossy`: what was
+    reported as safe may be missing, until somebody who knows has taken note of it."""
 
     id: str
     life: int
     blank: bool
+    lossy: bool = False
+    fsync: Fsync = ALWAYS
+    boot: str = ""
 
     @classmethod
-    async def begin_life(cls, disk: Disk, *, chance: Random, stamp_ms: int) -> "Folder":
-        """Count one life more, durably.
+    async def begin_life(
+        cls, disk: Disk, *, chance: Random, stamp_ms: int, fsync: Fsync = ALWAYS, boot: str = ""
+    ) -> "Folder":
+        """Count one life more, durably. `boot`: which run of the machine this is; empty if nobody knows.
 
         A new folder starts counting at the time of day: a node that lost its disk, or keeps nothing, must not come
-        back under the number of a life that others remember. Raises DamagedIdentity, OSError.
+        back under the number of a life that others remember. Raises DamagedIdentity, NewerFormat, OSError.
         """
         try:
-            folder_id, life = _decode(await disk.read(NAME), disk.path_of(NAME))
-            folder = cls(folder_id, life + 1, blank=False)
+            content = _decode(await disk.read(NAME), disk.path_of(NAME))
         except FileNotFoundError:
-            folder = cls(f"{chance.getrandbits(128):032x}", stamp_ms, blank=True)
-        content = {"format": FORMAT, "folder": folder.id, "life": folder.life}
-        await disk.replace(NAME, json.dumps(content).encode() + b"\n")
+            folder = cls(f"{chance.getrandbits(128):032x}", stamp_ms, blank=True, fsync=fsync, boot=boot)
+        else:
+            lossy = content.get("lossy", False)
+            if content.get("unsynced", False):
+                if boot and boot == content.get("boot"):
+                    await sync_journal(disk)
+                else:
+                    lossy = True
+            folder = cls(content["folder"], content["life"] + 1, blank=False, lossy=lossy, fsync=fsync, boot=boot)
+        await folder._write(disk, unsynced=not fsync.keeps_promises)
         return folder
 
+    async def told(self, disk: Disk) -> "Folder":
+        """The cluster knows that something may be missing here: from now on the folder counts for what is in it."""
+        folder = replace(self, lossy=False)
+        await folder._write(disk, unsynced=not self.fsync.keeps_promises)
+        return folder
 
-def _decode(data: bytes, path: str) -> tuple[str, int]:
+    async def end_life(self, disk: Disk) -> None:
+        """Everything was synced, and nothing is written any more. Raises OSError."""
+        if not self.fsync.keeps_promises:
+            await self._write(disk, unsynced=False)
+
+    async def _write(self, disk: Disk, *, unsynced: bool) -> None:
+        content: dict[str, Any] = {"format": FORMAT, "folder": self.id, "life": self.life}
+        if unsynced:
+            content |= {"unsynced": True, "boot": self.boot}
+        if self.lossy:
+            content["lossy"] = True
+        await disk.replace(NAME, json.dumps(content).encode() + b"\n")
+
+
+def _decode(data: bytes, path: str) -> dict[str, Any]:
     try:
         content = json.loads(data)
         if content["format"] != FORMAT:
-            raise DamagedIdentity(f"{path}: format {content['format']} is not known to this release")
-        return str(content["folder"]), int(content["life"])
+            raise NewerFormat(path, f"format {content['format']}")
+        return {**content, "folder": str(content["folder"]), "life": int(content["life"])}
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedIdentity(f"{path}: {error!r}") from error
+        raise DamagedIdentity(f"{path}: {error!r}: put a copy of it back, or remove the folder") from error

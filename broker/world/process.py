@@ -10,11 +10,29 @@ import sys
 from pathlib import Path
 
 _MEMORY_FILE = Path("/proc/self/statm")
+_BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_NAME_MACOS = b"kern.bootsessionuuid"
 
 
 def process_id() -> int:
     """The number by which the system knows this process."""
     return os.getpid()
+
+
+def boot_id() -> str:
+    """Which run of this machine this is; empty if the system does not say."""
+    if sys.platform == "darwin":
+        return _system_value(_BOOT_NAME_MACOS)
+    try:
+        return _BOOT_FILE.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _system_value(name: bytes) -> str:
+    value, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+    found = ctypes.CDLL(None).sysctlbyname(name, value, ctypes.byref(size), None, 0)
+    return value.value.decode() if found == 0 else ""
 
 
 def resident_bytes() -> int:

@@ -69,6 +69,15 @@ def test_an_empty_file_is_all_defaults(write):
     assert load(write("# nothing\n")).names == ("n1", "n2", "n3")
 
 
+def test_a_node_may_have_an_fsync_policy_of_its_own(write):
+    cluster = load(
+        write("settings: {fsync: interval, fsync_interval: 200}\nnodes: [a, {name: b, settings: {fsync: never}}, c]")
+    )
+    found = {node.name: (node.settings.fsync, node.settings.fsync_interval) for node in cluster.nodes}
+    assert found == {"a": ("interval", 200), "b": ("never", 200), "c": ("interval", 200)}
+    assert (Settings().fsync, Settings().fsync_interval) == ("always", 1000)
+
+
 def test_a_file_that_the_supervisor_resolved_is_read_back_whole(write):
     cluster = load(EXAMPLE)
     path = write(json.dumps(cluster.as_json()), "cluster.json")
@@ -291,6 +300,14 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
         (
             "settings: {ssl_cert_login_san_type: x400}",
             "cluster.yaml:1: settings.ssl_cert_login_san_type: 'x400': must be dns, ip, email or uri",
+        ),
+        (
+            "settings: {fsync: sometimes}",
+            "cluster.yaml:1: settings.fsync: 'sometimes': must be always, interval or never",
+        ),
+        (
+            "nodes: [{name: a, settings: {fsync_interval: 0}}]",
+            "cluster.yaml:1: nodes[0].settings.fsync_interval: 0: must be at least 1",
         ),
         (
             "settings: {vm_memory_high_watermark: 1.5}",

@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from broker.storage.identity import NAME, DamagedIdentity, Folder
+from broker.storage.fsync import ALWAYS, Fsync
+from broker.storage.identity import NAME, DamagedIdentity, Folder, NewerFormat
 from broker.world.disk import MemoryDisk
 from tests.simulation.disk import PowerCut, SimDisk
 
@@ -56,11 +57,49 @@ async def test_no_number_is_given_twice_though_the_power_fails_at_any_step(autoj
         assert lives == sorted(set(lives))
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b'{"format": 1, "folder": "x"}', b'{"format": 2, "folder": "x", "life": 1}', b"\xff"]
-)
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"format": 1, "folder": "x"}', b"\xff"])
 async def test_a_file_that_says_nothing_stops_the_node(content, autojump_clock):
     disk = SimDisk(Random(1))
     await disk.replace(NAME, content)
     with pytest.raises(DamagedIdentity, match=r"sim:identity\.json: "):
         await begin(disk)
+
+
+async def test_a_newer_format_is_refused_and_left_as_it_is(autojump_clock):
+    disk = SimDisk(Random(1))
+    content = b'{"format": 2, "folder": "x", "life": 1}'
+    await disk.replace(NAME, content)
+    with pytest.raises(NewerFormat, match=r"sim:identity\.json has format 2, which this release does not know"):
+        await begin(disk)
+    assert await disk.read(NAME) == content
+
+
+LAX = Fsync("never")
+
+
+@pytest.mark.parametrize(
+    ("before", "clean", "boot", "lossy"),
+    [
+        (LAX, False, "two", True),
+        (LAX, False, "", True),
+        (LAX, False, "one", False),
+        (LAX, True, "two", False),
+        (ALWAYS, False, "two", False),
+        (Fsync("interval", 5), False, "two", True),
+    ],
+)
+async def test_what_was_not_synced_may_be_lost_with_the_machine(before, clean, boot, lossy, autojump_clock):
+    disk = SimDisk(Random(1))
+    folder = await Folder.begin_life(disk, chance=Random(1), stamp_ms=1, fsync=before, boot="one")
+    file = await disk.open_append("journal/1")
+    await file.append([b"kept by the system"], sync=False)
+    if clean:
+        await folder.end_life(disk)
+    after = await Folder.begin_life(disk, chance=Random(1), stamp_ms=2, boot=boot)
+    assert after.lossy == lossy
+    disk.lose_power()
+    assert (await disk.read("journal/1") == b"kept by the system") or (before, boot) != (LAX, "one")
+    again = await Folder.begin_life(disk, chance=Random(1), stamp_ms=3, boot=boot)
+    assert again.lossy == lossy, "until somebody knows"
+    await again.told(disk)
+    assert not (await Folder.begin_life(disk, chance=Random(1), stamp_ms=4, boot=boot)).lossy
