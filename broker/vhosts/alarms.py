@@ -12,6 +12,7 @@ from broker.storage.journal import RESERVED_BYTES
 
 if TYPE_CHECKING:
     from broker.storage.journal import Journal
+    from broker.storage.reserve import Reserve
     from broker.world.memory import Memory
 
 MEMORY_HIGH_WATERMARK = 0.4
@@ -29,11 +30,20 @@ _EXPONENTS = {"k": 1, "m": 2, "g": 3}
 
 
 class AlarmLimits:
-    """The limits of one node; whoever changes them does so until the process ends."""
+    """The limits of one node; whoever changes them does so until the process ends.
 
-    def __init__(self, memory: Limit = MEMORY_HIGH_WATERMARK, disk_free: Limit = DISK_FREE_LIMIT_BYTES) -> None:
+    `reserve`: what is set aside on the disk already, so that publishers cannot use it up.
+    """
+
+    def __init__(
+        self,
+        memory: Limit = MEMORY_HIGH_WATERMARK,
+        disk_free: Limit = DISK_FREE_LIMIT_BYTES,
+        reserve: "Reserve | None" = None,
+    ) -> None:
         self.memory = memory
         self.disk_free = disk_free
+        self.reserve = reserve
 
 
 class Alarms:
@@ -62,8 +72,10 @@ class Alarms:
 
     @property
     def disk_free_limit_bytes(self) -> int:
-        """How much room must be left; never less than what the journal needs to go on without publishers."""
-        return max(RESERVED_BYTES, _bytes(self.limits.disk_free, self._memory))
+        """How much room must be left; with what is set aside never less than the journal needs without publishers."""
+        reserve = self.limits.reserve
+        missing_bytes = RESERVED_BYTES - (0 if reserve is None else reserve.held_bytes)
+        return max(missing_bytes, _bytes(self.limits.disk_free, self._memory))
 
     def _is_short_of_memory(self) -> bool:
         memory, limit = self._memory, self.memory_limit_bytes

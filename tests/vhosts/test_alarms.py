@@ -3,7 +3,9 @@
 import pytest
 
 from broker.storage.journal import RESERVED_BYTES
+from broker.storage.reserve import Reserve
 from broker.vhosts.alarms import GIVE_BACK_EVERY, AlarmLimits, Alarms, disk_free_limit, memory_limit
+from broker.world.disk import MemoryDisk
 from broker.world.memory import Memory, ProcessMemory
 
 MACHINE_BYTES = 1000
@@ -82,6 +84,19 @@ def test_the_journal_needs_its_reserve_whatever_the_limit(alarms, journal):
         "disk_free_limit": 2 * RESERVED_BYTES + 1,
         "disk_free": 2 * RESERVED_BYTES,
     }
+
+
+def test_what_is_set_aside_counts_and_when_it_is_given_up_publishers_wait(alarms, journal):
+    alarms.limits.disk_free = 1000
+    alarms.limits.reserve = reserve = Reserve(MemoryDisk())
+    reserve.held_bytes, journal.room = RESERVED_BYTES, 1000
+    assert alarms.look() == []
+    journal.room -= 1
+    assert alarms.look() == ["disk"]
+    reserve.held_bytes, journal.room = RESERVED_BYTES - 2000, 2000
+    assert alarms.look() == []
+    reserve.held_bytes, journal.room = 0, RESERVED_BYTES - 1
+    assert alarms.look() == ["disk"]
 
 
 def test_room_on_disk_may_be_measured_by_the_memory(alarms):
