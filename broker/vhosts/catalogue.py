@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from broker.cluster.tree import Tree
+    from broker.vhosts.followers import Followers
     from broker.vhosts.guests import Guests
     from broker.vhosts.mirrors import Mirrors
     from broker.vhosts.replies import Replies
@@ -40,6 +41,7 @@ class Catalogue:
     def __init__(
         self,
         switchboard: "Switchboard",
+        followers: "Followers",
         mirrors: "Mirrors",
         guests: "Guests",
         timers: "Timers",
@@ -53,6 +55,7 @@ class Catalogue:
         self.handles: dict[int, Handle] = {}
         self._life = Life(switchboard.node, switchboard.life)
         self._switchboard = switchboard
+        self._followers = followers
         self._mirrors = mirrors
         self._guests = guests
         self._timers = timers
@@ -186,14 +189,14 @@ class Catalogue:
             self._guests.locals[record.id] = local
         elif settings != local.queue.settings:
             local.queue.apply(settings, self._switchboard.stamp_ms)
-        self._mirrors.lead(local, record)
+        self._followers.lead(local, record)
 
     def _stop_being_master(self, handle: Handle) -> None:
         local = handle.local
         if local is None:
             return
         queue_id = handle.record.id
-        self._mirrors.unlead(queue_id)
+        self._followers.unlead(queue_id)
         self._guests.leave(local)
         self._copies[queue_id] = local.end()
 

@@ -23,6 +23,7 @@ from broker.vhosts.catalogue import Catalogue
 from broker.vhosts.client import Client, User
 from broker.vhosts.client_limits import ClientLimits
 from broker.vhosts.declarations import Declarations
+from broker.vhosts.followers import Followers
 from broker.vhosts.guests import Guests
 from broker.vhosts.handle import Handle
 from broker.vhosts.logins import LoginRules, Logins
@@ -79,10 +80,12 @@ class Hall:
         self.guests = Guests(switchboard)
         self.alarms = Alarms(switchboard.journal, memory, alarm_limits or AlarmLimits())
         self.pressure = Pressure(switchboard, self.alarms)
-        self.mirrors = Mirrors(switchboard, self._propose_entry, self._spawn, self._set_aside)
+        self.followers = Followers(switchboard, self._propose_entry, self._spawn)
+        self.mirrors = Mirrors(switchboard, self._set_aside)
         self.replies = Replies(switchboard)
         self.catalogue = Catalogue(
             switchboard,
+            self.followers,
             self.mirrors,
             self.guests,
             self.timers,
@@ -183,7 +186,7 @@ class Hall:
     async def synchronise(self, handle: Handle, *, start: bool) -> bool:
         """Fill the mirrors of a queue, wherever its master is, or stop doing so; False if nothing had to be done."""
         if handle.local is not None:
-            return self.mirrors.synchronise(handle.record.id, start=start)
+            return self.followers.synchronise(handle.record.id, start=start)
         fields = {"do": "synchronise", "queue": handle.record.id, "start": start}
         answer, _ = await self.switchboard.call(handle.record.master.node, fields)
         return bool(answer.get("changed"))
@@ -191,7 +194,7 @@ class Hall:
     async def _serve_synchronise(self, peer: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         if fields["queue"] not in self.guests.locals:
             return {"changed": False}, b""
-        return {"changed": self.mirrors.synchronise(fields["queue"], start=fields["start"])}, b""
+        return {"changed": self.followers.synchronise(fields["queue"], start=fields["start"])}, b""
 
     async def _serve_held(self, peer: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         held, lacking = self.catalogue.held(fields["queue"])
@@ -211,6 +214,7 @@ class Hall:
     def _link_up(self, peer: str, life: int, lane: str) -> None:
         if lane == "data":
             self.switchboard.peer_up(peer)
+            self.followers.link_up(peer)
             self.mirrors.link_up(peer)
             self._ask_again(peer)
             for local in self.guests.locals.values():
@@ -220,7 +224,7 @@ class Hall:
     def _link_down(self, peer: str, life: int, lane: str) -> None:
         if lane == "data":
             self.switchboard.peer_down(peer)
-            self.mirrors.link_down(peer)
+            self.followers.link_down(peer)
             self._ask_again(peer)
 
     def _link_opened(self, peer: str, life: int, lane: str) -> None:
@@ -235,6 +239,7 @@ class Hall:
             self.switchboard.peer_gone(peer)
             self.guests.peer_gone(peer)
             self.mirrors.link_closed(peer)
+            self.followers.link_closed(peer)
             self.switchboard.peer_down(peer)
             self._ask_again(peer)
 
@@ -246,7 +251,7 @@ class Hall:
     def _synced(self, lsn: int) -> None:
         self.switchboard.advance_upto(lsn)
         self.mirrors.flush()
-        self.mirrors.progress()
+        self.followers.progress()
 
     def _receive_deliver(self, peer: str, payload: bytes, offset: int) -> None:
         number, start = frames.decode_deliver(payload)
@@ -291,7 +296,7 @@ class Hall:
             )
         except Refused as refused:
             log.info("event=entry_refused queue=%s node=%s why=%s", record.name, follower.node, refused.why)
-        self.mirrors.entered(local, follower.node)
+        self.followers.entered(local, follower.node)
 
     async def _delete_unused(self, handle: Handle) -> None:
         await self.declarations.delete_unused(handle)

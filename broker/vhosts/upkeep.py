@@ -58,7 +58,7 @@ class Upkeep:
             self._close(key, reason)
         self._closed = set(full)
         self._wake_masters()
-        hall.mirrors.progress()  # an entry that lost the race for a record's version is proposed again
+        hall.followers.progress()  # an entry that lost the race for a record's version is proposed again
 
     def _wake_masters(self) -> None:
         """A master waits for the lease, alone in its set or to give messages out; nothing else says it is back."""
@@ -94,7 +94,9 @@ class Upkeep:
         record = self._hall.catalogue.handles[local.queue_id].record
         life = next((life for life in record.in_sync if life.node == node), None)
         if life is None:
-            self._hall.mirrors.start_over(local, node)  # it was only about to enter: the master need not wait for that
+            self._hall.followers.start_over(
+                local, node
+            )  # it was only about to enter: nobody has to wait
             return
         log.warning("event=mirror_silent queue=%s node=%s", record.name, node)
         why = f"acknowledged nothing for {self._net_ticktime_s:g} s"

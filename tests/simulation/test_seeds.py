@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from broker.mirroring import catch_up
-from broker.vhosts import mirrors
+from broker.vhosts import followers
 from tests.simulation.course import Outcome, Plan, run_seed
 
 SEEDS = 12
@@ -72,7 +72,7 @@ def slow_catch_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up, "REST_BYTES_MAX", 300)
     monkeypatch.setattr(catch_up, "CHUNK_BYTES", 200)
     monkeypatch.setattr(catch_up, "BATCH_MESSAGES", 2)
-    monkeypatch.setattr(mirrors, "CATCH_UP_BYTES_MAX", 300)
+    monkeypatch.setattr(followers, "CATCH_UP_BYTES_MAX", 300)
 
 
 @pytest.mark.usefixtures("slow_catch_up")

@@ -7,8 +7,9 @@ from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Offer, Statement
 from broker.queues.settings import Settings
+from broker.vhosts.followers import CATCH_UP_BYTES_MAX, Followers
 from broker.vhosts.local import Local
-from broker.vhosts.mirrors import CATCH_UP_BYTES_MAX, Mirrors
+from broker.vhosts.mirrors import Mirrors
 from broker.vhosts.publications import Publications
 from broker.wire import queue_frames as frames
 from broker.wire import records
@@ -29,12 +30,8 @@ class House:
         self.switchboard = FakeSwitchboard(node, begin)
         self.entering = []
         self.set_aside = []
-        self.mirrors = Mirrors(
-            self.switchboard,
-            None,
-            lambda _, local, follower: self.entering.append(follower),
-            lambda queue_id, term, runs: self.set_aside.append(runs),
-        )
+        self.followers = Followers(self.switchboard, None, lambda _, local, follower: self.entering.append(follower))
+        self.mirrors = Mirrors(self.switchboard, lambda queue_id, term, runs: self.set_aside.append(runs))
 
     def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=()):
         """Be the master of queue 1, with a mirror on n2."""
@@ -54,7 +51,7 @@ class House:
             durable=True,
             definition=definition,
         )
-        self.mirrors.lead(local, record)
+        self.followers.lead(local, record)
         self.end_turn()
         return local
 
@@ -74,7 +71,7 @@ class House:
 
     @property
     def offered(self):
-        (local,) = self.mirrors._locals.values()
+        (local,) = self.followers._locals.values()
         return local.master.witnesses.followers["n2"].offered
 
     def hear_acknowledged(self, received, synced):
@@ -107,11 +104,11 @@ def test_a_master_offers_itself_when_the_mirror_can_be_reached_and_again_after_e
     house.lead(bodies=["a"])
     assert house.switchboard.take_json(frames.OFFER) == []
     house.switchboard.links.down.clear()
-    house.mirrors.link_up("n2")
+    house.followers.link_up("n2")
     (offer,) = house.switchboard.take_json(frames.OFFER, "n2")
     assert offer == {"queue_id": 1, "term": TERM, "terms": [[TERM, 1]], "next_position": 2}
-    house.mirrors.link_down("n2")
-    house.mirrors.link_up("n2")
+    house.followers.link_down("n2")
+    house.followers.link_up("n2")
     assert len(house.switchboard.take_json(frames.OFFER, "n2")) == 1
 
 
@@ -127,7 +124,7 @@ def test_a_mirror_is_filled_and_proposed_when_its_disk_has_all():
     assert house.entering == []
     house.hear_acknowledged(behind, behind)
     assert [follower.node for follower in house.entering] == ["n2"]
-    house.mirrors.entered(local, "n2")
+    house.followers.entered(local, "n2")
     assert not house.entering[0].entering
 
 
@@ -140,9 +137,9 @@ def test_without_automatic_sync_the_mirror_lacks_what_was_there_until_an_operato
     behind = house.switchboard.links.offset("n2", "data")
     house.hear_acknowledged(behind, behind)
     assert house.entering == []
-    assert house.mirrors.synchronise(1, start=True)
+    assert house.followers.synchronise(1, start=True)
     assert follower.missing_count == 0
-    assert not house.mirrors.synchronise(1, start=False), "nothing is left to stop"
+    assert not house.followers.synchronise(1, start=False), "nothing is left to stop"
 
 
 def test_a_mirror_that_follows_a_newer_term_counts_for_nothing():
@@ -156,7 +153,7 @@ def test_a_mirror_that_follows_a_newer_term_counts_for_nothing():
 
 def test_the_window_of_catch_up_counts_from_where_the_stream_begins():
     house = House(begin=50_000_000)
-    house.mirrors.link_up("n2")
+    house.followers.link_up("n2")
     big = "x" * (CATCH_UP_BYTES_MAX // 8)
     house.lead(bodies=[big] * 24)
     house.hear_statement()
@@ -189,9 +186,9 @@ def test_catch_up_that_loses_its_link_begins_anew():
     house.hear_statement()
     follower = local.master.witnesses.followers["n2"]
     assert (follower.joined, list(follower.unsynced)) == (False, [])
-    house.mirrors.link_down("n2")
+    house.followers.link_down("n2")
     house.switchboard.links.down.clear()
-    house.mirrors.link_up("n2")
+    house.followers.link_up("n2")
     house.hear_statement()
     assert local.master.witnesses.followers["n2"].joined
 
@@ -200,10 +197,10 @@ def test_a_late_statement_does_not_keep_a_mirror_from_stating_anew():
     house = House()
     local = house.lead(bodies=["a"])
     house.switchboard.links.down.add("n2")
-    house.mirrors.link_down("n2")
+    house.followers.link_down("n2")
     house.hear_statement()  # it was on its way when the other direction broke
     house.switchboard.links.down.clear()
-    house.mirrors.link_up("n2")
+    house.followers.link_up("n2")
     house.hear_statement()
     assert local.master.witnesses.followers["n2"].joined
 
@@ -212,9 +209,9 @@ def test_only_the_last_offer_can_be_answered():
     house = House()
     local = house.lead(bodies=["a"])
     first = house.offered
-    record = house.mirrors._records[1]
-    house.mirrors.lead(local, record._replace(mirrors=()))  # its copy goes
-    house.mirrors.lead(local, record)
+    record = house.followers._records[1]
+    house.followers.lead(local, record._replace(mirrors=()))  # its copy goes
+    house.followers.lead(local, record)
     house.hear_statement(common=1, living=[(1, 1)], offset=first)
     assert not local.master.witnesses.followers["n2"].stated
     house.hear_statement()
@@ -241,7 +238,7 @@ def test_a_mirror_that_is_not_the_one_any_more_that_stated_counts_for_nothing_un
 def test_a_statement_that_may_be_lost_is_asked_for_again():
     house = House()
     local = house.lead(bodies=["a"])
-    house.mirrors.link_closed("n2")  # only the way from there broke
+    house.followers.link_closed("n2")  # only the way from there broke
     assert len(house.switchboard.take_json(frames.OFFER, "n2")) == 2
     house.hear_statement()
     assert local.master.witnesses.followers["n2"].joined
@@ -251,11 +248,11 @@ def test_a_member_that_was_given_up_comes_back_by_catch_up():
     house = House()
     local = house.lead(in_sync=("n1", "n2"))
     house.hear_statement()
-    record = house.mirrors._records[1]
-    house.mirrors.lead(local, record._replace(in_sync=(Life("n1", 1),), version=1))
+    record = house.followers._records[1]
+    house.followers.lead(local, record._replace(in_sync=(Life("n1", 1),), version=1))
     assert not local.master.witnesses.followers["n2"].joined
     house.switchboard.journal.sync()
-    house.mirrors.progress()
+    house.followers.progress()
     assert house.entering == []
     house.hear_statement()
     behind = house.switchboard.links.offset("n2", "data")
@@ -266,21 +263,21 @@ def test_a_member_that_was_given_up_comes_back_by_catch_up():
 def test_the_answer_to_an_earlier_masters_proposal_says_nothing_of_this_ones():
     house = House()
     before = house.lead()
-    house.mirrors.unlead(1)
+    house.followers.unlead(1)
     local = house.lead()
     house.hear_statement()
     behind = house.switchboard.links.offset("n2", "data")
     house.hear_acknowledged(behind, behind)
-    house.mirrors.entered(before, "n2")
+    house.followers.entered(before, "n2")
     assert local.master.witnesses.required() == {"n2"}
 
 
 def test_who_is_no_mirror_any_more_is_forgotten():
     house = House()
     local = house.lead()
-    house.mirrors.lead(local, QueueRecord(1, "/", "q", Life("n1", 1), TERM, in_sync=(Life("n1", 1),)))
+    house.followers.lead(local, QueueRecord(1, "/", "q", Life("n1", 1), TERM, in_sync=(Life("n1", 1),)))
     assert local.master.witnesses.followers == {}
-    house.mirrors.unlead(1)
+    house.followers.unlead(1)
     house.hear_statement(offset=0)
     assert sent_records(house) == []
 

@@ -1,0 +1,238 @@
+"""The mirrors elsewhere of the masters on this node.
+
+Decides when a master offers itself to a mirror, how much of catch-up is under way, and when a mirror's entry into the
+in-sync set is proposed. It must not decide who is master or mirror: that is committed, and told to it.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from broker.cluster.records import QueueRecord
+from broker.mirroring import catch_up
+from broker.mirroring.follower import Follower
+from broker.mirroring.mirror import Offer, Statement
+from broker.wire import queue_frames as frames
+
+if TYPE_CHECKING:
+    from broker.vhosts.local import Local
+    from broker.vhosts.switchboard import Switchboard
+
+CATCH_UP_BYTES_MAX = 1024 * 1024
+"""So much of catch-up may be under way to one mirror and not yet received."""
+
+
+class Followers:
+    """One per node."""
+
+    def __init__(
+        self,
+        switchboard: "Switchboard",
+        enter: Callable[["Local", Follower], Awaitable[None]],
+        spawn: Callable[..., None],
+    ) -> None:
+        self._switchboard = switchboard
+        self._enter = enter
+        self._spawn = spawn
+        self._records: dict[int, QueueRecord] = {}
+        self._locals: dict[int, Local] = {}
+        self._acknowledged: dict[str, tuple[int, int]] = {}
+        links = switchboard.links
+        links.handle(frames.STATEMENT, self._receive_statement)
+        links.handle(frames.UNAPPLIED, self._receive_unapplied)
+        links.handle(frames.ACKNOWLEDGED, self._receive_acknowledged)
+
+    def lead(self, local: "Local", record: QueueRecord) -> None:
+        """This node's master has these mirrors and this in-sync set now."""
+        self._locals[record.id] = local
+        self._records[record.id] = record
+        own = self._switchboard.node
+        witnesses = local.master.witnesses
+        wanted = {life.node: life.number for life in record.mirrors}
+        for node, follower in list(witnesses.followers.items()):
+            if wanted.get(node) != follower.life and not follower.entering:
+                del witnesses.followers[node]
+        before = witnesses.member_nodes
+        witnesses.member_nodes = {life.node for life in record.in_sync if life.node != own}
+        if record.is_mirrored:
+            local.master.mirror()
+        for node, number in wanted.items():
+            if node not in witnesses.followers:
+                witnesses.followers[node] = Follower(node, number)
+                self._offer(local, node)
+            elif node in before and node not in witnesses.member_nodes:
+                self.start_over(local, node)  # it was given up, and comes back by catch-up (S11)
+            elif self._is_automatic(record, node):
+                catch_up.fill(witnesses.followers[node])
+                self._feed(local, witnesses.followers[node])
+        self._switchboard.touch(local)
+
+    def unlead(self, queue_id: int) -> None:
+        """The master is not here any more."""
+        self._locals.pop(queue_id, None)
+        self._records.pop(queue_id, None)
+
+    def synchronise(self, queue_id: int, *, start: bool) -> bool:
+        """An operator wants every mirror to be filled, or that to stop; False if there is nothing to start or stop.
+
+        What has arrived stays: a later synchronisation goes on from there.
+        """
+        local = self._locals[queue_id]
+        witnesses = local.master.witnesses
+        changed = False
+        for node, follower in witnesses.followers.items():
+            follower.filling = start
+            if start and node not in witnesses.member_nodes and not follower.complete:
+                changed = True  # also one that has not yet stated what it holds
+                catch_up.fill(follower)
+                self._feed(local, follower)
+            elif not start and follower.missing:
+                changed = True
+                catch_up.stop(follower)
+                self._feed(local, follower)
+        return changed
+
+    def link_up(self, peer: str) -> None:
+        """Records, statements and acknowledgements can be sent to this node again."""
+        begin = self._switchboard.links.offset(peer, "data")
+        self._acknowledged[peer] = (begin, begin)
+        for local in list(self._locals.values()):
+            self.start_over(local, peer)
+
+    def link_down(self, peer: str) -> None:
+        """What was sent to this node may be lost: its mirrors have to state anew what they hold."""
+        for local in self._locals.values():
+            self._renew(local, peer)
+
+    def link_closed(self, peer: str) -> None:
+        """The stream from this node has ended: what it said of its copies may be lost."""
+        for local in self._locals.values():
+            self.start_over(local, peer)
+
+    def start_over(self, local: "Local", node: str) -> None:
+        """This mirror, if it is one, has to state anew what it holds."""
+        if self._renew(local, node):
+            self._offer(local, node)
+
+    def _renew(self, local: "Local", node: str) -> bool:
+        followers = local.master.witnesses.followers
+        before = followers.get(node)
+        if before is None:
+            return False
+        followers[node] = fresh = Follower(node, before.life)
+        fresh.entering = before.entering
+        fresh.filling = before.filling
+        return True
+
+    def _offer(self, local: "Local", node: str) -> None:
+        copy = local.master.copy
+        offer = Offer(copy.queue_id, local.master.term, list(copy.terms.entries), copy.next_position)
+        payload = frames.encode_json(asdict(offer))
+        local.master.witnesses.followers[node].offered = self._switchboard.send(node, frames.OFFER, payload)
+
+    def _is_automatic(self, record: QueueRecord, node: str) -> bool:
+        member = any(life.node == node for life in record.in_sync)
+        return member or record.mirroring.get("ha-sync-mode") == "automatic"
+
+    def _receive_statement(self, peer: str, payload: bytes, offset: int) -> None:
+        fields = frames.decode_json(payload)
+        statement = Statement(**{**fields, "living": [(first, last) for first, last in fields["living"]]})
+        local = self._locals.get(statement.queue_id)
+        if local is None or local.master.term != statement.term:
+            return
+        follower = local.master.witnesses.followers.get(peer)
+        if follower is None or follower.stated or statement.offset != follower.offered:
+            return
+        if statement.refused:
+            follower.refused = True
+            return
+        local.flush()
+        automatic = follower.filling or self._is_automatic(self._records[statement.queue_id], peer)
+        first = catch_up.receive_statement(local.master, follower, statement, automatic=automatic)
+        if self._send(follower, first):
+            self._feed(local, follower)
+
+    def _receive_unapplied(self, peer: str, payload: bytes, offset: int) -> None:
+        queue_id, promised, at = frames.decode_triple(payload)
+        local = self._locals.get(queue_id)
+        follower = None if local is None else local.master.witnesses.followers.get(peer)
+        if local is None or follower is None or at <= follower.offered:
+            return
+        if promised > local.master.term:
+            follower.refused = True
+        else:  # its copy is not the one any more that answered the offer
+            self.start_over(local, peer)
+
+    def _send(self, follower: Follower, chunk: list[bytes]) -> bool:
+        """Records of catch-up; False if there is no link: when there is, the mirror states anew what it holds."""
+        for raw in chunk:
+            offset = self._switchboard.send(follower.node, frames.RECORD, raw)
+            if offset < 0:
+                return False
+            follower.sent = offset
+        return True
+
+    def _feed(self, local: "Local", follower: Follower) -> None:
+        """Send the next of what it lacks, as far as the link has room; let it join when the rest is small."""
+        if not follower.stated or follower.refused:
+            return
+        master = local.master
+        if not follower.joined and not self._send(follower, catch_up.announced(master)):
+            return
+        joins = catch_up.may_join(master, follower)
+        mirroring = self._records[local.queue_id].mirroring
+        batch_messages = mirroring.get("ha-sync-batch-size", catch_up.BATCH_MESSAGES)
+        received = self._acknowledged.get(follower.node, (0, 0))[0]
+        filled = bool(follower.missing)
+        while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):
+            if not self._send(follower, catch_up.take_chunk(master, follower, batch_messages)):
+                return
+        if follower.missing:
+            return
+        if follower.joined and not filled:
+            return  # nothing went out, so nothing would be acknowledged
+        if not self._send(follower, catch_up.last_words(master, follower)):
+            return
+        follower.joined = True
+        unsent = master.outbox[0].number - 1 if master.outbox else master.note
+        follower.filled_note = unsent
+        follower.noted(unsent, follower.sent)
+        follower.acknowledged(*self._acknowledged.get(follower.node, (0, 0)))
+        self._propose_entry(local, follower)
+        self._switchboard.touch(local)
+
+    def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
+        self._acknowledged[peer] = received, synced = frames.decode_pair(payload)
+        for local in self._locals.values():
+            follower = local.master.witnesses.followers.get(peer)
+            if follower is None or follower.refused:
+                continue
+            if follower.missing or not follower.joined:
+                self._feed(local, follower)
+            if follower.unsynced and follower.acknowledged(received, synced):
+                local.advance()
+            self._propose_entry(local, follower)
+
+    def _propose_entry(self, local: "Local", follower: Follower) -> None:
+        if local.master.witnesses.may_enter(follower, local.master.confirmed_note):
+            follower.entering = True  # it is waited for until the answer has been seen (S2)
+            self._spawn(self._enter, local, follower)
+
+    def entered(self, local: "Local", node: str) -> None:
+        """The proposal of a mirror's entry was seen committed or refused."""
+        if self._locals.get(local.queue_id) is not local:
+            return
+        follower = local.master.witnesses.followers.get(node)
+        if follower is not None:
+            follower.entering = False
+            follower.awaited = None
+        self.lead(local, self._records[local.queue_id])
+
+    def progress(self) -> None:
+        """Settles may have drained what a mirror lacked."""
+        for local in self._locals.values():
+            for follower in local.master.witnesses.followers.values():
+                if follower.joined:
+                    self._propose_entry(local, follower)
+                elif not follower.missing:
+                    self._feed(local, follower)
