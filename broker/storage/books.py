@@ -17,8 +17,9 @@ from collections.abc import Iterator
 
 from broker.storage.holdings import Holdings
 from broker.storage.ranges import Ranges
-from broker.storage.segments import Segment
+from broker.storage.segments import Chapter, Segment
 from broker.storage.tallies import Tallies
+from broker.wire.packed_run import Buffer
 from broker.wire.records import (
     Drop,
     Hole,
@@ -31,6 +32,7 @@ from broker.wire.records import (
     Returned,
     Settle,
     Term,
+    Volatile,
 )
 
 POSITION_MAX = 2**64 - 1
@@ -39,20 +41,22 @@ Slot = str | tuple[str, str | int]
 """A piece of an account's state: HOLES, LAST, ("term", term), ("mark", level) or ("origin", origin)."""
 
 _PUBLISHES = (Publish, Outline)
+_NO_CHAPTER = Chapter(Segment(0))
 
 
 class Account:
     """One queue: what of it is in force on this disk."""
 
     __slots__ = (
+        "chapters",
         "dropped",
+        "drops",
         "holdings",
         "holes",
         "homes",
         "last",
         "latest",
         "marks",
-        "mentions",
         "origins",
         "queue_id",
         "tallied_in",
@@ -64,13 +68,14 @@ class Account:
 
     def __init__(self, queue_id: int) -> None:
         self.queue_id = queue_id
-        self.mentions: set[int] = set()  # numbers of the segments that have records of this queue, drops apart
+        self.chapters: dict[int, Chapter] = {}  # by number of segment, ascending: all that have lasting records of it
+        self.drops: set[int] = set()  # numbers of the segments with drop records of it
         self.clear()
 
     def clear(self) -> None:
         """As if nothing had been written; only what mentions the queue is still there."""
         self.dropped = False
-        self.latest: Segment | None = None  # the segment last noted in `mentions`
+        self.latest = _NO_CHAPTER  # the one last noted in `chapters`
         self.holdings = Holdings()
         self.unreleased = Ranges()  # settled here, but not yet everywhere: still to be kept (S14)
         self.last = 0  # the highest position that was ever used
@@ -100,6 +105,7 @@ class Books:
         self.accounts: dict[int, Account] = {}
         self.segments: dict[int, Segment] = {}
         self.emptied: set[Segment] = set()  # closed and without living messages: candidates for going
+        self.news = False  # whether there are more of them than when `ready_to_go` was last asked
 
     def open(self, number: int) -> Segment:
         """A new segment, into which records go from now on."""
@@ -110,32 +116,37 @@ class Books:
         """No record goes into the segment any more."""
         segment.closed = True
         if not segment.living:
-            self.emptied.add(segment)
+            self._lost_last([segment])
 
     # -- noting records, in the order of the log -----------------------------------------------------------------------
 
-    def note(self, record: QueueRecord | Outline, segment: Segment, *, again: bool = False) -> None:
-        """The record stands at the end of `segment`; `again` if only to save it from a segment that goes."""
+    def note(self, record: QueueRecord | Outline, segment: Segment, data: Buffer = b"", *, again: bool = False) -> None:
+        """The record (`data` are its bytes) comes to stand at the end of `segment`, at `segment.fill`.
+
+        `again` if only to save it from a segment that goes.
+        """
         account = self.accounts.get(record.queue_id)
         if account is None:
             account = self.accounts[record.queue_id] = Account(record.queue_id)
         if isinstance(record, Drop):
             self._note_drop(account, segment)
             return
-        if account.latest is not segment:
-            account.latest = segment
+        if isinstance(record, Volatile):
+            self._note_volatile(account, record, segment, len(data))
+            return
+        chapter = account.latest
+        if chapter.segment is not segment:
+            chapter = account.latest = account.chapters[segment.number] = segment.chapter(account.queue_id)
             account.dropped = False
-            account.mentions.add(segment.number)
-            segment.mentions.add(account.queue_id)
         if isinstance(record, Term):
             self._note_term(account, record, segment)
             return
         if record.term > account.term:
             account.term = record.term
         if isinstance(record, _PUBLISHES):
-            self._note_publish(account, record, segment, again=again)
+            self._note_publish(account, record, chapter, len(data), again=again)
         elif isinstance(record, Settle):
-            self._note_settle(account, record, segment, again=again)
+            self._note_settle(account, record, chapter, again=again)
         elif isinstance(record, Returned):
             account.tallied_in.add(segment.number)
             for stretch in record.counts:
@@ -151,27 +162,39 @@ class Books:
                 account.unreleased.remove(first, last)
                 if account.tallies:
                     account.tallies.remove(first, last)
-                self._lost_last(account.holdings.take(first, last))
+                emptied = account.holdings.take(first, last)
+                if emptied:
+                    self._lost_last(emptied)
+            if not account.chapters:
+                self._close_account(account)
 
-    def _note_publish(self, account: Account, record: Publish | Outline, segment: Segment, *, again: bool) -> None:
+    def holds(self, queue_id: int) -> bool:
+        """Whether messages of the queue live here."""
+        account = self.accounts.get(queue_id)
+        return account is not None and bool(account.holdings)
+
+    def _note_publish(
+        self, account: Account, record: Publish | Outline, chapter: Chapter, size_bytes: int, *, again: bool
+    ) -> None:
         if isinstance(record, Outline):
             first, count, origin, sequence = record.first, record.count, record.origin, record.sequence
         else:
             run = record.run
             first, count, origin, sequence = run.first, len(run.contents), run.origin, run.sequence
-        last = first + count - 1
-        segment.taken += count
-        published = segment.published.get(account.queue_id)
-        if published is None:
-            published = segment.published[account.queue_id] = Ranges()
-        published.add(first, last)
+        last, segment = first + count - 1, chapter.segment
+        chapter.published.add(first, last)
+        if chapter.places is not None:
+            chapter.places.add(first, last, segment.fill, size_bytes)
         if account.terms and record.term < account.terms[-1][0]:
             last = self._owned_upto(account, record.term, first, last)
             if last < first:
                 return
+            size_bytes = size_bytes * (last - first + 1) // count
         if first <= account.last and not again:  # a copy was made of living messages, so no settle is about them
             self._revive(account, first, last)
-        self._lost_last(account.holdings.put(first, last, record.term, segment))
+        emptied = account.holdings.put(first, last, record.term, segment, size_bytes)
+        if emptied:
+            self._lost_last(emptied)
         if last > account.last:
             account.last = last
             account.homes[LAST] = segment
@@ -180,17 +203,26 @@ class Books:
             account.origins[origin] = (max(highest, sequence + count - 1), refused)
             account.homes["origin", origin] = segment
 
-    def _note_settle(self, account: Account, record: Settle, segment: Segment, *, again: bool) -> None:
-        settled = segment.settled.get(account.queue_id)
-        if settled is None:
-            settled = segment.settled[account.queue_id] = Ranges()
+    def _note_volatile(self, account: Account, record: Volatile, segment: Segment, size_bytes: int) -> None:
+        """Nothing of it counts in a later life, so it is no reason to remember anything."""
+        run = record.run
+        places = segment.chapter(account.queue_id).places
+        assert places is not None
+        places.add(run.first, run.last, segment.fill, size_bytes)
+        last = self._owned_upto(account, record.term, run.first, run.last)
+        if run.first <= last:
+            size_bytes = size_bytes * (last - run.first + 1) // len(run.contents)
+            self._lost_last(account.holdings.put(run.first, last, record.term, segment, size_bytes))
+
+    def _note_settle(self, account: Account, record: Settle, chapter: Chapter, *, again: bool) -> None:
+        settled = chapter.settled
         for first, last in record.ranges:
             settled.add(first, last)
             if not again:
                 account.unreleased.add(first, last)
             if last >= account.last:
                 account.last = last
-                account.homes[LAST] = segment
+                account.homes[LAST] = chapter.segment
 
     @staticmethod
     def _note_state(account: Account, record: Mark | Hole | Origin, segment: Segment) -> None:
@@ -232,12 +264,11 @@ class Books:
 
     def _note_drop(self, account: Account, segment: Segment) -> None:
         self._lost_last(account.holdings.take(0, POSITION_MAX))
-        for number in account.mentions:
-            mentioning = self.segments[number]
-            mentioning.settled.pop(account.queue_id, None)
-            mentioning.published.pop(account.queue_id, None)
+        for chapter in account.chapters.values():
+            chapter.clear()
         account.clear()
         account.dropped = True
+        account.drops.add(segment.number)
         segment.drops.add(account.queue_id)
 
     @staticmethod
@@ -247,36 +278,41 @@ class Books:
 
     def _revive(self, account: Account, first: int, last: int) -> None:
         account.unreleased.remove(first, last)
-        for number in account.mentions:
-            settled = self.segments[number].settled.get(account.queue_id)
-            if settled is not None:
-                settled.remove(first, last)
+        for chapter in account.chapters.values():
+            chapter.settled.remove(first, last)
 
     # -- letting segments go -------------------------------------------------------------------------------------------
 
     def ready_to_go(self) -> list[Segment]:
         """Closed segments that nothing keeps, oldest first."""
-        return sorted((segment for segment in self.emptied if not self._pinned(segment)), key=lambda s: s.number)
+        self.news = False
+        ready = [segment for segment in self.emptied if not segment.pins and not self._keeps_a_drop(segment)]
+        return sorted(ready, key=lambda segment: segment.number)
 
     def forget(self, segment: Segment) -> list[QueueRecord]:
         """The segment goes; returns what must be written (and noted) again, together with the news that it went."""
         assert segment.closed
         assert not segment.living
+        assert not segment.pins
         del self.segments[segment.number]
         self.emptied.discard(segment)
         again: list[QueueRecord] = []
-        for queue_id in sorted(segment.mentions | segment.drops):
-            account = self.accounts[queue_id]
-            account.mentions.discard(segment.number)
+        for queue_id in sorted(segment.chapters.keys() | segment.drops):
+            account = self.accounts.get(queue_id)
+            if account is None:
+                continue
+            chapter = account.chapters.pop(segment.number, None)
+            account.drops.discard(segment.number)
             if not account.dropped:
-                again += self._settles_needed(account, segment)
-                again += self._state_at_home(account, segment)
-                again += self._tallies_needed(account, segment)
-            elif not account.mentions:
-                if not any(queue_id in other.drops for other in self.segments.values()):
-                    del self.accounts[queue_id]
-            elif queue_id in segment.drops:
-                again.append(Drop(queue_id))
+                if chapter is not None:
+                    again += self._settles_needed(account, chapter)
+                    again += self._state_at_home(account, segment)
+                    again += self._tallies_needed(account, segment)
+            elif account.chapters:
+                if queue_id in segment.drops:
+                    again.append(Drop(queue_id))
+            else:
+                self._close_account(account)
         return again
 
     def worth_compacting(self, spare_bytes: int) -> Segment | None:
@@ -285,33 +321,40 @@ class Books:
         damaged = next((segment for segment in closed if segment.damaged), None)
         if damaged is not None or not closed:
             return damaged
-        used = sum(segment.size_bytes for segment in self.segments.values())
+        used = sum(segment.fill for segment in self.segments.values())
         living = sum(segment.living_bytes for segment in closed)
         if used <= 2 * living + spare_bytes:
             return None
-        least = min(closed, key=lambda segment: segment.living / segment.taken)
-        return least if 2 * least.living < least.taken else None
+        least = min(closed, key=lambda segment: segment.living_bytes / segment.fill)
+        return least if 2 * least.living_bytes < least.fill else None
 
     def _lost_last(self, emptied: list[Segment]) -> None:
-        self.emptied.update(segment for segment in emptied if segment.closed)
+        for segment in emptied:
+            if segment.closed:
+                self.emptied.add(segment)
+                self.news = True
 
-    def _pinned(self, segment: Segment) -> bool:
+    def _close_account(self, account: Account) -> None:
+        """Forget the queue, if nothing is on the disk that is about it."""
+        if not account.chapters and not account.drops and not account.holdings:
+            del self.accounts[account.queue_id]
+
+    def _keeps_a_drop(self, segment: Segment) -> bool:
         """Whether a drop here is still needed though the queue is back."""
+        accounts = (self.accounts[queue_id] for queue_id in segment.drops)
         return any(
-            not account.dropped and any(number < segment.number for number in account.mentions)
-            for account in (self.accounts[queue_id] for queue_id in segment.drops)
+            not account.dropped and next(iter(account.chapters), segment.number) < segment.number
+            for account in accounts
         )
 
-    def _settles_needed(self, account: Account, segment: Segment) -> Iterator[Settle]:
-        settled = segment.settled.get(account.queue_id)
-        if settled is None:
+    @staticmethod
+    def _settles_needed(account: Account, chapter: Chapter) -> Iterator[Settle]:
+        if not chapter.settled:
             return
         needed = Ranges()
-        for number in account.mentions:
-            published = self.segments[number].published.get(account.queue_id)
-            if published is not None:
-                for first, last in settled.shared_with(published):
-                    needed.add(first, last)
+        for other in account.chapters.values():
+            for first, last in chapter.settled.shared_with(other.published):
+                needed.add(first, last)
         if needed:
             yield Settle(account.queue_id, account.term, list(needed))
 

@@ -50,8 +50,12 @@ class Cleaner:
 
     def look(self) -> None:
         """Something was synced."""
-        if self._books.emptied or trio.current_time() >= self._next_compaction:
+        if self._books.news or trio.current_time() >= self._next_compaction:
             self._bell.set()
+
+    def ring(self) -> None:
+        """A segment may go."""
+        self._bell.set()
 
     async def run(self) -> None:
         """Clean up for ever."""

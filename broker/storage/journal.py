@@ -16,9 +16,12 @@ import trio
 
 from broker.storage.books import Books
 from broker.storage.cleaning import Cleaner
+from broker.storage.loading import Reading
+from broker.storage.places import Places
 from broker.storage.recover import Recovery, recover
 from broker.storage.segments import Segment
-from broker.wire.records import Batch, Gone, Opening, PositionRanges, QueueRecord, Record, encode
+from broker.wire.message import Run
+from broker.wire.records import Batch, Gone, Opening, PositionRanges, QueueRecord, Volatile, encode
 from broker.world.disk import AppendFile, Disk
 
 if TYPE_CHECKING:
@@ -35,10 +38,14 @@ class JournalFailed(Exception):
     """Nothing written since the last sync can be relied on: the node has to end its life as if killed (DESIGN S8)."""
 
 
+class JournalDamaged(JournalFailed):
+    """What was synced once cannot be read: the next life reads the segment in full, and says what is lost."""
+
+
 class Journal:
     """From `recover` over `run` to `stop`, or to JournalFailed."""
 
-    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES, suspects: set[int] | None = None) -> None:
         self.appended = 0
         """Bytes of records appended in this life; the sequence number (LSN) of the last one."""
         self.synced = 0
@@ -46,16 +53,15 @@ class Journal:
         self.on_synced: list[Callable[[int], None]] = []
         """Called with `synced` after each sync; must not wait."""
         self.failure: JournalFailed | None = None
+        self.suspects = set() if suspects is None else suspects
+        """Numbers of segments in which something could not be read: for the next life in this process."""
         self._disk = disk
         self._segment_bytes = segment_bytes
         self._books = Books()
-        self._present: dict[
-            int, list[Segment]
-        ] = {}  # of segments not begun on disk: those in use when they were opened
-        self._segment = self._open(1)
-        self._segment_fill = 0
+        self._segment = self._books.open(1)
         self._chunks: list[bytes] = []
-        self._pending: list[tuple[Segment, list[bytes]]] = [(self._segment, self._chunks)]
+        self._pending: list[tuple[Segment, list[bytes]]] = []
+        self._begin(Opening(1, []))
         self._file: AppendFile | None = None
         self._written: Segment | None = None
         self._stopping = False
@@ -71,9 +77,8 @@ class Journal:
         """
         recovery = await recover(self._disk)
         self._books = recovery.books
-        self._present.clear()
-        self._segment = self._open(recovery.next_number)
-        self._pending = [(self._segment, self._chunks)]
+        self._pending = []
+        self._open(recovery.next_number)
         self._cleaner = Cleaner(self, self._disk, self._books, spare_bytes=4 * self._segment_bytes)
         return recovery
 
@@ -81,16 +86,36 @@ class Journal:
 
     def append(self, data: bytes, record: QueueRecord) -> int:
         """Add a record (`data` is its encoding) and return its LSN; it is durable once `synced` has reached that."""
-        if self._segment_fill >= self._segment_bytes:
+        if self._segment.fill >= self._roll_at:
             self._roll()
         if self._disk.keeps:
-            self._books.note(record, self._segment)
+            self._books.note(record, self._segment, data)
         return self._push(data)
+
+    def page_out(self, queue_id: int, term: int, run: Run) -> None:
+        """Keep messages for this life only: they are in no record yet, and their owner has no room for them."""
+        if self._disk.keeps:
+            record = Volatile(queue_id, term, run)
+            self.append(encode(record), record)
+
+    def holds(self, queue_id: int) -> bool:
+        """Whether messages of the queue lie here."""
+        return self._books.holds(queue_id)
+
+    def locate(self, queue_id: int, first: int, last: int) -> Reading:
+        """What lives of these positions now, to be read; it stays where it is until it was read or released."""
+        return Reading(self, self._disk, self._books, queue_id, first, last)
+
+    async def load(self, queue_id: int, first: int, last: int) -> list[Run]:
+        """What lives of these positions, in order; it may lack what was settled meanwhile. Raises JournalFailed."""
+        return await self.locate(queue_id, first, last).read()
 
     def settled(self, queue_id: int, ranges: PositionRanges) -> None:
         """What a Settle record killed needs no disk any more: every in-sync member has that record (DESIGN S14)."""
         if self._disk.keeps:
             self._books.settled(queue_id, ranges)
+            if self._books.news:
+                self._cleaner.ring()
 
     async def wait_synced(self, lsn: int) -> None:
         """Return when everything up to the LSN is durable; raises JournalFailed."""
@@ -141,8 +166,12 @@ class Journal:
 
     def fail(self, name: str, error: OSError) -> None:
         """The disk failed on that file: nothing is synced any more, and `run` says so."""
-        self.failure = JournalFailed(f"{self._disk.path_of(name)}: {error.strerror or error}")
-        self.failure.__cause__ = error
+        failure = JournalFailed(f"{self._disk.path_of(name)}: {error.strerror or error}")
+        failure.__cause__ = error
+        self._end(failure)
+
+    def _end(self, failure: JournalFailed) -> None:
+        self.failure = failure
         self._pending.clear()
         self._scope.cancel()  # first, so that our own tasks end by this and not by what they waited for
         self._waiters.unpark_all()
@@ -150,15 +179,45 @@ class Journal:
     def write_again(self, records: list[QueueRecord | Gone]) -> None:
         """Records that save what a segment holds before it goes, all in one batch, and in one segment."""
         for record in records:
+            data = encode(record)
             if not isinstance(record, Gone):
-                self._books.note(record, self._segment, again=True)
-            self._push(encode(record))
+                self._books.note(record, self._segment, data, again=True)
+            self._push(data)
 
     def copy(self, record: QueueRecord) -> None:
         """A record that stands in another segment, too, which is to go soon."""
-        if self._segment_fill >= self._segment_bytes:
+        if self._segment.fill >= self._roll_at:
             self._roll()
         self.write_again([record])
+
+    # -- what readings and the cleaner need ----------------------------------------------------------------------------
+
+    async def wait_written(self, segment: Segment, end: int) -> None:
+        """Return when the file has everything up to there; raises JournalFailed."""
+        while segment.size_bytes < end:
+            if self.failure is not None:
+                raise self.failure
+            await self._waiters.park()
+
+    async def places(self, segment: Segment, queue_id: int) -> Places:
+        """Where the queue's records lie in the segment."""
+        await trio.lowlevel.checkpoint()
+        places = segment.chapter(queue_id).places
+        assert places is not None
+        return places
+
+    def damaged(self, segment: Segment, offset: int, why: object) -> JournalDamaged:
+        """What was written there cannot be read: this life is over. Returns what to raise."""
+        failure = JournalDamaged(f"{self._disk.path_of(segment.name)}: at {offset}: {why}")
+        log.critical("the journal is damaged: %s", failure)
+        self.suspects.add(segment.number)
+        self._end(failure)
+        return failure
+
+    def let_go(self, segment: Segment) -> None:
+        """Nobody reads in the segment any more."""
+        if segment in self._books.emptied:
+            self._cleaner.ring()
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -166,7 +225,7 @@ class Journal:
         self.appended += len(data)
         if self.failure is None:
             self._chunks.append(data)
-            self._segment_fill += len(data)
+            self._segment.fill += len(data)
             if self._sleeper is not None:
                 self._wake()
         return self.appended
@@ -176,17 +235,27 @@ class Journal:
             self._sleeper.set()
             self._sleeper = None
 
-    def _open(self, number: int) -> Segment:
+    def _open(self, number: int) -> None:
         # Taken now and not when it is written: what goes later goes by a record behind the opening, not by silence.
-        self._present[number] = list(self._books.segments.values())
-        return self._books.open(number)
+        present = [(segment.number, segment.fill) for segment in self._books.segments.values()]
+        self._segment = self._books.open(number)
+        self._begin(Opening(number, present))
+
+    def _begin(self, head: Opening | Batch) -> None:
+        """A new list of chunks, its head in front at once: so every record's place is known when it is appended."""
+        data = encode(head)
+        self._segment.fill += len(data)
+        if isinstance(head, Opening):
+            self._roll_at = max(self._segment_bytes, self._segment.fill + 1)
+        self._chunks = [data]
+        self._pending.append((self._segment, self._chunks))
 
     def _roll(self) -> None:
+        if len(self._chunks) == 1:  # a head for nothing
+            self._segment.fill -= len(self._chunks[0])
+            self._pending.pop()
         self._books.close(self._segment)
-        self._segment = self._open(self._segment.number + 1)
-        self._segment_fill = 0
-        self._chunks = []
-        self._pending.append((self._segment, self._chunks))
+        self._open(self._segment.number + 1)
 
     async def _commit_forever(self) -> None:
         while self.failure is None:
@@ -201,10 +270,13 @@ class Journal:
 
     async def _commit(self) -> None:
         batches, lsn = self._pending, self.appended
-        self._chunks = []
-        self._pending = [(self._segment, self._chunks)]
+        self._pending = []
+        if len(self._chunks) > 1:
+            self._begin(Batch(self._segment.number, self._segment.fill))
+        else:  # nothing but a head, for the next batch
+            self._pending.append(batches.pop())
         for segment, chunks in batches:
-            if chunks:
+            if len(chunks) > 1:
                 try:
                     await self._write(segment, chunks)
                 except OSError as error:
@@ -218,15 +290,11 @@ class Journal:
         self._cleaner.look()
 
     async def _write(self, segment: Segment, chunks: list[bytes]) -> None:
-        head: Record
         if self._file is None or segment is not self._written:
             if self._file is not None:
                 self._file.close()
             self._file = await self._disk.open_append(segment.name)
             self._written = segment
-            present = self._present.pop(segment.number)
-            head = Opening(segment.number, [(other.number, other.size_bytes) for other in present])
-        else:
-            head = Batch(segment.number, self._file.size_bytes)
-        await self._file.append([encode(head), *chunks], sync=True)
+        assert self._file.size_bytes == segment.size_bytes, f"{segment} is {self._file.size_bytes} bytes long"
+        await self._file.append(chunks, sync=True)
         segment.size_bytes = self._file.size_bytes

@@ -40,7 +40,7 @@ class Gap:
 
 
 class Scan:
-    """Iterate once: (offset, record) of every sound record in order, a publish as its outline.
+    """Iterate once: (offset, end, record) of every sound record in order, a publish as its outline.
 
     Afterwards `gaps` has the damage, and `end` is where the sound bytes end: behind it lies the torn tail of a segment
     that was not closed. UnknownRecord climbs: these are the files of a newer release.
@@ -53,7 +53,7 @@ class Scan:
         self.gaps: list[Gap] = []
         self.end = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Record | Outline]]:
+    def __iter__(self) -> Iterator[tuple[int, int, Record | Outline]]:
         while self.end < len(self._data):
             offset = self.end
             try:
@@ -65,7 +65,7 @@ class Scan:
                 self.gaps.append(Gap(offset, resume - offset, str(error)))
                 self.end = resume
                 continue
-            yield offset, record
+            yield offset, end, record
             self.end = end
 
     def _read(self, offset: int) -> tuple[Record | Outline, int]:
@@ -122,7 +122,7 @@ def living_publishes(scan: Scan, data: bytes, segment: Segment, books: Books) ->
     The books may change between two steps: each step looks anew. Of two copies in the segment the first is taken.
     """
     given: dict[int, Ranges] = {}
-    for offset, outline in scan:
+    for offset, _, outline in scan:
         if not isinstance(outline, Outline):
             continue
         account = books.accounts.get(outline.queue_id)

@@ -12,7 +12,7 @@ from broker.storage.books import Account, Books
 from broker.storage.reading import Gap, Scan, living_publishes
 from broker.storage.segments import FOLDER, Segment
 from broker.wire.message import Run
-from broker.wire.records import Batch, Gone, Opening, PositionRanges, Settle
+from broker.wire.records import Batch, Gone, Opening, PositionRanges, Settle, Volatile
 from broker.world.disk import Disk
 
 log = logging.getLogger("warren.journal")
@@ -97,7 +97,7 @@ async def _find_in_use(disk: Disk, numbers: list[int]) -> tuple[dict[int, int | 
     for number in reversed(numbers):
         data = await disk.read(Segment(number).name)
         records = [
-            record for _, record in Scan(data, number, closed=False) if isinstance(record, Opening | Batch | Gone)
+            record for _, _, record in Scan(data, number, closed=False) if isinstance(record, Opening | Batch | Gone)
         ]
         gone |= {record.number for record in records if isinstance(record, Gone)}
         if not records:
@@ -122,9 +122,10 @@ async def _replay(disk: Disk, recovery: Recovery, number: int, size_bytes: int |
         books.close(segment)
         return
     scan = Scan(data, number, closed=closed)
-    for _, record in scan:
-        if not isinstance(record, Batch | Gone | Opening):
-            books.note(record, segment)
+    for offset, end, record in scan:
+        if not isinstance(record, Batch | Gone | Opening | Volatile):
+            segment.fill = offset
+            books.note(record, segment, memoryview(data)[offset:end])
             if isinstance(record, Settle):
                 books.settled(record.queue_id, record.ranges)
     if not closed:
@@ -134,7 +135,7 @@ async def _replay(disk: Disk, recovery: Recovery, number: int, size_bytes: int |
         scan.gaps.append(Gap(len(data), size_bytes - len(data), "the file is too short"))
     for gap in scan.gaps:
         await _set_aside(disk, recovery, segment, data, gap)
-    segment.size_bytes = scan.end
+    segment.fill = segment.size_bytes = scan.end
     books.close(segment)
 
 

@@ -1,43 +1,57 @@
-"""One file of the journal, as far as counting goes.
+"""One file of the journal, and what it has of each queue, as far as counting goes.
 
-Decides what has to be known of a segment to tell when it may go: how many living messages it holds, and what its dead
-and its settles are about. It must not know the file itself; the journal writes that.
+Decides what has to be known of a segment to tell when it may go: how many living messages it holds, what its dead and
+its settles are about, and who reads in it. It must not know the file itself; the journal writes that.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from broker.storage.ranges import Ranges
+from broker.storage.places import Places
+from broker.storage.ranges import Ranges
 
 FOLDER = "journal"
+
+
+class Chapter:
+    """What one segment has of one queue. `places` is None once they stand in the segment's footer."""
+
+    __slots__ = ("places", "published", "segment", "settled")
+
+    def __init__(self, segment: "Segment") -> None:
+        self.segment = segment
+        self.places: Places | None = Places()
+        self.clear()
+
+    def clear(self) -> None:
+        """The queue was dropped: what its records here say is void."""
+        self.published = Ranges()
+        self.settled = Ranges()  # what the settle records here kill
 
 
 class Segment:
     """`number` grows with time; a closed segment gets no more records."""
 
     __slots__ = (
+        "chapters",
         "closed",
         "damaged",
         "drops",
+        "fill",
         "living",
-        "mentions",
+        "living_bytes",
         "number",
-        "published",
-        "settled",
+        "pins",
         "size_bytes",
-        "taken",
     )
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.size_bytes = 0
+        self.fill = 0  # where the next record goes: what waits to be written is counted
+        self.size_bytes = 0  # of the file
         self.closed = False
         self.damaged = False
         self.living = 0  # messages whose newest copy is here, and that may be needed
-        self.taken = 0  # messages that were ever written here
-        self.mentions: set[int] = set()  # the queue ids of all records here but drops
-        self.published: dict[int, Ranges] = {}  # by queue id
-        self.settled: dict[int, Ranges] = {}  # by queue id; what the settle records here kill
+        self.living_bytes = 0  # what they take up, about: of a record partly dead its share
+        self.pins = 0  # readings that want the file, whatever becomes of the messages meanwhile
+        self.chapters: dict[int, Chapter] = {}  # by queue id
         self.drops: set[int] = set()  # the queue ids of the drop records here
 
     @property
@@ -45,10 +59,12 @@ class Segment:
         """The file below the node's folder."""
         return f"{FOLDER}/{self.number:016d}"
 
-    @property
-    def living_bytes(self) -> int:
-        """What the living messages take up, about: they are taken to be as long as the dead."""
-        return self.size_bytes * self.living // self.taken if self.taken else 0
+    def chapter(self, queue_id: int) -> Chapter:
+        """The queue's chapter, begun now if there is none."""
+        chapter = self.chapters.get(queue_id)
+        if chapter is None:
+            chapter = self.chapters[queue_id] = Chapter(self)
+        return chapter
 
     def __repr__(self) -> str:
-        return f"<Segment {self.number}: {self.living} of {self.taken} living>"
+        return f"<Segment {self.number}: {self.living} living, {self.living_bytes} of {self.fill} bytes>"

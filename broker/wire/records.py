@@ -51,6 +51,16 @@ class Publish:
 
 
 @dataclass(slots=True)
+class Volatile:
+    """As a Publish, of messages that need not outlive the node: without room in memory, in a later life void."""
+
+    KIND: ClassVar[int] = 12
+    queue_id: int
+    term: int
+    run: Run
+
+
+@dataclass(slots=True)
 class Outline:
     """A Publish whose contents were left out: what recovery has to know of messages that may be dead."""
 
@@ -60,6 +70,9 @@ class Outline:
     count: int
     origin: str | None
     sequence: int
+    priority: int = 0
+    expires: bool = False
+    body_bytes: int = 0
 
     @property
     def last(self) -> int:
@@ -176,7 +189,7 @@ class Returned:
     counts: list[tuple[int, int, int]]
 
 
-QueueRecord = Publish | Settle | Term | Mark | Hole | Origin | Drop | Returned
+QueueRecord = Publish | Volatile | Settle | Term | Mark | Hole | Origin | Drop | Returned
 JournalRecord = Opening | Batch | Gone
 Record = QueueRecord | JournalRecord
 
@@ -197,6 +210,8 @@ def encode(record: Record) -> bytes:
     """The bytes of any record."""
     if isinstance(record, Publish):  # almost all are: they do not go through the cases below
         return encode_publish(record.queue_id, record.term, record.run)
+    if isinstance(record, Volatile):
+        return _seal(Volatile.KIND, record.queue_id, record.term, pack_shared(record.run), record.run.contents)
     match record:
         case Settle(queue_id, term, ranges) | Hole(queue_id, term, ranges):
             body = _pack_ranges(ranges)
@@ -250,15 +265,27 @@ def decode(buffer: Buffer, offset: int = 0) -> tuple[Record, int]:
 
 
 def skim(buffer: Buffer, offset: int = 0) -> tuple[Record | Outline, int]:
-    """As `decode`, but a Publish comes as its Outline, so that no content is copied."""
+    """As `decode`, but a Publish comes as its Outline, so that no content is copied; of a Volatile everything comes."""
     if len(buffer) > offset + 3 and buffer[offset + 3] != Publish.KIND:
         return decode(buffer, offset)
     _, queue_id, term, end = _check(buffer, offset)
     try:
         body = PackedRun(buffer, offset + HEAD_BYTES)
+        body_bytes = body.body_bytes(buffer, end)
     except (struct.error, IndexError, ValueError) as error:
         raise DamagedRecord(f"the body of a publish record at {offset} makes no sense: {error}") from error
-    return Outline(queue_id, term, body.first, body.count, body.origin, body.sequence), end
+    traits = body.traits
+    return Outline(
+        queue_id,
+        term,
+        body.first,
+        body.count,
+        body.origin,
+        body.sequence,
+        traits.priority,
+        traits.expiration_ms is not None,
+        body_bytes,
+    ), end
 
 
 def _check(buffer: Buffer, offset: int) -> tuple[int, int, int, int]:
@@ -276,6 +303,16 @@ def _check(buffer: Buffer, offset: int) -> tuple[int, int, int, int]:
     if version != VERSION or kind not in _PARSERS:
         raise UnknownRecord(f"the record at {offset} has version {version} and kind {kind}: written by a newer release")
     return kind, queue_id, term, end
+
+
+def skip(buffer: Buffer, offset: int) -> tuple[int, int, int]:
+    """Kind, queue id and end of the record at `offset`, which is believed to be sound as far as its head goes."""
+    if len(buffer) - offset < HEAD_BYTES:
+        raise TornRecord(f"{len(buffer) - offset} bytes at {offset} are less than the head of a record")
+    magic, _, kind, _, size, queue_id, _ = HEAD.unpack_from(buffer, offset)
+    if magic != MAGIC or size < HEAD_BYTES:
+        raise DamagedRecord(f"no record starts at {offset}")
+    return kind, queue_id, offset + size
 
 
 def _parse_publish(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Publish:
@@ -307,6 +344,9 @@ def _parse_returned(buffer: Buffer, at: int, end: int, queue_id: int, term: int)
 _Parser = Callable[[Buffer, int, int, int, int], Record]
 _PARSERS: dict[int, _Parser] = {
     Publish.KIND: _parse_publish,
+    Volatile.KIND: lambda buffer, at, end, queue_id, term: Volatile(
+        queue_id, term, PackedRun(buffer, at).unpack(buffer, end)
+    ),
     Settle.KIND: lambda buffer, at, end, queue_id, term: Settle(queue_id, term, _unpack_ranges(buffer, at)),
     Term.KIND: lambda buffer, at, end, queue_id, term: Term(queue_id, term, _POSITION.unpack_from(buffer, at)[0]),
     Mark.KIND: _parse_mark,

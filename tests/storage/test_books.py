@@ -173,8 +173,8 @@ class TestCompaction:
         books = Books()
         for number, (taken, living_) in enumerate(counts, 1):
             segment = books.open(number)
-            segment.size_bytes = 1000
-            books.note(publish(number, 1, 1, taken), segment)
+            books.note(publish(number, 1, 1, taken), segment, bytes(1000))
+            segment.fill = 1000
             books.settled(number, [(living_ + 1, taken)])
             books.close(segment)
         return books
@@ -195,7 +195,7 @@ class TestCompaction:
         books = self.segments((10, 9), (10, 2))
         books.segments[1].damaged = True
         assert books.worth_compacting(10**9) is books.segments[1]
-        assert "9 of 10 living" in repr(books.segments[1])
+        assert "9 living, 900 of 1000 bytes" in repr(books.segments[1])
 
 
 def test_a_run_is_noted_like_its_outline():

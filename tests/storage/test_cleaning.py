@@ -142,7 +142,7 @@ async def test_that_a_segment_went_is_said_behind_what_it_leaves(autojump_clock)
         nursery.cancel_scope.cancel()
     newest = max(disk.sizes())
     data = await disk.read(newest)
-    heads = [at for at, record in Scan(data, int(newest[-16:]), closed=False) if isinstance(record, Opening | Batch)]
+    heads = [at for at, _, record in Scan(data, int(newest[-16:]), closed=False) if isinstance(record, Opening | Batch)]
     for size in range(heads[-1], len(data)):
         again = SimDisk(Random(1))
         for name in disk.sizes():

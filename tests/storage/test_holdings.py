@@ -19,7 +19,7 @@ def test_holdings_are_a_mapping(changes, window):
         before = {segment for segment in segments if segment.living}
         covered = range(first, last + 1)
         if verb == "put":
-            emptied = holdings.put(first, last, term, segments[number])
+            emptied = holdings.put(first, last, term, segments[number], 10 * (last - first + 1))
             expected |= dict.fromkeys(covered, (segments[number], term))
         else:
             emptied = holdings.take(first, last, below_term=term)
@@ -33,6 +33,8 @@ def test_holdings_are_a_mapping(changes, window):
         assert list(held) == sorted(held)
         for segment in segments:
             assert segment.living == sum(segment is home for home, _ in expected.values())
+            assert segment.living_bytes == sum(s.size_bytes for s in holdings if s.segment is segment)
+            assert bool(segment.living) == bool(segment.living_bytes)
         now_empty = {segment for segment in before if not segment.living}
         assert now_empty <= set(emptied) | {segments[number or 0]}
     cut = {p: (s.segment, s.term) for s in holdings.within(*window) for p in range(s.first, s.last + 1)}
@@ -42,7 +44,8 @@ def test_holdings_are_a_mapping(changes, window):
 def test_one_stretch_as_long_as_nothing_changes():
     holdings, segment = Holdings(), Segment(1)
     for first in range(1, 1000, 10):
-        holdings.put(first, first + 9, 1, segment)
+        holdings.put(first, first + 9, 1, segment, 1000)
     assert len(list(holdings)) == 1
     assert holdings.take(1, 999) == []
     assert holdings.take(1000, 1000) == [segment]
+    assert segment.living_bytes == 0

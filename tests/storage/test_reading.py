@@ -14,13 +14,14 @@ class File:
 
     def __init__(self) -> None:
         self.data = b""
-        self.places: list[tuple[int, Record]] = []
+        self.places: list[tuple[int, int, Record]] = []
 
     def batch(self, *records: Record) -> "File":
         head = Batch(NUMBER, len(self.data)) if self.data else Opening(NUMBER, [])
         for record in (head, *records):
-            self.places.append((len(self.data), record))
-            self.data += encode(record)
+            data = encode(record)
+            self.places.append((len(self.data), len(self.data) + len(data), record))
+            self.data += data
         return self
 
 
@@ -46,13 +47,13 @@ def test_every_torn_tail_is_cut_to_whole_records():
         scan = Scan(file.data[:length], NUMBER, closed=False)
         read = list(scan)
         assert read == file.places[: len(read)]
-        assert scan.end == ([offset for offset, _ in file.places] + [len(file.data)])[len(read)]
+        assert scan.end == ([offset for offset, _, _ in file.places] + [len(file.data)])[len(read)]
         assert not scan.gaps
 
 
 def test_a_bad_record_in_the_last_batch_is_a_torn_tail():
     file = three_batches()
-    offset, _ = file.places[-1]
+    offset, _, _ = file.places[-1]
     scan = Scan(flip(file.data, offset + 20), NUMBER, closed=False)
     assert list(scan) == file.places[:-1]
     assert (scan.gaps, scan.end) == ([], offset)
@@ -64,7 +65,7 @@ def test_a_bad_record_in_the_last_batch_is_a_torn_tail():
 def test_a_bad_record_with_a_batch_behind_it_is_damage_and_the_rest_is_read(index, byte, closed):
     file = three_batches()
     offset = file.places[index][0]
-    if isinstance(file.places[index][1], Batch):
+    if isinstance(file.places[index][2], Batch):
         byte = min(byte, 27)
     scan = Scan(flip(file.data, offset + byte), NUMBER, closed=closed)
     following = file.places[index + 1][0]
@@ -96,13 +97,13 @@ def test_a_message_that_holds_a_journal_is_not_read_as_one():
     file = File().batch(Publish(1, 1, run), Mark(1, 1, 0, 1)).batch(Mark(1, 1, 0, 2))
     for byte in (9, 60):  # the length of the record, and its body
         scan = Scan(flip(file.data, file.places[1][0] + byte), NUMBER, closed=False)
-        assert [record for _, record in scan] == [file.places[index][1] for index in (0, 2, 3, 4)]
+        assert [record for _, _, record in scan] == [file.places[index][2] for index in (0, 2, 3, 4)]
 
 
 def test_batches_of_another_place_are_no_batches():
     data = encode(Opening(NUMBER, [])) + encode(Batch(NUMBER + 1, 0))
     scan = Scan(data, NUMBER, closed=False)
-    assert [record for _, record in scan] == [Opening(NUMBER, [])]
+    assert [record for _, _, record in scan] == [Opening(NUMBER, [])]
     assert not list(Scan(encode(Opening(NUMBER + 1, [])), NUMBER, closed=False))
 
 

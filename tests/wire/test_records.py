@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.wire.content import make_content
 from broker.wire.message import Run, Traits, make_address
+from broker.wire.packed_run import body_bytes_of
+from broker.wire.properties import Properties
 from broker.wire.records import (
     HEAD_BYTES,
     Batch,
@@ -23,10 +26,12 @@ from broker.wire.records import (
     Term,
     TornRecord,
     UnknownRecord,
+    Volatile,
     decode,
     encode,
     encode_publish,
     skim,
+    skip,
 )
 
 numbers = st.integers(0, 2**64 - 1)
@@ -63,6 +68,7 @@ def runs(draw):
 
 records = st.one_of(
     st.builds(Publish, numbers, numbers, runs()),
+    st.builds(Volatile, numbers, numbers, runs()),
     st.builds(Settle, numbers, numbers, ranges),
     st.builds(Term, numbers, numbers, numbers),
     st.builds(Mark, numbers, numbers, st.integers(0, 255), numbers),
@@ -78,7 +84,7 @@ records = st.one_of(
 
 def same(left: Record, right: Record) -> bool:
     """Equality by value, also for runs, which compare by identity."""
-    if not (isinstance(left, Publish) and isinstance(right, Publish)):
+    if not (isinstance(left, Publish | Volatile) and type(left) is type(right)):
         return left == right
     return (left.queue_id, left.term) == (right.queue_id, right.term) and all(
         getattr(left.run, name) == getattr(right.run, name) for name in Run.__slots__
@@ -130,11 +136,40 @@ def test_noise_is_no_record(noise):
 @given(numbers, numbers, runs())
 def test_skimming_a_run_gives_its_outline(queue_id, term, run):
     data = encode_publish(queue_id, term, run)
-    expected = Outline(queue_id, term, run.first, len(run.contents), run.origin, run.sequence)
-    assert skim(data) == (expected, len(data))
+    outline, end = skim(data)
+    assert end == len(data)
+    assert isinstance(outline, Outline)
+    assert body_bytes_of(run, data, HEAD_BYTES) == outline.body_bytes
+    outline.body_bytes = 0
+    traits = run.traits
+    assert outline == Outline(
+        queue_id,
+        term,
+        run.first,
+        len(run.contents),
+        run.origin,
+        run.sequence,
+        traits.priority,
+        traits.expiration_ms is not None,
+    )
 
 
-@given(records.filter(lambda record: not isinstance(record, Publish)))
+@pytest.mark.parametrize("bodies", [[b""], [b"one"], [b"one", b"two"], [b"one", b"fourteen"]])
+def test_an_outline_says_how_long_the_bodies_are(bodies):
+    contents = [make_content(1, Properties(priority=3), body, 4096) for body in bodies]
+    run = Run(contents, b"\0\1q", Traits(priority=3), first=5, origin="n1/2/3", sequence=7)
+    data = encode_publish(1, 1, run)
+    outline, _ = skim(data)
+    assert isinstance(outline, Outline)
+    assert outline.body_bytes == sum(map(len, bodies)), "all have one body frame, or none"
+    assert skip(data, 0) == (Publish.KIND, 1, len(data))
+    with pytest.raises(DamagedRecord):
+        skip(data, 1)
+    with pytest.raises(TornRecord):
+        skip(data, len(data) - 3)
+
+
+@given(records.filter(lambda record: not isinstance(record, Publish | Volatile)))
 def test_skimming_anything_else_reads_it(record):
     data = encode(record)
     assert skim(data) == (record, len(data))
