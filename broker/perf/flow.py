@@ -9,14 +9,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import trio
 
-from broker.perf.blocks import CHANNEL, Block
+from broker.perf.blocks import CHANNEL
 from broker.perf.client import Client, Closed
 from broker.perf.confirms import Confirms
 from broker.perf.meter import Meter
-from broker.perf.tally import Tally
 from broker.wire.basic_methods import BasicAck, BasicConsume, BasicNack, BasicQos, ConfirmSelect
 from broker.wire.events import Acks, Content
 from broker.wire.methods import ChannelClose, ChannelCloseOk, ConnectionBlocked
@@ -53,10 +53,30 @@ class Pace:
         return sent >= self.count if self.count else elapsed_s >= self.seconds
 
 
+class Messages(Protocol):
+    """What is to be published, as bytes: a `Block`, say."""
+
+    count: int
+    """How many can be taken at once."""
+
+    def take(self, most: int, stamp: int) -> tuple[memoryview, int]:
+        """At most that many, and how many; good until the next call."""
+
+
+class Counting(Protocol):
+    """What becomes of received bytes: a `Tally`, say."""
+
+    count: int
+    """Deliveries so far."""
+
+    def feed(self, data: bytes) -> list[int]:
+        """Count them; the stamps of some. Raises Interrupted if something else comes."""
+
+
 class Publisher:
     """One connection that publishes blocks."""
 
-    def __init__(self, client: Client, block: Block, pace: Pace, meter: Meter) -> None:
+    def __init__(self, client: Client, block: Messages, pace: Pace, meter: Meter) -> None:
         self._client = client
         self._block = block
         self._pace = pace
@@ -153,12 +173,12 @@ class Publisher:
 class Consumer:
     """One connection that consumes from one or more queues; acknowledges every `ack_every`, 0 = automatic."""
 
-    def __init__(self, client: Client, queues: Sequence[str], meter: Meter, *, ack_every: int, uniform: bool) -> None:
+    def __init__(self, client: Client, queues: Sequence[str], meter: Meter, tally: Counting, *, ack_every: int) -> None:
         self._client = client
         self._queues = queues
         self._meter = meter
         self._ack_every = ack_every
-        self._tally = Tally(uniform=uniform)
+        self._tally = tally
         self._acked = 0
 
     async def prepare(self, prefetch: int) -> None:

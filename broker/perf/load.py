@@ -5,9 +5,7 @@ Decides the shape of a load: which connections, which queues, when it ends. It m
 it some nanoseconds, so the broker is what is measured.
 """
 
-import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +13,18 @@ from typing import Any
 
 import click
 import trio
+from click.core import ParameterSource
 
 from broker.perf.blocks import CHANNEL, Block
-from broker.perf.client import Client, Closed, Target, target_of
-from broker.perf.finding import find_cluster, targets
+from broker.perf.client import Client, Target
 from broker.perf.flow import Consumer, Pace, Publisher
 from broker.perf.meter import Meter, table
-from broker.perf.tally import Interrupted
+from broker.perf.report import brokers_meant, conclude, measured, queue_arguments, target_options, with_json
+from broker.perf.scenarios.backlog import backlog
+from broker.perf.scenarios.many import many
+from broker.perf.scenarios.recovery import recovery
+from broker.perf.scenarios.stuck import stuck
+from broker.perf.tally import Tally
 from broker.wire.methods import ExchangeDeclare, ExchangeDelete, QueueBind, QueueDeclare, QueueDelete, QueuePurge
 
 IDLE_S = 10.0
@@ -118,7 +121,7 @@ async def _consumer(client: Client, number: int, load: Load, meter: Meter) -> Co
     mine = names[number :: load.consumers] or [names[number % load.queues]]
     # Messages that stood in a queue before may have any length.
     uniform = load.producers > 0 and len(load.sizes) == 1 and not load.keep
-    consumer = Consumer(client, mine, meter, ack_every=load.ack_every, uniform=uniform)
+    consumer = Consumer(client, mine, meter, Tally(uniform=uniform), ack_every=load.ack_every)
     await consumer.prepare(load.prefetch)
     return consumer
 
@@ -166,12 +169,20 @@ Examples:
   warren perf --persistent --confirm 1000 --ack-every 200 --prefetch 1000
   warren perf --url amqp://guest:guest@localhost:5672/ --rate 1000 --size 1024   latency at a steady rate
   warren perf --consumers 0 --count 100000 --keep        leave a backlog
-  warren perf --fanout --queues 10 --json"""
+  warren perf --fanout --queues 10 --json
+  warren perf backlog --help                      a scenario: what a backlog costs"""
 
 
-@click.command(name="perf", epilog=EPILOG)
-@click.option("--url", "urls", multiple=True, help="AMQP URL of the broker; several: connections take them in turn.")
-@click.option("--config", type=click.Path(path_type=Path), help="Without URL: the first node of this cluster.yaml.")
+class Perf(click.Group):
+    """A command of its own, and the scenarios below it, each of which has options of its own."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """A scenario need not be named."""
+        return ["[OPTIONS]", "[SCENARIO [OPTIONS]]"]
+
+
+@click.group(name="perf", cls=Perf, epilog=EPILOG, invoke_without_command=True)
+@target_options
 @click.option("--producers", default=1, show_default=True, type=click.IntRange(0), help="Publishing connections.")
 @click.option("--consumers", default=1, show_default=True, type=click.IntRange(0), help="Consuming connections.")
 @click.option("--queues", default=1, show_default=True, type=click.IntRange(1, 9999), help="Queues, shared out evenly.")
@@ -188,8 +199,11 @@ Examples:
 @click.option("--ack-every", default=0, help="Acknowledge every so many deliveries; 0 = no acknowledgements.")
 @click.option("--argument", "arguments", multiple=True, metavar="KEY=VALUE", help="Queue argument.")
 @click.option("--keep", is_flag=True, help="Take the queues as they are, and leave them.")
-@click.option("--json", "as_json", is_flag=True, help="One object on one line.")
+@with_json
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     urls: tuple[str, ...],
     config: Path | None,
     sizes: str,
@@ -201,27 +215,17 @@ def command(
 
     Exit code 0 if every message arrived, 1 if some did not or the broker ended it.
     """
-    load = _load_of(_targets(urls, config), sizes, arguments, **options)
-    try:
-        figures = trio.run(measure, load)
-    except* (Closed, Interrupted) as group:
-        click.echo(f"perf: {_first(group)}", err=True)
-        sys.exit(1)
-    if as_json:
-        click.echo(json.dumps(figures, separators=(",", ":")))
-    else:
-        click.echo("\n".join(table(figures)))
-    sys.exit(1 if figures["missing"] or figures["refused"] else 0)
+    if ctx.invoked_subcommand is not None:
+        if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+            raise click.UsageError("the options of a scenario stand behind its name")
+        return
+    load = _load_of(brokers_meant(urls, config), sizes, arguments, **options)
+    figures = measured(measure, load)
+    conclude(figures, table(figures), as_json=as_json, failed=bool(figures["missing"] or figures["refused"]))
 
 
-def _targets(urls: Sequence[str], config: Path | None) -> tuple[Target, ...]:
-    """The URLs; without any the first node of the cluster that is meant, by default at port 5672."""
-    if urls:
-        try:
-            return tuple(target_of(url) for url in urls)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
-    return (next(iter(targets(find_cluster(config)).values())),)
+for scenario in (backlog, recovery, many, stuck):
+    command.add_command(scenario)
 
 
 def _load_of(
@@ -245,14 +249,5 @@ def _load_of(
         raise click.UsageError("--ack-every must not be above --prefetch: the consumer would wait for ever")
     if not options["producers"] + options["consumers"]:
         raise click.UsageError("--producers 0 --consumers 0: nothing to do")
-    pairs = [argument.partition("=") for argument in arguments]
-    table_of = {key: int(value) if value.lstrip("-").isdigit() else value for key, _, value in pairs}
+    table_of = queue_arguments(arguments)
     return Load(brokers, sizes=numbers, pace=Pace(rate, window, seconds, count), arguments=table_of, **options)
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
-    """The first real failure inside nested groups."""
-    failure: BaseException = group
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure

@@ -73,7 +73,7 @@ class Tally:
         stamps: list[int] = []
         place, size = 0, len(data)
         while True:
-            end, body_at, body_size = self._delivery(data, place, size)
+            end, body_at, body_size = delivery_at(data, place, size)
             if not end:
                 self._rest = data[place:]
                 return stamps
@@ -86,28 +86,32 @@ class Tally:
                 return stamps + self._divide(data[end:])
             place = end
 
-    def _delivery(self, data: bytes, place: int, size: int) -> tuple[int, int, int]:
-        """(end, where the body begins, its size) of the delivery at `place`; end 0 if it is not complete."""
-        if size - place < 11:
+
+def delivery_at(data: bytes, place: int, size: int) -> tuple[int, int, int]:
+    """(end, where the body begins, its size) of the delivery at `place`; end 0 if it is not complete.
+
+    Raises Interrupted if something else stands there.
+    """
+    if size - place < 11:
+        return 0, 0, 0
+    kind, _, length = _HEAD.unpack_from(data, place)
+    if kind != 1 or not data.startswith(_DELIVERY, place + 7):
+        if kind == 8:
+            return delivery_at(data, place + 8, size)
+        if size - place < length + 8:
             return 0, 0, 0
-        kind, _, length = _HEAD.unpack_from(data, place)
-        if kind != 1 or not data.startswith(_DELIVERY, place + 7):
-            if kind == 8:
-                return self._delivery(data, place + 8, size)
-            if size - place < length + 8:
-                return 0, 0, 0
-            raise Interrupted(_words_of(data, place))
-        header = place + length + 8
-        if size - header < 19:
-            return 0, 0, 0
-        wanted = body_size = _BODY_SIZE.unpack_from(data, header + 11)[0]
-        end = header + _HEAD.unpack_from(data, header)[2] + 8
-        body_at = end + 7
-        while wanted and size - end >= 7:
-            piece = _HEAD.unpack_from(data, end)[2]
-            wanted -= piece
-            end += piece + 8
-        return (end, body_at, body_size) if not wanted and end <= size else (0, 0, 0)
+        raise Interrupted(_words_of(data, place))
+    header = place + length + 8
+    if size - header < 19:
+        return 0, 0, 0
+    wanted = body_size = _BODY_SIZE.unpack_from(data, header + 11)[0]
+    end = header + _HEAD.unpack_from(data, header)[2] + 8
+    body_at = end + 7
+    while wanted and size - end >= 7:
+        piece = _HEAD.unpack_from(data, end)[2]
+        wanted -= piece
+        end += piece + 8
+    return (end, body_at, body_size) if not wanted and end <= size else (0, 0, 0)
 
 
 def _words_of(data: bytes, place: int) -> str:
