@@ -45,6 +45,7 @@ def _node(cluster: Cluster, name: str, answer: Mapping[str, Any] | None, process
         uptime_s=None,
         memory_bytes=None,
         alarms=[],
+        fsync=None,
     )
     if answer is not None:
         for key in (
@@ -61,6 +62,7 @@ def _node(cluster: Cluster, name: str, answer: Mapping[str, Any] | None, process
             "uptime_s",
             "memory_bytes",
             "alarms",
+            "fsync",
         ):
             if key in answer:
                 row[key] = answer[key]

@@ -16,7 +16,7 @@ from broker.cli.vocabulary import QueueRow, Status
 from broker.node.configuration import Cluster
 
 ASKED_STATES = ("starting", "running")
-NODE_COLUMNS = ("node", "state", "pid", "role", "epoch", "amqp", "http", "link", "uptime", "memory")
+NODE_COLUMNS = ("node", "state", "pid", "role", "epoch", "amqp", "http", "link", "uptime", "memory", "fsync")
 QUEUE_COLUMNS = ("queue", "vhost", "state", "master", "mirrors", "in sync", "lacking", "messages", "policy")
 
 
@@ -60,6 +60,7 @@ def node_rows(found: Status) -> list[list[Any]]:
             node["link"],
             seconds(node["uptime_s"]),
             megabytes(node["memory_bytes"]),
+            node["fsync"],
         ]
         for node in found["nodes"]
     ]
@@ -87,6 +88,8 @@ def reasons(found: Status) -> list[str]:
     """Why nodes and queues are not as they should be, one line each."""
     lines = [f"{node['name']}: {node['reason']}" for node in found["nodes"] if node["reason"]]
     lines += [f"{node['name']}: low on {' & '.join(node['alarms'])}" for node in found["nodes"] if node["alarms"]]
+    lax = ", ".join(node["name"] for node in found["nodes"] if node["fsync"] not in (None, "always"))
+    lines += [f"{lax}: confirmed messages may be lost if the machine fails: fsync is not always"] if lax else []
     lines += [f"queue {queue['name']}: {queue['reason']}" for queue in found["queues"] if queue["reason"]]
     lines += [f"{cut['node']} does not hear {', '.join(cut['cut_from'])}" for cut in found["partitions"]]
     return lines

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 GOOD = ("running", "leader", "synchronised", "yes")
-BAD = ("killed", "unreachable", "unavailable", "stopped")
+BAD = ("failed", "killed", "unreachable", "unavailable", "stopped")
 UNCERTAIN = ("starting", "paused", "frozen", "waiting", "syncing", "looking", "no")
 
 

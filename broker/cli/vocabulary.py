@@ -49,7 +49,7 @@ To the supervisor, at its own loopback port (run.json); `at_ms` is when the sign
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-NodeState = Literal["starting", "running", "paused", "frozen", "stopped", "killed", "unreachable"]
+NodeState = Literal["starting", "running", "paused", "failed", "frozen", "stopped", "killed", "unreachable"]
 ProcessState = Literal["starting", "running", "frozen", "stopped", "killed"]
 QueueState = Literal["running", "syncing", "waiting", "unavailable", "paused"]
 
@@ -85,8 +85,8 @@ class NodeStatus(TypedDict):
 
     node: str
     cluster: str
-    state: Literal["starting", "running", "paused"]
-    """`running` when clients are served."""
+    state: Literal["starting", "running", "paused", "failed"]
+    """`running` when clients are served; a `failed` node has a disk that must be mended before it is restarted."""
     reason: str | None
     """For a node that does not run: why, how many nodes are missing, which setting would let it go on."""
     waiting_for: list[str]
@@ -102,6 +102,8 @@ class NodeStatus(TypedDict):
     memory_bytes: int
     alarms: list[str]
     """What it runs short of: memory, disk."""
+    fsync: Literal["always", "interval", "never"] | None
+    """Unless `always`, confirmed messages may be lost with the machine; null with `data: memory`, which keeps none."""
     cut_from: list[str]
     """Living nodes that this one cannot hear or must not hear."""
     queues: NotRequired[list[QueueRow]]
@@ -124,6 +126,7 @@ class NodeRow(TypedDict):
     uptime_s: float | None
     memory_bytes: int | None
     alarms: list[str]
+    fsync: str | None
 
 
 class Partition(TypedDict):

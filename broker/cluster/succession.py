@@ -27,8 +27,8 @@ from policies.keys import KEYS
 from policies.placement import place
 from policies.quorum import is_quorum
 
-FAILURE, SHUTDOWN, RESTART, FORGOTTEN = "failure", "shutdown", "restart", "forgotten"
-WATCHED = (FAILURE, SHUTDOWN, RESTART)
+FAILURE, SHUTDOWN, DISK, RESTART, FORGOTTEN = "failure", "shutdown", "disk", "restart", "forgotten"
+WATCHED = (FAILURE, SHUTDOWN, DISK, RESTART)
 """Causes for which the leader saw the life and saw it end."""
 
 
@@ -161,9 +161,12 @@ def _without_heirs(record: QueueRecord, situation: Situation, before: QueueRecor
 
 
 def _refusing_key(record: QueueRecord, cause: str) -> str | None:
-    """Which key forbids an unsynchronised master; a controlled stop needs both (mirroring rule 11)."""
+    """Which key forbids an unsynchronised master; a controlled stop, also of a node that has lost its disk, needs both
+    (mirroring rule 11)."""
     definition = record.mirroring
-    keys = ("ha-promote-on-shutdown", "ha-promote-on-failure") if cause == SHUTDOWN else ("ha-promote-on-failure",)
+    keys = (
+        ("ha-promote-on-shutdown", "ha-promote-on-failure") if cause in (SHUTDOWN, DISK) else ("ha-promote-on-failure",)
+    )
     return next((key for key in keys if definition.get(key, KEYS[key].default) != "always"), None)
 
 

@@ -227,6 +227,11 @@ def ephemerals_of(owner: int) -> str:
     return f"ephemeral:{owner}"
 
 
+def is_snapshot(data: bytes, offset: int) -> bool:
+    """Whether a snapshot that `restore` can read begins there."""
+    return data.startswith(_MAGIC, offset)
+
+
 def _read(snapshot: bytes) -> tuple[int, int, dict[str, Znode]]:
     magic, zxid, digest, count = _HEAD.unpack_from(snapshot)
     if magic != _MAGIC:

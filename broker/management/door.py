@@ -8,10 +8,11 @@ the node nor the door: it is logged, and the door opens again.
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
+from broker.management.failed import refusing
 from broker.world.network import join_endpoint, split_endpoint
 
 if TYPE_CHECKING:
@@ -28,16 +29,33 @@ SILENCE_MAX_S = 30
 AFTER_FAULT_S = 1.0
 
 Serve = Callable[[], Awaitable[None]]
+Load = Callable[[], Any]
+"""Gives the ASGI application; runs in a thread."""
+
+
+def api(hall: "Hall", census: "Census") -> Load:
+    """What a node that serves has behind its door."""
+
+    def load() -> Any:
+        from broker.management.app import make_app
+
+        return make_app(hall, census)
+
+    return load
+
+
+def bad_news(reason: str) -> Load:
+    """What a failed one has."""
+    return lambda: refusing(reason)
 
 
 class HttpDoor:
     """One open port. `open` it, `run` it; `close` ends `run`."""
 
-    def __init__(self, hall: "Hall", census: "Census", address: str) -> None:
+    def __init__(self, load: Load, address: str) -> None:
         self.address = address
         """Where it listens; after `open` with the port that was free if 0 was asked for."""
-        self._hall = hall
-        self._census = census
+        self._load = load
         self._socket: socket.socket | None = None
         self._closing = trio.Event()
         self._closed = trio.Event()
@@ -97,9 +115,7 @@ class HttpDoor:
         from hypercorn.config import Config
         from hypercorn.trio import serve
 
-        from broker.management.app import make_app
-
-        app = make_app(self._hall, self._census)
+        app = self._load()
         own_log = logging.getLogger("warren.http.hypercorn")
         own_log.setLevel(logging.WARNING)  # it would tell of its port, which `ready` does
 
@@ -110,6 +126,6 @@ class HttpDoor:
             config.include_server_header = False
             config.graceful_timeout = FAREWELL_S
             config.read_timeout = SILENCE_MAX_S
-            await serve(app, config, shutdown_trigger=self._closing.wait, mode="asgi")  # type: ignore[arg-type]  # its own names for the same types
+            await serve(app, config, shutdown_trigger=self._closing.wait, mode="asgi")
 
         return serve_once

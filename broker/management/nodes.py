@@ -61,4 +61,6 @@ def _described(name: str, facts: "Figures | None") -> dict[str, Any]:
         "role": facts["role"],
         "epoch": facts["epoch"],
         "life": facts["life"],
+        # Unless `always`, what it confirmed may be lost with the machine.
+        "fsync": facts["fsync"],
     }

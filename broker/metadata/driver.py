@@ -20,15 +20,18 @@ from broker.cluster.records import Life, MemberRecord, decode
 from broker.cluster.tree import Tree
 from broker.cluster.watches import Change
 from broker.cluster.zab import Ready, Zab
+from broker.metadata import farewells
+from broker.metadata.farewells import Farewells
 from broker.metadata.reign import Reign
 from broker.metadata.requests import Answer, Asked, Requests
 from broker.metadata.state import State
 from broker.peers.links import Links
+from broker.storage.journal import JournalFailed
 from broker.storage.zab_log import ZabLog
 
 log = logging.getLogger("warren.metadata")
 
-AGREEMENT, REQUEST, ANSWER = 16, 17, 18
+AGREEMENT, REQUEST, ANSWER, FAREWELL = 16, 17, 18, 19
 """Kinds of frames on the control lane."""
 LANE = "control"
 ENTRIES_MAX = 4096
@@ -65,6 +68,8 @@ class Driver:
         """This life, once registered, was ended by the cluster."""
         self.on_over: list[Callable[[], None]] = []
         self.on_quorum: list[Callable[[bool], None]] = []
+        self.on_log_failed: list[Callable[[JournalFailed], None]] = []
+        """Whoever is told ends this life soon; until then this member hears and speaks, and agrees to nothing."""
         self.has_quorum = False
         self._proven_over = {} if over is None else over
         self.zab = Zab(
@@ -75,6 +80,7 @@ class Driver:
         self._links = links
         self._chance = chance
         self._founding = founding
+        self._farewells = Farewells()
         self._reign: Reign | None = None
         self._asked: list[tuple[str, Asked]] = []
         self.applied = 0
@@ -100,6 +106,7 @@ class Driver:
         links.handle(AGREEMENT, self._receive)
         links.handle(REQUEST, self._receive_request)
         links.handle(ANSWER, self._receive_answer)
+        links.handle(FAREWELL, self._receive_farewell)
         links.on_up.append(self._link_up)
         links.on_down.append(self._link_down)
         links.on_dead.append(self._life_over)
@@ -107,8 +114,8 @@ class Driver:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part until cancelled.
 
-        Raises JournalFailed if the disk does not keep what it is given, Diverged if the leader's history and what is
-        committed here part: then this life must end as if killed (DESIGN S8, S9).
+        Raises JournalFailed if the disk does not keep what it is given and nobody wants to be told, Diverged if the
+        leader's history and what is committed here part: then this life must end as if killed (DESIGN S8, S9).
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
@@ -165,6 +172,24 @@ class Driver:
             log.error("malformed answer peer=%s why=%s", peer, error)
         self.turn()
 
+    def say_farewell(self, why: str) -> None:
+        """Let everybody know that this life is about to end: whoever leads, now or next, need not find it out."""
+        self._farewells.note(self.life, why)
+        for peer in self._links.names:
+            self._links.send(peer, LANE, FAREWELL, farewells.encode(self.life.number, why))
+        self._lives_due = True
+        self.turn()
+
+    def _receive_farewell(self, peer: str, payload: bytes, offset: int) -> None:
+        try:
+            life, why = farewells.decode(payload)
+        except (ValueError, TypeError) as error:
+            log.error("malformed farewell peer=%s why=%s", peer, error)
+            return
+        self._farewells.note(Life(peer, life), why)
+        self._lives_due = True
+        self.turn()
+
     def _link_up(self, peer: str, life: int, lane: str) -> None:
         if lane == LANE:
             self.zab.peer_up(peer, life, trio.current_time())
@@ -210,7 +235,7 @@ class Driver:
         if zab.leading and zab.active:
             if self._reign is None and zab.may_propose():
                 log.info("leads epoch=%d", zab.epoch)
-                self._reign = Reign(zab, self.state.tree, self.life, self._chance, self._founding)
+                self._reign = Reign(zab, self.state.tree, self.life, self._chance, self._founding, self._farewells)
                 self._lives_due = True
             if self._reign is not None and self._lives_due:
                 self._lives_due = False
@@ -268,7 +293,14 @@ class Driver:
             self._bundle_there = trio.Event()
             assert self._bundle is not None
             lazily, self._lazily = self._lazily, []
-            await self._disk_log.persist(lazily + self._bundle.log, sync=True)
+            try:
+                await self._disk_log.persist(lazily + self._bundle.log, sync=True)
+            except JournalFailed as failure:
+                if not self.on_log_failed:
+                    raise
+                for callback in self.on_log_failed:
+                    callback(failure)
+                return
             self._written = True
             self.turn()
 

@@ -17,6 +17,7 @@ from broker.cluster.records import Life
 from broker.cluster.refusal import Refused
 from broker.cluster.tree import Tree
 from broker.cluster.zab import NotLeading, Zab
+from broker.metadata.farewells import Farewells
 from broker.metadata.requests import Answer, Asked
 from broker.metadata.state import Transaction
 
@@ -26,12 +27,21 @@ log = logging.getLogger("warren.metadata")
 class Reign:
     """One epoch of leading."""
 
-    def __init__(self, zab: Zab, tree: Tree, life: Life, chance: Random, founding: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        zab: Zab,
+        tree: Tree,
+        life: Life,
+        chance: Random,
+        founding: Mapping[str, Any] | None,
+        farewells: Farewells,
+    ) -> None:
         """`founding` is the request `found` without its id, for a cluster that has none yet."""
         self.epoch = zab.epoch
         self._zab = zab
         self._life = life
         self._chance = chance
+        self._farewells = farewells
         self._overlay = Overlay(tree)
         self._answers: dict[str, dict[int, Answer | None]] = {}
         self._done_below: dict[str, int] = {}
@@ -61,7 +71,8 @@ class Reign:
         dead = self._find_dead(now)
         self._dead = set(dead)  # before the first is ended: none of them takes what another leaves
         for life, proven in dead.items():
-            why = "failure" if self._zab.met(life.node, life.number) else "absent"
+            met = self._zab.met(life.node, life.number)
+            why = self._farewells.why(life) or ("failure" if met else "absent")
             log.warning("dead node=%s life=%d why=%s proven=%s", life.node, life.number, why, proven)
             self._decree({"do": "end_life", "node": life.node, "life": life.number, "why": why})
         if self._seen is None:
@@ -74,13 +85,17 @@ class Reign:
         self._give_votes()
 
     def _find_dead(self, now: float) -> dict[Life, bool]:
-        """Registered lives that are over, and whether that is proven."""
+        """Registered lives that are over, or say so, and whether that is proven."""
         found = {}
         for record in schema.members(self._overlay).values():
-            if record.running and record.name != self._life.node:
-                verdict = self._zab.verdict(record.name, record.life, now)
-                if verdict is not None:
-                    found[Life(record.name, record.life)] = verdict.proven
+            if not record.running:
+                continue
+            life = Life(record.name, record.life)
+            verdict = None if life.node == self._life.node else self._zab.verdict(record.name, record.life, now)
+            if verdict is not None:
+                found[life] = verdict.proven
+            elif self._farewells.why(life):
+                found[life] = False
         return found
 
     def _give_votes(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from broker.cluster import operations
 from broker.cluster.operations import Operation
-from broker.cluster.tree import Tree, Znode
+from broker.cluster.tree import Tree, Znode, is_snapshot
 from broker.cluster.watches import Change
 
 RECENT_MAX = 4096
@@ -76,6 +76,11 @@ class State:
         recent = [[name, zxid, answer] for name, (zxid, answer) in self.recent.items()]
         head = json.dumps(recent, separators=(",", ":")).encode()
         return _LENGTH.pack(len(head)) + head + self.tree.snapshot()
+
+    @staticmethod
+    def can_restore(snapshot: bytes) -> bool:
+        """Whether it has the format of this release."""
+        return is_snapshot(snapshot, _LENGTH.size + _LENGTH.unpack_from(snapshot)[0])
 
     def restore(self, snapshot: bytes) -> None:
         """Become that state. Watches hear of every difference, as if it had come in transactions (but no events)."""

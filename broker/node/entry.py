@@ -14,13 +14,14 @@ import trio
 from broker.management.door import HttpDoor
 from broker.node.configuration import Cluster
 from broker.node.founding import definitions_of
-from broker.node.node import Node, Surroundings
+from broker.node.node import Node, Surroundings, first_of
+from broker.node.store import Unusable
 from broker.world.chance import make_chance
 from broker.world.clock import RealClock
 from broker.world.disk import FolderInUse, MemoryDisk, RealDisk
 from broker.world.memory import ProcessMemory
 from broker.world.network import TcpNetwork
-from broker.world.process import keep_memory
+from broker.world.process import boot_id, keep_memory
 
 SWITCH_INTERVAL_S = 0.0005
 """The journal's thread must get the interpreter lock back quickly after a write."""
@@ -47,14 +48,17 @@ def run_node(cluster: Cluster, name: str, cut: Mapping[str, str]) -> int:
     try:
         if isinstance(disk, RealDisk):
             disk.claim()
-        world = Surroundings(TcpNetwork(), disk, RealClock(), make_chance(), HttpDoor, ProcessMemory())
+        world = Surroundings(TcpNetwork(), disk, RealClock(), make_chance(), HttpDoor, ProcessMemory(), boot_id())
         node = Node(cluster, name, world, cut, definitions)
         trio.run(_main, node)
     except FolderInUse as reason:
         log.error("event=folder_in_use %s", reason)
         return 1
-    except OSError as reason:
-        log.error("event=cannot_run node=%s why=%s", name, reason)
+    except (OSError, ExceptionGroup) as failure:
+        first = first_of(failure)
+        if not isinstance(first, OSError | Unusable):
+            raise
+        log.error("event=cannot_run node=%s why=%s", name, first)
         return 1
     finally:
         if isinstance(disk, RealDisk):

@@ -11,8 +11,9 @@
        └─ HTTP door         the web framework, once somebody knocks
 
 Decides the order in which a node comes up and goes down, and when a life is over: when the node is told to stop, when
-the cluster has ended this life, or when it has been without a majority for too long. Then all of the above is thrown
-away, and the next life begins from what is on disk. It must not know what its parts do.
+the cluster has ended this life, when it has been without a majority for too long, or when its disk has failed. Then all
+of the above is thrown away, and the next life begins from what is on disk, unless that has failed. It must not know
+what its parts do.
 """
 
 import logging
@@ -24,40 +25,37 @@ from typing import Any
 
 import trio
 
-from broker.amqp.handshake import Limits
 from broker.cluster import records as identified
 from broker.cluster import schema
 from broker.cluster.records import QueueRecord
 from broker.cluster.refusal import Refused
+from broker.cluster.succession import DISK
 from broker.management.census import Census
 from broker.management.door import HttpDoor
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
-from broker.node.certificates import client_context, contexts_of
+from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.configuration import Cluster, Settings
+from broker.node.doors import Doors
+from broker.node.failed_node import say_why
 from broker.node.founding import founding_of
 from broker.node.recovered import copies_of
 from broker.node.report import Report
 from broker.node.set_aside import SetAside
+from broker.node.store import Store, Unusable
 from broker.node.timeline import Timeline
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import CUTS, Links
-from broker.peers.reception import Reception
-from broker.server.door import Door
-from broker.server.gate import Gate
-from broker.server.listener import AmqpListener
-from broker.storage.identity import Folder
-from broker.storage.journal import Journal, JournalFailed
-from broker.storage.recover import Recovery
-from broker.storage.zab_log import ZabLog
+from broker.storage.fsync import Fsync
+from broker.storage.journal import JournalDamaged, JournalFailed
+from broker.storage.reserve import Reserve
 from broker.vhosts.alarms import AlarmLimits
 from broker.vhosts.certificates import NameRule
 from broker.vhosts.hall import Hall
 from broker.vhosts.logins import LoginRules
 from broker.vhosts.properties import server_properties
 from broker.vhosts.switchboard import Switchboard
-from broker.vhosts.upkeep import Upkeep
 from broker.world.clock import Clock
 from broker.world.disk import Disk
 from broker.world.memory import Memory
@@ -68,8 +66,12 @@ log = logging.getLogger("warren.node")
 STOP_GRACE_S = 3.0
 """How long clients get for their farewell."""
 BETWEEN_LIVES_S = 0.2
-LOOKS_DEAD_S = 1.0
-"""So long a failed node's address refuses: peers take that for the proof of its death that it is."""
+FAILED_GRACE_S = 0.3
+"""The same where the disk has failed: their queues wait for this node's end."""
+HAND_OVER_S = 1.0
+"""So long a life whose disk has failed waits for the cluster to end it."""
+LAST_WORDS_S = 0.1
+"""The same without a metadata log to hear of it by, and perhaps with an office that others have to take over."""
 QUORUM_SHARE_OF_TICKTIME = 0.6
 """A node without a majority pauses after this share of net_ticktime, as its lease does."""
 
@@ -95,6 +97,8 @@ class Surroundings:
     """It brings its own sockets: the simulation has none."""
     memory: Memory | None = None
     """Not watched if None: simulated nodes share one process."""
+    boot: str = ""
+    """Which run of the machine this is; empty if nobody knows."""
 
 
 class Node:
@@ -108,54 +112,56 @@ class Node:
         self.cluster = cluster
         self.config = cluster.node(name)
         settings = self.config.settings
-        self.alarm_limits = AlarmLimits(settings.vm_memory_high_watermark, settings.disk_free_limit)
+        self.disk = Reserve(world.disk)
+        self.alarm_limits = AlarmLimits(settings.vm_memory_high_watermark, settings.disk_free_limit, self.disk)
         self.world = world
+        self.suspects: set[int] = set()
+        """Segments of the journal in which a life found something that cannot be read: the next one looks closely."""
         self.cut = dict(cut)
         self.definitions = definitions
         self.proven_over: dict[str, int] = {}
         """By name the newest life whose end this process has seen proven; it outlives the lives of this node."""
         self.stopping = trio.Event()
         self.report = Report(cluster, self.config, world.clock)
-        self.timeline = Timeline(name, world.clock, world.disk, self.config.settings.net_ticktime)
+        self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime)
 
     def stop(self) -> None:
         """Let the present life be the last."""
         self.stopping.set()
 
     async def run(self) -> None:
-        """One life after the other, until the node is told to stop."""
+        """One life after the other, until the node is told to stop. Raises Unusable if not even the first can begin."""
         await self.timeline.load()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.disk.run)
+            await self._live()
+            nursery.cancel_scope.cancel()
+
+    async def _live(self) -> None:
         while True:
-            life = Life(self)
+            suspects, life = set(self.suspects), Life(self)
             try:
                 if await life.run() is End.STOPPED:
                     return
             except* JournalFailed as failed:
-                self.report.fail(f"{_first_of(failed)}: mend the disk, then `warren restart {self.name}`")
+                first = first_of(failed)
+                self.timeline.tell("disk", f"node {self.name}: {first}")
+                if not isinstance(first, JournalDamaged) or self.suspects == suspects:
+                    self.report.fail(f"{first}: mend the disk, then `warren restart {self.name}`")
+            except* Unusable as unusable:
+                if not self.report.life:
+                    raise
+                self.report.fail(f"{first_of(unusable)}, then `warren restart {self.name}`")
             except* Refused as refused:
                 self.report.fail(
-                    f"{_first_of(refused)}: the data folder is an older copy: remove it, and start the node again"
+                    f"{first_of(refused)}: the data folder is an older copy: remove it, and start the node again"
                 )
             if self.report.failure:
-                await self._say_why()
+                await say_why(self)
                 return
             self.report.forget_life()
             with trio.move_on_after(BETWEEN_LIVES_S):
                 await self.stopping.wait()
-
-    async def _say_why(self) -> None:
-        """A node that cannot write any more is as good as killed; it stays only to say so (DESIGN S8)."""
-        log.critical("event=failed node=%s why=%r", self.name, self.report.failure)
-        with trio.move_on_after(LOOKS_DEAD_S):
-            await self.stopping.wait()
-        commands = Commands(self.report, self.timeline, None)
-        credentials = Credentials(Identity(self.name, 0, ""), cluster=self.cluster.name, cookie=self.cluster.cookie)
-        reception = Reception(credentials, {}, {}, tls=contexts_of(self.cluster.tls), admin=commands.answer)
-        listener = await self.world.network.listen(self.report.link)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(reception.run, listener)
-            await self.stopping.wait()
-            nursery.cancel_scope.cancel()
 
 
 class Life:
@@ -165,26 +171,29 @@ class Life:
         self._node = node
         self._end = End.OVER
         self._scope = trio.CancelScope()
-        self._doors: list[AmqpListener | HttpDoor] = []
+        self._doors = Doors(node)
+        settings = node.config.settings
+        self._store = Store(node.disk, Fsync(settings.fsync, settings.fsync_interval), node.suspects)
+        self._failure: JournalFailed | None = None
+        self._failed = trio.Event()
         self._quorum_changed = trio.Event()
 
     async def run(self) -> End:
         """Live."""
         node, world = self._node, self._node.world
-        folder = await Folder.begin_life(world.disk, chance=world.chance, stamp_ms=world.clock.stamp_ms())
-        journal, zab_log = Journal(world.disk), ZabLog(world.disk)
-        recovery = await journal.recover()
-        durable = await zab_log.recover()
+        store = self._store
+        await store.open(world.chance, world.clock.stamp_ms(), world.boot)
+        folder = store.folder
         listener = await world.network.listen(node.report.link)
         node.report.begin_life(folder.life, listener.address)
-        log.info("event=life_begins node=%s life=%d queues=%d", node.name, folder.life, len(recovery.queues))
-        links = self._make_links(folder)
+        log.info("event=life_begins node=%s life=%d queues=%d", node.name, folder.life, len(store.recovery.queues))
+        links = self._make_links()
         driver = Driver(
             identified.Life(node.name, folder.life),
             folder.id,
             node.cluster.names,
-            durable,
-            zab_log,
+            store.durable,
+            store.zab_log,
             links,
             world.chance,
             net_ticktime=node.config.settings.net_ticktime,
@@ -192,58 +201,64 @@ class Life:
             over=node.proven_over,
         )
         tree = SharedTree(driver)
-        hall = self._make_hall(folder, journal, links, tree, recovery)
+        driver.on_log_failed.append(store.fail)
+        hall = self._make_hall(links, tree)
         commands = Commands(node.report, node.timeline, links)
         node.report.join(links, tree)
         node.timeline.follow(tree.tree)
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(journal.run)
+                    nursery.start_soon(self._keep_store)
+                    nursery.start_soon(self._hand_over, driver)
                     nursery.start_soon(links.run, listener, commands.answer)
                     await nursery.start(driver.run)
                     nursery.start_soon(node.timeline.run)
-                    nursery.start_soon(self._watch_for_stop, tree, folder, journal)
+                    nursery.start_soon(self._watch_for_stop, tree)
                     tree.on_quorum(self._on_quorum)
                     tree.on_life_ended(lambda: self._finish(f"life {folder.life} was ended by the cluster"))
-                    await tree.propose(await self._registration(tree, folder, recovery))
+                    await tree.propose(await self._registration(tree))
+                    await store.registered()
                     nursery.start_soon(self._watch_quorum, tree)
                     census = Census(hall, node.report)
                     await nursery.start(hall.run)
-                    await self._open_doors(hall, census, nursery)
+                    await self._doors.open(hall, census, nursery)
+                    log.info("event=serving node=%s amqp=%s", node.name, node.report.amqp)
                     commands.serve(hall, census)
                     await self._import_definitions(commands)
         finally:
-            zab_log.close()
+            store.close()
             listener.close_now()
+        if self._failure is not None:
+            raise self._failure
         return self._end
 
-    def _make_hall(self, folder: Folder, journal: Journal, links: Links, tree: SharedTree, recovery: Recovery) -> Hall:
+    def _make_hall(self, links: Links, tree: SharedTree) -> Hall:
         """Made before the links are up: other nodes may have something for it as soon as they are."""
-        node, world = self._node, self._node.world
+        node, world, store = self._node, self._node.world, self._store
         switchboard = Switchboard(
             node=node.name,
-            life=folder.life,
-            journal=journal,
+            life=store.folder.life,
+            journal=store.journal,
             links=links,
             clock=world.clock,
-            lease_valid=tree.lease_valid,
+            lease_valid=lambda: self._failure is None and tree.lease_valid(),
         )
         return Hall(
             switchboard,
             tree,
             world.chance,
-            copies_of(recovery.queues),
+            copies_of(store.recovery.queues),
             server_properties(node.cluster.name),
             locator=node.config.settings.queue_master_locator,
             login_rules=_login_rules(node.config.settings),
             memory=world.memory,
             alarm_limits=node.alarm_limits,
-            keep_aside=SetAside(world.disk, world.clock, node.timeline).keep,
+            keep_aside=SetAside(node.disk, world.clock, node.timeline).keep,
         )
 
-    def _make_links(self, folder: Folder) -> Links:
-        node = self._node
+    def _make_links(self) -> Links:
+        node, folder = self._node, self._store.folder
         credentials = Credentials(
             Identity(node.name, folder.life, folder.id), cluster=node.cluster.name, cookie=node.cluster.cookie
         )
@@ -256,11 +271,11 @@ class Life:
                 links.block(peer, direction)
         return links
 
-    async def _registration(self, tree: SharedTree, folder: Folder, recovery: Recovery) -> dict[str, Any]:
+    async def _registration(self, tree: SharedTree) -> dict[str, Any]:
         """What this life says of itself. Where the journal was damaged no copy here counts as complete (S3)."""
-        node, world = self._node, self._node.world
+        node, world, folder = self._node, self._node.world, self._store.folder
         damaged: list[int] = []
-        if recovery.damages:
+        if self._store.is_damaged:
             await self._until_quorum(tree)
             copies = schema.found(tree.tree, QueueRecord, schema.copies_key(node.name))
             damaged = [record.id for record in copies]
@@ -275,40 +290,6 @@ class Life:
             "token": f"{world.chance.getrandbits(64):x}",
         }
 
-    async def _open_doors(self, hall: Hall, census: Census, nursery: trio.Nursery) -> None:
-        node = self._node
-        settings = node.config.settings
-        limits = Limits(
-            channel_max=settings.channel_max,
-            frame_max=settings.frame_max,
-            heartbeat_s=settings.heartbeat,
-            message_bytes_max=settings.max_message_size,
-        )
-        gate = Gate()
-        upkeep = Upkeep(hall, settings.net_ticktime, gate.close, gate.open)
-        nursery.start_soon(upkeep.run)
-        door = Door(
-            hall,
-            gate,
-            node.world.clock,
-            node.world.chance,
-            limits,
-            handshake_timeout_s=settings.handshake_timeout / 1000,
-            consumer_timeout_ms=settings.consumer_timeout,
-        )
-        amqp = AmqpListener(door, node.world.network, node.report.amqp)
-        await self._open(amqp, nursery)
-        if node.report.amqps is not None and node.cluster.tls is not None:
-            amqps = AmqpListener(door, node.world.network, node.report.amqps, client_context(node.cluster.tls))
-            await self._open(amqps, nursery)
-            node.report.amqps = amqps.address
-        if node.world.http is not None:
-            http = node.world.http(hall, census, node.report.http)
-            await self._open(http, nursery)
-            node.report.http = http.address
-        node.report.open(hall, amqp.address)
-        log.info("event=serving node=%s amqp=%s", node.name, amqp.address)
-
     async def _import_definitions(self, commands: Commands) -> None:
         """Once for each start of the process, as in RabbitMQ; every node that is given them does so."""
         node = self._node
@@ -321,11 +302,6 @@ class Life:
             node.timeline.tell("definitions", f"definitions were not imported: {answer['error']}")
         else:
             log.info("event=definitions_imported node=%s", node.name)
-
-    async def _open(self, door: AmqpListener | HttpDoor, nursery: trio.Nursery) -> None:
-        await door.open()
-        self._doors.append(door)
-        nursery.start_soon(door.run)
 
     # ------------------------------------------------------------------ its end
 
@@ -354,17 +330,35 @@ class Life:
                 self._finish(f"paused: {self._node.report.why_not_serving()}")
                 return
 
-    async def _watch_for_stop(self, tree: SharedTree, folder: Folder, journal: Journal) -> None:
+    async def _keep_store(self) -> None:
+        try:
+            await self._store.keep()
+        except JournalFailed as failure:
+            self._failure = failure
+            self._failed.set()
+
+    async def _hand_over(self, driver: Driver) -> None:
+        """The disk has failed: nothing more is confirmed. The others are told while this node can still speak, so that
+        its masters go where mirrors are in sync, as when it is stopped; whatever comes of that, it ends soon."""
+        await self._failed.wait()
+        self._node.report.close()
+        driver.say_farewell(DISK)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._doors.close, FAILED_GRACE_S)
+            await trio.sleep(HAND_OVER_S if self._store.zab_log.works else LAST_WORDS_S)
+            self._scope.cancel()
+
+    async def _watch_for_stop(self, tree: SharedTree) -> None:
         node = self._node
         await node.stopping.wait()
         self._end = End.STOPPED
         node.report.close()
-        for door in self._doors:
-            await door.close(STOP_GRACE_S)
+        await self._doors.close(STOP_GRACE_S)
+        life = self._store.folder.life
         with trio.move_on_after(STOP_GRACE_S):
-            await tree.propose({"do": "end_life", "node": node.name, "life": folder.life, "why": "shutdown"})
+            await tree.propose({"do": "end_life", "node": node.name, "life": life, "why": "shutdown"})
         with trio.move_on_after(STOP_GRACE_S):
-            await journal.wait_synced(journal.appended)
+            await self._store.end()
         self._scope.cancel()
 
 
@@ -375,6 +369,6 @@ def _login_rules(settings: Settings) -> LoginRules:
     return LoginRules(settings.auth_mechanisms, settings.loopback_users, name_rule)
 
 
-def _first_of(group: BaseExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+def first_of(failure: Exception) -> Exception:
+    """The first of a group, however deep, or itself."""
+    return first_of(failure.exceptions[0]) if isinstance(failure, ExceptionGroup) else failure

@@ -74,9 +74,10 @@ class Report:
 
     @property
     def state(self) -> str:
-        """`running` when clients are served, `paused` without a majority or a working disk, else `starting`."""
+        """`running` when clients are served, `paused` without a majority, `failed` without a working disk, else
+        `starting`."""
         if self.failure:
-            return "paused"
+            return "failed"
         if self.hall is not None:
             return "running"
         return "paused" if self.tree is not None and not self.tree.has_quorum else "starting"
@@ -122,6 +123,7 @@ class Report:
             "uptime_s": (self._clock.stamp_ms() - self._started_ms) / 1000,
             "memory_bytes": resident_bytes(),
             "alarms": [] if self.hall is None else self.hall.alarms.look(),
+            "fsync": None if self._cluster.data is None else self._node.settings.fsync,
             "cut_from": sorted(self.links.blocked()) if self.links is not None else [],
         }
         if queues:

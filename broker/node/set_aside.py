@@ -5,6 +5,7 @@ know why they were lost.
 """
 
 import json
+import logging
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from broker.wire.message import Run
     from broker.world.clock import Clock
     from broker.world.disk import Disk
+
+log = logging.getLogger("warren.node")
 
 FOLDER = "set-aside"
 
@@ -32,7 +35,15 @@ class SetAside:
         """Write these messages to a file of their own, and say so."""
         messages = [message for run in runs for message in shown(run)]
         name = f"{FOLDER}/{quote(record.vhost, safe='')}-{quote(record.name, safe='')}-{self._clock.stamp_ms()}.jsonl"
-        await self._disk.replace(name, b"".join(json.dumps(message).encode() + b"\n" for message in messages))
         path = self._disk.path_of(name)
+        try:
+            await self._disk.replace(name, b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        except OSError as error:
+            text = (
+                f"queue {record.name}: {len(messages)} messages that its master does not have cannot be kept: {error}"
+            )
+            log.error("event=not_set_aside queue=%s file=%s why=%r", record.name, path, error.strerror)
+            self._timeline.tell("set_aside", text, vhost=record.vhost, queue=record.name, messages=0)
+            return
         text = f"queue {record.name}: {len(messages)} messages that its master does not have are kept in {path}"
         self._timeline.tell("set_aside", text, vhost=record.vhost, queue=record.name, messages=len(messages), file=path)

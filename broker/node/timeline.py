@@ -5,6 +5,7 @@ folder. It must not decide anything that the events tell of.
 """
 
 import json
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from broker.cluster.watches import Change
     from broker.world.clock import Clock
     from broker.world.disk import Disk
+
+log = logging.getLogger("warren.node")
 
 FILE = "events.json"
 EVENTS_MAX = 5000
@@ -42,6 +45,9 @@ class Timeline:
         try:
             written = await self._disk.read(FILE)
         except FileNotFoundError:
+            return
+        except OSError as error:
+            log.warning("event=timeline_not_read file=%s why=%r", self._disk.path_of(FILE), error.strerror)
             return
         self._events.extend(json.loads(line) for line in written.splitlines())
 
@@ -75,7 +81,10 @@ class Timeline:
             await self._fresh.wait()
             self._fresh = trio.Event()
             lines = [json.dumps(event, separators=(",", ":")).encode() for event in self._events]
-            await self._disk.replace(FILE, b"\n".join(lines) + b"\n")
+            try:
+                await self._disk.replace(FILE, b"\n".join(lines) + b"\n")
+            except OSError as error:  # nothing depends on it: commands are answered from memory
+                log.warning("event=timeline_not_written file=%s why=%r", self._disk.path_of(FILE), error.strerror)
             await trio.sleep(0.5)  # many events at once are one write
 
     def _committed(self, zxid: int, change: "Change") -> None:

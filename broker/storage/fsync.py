@@ -5,7 +5,8 @@ Decides when files are synced under each policy; whoever waits for the disk goes
 `identity`). It must not know what is in the files. The metadata log is none of them: it is always synced.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -50,18 +51,24 @@ class LaxDisk(Through):
         self._unsynced.discard(name)
         await self.disk.remove(name)
 
-    async def run(self) -> None:
-        """Sync every so often, until cancelled. Raises OSError, with the file's path as its name."""
+    async def run(self, fail: Callable[[str, OSError], None]) -> None:
+        """Sync every so often, until cancelled, or until `fail` was told with which file the disk failed."""
         while self._policy.mode == "interval":
             await trio.sleep(self._policy.interval_ms / 1000)
-            await self.sync_all()
+            if not await self.sync_all(fail):
+                return
 
-    async def sync_all(self) -> None:
-        """Make everything durable that was written so far. Raises OSError, with the file's path as its name."""
+    async def sync_all(self, fail: Callable[[str, OSError], None]) -> bool:
+        """Make everything durable that was written so far; False if that `fail`ed."""
         names = sorted(self._unsynced)
         self._unsynced.clear()
         for name in names:
-            await _sync_if_there(self.disk, name)
+            try:
+                await _sync_if_there(self.disk, name)
+            except OSError as error:
+                fail(name, error)
+                return False
+        return True
 
 
 class _LaxFile(ThroughFile):
@@ -83,9 +90,5 @@ async def sync_journal(disk: Disk) -> None:
 
 
 async def _sync_if_there(disk: Disk, name: str) -> None:
-    try:
+    with suppress(FileNotFoundError):  # all of it is dead, and it was removed meanwhile
         await disk.sync(name)
-    except FileNotFoundError:
-        pass  # all of it is dead, and it was removed meanwhile
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, disk.path_of(name)) from error

@@ -7,6 +7,7 @@ must not know the cluster; which cluster the folder belongs to stands in the met
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -64,6 +65,12 @@ class Folder:
             folder = cls(content["folder"], content["life"] + 1, blank=False, lossy=lossy, fsync=fsync, boot=boot)
         await folder._write(disk, unsynced=not fsync.keeps_promises)
         return folder
+
+    @staticmethod
+    async def check(disk: Disk) -> None:
+        """Raise DamagedIdentity, NewerFormat or OSError as `begin_life` would; nothing is written."""
+        with suppress(FileNotFoundError):
+            _decode(await disk.read(NAME), disk.path_of(NAME))
 
     async def told(self, disk: Disk) -> "Folder":
         """The cluster knows that something may be missing here: from now on the folder counts for what is in it."""

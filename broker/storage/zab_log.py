@@ -93,6 +93,11 @@ class ZabLog:
             self._failure = JournalFailed(f"{self._disk.path_of(NAME)}: {error.strerror or error}")
             raise self._failure from error
 
+    @property
+    def works(self) -> bool:
+        """Whether nothing has failed yet."""
+        return self._failure is None
+
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:

@@ -4,6 +4,7 @@ from broker.cli.events import event_line, merge_events
 from broker.cli.merging import lacking_masters, lacking_readiness, lacking_synchronisation, merge_status
 from broker.cli.partition import blocks_between
 from broker.cli.preview import foresee
+from broker.cli.status import node_rows, reasons
 from broker.cli.tables import megabytes, plain_table, seconds, shown
 from broker.node.configuration import load
 from policies.models import Policy
@@ -21,7 +22,16 @@ def queue(name="q", master="n1", mirrors=("n2", "n3"), **facts):
 
 
 def answer(name, *queues, **facts):
-    return {"state": "running", "reason": None, "role": "follower", "epoch": 1, "pid": 7, "queues": queues, **facts}
+    return {
+        "state": "running",
+        "reason": None,
+        "alarms": [],
+        "role": "follower",
+        "epoch": 1,
+        "pid": 7,
+        "queues": queues,
+        **facts,
+    }
 
 
 def merged(answers, processes=None):
@@ -55,6 +65,23 @@ def test_without_the_master_the_newest_epoch_counts():
 def test_an_old_master_that_was_cut_off_does_not_overrule_the_new_epoch():
     found = merged({"n1": answer("n1", queue(master="n1"), epoch=1), "n2": answer("n2", queue(master="n2"), epoch=2)})
     assert found["queues"][0]["master"] == "n2"
+
+
+def test_a_node_that_may_lose_what_it_confirmed_says_so():
+    answers = {
+        "n1": answer("n1", fsync="always"),
+        "n2": answer("n2", fsync="never"),
+        "n3": answer("n3", fsync="interval"),
+    }
+    found = merged(answers)
+    assert [row[-1] for row in node_rows(found)] == ["always", "never", "interval"]
+    assert reasons(found) == ["n2, n3: confirmed messages may be lost if the machine fails: fsync is not always"]
+
+
+def test_a_failed_node_says_why_and_is_waited_for():
+    found = merged({"n1": answer("n1", state="failed", reason="n1/journal: Input/output error"), "n2": answer("n2")})
+    assert reasons(found) == ["n1: n1/journal: Input/output error"]
+    assert lacking_readiness(found)[0] == "n1 is failed: n1/journal: Input/output error"
 
 
 def test_cuts_are_listed_by_node():

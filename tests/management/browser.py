@@ -76,4 +76,5 @@ class FakeFacts:
             "uptime_s": 1.5,
             "memory_bytes": 1000,
             "cut_from": [],
+            "fsync": "always",
         }

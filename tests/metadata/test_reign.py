@@ -8,6 +8,7 @@ from broker.cluster import schema
 from broker.cluster.detector import Verdict
 from broker.cluster.records import Life
 from broker.cluster.tree import Tree
+from broker.metadata.farewells import Farewells
 from broker.metadata.reign import Reign
 from broker.metadata.requests import Asked
 from broker.metadata.state import State, Transaction
@@ -58,7 +59,11 @@ def zab():
 
 @pytest.fixture
 def reign(zab):
-    reign = Reign(zab, zab.state.tree, Life("n1", 1), Random(1), FOUNDING)
+    return reign_of(zab, Farewells())
+
+
+def reign_of(zab, farewells):
+    reign = Reign(zab, zab.state.tree, Life("n1", 1), Random(1), FOUNDING, farewells)
     for number, name in enumerate(["n1", "n2", "n3"], 1):
         life = {"do": "register_life", "node": name, "life": 1, "folder": f"f{number}", "token": "t"}
         assert reign.take(Asked("nodes", number, 1, 1, life)) is None
@@ -78,7 +83,7 @@ def test_a_reign_founds_the_cluster_if_nobody_has(zab, reign):
     assert schema.cluster(zab.state.tree).id == "id"
     assert running(zab) == ["n1", "n2", "n3"]
     count = len(zab.proposed)
-    Reign(zab, zab.state.tree, Life("n1", 1), Random(1), FOUNDING)
+    Reign(zab, zab.state.tree, Life("n1", 1), Random(1), FOUNDING, Farewells())
     assert len(zab.proposed) == count
 
 
@@ -133,6 +138,21 @@ def test_a_life_that_is_over_is_ended_once_and_the_reason_tells_whether_it_was_m
     assert sum(transaction.answer == {"ended": True} for transaction in zab.proposed) == 1
 
 
+@pytest.mark.parametrize("node", ["n1", "n2"])
+@pytest.mark.parametrize("linked", [{"n2": 1, "n3": 1}, {"n3": 1}])
+def test_a_life_that_says_that_it_ends_is_ended_though_nothing_else_shows_it(zab, node, linked):
+    farewells = Farewells()
+    reign = reign_of(zab, farewells)
+    zab.linked = linked
+    farewells.note(Life(node, 2), "disk")
+    reign.look_after_lives(0.0)
+    assert node in running(zab), "that was another life"
+    farewells.note(Life(node, 1), "disk")
+    reign.look_after_lives(0.0)
+    assert node not in running(zab)
+    assert schema.member(zab.state.tree, node).why == "disk"
+
+
 HA_ALL = {"do": "put_policy", "vhost": "/", "name": "ha", "pattern": "", "definition": {"ha-mode": "all"}}
 
 
@@ -159,7 +179,7 @@ def test_the_next_leader_looks_again_at_those_in_sight_but_first_it_buries_the_d
     reign.take(declaration(2))
     zab.linked = {"n2": 1, "n3": 1}
     zab.dead["n2", 1] = Verdict(proven=True)
-    following = Reign(zab, zab.state.tree, Life("n1", 1), Random(1), FOUNDING)
+    following = Reign(zab, zab.state.tree, Life("n1", 1), Random(1), FOUNDING, Farewells())
     following.look_after_lives(0.0)
     assert running(zab) == ["n1", "n3"]
     assert len(zab.proposed) - 1 == next(i for i, t in enumerate(zab.proposed) if t.answer == {"ended": True})

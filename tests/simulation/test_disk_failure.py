@@ -21,7 +21,7 @@ def test_a_failed_sync_hands_the_queues_over_and_says_why() -> None:
         assert messages[0]["body"] == "kept"
         node = world.hosts["n1"].node
         assert node is not None
-        assert node.report.state == "paused"
+        await until(lambda: node.report.state == "failed", 5)
         assert "mend the disk" in node.report.status(queues=False)["reason"]
 
     simulate(1, story, policies=[policy(HA_ALL)])

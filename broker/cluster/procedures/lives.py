@@ -2,8 +2,8 @@
 
 Decides that the end of a life and all that follows from it is one transaction: who leaves which in-sync set, who is
 promoted, what vanishes, who takes the places (DESIGN rules S10, S12, S13). It must not know how a death was found out,
-only what the leader says of it: `why` is "failure" or "shutdown" if the leader had known that very life, and "absent"
-if it only waited for it in vain; the promotion keys count for the first two.
+only what the leader says of it: `why` is "failure", "shutdown" or "disk" (its own word) if the leader had known that
+very life, and "absent" if it only waited for it in vain; the promotion keys count for the others.
 """
 
 from broker.cluster import schema
@@ -16,7 +16,7 @@ from broker.cluster.procedures.users import write_permission, write_user
 from broker.cluster.procedures.vhosts import write_vhost
 from broker.cluster.records import ClusterRecord, ExchangeRecord, Life, MemberRecord, PermissionRecord, VhostRecord
 from broker.cluster.refusal import Refused
-from broker.cluster.succession import FAILURE, FORGOTTEN, RESTART, SHUTDOWN, Situation
+from broker.cluster.succession import DISK, FAILURE, FORGOTTEN, RESTART, SHUTDOWN, Situation
 
 ABSENT = "absent"
 DEFAULT_VHOST, DEFAULT_DESCRIPTION = "/", "Default virtual host"
@@ -116,10 +116,10 @@ def register_life(draft: Draft) -> Answer:
 
 
 def end_life(draft: Draft) -> Answer:
-    """A life is over. Members: node, life, why ("failure", "shutdown", "absent")."""
+    """A life is over. Members: node, life, why ("failure", "shutdown", "disk", "absent")."""
     record, life, why = _member(draft), draft.life(), draft.ask("why", str)
-    if why not in (FAILURE, SHUTDOWN, ABSENT):
-        raise Refused("invalid", f"a life ends by failure, shutdown or absence, not by {why}")
+    if why not in (FAILURE, SHUTDOWN, DISK, ABSENT):
+        raise Refused("invalid", f"a life ends by failure, shutdown, disk or absence, not by {why}")
     if not record.running or record.life != life.number:
         return {"ended": False}
     draft.put(schema.member_path(life.node), record._replace(running=False, why=why))

@@ -29,7 +29,7 @@ class TestTheTableOfSection11:
 
     @pytest.mark.parametrize("on_shutdown", KEYS)
     @pytest.mark.parametrize("on_failure", KEYS)
-    @pytest.mark.parametrize("why", ["shutdown", "failure"])
+    @pytest.mark.parametrize("why", ["shutdown", "disk", "failure"])
     def test_a_synchronised_mirror_is_promoted_whatever_the_keys_say(self, why, on_failure, on_shutdown):
         leader = Leader("n1", "n2", "n3", policy=with_keys(on_shutdown, on_failure))
         leader.declare()
@@ -49,9 +49,10 @@ class TestTheTableOfSection11:
             ("always", "when-synced", "ha-promote-on-failure"),
         ],
     )
-    def test_controlled_stop_without_a_synchronised_mirror(self, on_shutdown, on_failure, result):
+    @pytest.mark.parametrize("why", ["shutdown", "disk"])
+    def test_controlled_stop_without_a_synchronised_mirror(self, on_shutdown, on_failure, result, why):
         leader = unsynchronised(with_keys(on_shutdown, on_failure))
-        leader.stop("n1")
+        leader.end("n1", why=why)
         assert leader.shown() == refused_by(result)
 
     @pytest.mark.parametrize("on_shutdown", KEYS)
@@ -64,7 +65,7 @@ class TestTheTableOfSection11:
         leader.kill("n1")
         assert leader.shown() == refused_by(result)
 
-    @pytest.mark.parametrize("why", ["shutdown", "failure"])
+    @pytest.mark.parametrize("why", ["shutdown", "disk", "failure"])
     def test_an_unavailable_queue_is_back_when_its_node_is(self, why):
         leader = unsynchronised(with_keys("when-synced", "when-synced"))
         leader.end("n1", why=why)

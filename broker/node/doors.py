@@ -1,0 +1,72 @@
+"""The doors of a node: AMQP, AMQP over TLS, HTTP.
+
+Decides what is opened for clients in one life, and in what order. It must not know what happens behind a door.
+"""
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from broker.amqp.handshake import Limits
+from broker.management.door import HttpDoor, api
+from broker.node.certificates import client_context
+from broker.server.door import Door
+from broker.server.gate import Gate
+from broker.server.listener import AmqpListener
+from broker.vhosts.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from broker.management.census import Census
+    from broker.node.node import Node
+    from broker.vhosts.hall import Hall
+
+
+class Doors:
+    """Opened last, closed first."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._open: list[AmqpListener | HttpDoor] = []
+
+    async def open(self, hall: "Hall", census: "Census", nursery: trio.Nursery) -> None:
+        """Let clients in. Raises OSError if a port is taken."""
+        node = self._node
+        settings, world, report = node.config.settings, node.world, node.report
+        limits = Limits(
+            channel_max=settings.channel_max,
+            frame_max=settings.frame_max,
+            heartbeat_s=settings.heartbeat,
+            message_bytes_max=settings.max_message_size,
+        )
+        gate = Gate()
+        nursery.start_soon(Upkeep(hall, settings.net_ticktime, gate.close, gate.open).run)
+        door = Door(
+            hall,
+            gate,
+            world.clock,
+            world.chance,
+            limits,
+            handshake_timeout_s=settings.handshake_timeout / 1000,
+            consumer_timeout_ms=settings.consumer_timeout,
+        )
+        amqp = AmqpListener(door, world.network, report.amqp)
+        await self._enter(amqp, nursery)
+        if report.amqps is not None and node.cluster.tls is not None:
+            amqps = AmqpListener(door, world.network, report.amqps, client_context(node.cluster.tls))
+            await self._enter(amqps, nursery)
+            report.amqps = amqps.address
+        if world.http is not None:
+            http = world.http(api(hall, census), report.http)
+            await self._enter(http, nursery)
+            report.http = http.address
+        report.open(hall, amqp.address)
+
+    async def _enter(self, door: AmqpListener | HttpDoor, nursery: trio.Nursery) -> None:
+        await door.open()
+        self._open.append(door)
+        nursery.start_soon(door.run)
+
+    async def close(self, grace_s: float) -> None:
+        """Let nobody in any more, and return when everybody has left, or each door had so long for it."""
+        for door in self._open:
+            await door.close(grace_s)
