@@ -13,7 +13,7 @@ here keeps that sentence true (DESIGN S4, S14, and `Settle kills what was writte
 """
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from broker.storage.holdings import Holdings
 from broker.storage.ranges import Ranges
@@ -184,7 +184,7 @@ class Books:
         last, segment = first + count - 1, chapter.segment
         chapter.published.add(first, last)
         if chapter.places is not None:
-            chapter.places.add(first, last, segment.fill, size_bytes)
+            chapter.places.add(first, last, segment.fill, size_bytes, segment.sound_from)
         if account.terms and record.term < account.terms[-1][0]:
             last = self._owned_upto(account, record.term, first, last)
             if last < first:
@@ -289,44 +289,57 @@ class Books:
         ready = [segment for segment in self.emptied if not segment.pins and not self._keeps_a_drop(segment)]
         return sorted(ready, key=lambda segment: segment.number)
 
-    def forget(self, segment: Segment) -> list[QueueRecord]:
-        """The segment goes; returns what must be written (and noted) again, together with the news that it went."""
+    def forget(self, segment: Segment, queues_max: int) -> Iterator[list[QueueRecord]]:
+        """The segment goes; gives what must be written (and noted) again before, a few queues at a time."""
         assert segment.closed
         assert not segment.living
         assert not segment.pins
-        del self.segments[segment.number]
         self.emptied.discard(segment)
-        again: list[QueueRecord] = []
-        for queue_id in sorted(segment.chapters.keys() | segment.drops):
-            account = self.accounts.get(queue_id)
-            if account is None:
-                continue
-            chapter = account.chapters.pop(segment.number, None)
-            account.drops.discard(segment.number)
-            if not account.dropped:
-                if chapter is not None:
-                    again += self._settles_needed(account, chapter)
-                    again += self._state_at_home(account, segment)
-                    again += self._tallies_needed(account, segment)
-            elif account.chapters:
-                if queue_id in segment.drops:
-                    again.append(Drop(queue_id))
-            else:
-                self._close_account(account)
-        return again
+        queue_ids = sorted(segment.chapters.keys() | segment.drops)
+        for start in range(0, len(queue_ids), queues_max):
+            again: list[QueueRecord] = []
+            for queue_id in queue_ids[start : start + queues_max]:
+                again += self._farewell(queue_id, segment)
+            yield again
+        del self.segments[segment.number]
 
-    def worth_compacting(self, spare_bytes: int) -> Segment | None:
-        """The closed segment with the least life in it, if what is dead outweighs the living by `spare_bytes`."""
+    def _farewell(self, queue_id: int, segment: Segment) -> Iterator[QueueRecord]:
+        account = self.accounts.get(queue_id)
+        if account is None:
+            return
+        chapter = account.chapters.pop(segment.number, None)
+        account.drops.discard(segment.number)
+        if not account.dropped:
+            if chapter is not None:
+                yield from self._settles_needed(account, chapter)
+                yield from self._state_at_home(account, segment)
+                yield from self._tallies_needed(account, segment)
+        elif account.chapters:
+            if queue_id in segment.drops:
+                yield Drop(queue_id)
+        else:
+            self._close_account(account)
+
+    def worth_compacting(self, spare_bytes: int, bytes_max: int, stubborn: Collection[Segment] = ()) -> list[Segment]:
+        """The closed segments with the least life in them, if what is dead outweighs the living by `spare_bytes`.
+
+        Together they have at most `bytes_max` of living bytes, but one is always given; never a stubborn one.
+        """
         closed = [segment for segment in self.segments.values() if segment.closed and segment.living]
-        damaged = next((segment for segment in closed if segment.damaged), None)
-        if damaged is not None or not closed:
-            return damaged
+        for segment in closed:
+            if segment.damaged and segment not in stubborn:
+                return [segment]
         used = sum(segment.fill for segment in self.segments.values())
         living = sum(segment.living_bytes for segment in closed)
-        if used <= 2 * living + spare_bytes:
-            return None
-        least = min(closed, key=lambda segment: segment.living_bytes / segment.fill)
-        return least if 2 * least.living_bytes < least.fill else None
+        chosen: list[Segment] = []
+        if used > 2 * living + spare_bytes:
+            half_dead = [segment for segment in closed if 2 * segment.living_bytes < segment.fill]
+            copied = 0
+            for segment in sorted(half_dead, key=lambda segment: segment.living_bytes / segment.fill):
+                copied += segment.living_bytes
+                if segment not in stubborn and (not chosen or copied <= bytes_max):
+                    chosen.append(segment)
+        return chosen
 
     def _lost_last(self, emptied: list[Segment]) -> None:
         for segment in emptied:
@@ -366,6 +379,15 @@ class Books:
             if account.tallies:
                 yield Returned(account.queue_id, account.term, list(account.tallies))
 
+    @staticmethod
+    def _lasting_home(account: Account, position: int) -> Segment | None:
+        """The segment in which the living message there will be found in a later life, too."""
+        for stretch in account.holdings.within(position, position):
+            chapter = account.chapters.get(stretch.segment.number)
+            if chapter is not None and chapter.published.within(position, position):
+                return stretch.segment
+        return None
+
     def _state_at_home(self, account: Account, segment: Segment) -> Iterator[QueueRecord]:
         queue_id = account.queue_id
         for slot in [slot for slot, home in account.homes.items() if home is segment]:
@@ -375,9 +397,9 @@ class Books:
                 case "holes":
                     yield Hole(queue_id, account.term, account.holes)
                 case "last":
-                    held = account.holdings.within(account.last, account.last)
-                    if held:
-                        account.homes[LAST] = held[0].segment
+                    home = self._lasting_home(account, account.last)
+                    if home is not None:
+                        account.homes[LAST] = home
                     elif account.last:
                         yield Settle(queue_id, account.term, [(account.last, account.last)])
                 case ("mark", int(level)):

@@ -1,6 +1,6 @@
 """Giving disk space back: segments that nobody needs go, segments with little life in them are emptied first.
 
-Decides when a segment is copied and when its file is removed; always copy, sync, then drop. It must not know what a
+Decides when segments are copied and when a file is removed; always copy, sync, then drop. It must not know what a
 record means; `Books` tells what is needed. It works beside the committer, in steps short enough not to be felt.
 """
 
@@ -9,14 +9,22 @@ from typing import Protocol
 import trio
 
 from broker.storage.books import Books
-from broker.storage.reading import Scan, living_publishes
+from broker.storage.holdings import Stretch
+from broker.storage.loading import Wanted, joined
+from broker.storage.places import Places
 from broker.storage.segments import Segment
-from broker.wire.records import Gone, Publish, QueueRecord
+from broker.wire.message import Run
+from broker.wire.records import DamagedRecord, Gone, Publish, QueueRecord, TornRecord, Volatile
 from broker.world.disk import Disk
 
 COMPACTION_PAUSE_S = 1.0
 RECORDS_PER_STEP = 100
+QUEUES_PER_STEP = 500
 COPIED_BYTES_PER_SYNC = 1024 * 1024
+JOINED_MESSAGES_MAX = 1024
+JOINED_BYTES_MAX = 64 * 1024
+
+Copied = Publish | Volatile
 
 
 class Writer(Protocol):
@@ -25,7 +33,7 @@ class Writer(Protocol):
     appended: int
 
     def write_again(self, records: list[QueueRecord | Gone]) -> None:
-        """Save state from a segment that goes, and say that it goes, in one batch."""
+        """Save state from a segment that goes, or say that it goes, in one batch."""
 
     def copy(self, record: QueueRecord) -> None:
         """Append a living record a second time."""
@@ -33,24 +41,36 @@ class Writer(Protocol):
     async def wait_synced(self, lsn: int) -> None:
         """Until everything up to there is durable."""
 
+    async def places(self, segment: Segment, queue_id: int) -> Places:
+        """Where the queue's records lie in the segment."""
+
     def fail(self, name: str, error: OSError) -> None:
         """The disk is not to be trusted any more."""
+
+    def damaged(self, segment: Segment, offset: int, why: object) -> Exception:
+        """What was written there cannot be read: the journal ends."""
 
 
 class Cleaner:
     """One task; `look` tells it that the books have changed."""
 
-    def __init__(self, journal: Writer, disk: Disk, books: Books, *, spare_bytes: int = 0) -> None:
+    def __init__(
+        self, journal: Writer, disk: Disk, books: Books, *, spare_bytes: int = 0, round_bytes_max: int = 0
+    ) -> None:
         self._journal = journal
         self._disk = disk
         self._books = books
         self._spare_bytes = spare_bytes
-        self._next_compaction = 0.0
+        self._round_bytes_max = round_bytes_max
+        self._stubborn: set[Segment] = set()  # copied in this round of looks, and still not empty
+        self._changed = False
+        self._idle = False
         self._bell = trio.Event()
 
     def look(self) -> None:
-        """Something was synced."""
-        if self._books.news or trio.current_time() >= self._next_compaction:
+        """Something was synced or settled: cheap, for it is said often."""
+        self._changed = True
+        if self._idle or self._books.news:
             self._bell.set()
 
     def ring(self) -> None:
@@ -58,24 +78,40 @@ class Cleaner:
         self._bell.set()
 
     async def run(self) -> None:
-        """Clean up for ever."""
+        """Clean up for ever. One look for compaction a pause, but no pause while there is something to do."""
+        next_look = 0.0
         while True:
             ready = self._books.ready_to_go()
             if ready:
                 await self._let_go(ready)
                 continue
-            if trio.current_time() >= self._next_compaction:
-                self._next_compaction = trio.current_time() + COMPACTION_PAUSE_S
-                segment = self._books.worth_compacting(self._spare_bytes)
-                if segment is not None:
-                    await self._empty(segment)
+            if trio.current_time() >= next_look:
+                self._changed = False
+                chosen = self._books.worth_compacting(self._spare_bytes, self._round_bytes_max, self._stubborn)
+                if chosen:
+                    await self._empty(chosen)
                     continue
-            self._bell = trio.Event()
+                self._stubborn.clear()
+                next_look = trio.current_time() + COMPACTION_PAUSE_S
+            await self._wait(next_look)
+
+    async def _wait(self, next_look: float) -> None:
+        """Until a segment may go, or the pause is over and something has changed since the last look."""
+        self._bell = trio.Event()
+        with trio.move_on_at(next_look):
             await self._bell.wait()
+            return
+        if not self._changed:
+            self._idle = True
+            await self._bell.wait()
+            self._idle = False
 
     async def _let_go(self, segments: list[Segment]) -> None:
         for segment in segments:
-            self._journal.write_again([*self._books.forget(segment), Gone(segment.number)])
+            for again in self._books.forget(segment, QUEUES_PER_STEP):
+                self._journal.write_again([*again])
+                await trio.lowlevel.checkpoint()
+            self._journal.write_again([Gone(segment.number)])
         await self._journal.wait_synced(self._journal.appended)
         for segment in segments:
             try:
@@ -84,34 +120,98 @@ class Cleaner:
                 self._journal.fail(segment.name, error)
                 return
 
-    async def _empty(self, segment: Segment) -> None:
-        """Write what lives in the segment again, so that it can go."""
+    # -- compaction ----------------------------------------------------------------------------------------------------
+
+    async def _empty(self, segments: list[Segment]) -> None:
+        """Write what lives in the segments again, queue by queue, so that they can go and reading gets sequential."""
+        self._stubborn.update(segments)
         await self._journal.wait_synced(self._journal.appended)
-        try:
-            data = await self._disk.read(segment.name)
-        except OSError as error:
-            self._journal.fail(segment.name, error)
-            return
+        living: list[Copied] = []
+        for segment in segments:
+            living += await self._living_in(segment)
+        living.sort(key=lambda record: (record.queue_id, record.run.first))
         copied_upto = self._journal.appended
-        scan = Scan(data, segment.number, closed=True)
-        for step, publish in enumerate(living_publishes(scan, data, segment, self._books), 1):
-            if publish is not None:
-                self._copy(publish)
+        for step, record in enumerate(joined_records(living), 1):
+            self._copy(record, segments)
             if self._journal.appended > copied_upto + COPIED_BYTES_PER_SYNC:
                 copied_upto = self._journal.appended
                 await self._journal.wait_synced(copied_upto)
             elif step % RECORDS_PER_STEP == 0:
                 await trio.lowlevel.checkpoint()
+        await self._journal.wait_synced(self._journal.appended)
 
-    def _copy(self, publish: Publish) -> None:
-        """Copy what no settle waits for: a copy behind its settle would be a message that lives again."""
-        run = publish.run
-        run.origin, run.sequence = None, 0  # what was taken from an origin is state of its own
-        unreleased = self._books.accounts[publish.queue_id].unreleased
-        first = run.first
-        for settled_first, settled_last in [*unreleased.within(run.first, run.last), (run.last + 1, run.last + 1)]:
-            if first < settled_first:
-                self._journal.copy(
-                    Publish(publish.queue_id, publish.term, run.cut(first - run.first, settled_first - run.first))
-                )
-            first = settled_last + 1
+    async def _living_in(self, segment: Segment) -> list[Copied]:
+        try:
+            data = await self._disk.read(segment.name)
+        except OSError as error:
+            self._journal.damaged(segment, 0, error.strerror or error)
+            await trio.sleep_forever()
+        living: list[Copied] = []
+        for queue_id in list(segment.chapters):
+            account = self._books.accounts.get(queue_id)
+            if account is None or not account.holdings:
+                continue
+            places = await self._journal.places(segment, queue_id)
+            stretches: list[Stretch] = []
+            spans: list[tuple[int, int]] = []
+            for first, last, offset, end in zip(places.firsts, places.lasts, places.offsets, places.ends, strict=True):
+                held = [stretch for stretch in account.holdings.within(first, last) if stretch.segment is segment]
+                if held:
+                    stretches += held
+                    spans.append((offset, end))
+            wanted = Wanted(queue_id, stretches)
+            try:
+                for offset, end in joined(spans):
+                    wanted.take_from(data[offset:end])
+                if wanted.missing():
+                    raise DamagedRecord(f"positions {wanted.missing()} are not where they were written")
+            except (TornRecord, DamagedRecord) as error:
+                self._journal.damaged(segment, 0, error)
+                await trio.sleep_forever()
+            living += wanted.records()
+        return living
+
+    def _copy(self, record: Copied, segments: list[Segment]) -> None:
+        """Copy what still lives there and no settle waits for: a copy behind its settle would live again."""
+        run, account = record.run, self._books.accounts.get(record.queue_id)
+        for stretch in account.holdings.within(run.first, run.last) if account is not None else ():
+            if stretch.segment not in segments or stretch.term != record.term:
+                continue
+            assert account is not None
+            first, behind = stretch.first, stretch.last + 1
+            for settled_first, settled_last in [*account.unreleased.within(first, stretch.last), (behind, behind)]:
+                if first < settled_first:
+                    part = run.cut(first - run.first, settled_first - run.first)
+                    self._journal.copy(type(record)(record.queue_id, record.term, part))
+                first = settled_last + 1
+
+
+def joined_records(records: list[Copied]) -> list[Copied]:
+    """Neighbours that differ in nothing but position as one record; what was taken from an origin is state of its own."""
+    together: list[Copied] = []
+    size_bytes = 0
+    for record in records:
+        run = record.run
+        run.origin, run.sequence = None, 0
+        added_bytes = sum(map(len, run.contents))
+        if together and _continues(together[-1], record) and size_bytes + added_bytes <= JOINED_BYTES_MAX:
+            together[-1].run.contents.extend(run.contents)
+            size_bytes += added_bytes
+        else:
+            together.append(record)
+            size_bytes = added_bytes
+    return together
+
+
+def _continues(record: Copied, following: Copied) -> bool:
+    run, other = record.run, following.run
+    return (
+        other.first == run.last + 1
+        and (type(record), record.queue_id, record.term) == (type(following), following.queue_id, following.term)
+        and _shared(run) == _shared(other)
+        and len(run.contents) < JOINED_MESSAGES_MAX
+    )
+
+
+def _shared(run: Run) -> tuple[object, ...]:
+    return run.address, run.traits, run.stamp_ms, run.redelivered, run.returned

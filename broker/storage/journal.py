@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("warren.journal")
 
 SEGMENT_BYTES = 16 * 1024 * 1024
+SPARE_SEGMENTS = 2
+"""So much may be dead before living messages are moved: with the open one and a copy under way, 64 MiB at most."""
 RESERVED_BYTES = 64 * 1024 * 1024
 """Free space that publishers may not use, so that settles and the metadata log still find room (DESIGN S8)."""
 
@@ -68,7 +70,7 @@ class Journal:
         self._sleeper: trio.Event | None = None
         self._waiters = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
-        self._cleaner = Cleaner(self, disk, self._books)
+        self._cleaner = self._make_cleaner()
 
     async def recover(self) -> Recovery:
         """What earlier lives left; to be called once, before anything is appended.
@@ -79,7 +81,7 @@ class Journal:
         self._books = recovery.books
         self._pending = []
         self._open(recovery.next_number)
-        self._cleaner = Cleaner(self, self._disk, self._books, spare_bytes=4 * self._segment_bytes)
+        self._cleaner = self._make_cleaner()
         return recovery
 
     # -- what queues do with it ----------------------------------------------------------------------------------------
@@ -114,8 +116,7 @@ class Journal:
         """What a Settle record killed needs no disk any more: every in-sync member has that record (DESIGN S14)."""
         if self._disk.keeps:
             self._books.settled(queue_id, ranges)
-            if self._books.news:
-                self._cleaner.ring()
+            self._cleaner.look()
 
     async def wait_synced(self, lsn: int) -> None:
         """Return when everything up to the LSN is durable; raises JournalFailed."""
@@ -218,6 +219,10 @@ class Journal:
         """Nobody reads in the segment any more."""
         if segment in self._books.emptied:
             self._cleaner.ring()
+
+    def _make_cleaner(self) -> Cleaner:
+        size = self._segment_bytes
+        return Cleaner(self, self._disk, self._books, spare_bytes=SPARE_SEGMENTS * size, round_bytes_max=size)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

@@ -32,13 +32,13 @@ class Places:
     def __len__(self) -> int:
         return len(self.firsts)
 
-    def add(self, first: int, last: int, offset: int, size_bytes: int) -> None:
-        """A record with these positions stands there, behind all others."""
+    def add(self, first: int, last: int, offset: int, size_bytes: int, sound_from: int = 0) -> None:
+        """A record with these positions stands there, behind all others; all is sound from `sound_from` on."""
         lasts, end = self.lasts, offset + size_bytes
         if lasts:
             if first <= lasts[-1]:
                 self._ascending = False
-            elif end - self.offsets[-1] <= ENTRY_BYTES_MAX:
+            elif end - self.offsets[-1] <= ENTRY_BYTES_MAX and self.offsets[-1] >= sound_from:
                 lasts[-1] = last
                 self.ends[-1] = end
                 return

@@ -52,6 +52,7 @@ class Scan:
         self._closed = closed
         self.gaps: list[Gap] = []
         self.end = 0
+        self.sound_from = 0  # behind the last gap so far
 
     def __iter__(self) -> Iterator[tuple[int, int, Record | Outline]]:
         while self.end < len(self._data):
@@ -63,7 +64,7 @@ class Scan:
                 if resume is None:
                     return
                 self.gaps.append(Gap(offset, resume - offset, str(error)))
-                self.end = resume
+                self.end = self.sound_from = resume
                 continue
             yield offset, end, record
             self.end = end

@@ -125,6 +125,7 @@ async def _replay(disk: Disk, recovery: Recovery, number: int, size_bytes: int |
     for offset, end, record in scan:
         if not isinstance(record, Batch | Gone | Opening | Volatile):
             segment.fill = offset
+            segment.sound_from = scan.sound_from
             books.note(record, segment, memoryview(data)[offset:end])
             if isinstance(record, Settle):
                 books.settled(record.queue_id, record.ranges)

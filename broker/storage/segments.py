@@ -40,12 +40,14 @@ class Segment:
         "number",
         "pins",
         "size_bytes",
+        "sound_from",
     )
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.fill = 0  # where the next record goes: what waits to be written is counted
         self.size_bytes = 0  # of the file
+        self.sound_from = 0  # behind the last damage in it
         self.closed = False
         self.damaged = False
         self.living = 0  # messages whose newest copy is here, and that may be needed

@@ -180,21 +180,26 @@ class TestCompaction:
         return books
 
     def test_nothing_to_do_while_the_living_outweigh_the_dead(self):
-        assert self.segments((10, 6), (10, 5)).worth_compacting(0) is None
-        assert Books().worth_compacting(0) is None
+        assert self.segments((10, 6), (10, 5)).worth_compacting(0, 10**9) == []
+        assert Books().worth_compacting(0, 10**9) == []
 
-    def test_the_segment_with_the_least_life(self):
-        segment = self.segments((10, 3), (10, 2), (10, 4)).worth_compacting(0)
-        assert segment is not None
-        assert segment.number == 2
+    def test_the_segments_with_the_least_life(self):
+        books = self.segments((10, 3), (10, 1), (10, 2), (10, 4), (10, 6))
+        for bytes_max, expected in ((0, [2]), (300, [2, 3]), (10**9, [2, 3, 1, 4])):
+            assert [segment.number for segment in books.worth_compacting(0, bytes_max)] == expected
+        second = books.segments[2]
+        assert books.worth_compacting(0, 300, {second}) == [books.segments[3]]
 
     def test_some_waste_is_allowed(self):
-        assert self.segments((10, 3), (10, 2)).worth_compacting(1500) is None
+        books = self.segments((10, 3), (10, 2))
+        assert not books.worth_compacting(1000, 10**9)
+        assert books.worth_compacting(999, 10**9)
 
     def test_a_damaged_one_first(self):
         books = self.segments((10, 9), (10, 2))
         books.segments[1].damaged = True
-        assert books.worth_compacting(10**9) is books.segments[1]
+        assert books.worth_compacting(10**9, 0) == [books.segments[1]]
+        assert books.worth_compacting(10**9, 0, {books.segments[1]}) == []
         assert "9 living, 900 of 1000 bytes" in repr(books.segments[1])
 
 

@@ -39,3 +39,11 @@ def test_neighbours_are_one_entry():
     assert span[0] <= 50_000
     assert span[1] >= 50_200
     assert span[1] - span[0] <= ENTRY_BYTES_MAX
+
+
+def test_no_entry_reaches_over_damage():
+    places = Places()
+    places.add(1, 1, 100, 100)
+    places.add(2, 2, 300, 100, 300)
+    places.add(3, 3, 400, 100, 300)
+    assert places.spans(1, 3) == [(100, 200), (300, 500)]

@@ -70,8 +70,9 @@ class Writer:
         gone = []
         for segment in self.books.ready_to_go():
             gone.append(segment.number)
-            for record in self.books.forget(segment):
-                self.write(record, again=True)
+            for records in self.books.forget(segment, 2):
+                for record in records:
+                    self.write(record, again=True)
             self.log = [entry for entry in self.log if entry[0] != segment.number]
         return gone
 
