@@ -4,19 +4,30 @@
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import trio
 
-from broker.wire.basic_methods import BasicAck, BasicConsume, BasicDeliver
+from broker.perf.client import Target
+from broker.wire.basic_methods import BasicAck, BasicConsume, BasicDeliver, BasicQos
 from broker.wire.content import rechannel
 from broker.wire.events import Acks, MethodFrame, Publish
 from broker.wire.frames import FrameReader
 from broker.wire.message import split_address
 from broker.wire.method_fields import METHODS
-from broker.wire.methods import ChannelClose, ConnectionStart, ConnectionTune, QueueDeclare, QueueDeclareOk, decode
-from broker.world.network import Stream
+from broker.wire.methods import (
+    ChannelClose,
+    ConnectionStart,
+    ConnectionTune,
+    QueueDeclare,
+    QueueDeclareOk,
+    QueuePurge,
+    QueuePurgeOk,
+    decode,
+)
+from broker.world.network import Stream, TcpNetwork
 
 FRAME_BYTES_MAX = 131072
 
@@ -84,8 +95,28 @@ class FakeBroker:
         """Deliver in turn what is ready."""
         line, waiting = self.queues.setdefault(queue, []), self.consumers.get(queue)
         while line and waiting and queue not in self.held:
-            waiting[0].deliver(queue, line.pop(0))
-            waiting.rotate(-1)
+            taker = next((session for session in waiting if session.has_room), None)
+            if taker is None:
+                return
+            waiting.remove(taker)
+            waiting.append(taker)
+            taker.deliver(queue, line.pop(0))
+
+
+@asynccontextmanager
+async def serving(broker: FakeBroker) -> AsyncIterator[Target]:
+    """The broker at an address of this machine."""
+    listener = await TcpNetwork().listen("127.0.0.1:0")
+
+    async def accept() -> None:
+        while True:
+            nursery.start_soon(broker.serve, await listener.accept())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(accept)
+        yield Target(listener.address)
+        nursery.cancel_scope.cancel()
+        listener.close_now()
 
 
 class Session:
@@ -103,6 +134,12 @@ class Session:
         self.confirming: dict[int, int] = {}
         self.channels: dict[str, int] = {}
         self.automatic: set[str] = set()
+        self.prefetch = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it may be given one more."""
+        return not self.prefetch or len(self.unacked) < self.prefetch
 
     async def run(self) -> None:
         """Read, act, answer."""
@@ -143,6 +180,8 @@ class Session:
         for channel, tag in list(self.unacked):
             if channel == event.channel and tag <= event.last_tag and (event.multiple or tag >= event.first_tag):
                 del self.unacked[channel, tag]
+        for queue in self.tags:
+            self.broker.pump(queue)
 
     def confirm(self, channel: int, count: int) -> None:
         """So many more publishes are safe."""
@@ -173,7 +212,11 @@ class Session:
                 self.say(refusal.frame(channel))
             else:
                 self.broker.declared[name] = self.node
-                self.say(QueueDeclareOk(queue=name, message_count=0, consumer_count=0).frame(channel))
+                ready = len(self.broker.queues.get(name, ()))
+                self.say(QueueDeclareOk(queue=name, message_count=ready, consumer_count=0).frame(channel))
+        elif isinstance(method, QueuePurge):
+            purged = self.broker.queues.pop(name, [])
+            self.say(QueuePurgeOk(message_count=len(purged)).frame(channel))
         elif isinstance(method, BasicConsume):
             self.tags[name], self.channels[name] = method.consumer_tag, channel
             if method.no_ack:
@@ -183,8 +226,11 @@ class Session:
             self.broker.consumers.setdefault(name, deque()).append(self)
             self.broker.pump(name)
         elif (class_id, method_id + 1) in METHODS:
-            if method.name == "confirm.select":
+            if isinstance(method, BasicQos):
+                self.prefetch = method.prefetch_count
+            elif method.name == "confirm.select":
                 self.confirming[channel] = 0
             elif method.name == "queue.delete":
                 self.broker.deleted.append(name)
+                self.broker.queues.pop(name, None)
             self.say(METHODS[class_id, method_id + 1]().frame(channel))

@@ -1,12 +1,10 @@
 """A load against a small broker: everything arrives, is confirmed, is counted; and a refusal is told."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 
 import pytest
-import trio
 from click.testing import CliRunner
 
 from broker.perf.client import Closed, Target, target_of
@@ -14,22 +12,7 @@ from broker.perf.flow import Pace
 from broker.perf.load import Load, command, measure
 from broker.perf.meter import Meter, table
 from broker.world.network import TcpNetwork
-from tests.perf.fake_broker import FakeBroker
-
-
-@asynccontextmanager
-async def serving(broker: FakeBroker) -> AsyncIterator[Target]:
-    listener = await TcpNetwork().listen("127.0.0.1:0")
-
-    async def accept() -> None:
-        while True:
-            nursery.start_soon(broker.serve, await listener.accept())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(accept)
-        yield Target(listener.address)
-        nursery.cancel_scope.cancel()
-        listener.close_now()
+from tests.perf.fake_broker import FakeBroker, serving
 
 
 @pytest.mark.parametrize(
