@@ -6,7 +6,7 @@ or who asks.
 
 from typing import TYPE_CHECKING, Any
 
-from broker.queues.line import bytes_of
+from broker.queues.page import Page, bytes_of
 from broker.wire.properties import Properties
 
 if TYPE_CHECKING:
@@ -38,18 +38,18 @@ class Sounding:
 
     def _persistent(self, queue: "Queue") -> tuple[int, int] | None:
         count = size_bytes = 0
-        for run in queue.held():
+        for piece in queue.held():
             self._runs_left -= 1
             if self._runs_left < 0:
                 self._runs_left = 0
                 return None
-            if run.traits.persistent:
-                count += len(run.contents)
-                size_bytes += bytes_of(run)
+            if piece.persistent if isinstance(piece, Page) else piece.traits.persistent:
+                count += piece.count
+                size_bytes += bytes_of(piece)
         return count, size_bytes
 
 
 def _head_timestamp(queue: "Queue") -> int | None:
-    """That of the next message, or of the first unacknowledged one if nothing is ready."""
-    head = queue.head() or next(queue.held(), None)
-    return None if head is None else Properties.of(head.contents[0]).timestamp
+    """That of the next message, or of the first unacknowledged one if nothing is ready; None if it is not in memory."""
+    front = queue.front() or next(queue.held(), None)
+    return None if front is None or isinstance(front, Page) else Properties.of(front.contents[0]).timestamp

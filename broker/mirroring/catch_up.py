@@ -9,9 +9,11 @@ links: it makes records, and is told how far the link has got.
 from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Statement
-from broker.mirroring.ranges import count, merge, subtract, upto
+from broker.mirroring.ranges import Range, count, intersect, merge, subtract, upto
+from broker.queues.page import Page
 from broker.queues.returns import join_stretch
 from broker.wire import records
+from broker.wire.message import Run
 
 CHUNK_BYTES = 256 * 1024
 BATCH_MESSAGES = 4096
@@ -72,9 +74,9 @@ def _tallies(master: Master) -> list[bytes]:
     if not master.queue.settings.counts_returns:
         return []
     counts: list[tuple[int, int, int]] = []
-    for run in master.queue.living():
-        if run.returned:
-            join_stretch(counts, run)
+    for piece in master.queue.living():
+        if piece.returned:
+            join_stretch(counts, piece)
     return [records.encode(records.Returned(master.copy.queue_id, master.term, counts))] if counts else []
 
 
@@ -92,27 +94,61 @@ def stop(follower: Follower) -> None:
 
 
 def take_chunk(master: Master, follower: Follower, batch_messages: int = BATCH_MESSAGES) -> list[bytes]:
-    """The next records of catch-up, about CHUNK_BYTES or `batch_messages`; empty if there is nothing left to send."""
+    """The next records of catch-up, about CHUNK_BYTES or `batch_messages`; empty if there is nothing left to send, or
+    the next has to be loaded: see `wanted`."""
     chunk: list[bytes] = []
     size = 0
     while follower.missing and size < CHUNK_BYTES and batch_messages > 0:
         first, end = follower.missing[0]
         last = min(end, first + batch_messages - 1)
         batch_messages -= last - first + 1
-        runs = master.queue.between(first, last, CHUNK_BYTES - size)
-        for run in runs:
-            raw = records.encode_publish(master.copy.queue_id, master.term, run)
+        sent_upto = last
+        for piece in master.queue.between(first, last, CHUNK_BYTES - size):
+            if isinstance(piece, Page):
+                follower.missing[0] = (piece.first, end)
+                return chunk
+            raw = records.encode_publish(master.copy.queue_id, master.term, piece)
             chunk.append(raw)
             size += len(raw)
-        sent_upto = runs[-1].last if runs and size >= CHUNK_BYTES else last
+            sent_upto = piece.last if size >= CHUNK_BYTES else last
         follower.missing = follower.missing[1:] if sent_upto >= end else [(sent_upto + 1, end), *follower.missing[1:]]
     return chunk
 
 
+def wanted(master: Master, follower: Follower) -> Range | None:
+    """The positions to be loaded for `chunk_of`, if what this mirror lacks goes on with messages out of memory."""
+    if not follower.missing:
+        return None
+    first, last = follower.missing[0]
+    piece = next(iter(master.queue.between(first, last, 1)), None)
+    if not isinstance(piece, Page):
+        return None
+    return piece.first, piece.first + max(1, min(piece.count, piece.count_of(CHUNK_BYTES))) - 1
+
+
+def chunk_of(master: Master, follower: Follower, runs: list[Run]) -> list[bytes]:
+    """The records of catch-up for messages that were loaded, as far as they live and are missing by now. They do not
+    stay in memory."""
+    chunk: list[bytes] = []
+    sent: list[Range] = []
+    for first, last in intersect(follower.missing, [(run.first, run.last) for run in runs]):
+        for piece in list(master.queue.pieces_of(first, last)):
+            if isinstance(piece, Page):
+                for run in piece.filled(runs):
+                    if not isinstance(run, Page):
+                        chunk.append(records.encode_publish(master.copy.queue_id, master.term, run))
+                        sent.append((run.first, run.last))
+    follower.missing = subtract(follower.missing, sent)
+    return chunk
+
+
 def may_join(master: Master, follower: Follower) -> bool:
-    """Whether the rest is small enough to go out at once."""
+    """Whether the rest is small enough to go out at once, and in memory."""
     if not follower.missing:
         return True
     queue = master.queue
     mean_bytes = queue.message_bytes // max(1, queue.messages_ready + queue.messages_unacked) + 64
-    return count(follower.missing) * mean_bytes <= REST_BYTES_MAX
+    if count(follower.missing) * mean_bytes > REST_BYTES_MAX:
+        return False
+    rest = (piece for first, last in follower.missing for piece in queue.pieces_of(first, last))
+    return not any(isinstance(piece, Page) for piece in rest)

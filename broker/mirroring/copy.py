@@ -29,6 +29,8 @@ class Copy:
     lacking: list[Range] = field(default_factory=list)
     """Holes: living positions that this copy knows it does not hold."""
     next_position: int = 1
+    paged: bool = False
+    """Some of its contents went to the journal though it is not durable: what settles has to be told there, too."""
 
     def truncate(self, position: int) -> list[Range]:
         """Forget everything above `position`; returns what was living there."""

@@ -38,6 +38,7 @@ class Master:
 
     __slots__ = (
         "_chunk",
+        "_freed",
         "_marks",
         "_opening",
         "confirmed_note",
@@ -70,6 +71,9 @@ class Master:
         self._marks: dict[int, int] = {}
         """Per priority level the position up to which messages may be delivered by now."""
         self._chunk = 1
+        self._freed: list[Range] = []
+        if copy.paged:
+            self.queue.log()
         for level, upto in copy.marks.items():
             self.queue.mark_redelivered(upto, level)
         if self.logged:
@@ -112,6 +116,28 @@ class Master:
         copy.line = Line(self.queue.living())
         copy.next_position = self.queue.next_position
         return copy
+
+    def page_out(self, window_bytes: int) -> list[Run]:
+        """Forget contents if they are more than this; returns what was forgotten (see `Window.page_out`).
+
+        Call it when all notes are stored: then only what is not persistent, or not `stored`, has to be.
+        """
+        forgotten = self.queue.page_out(window_bytes)
+        if forgotten and not self.copy.durable:
+            self.copy.paged = True
+            self.queue.log()
+        return forgotten
+
+    def take_freed(self) -> list[Range]:
+        """Drain the positions of a queue that is not durable which have settled: nobody will ask the journal for them
+        any more. Call it once a turn, after `note_settled`."""
+        if not self.copy.paged:
+            return []
+        if not self.logged:
+            for first, last in self.queue.take_settled():
+                extend(self._freed, first, last)
+        freed, self._freed = self._freed, []
+        return freed
 
     def mirror(self) -> None:
         """From now on the queue has mirrors: everything is logged. Contents stay, deliveries are announced."""
@@ -189,8 +215,8 @@ class Master:
             self.copy.refused[origin] = subtract(refused, [(0, upto)])
 
     def _announce_given(self, level: int, last: int) -> None:
-        head = self.queue.head()
-        given = last if head is None else min(last, head.first - 1)
+        first = self.queue.first_ready
+        given = last if first is None else min(last, first - 1)
         if given > self.copy.marks.get(level, 0):
             self._announce(level, given)
         self._open(level, self.copy.marks.get(level, 0))
@@ -236,6 +262,8 @@ class Master:
             extend(ranges, first, last)
         if not ranges:
             return
+        if self.copy.paged:
+            self._freed += ranges
         for follower in self.witnesses.followers.values():
             follower.settled(ranges)
         if self.copy.durable or self.witnesses.anybody:

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.ranges import Range, extend, subtract, upto
+from broker.queues.page import Page, Piece
 from broker.wire import records
 from broker.wire.message import Run
+
+LOAD_BYTES_MAX = 1024 * 1024
+"""So much is read at once of what a copy has to give up."""
 
 
 @dataclass(slots=True)
@@ -47,10 +51,22 @@ class Entry:
     ranges: list[Range] | None = None
 
 
+class Beyond:
+    """What was read of the pages that a copy has beyond the common point with a master, up to some position."""
+
+    __slots__ = ("lowest", "offer", "upto")
+
+    def __init__(self, offer: Offer, common: int) -> None:
+        self.offer = offer
+        self.upto = common
+        self.lowest: dict[str, int] = {}
+        """Per origin the lowest sequence found."""
+
+
 class Mirror:
     """A copy that follows the master of one term at a time."""
 
-    __slots__ = ("_straight", "_surplus", "copy", "former_term", "outbox", "term")
+    __slots__ = ("_beyond", "_freed", "_straight", "_surplus", "copy", "former_term", "outbox", "term")
 
     def __init__(self, copy: Copy) -> None:
         self.copy = copy
@@ -58,17 +74,44 @@ class Mirror:
         self.former_term = copy.terms.newest
         """The newest term that this copy had a part in before it followed the present master."""
         self._straight = True
-        self._surplus: list[Run] = []
+        self._surplus: list[Piece] = []
+        self._beyond: Beyond | None = None
+        self._freed: list[Range] = []
         self.outbox: list[Entry] = []
 
-    def receive_offer(self, offer: Offer) -> tuple[Statement, list[Run]]:
+    def pages_beyond(self, offer: Offer) -> Range | None:
+        """The next positions whose contents have to be read, and told to `look_beyond`, before this offer can be
+        received; mostly None.
+
+        What this copy has to give up may be a publisher's that it claims to have, and only the contents say whose.
+        """
+        copy = self.copy
+        if offer.term < copy.promised:
+            return None
+        if self._beyond is None or self._beyond.offer != offer:
+            self._beyond = Beyond(offer, copy.terms.common(offer.terms, copy.next_position - 1))
+        return copy.line.wanted_of(self._beyond.upto + 1, copy.next_position, LOAD_BYTES_MAX)
+
+    def look_beyond(self, last: int, runs: list[Run]) -> None:
+        """These are all messages that live at the positions that `pages_beyond` has named, up to `last`."""
+        beyond = self._beyond
+        if beyond is None:
+            return
+        beyond.upto = max(last, beyond.upto)
+        for run in runs:
+            if run.origin is not None:
+                beyond.lowest[run.origin] = min(run.sequence, beyond.lowest.get(run.origin, run.sequence))
+
+    def receive_offer(self, offer: Offer) -> tuple[Statement, list[Piece]]:
         """Follow this master, or refuse it for a newer one (S4).
 
         Beyond the common point the own records are void; they are returned, so that what was confirmed there by a
         master whose successor did not have it can be set aside (S5). The statement must not leave before the outbox is
-        on disk: the promise has to survive this process.
+        on disk: the promise has to survive this process. Raises ValueError while there are `pages_beyond`.
         """
         copy = self.copy
+        if self.pages_beyond(offer) is not None:
+            raise ValueError(f"what queue {copy.queue_id} has to give up was not read")
         if offer.term < copy.promised:
             return Statement(copy.queue_id, offer.term, copy.promised, 0, []), []
         if offer.term != self.term:
@@ -84,16 +127,23 @@ class Mirror:
                 self.outbox.append(Entry(records.encode(record), record))
         copy.terms.adopt(offer.terms)
         self._take_back(dropped)
+        if copy.paged:
+            self._freed += [(piece.first, piece.last) for piece in dropped]
         return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges()), dropped
 
-    def _take_back(self, dropped: list[Run]) -> None:
+    def _take_back(self, dropped: list[Piece]) -> None:
         """These messages are not here any more, so their publishers must not hear that they are."""
+        lowest = {} if self._beyond is None else self._beyond.lowest
+        self._beyond = None
+        for piece in dropped:
+            if not isinstance(piece, Page) and piece.origin is not None:
+                lowest[piece.origin] = min(piece.sequence, lowest.get(piece.origin, piece.sequence))
         origins = self.copy.origins
-        for run in reversed(dropped):
-            if run.origin is not None and origins.get(run.origin, 0) >= run.sequence:
-                origins[run.origin] = kept = run.sequence - 1
-                self.copy.refused[run.origin] = refused = upto(self.copy.refused.get(run.origin, []), kept)
-                record = records.Origin(self.copy.queue_id, self.term, run.origin, kept, refused)
+        for origin, sequence in lowest.items():
+            if origins.get(origin, 0) >= sequence:
+                origins[origin] = kept = sequence - 1
+                self.copy.refused[origin] = refused = upto(self.copy.refused.get(origin, []), kept)
+                record = records.Origin(self.copy.queue_id, self.term, origin, kept, refused)
                 self._store(Entry(records.encode(record), record))
 
     def apply(self, record: records.QueueRecord, raw: bytes) -> bool:
@@ -145,7 +195,7 @@ class Mirror:
         copy, ranges = self.copy, record.ranges
         gone: list[Range] = []
         if not self._straight:
-            self._surplus += [run for first, last in ranges for run in copy.line.between(first, last)]
+            self._surplus += [piece for first, last in ranges for piece in copy.line.between(first, last)]
         for first, last in ranges:
             for left, right in copy.line.discard(first, last):
                 extend(gone, left, right)
@@ -153,13 +203,39 @@ class Mirror:
             copy.lacking = subtract(copy.lacking, ranges)
         if copy.durable:
             self.outbox.append(Entry(raw, record, gone))
+        elif copy.paged:
+            self._freed += gone
 
     def _store(self, entry: Entry) -> None:
         if self.copy.durable:
             self.outbox.append(entry)
 
-    def take_surplus(self) -> list[Run]:
-        """Drain what lived here and not in the master's log, once the master has put this copy straight."""
+    @property
+    def resident_bytes(self) -> int:
+        """What the contents in memory take up, about."""
+        return self.copy.line.resident_bytes
+
+    def page_out(self, window_bytes: int) -> list[Run]:
+        """Forget contents if they are more than this, all but the last half of it; returns what was forgotten.
+
+        Call it when everything taken in is stored: then only what is not persistent, or not `stored`, has to be.
+        """
+        if self.copy.line.resident_bytes <= window_bytes:
+            return []
+        forgotten = self.copy.line.page_out(0, window_bytes // 2)
+        if forgotten and not self.copy.durable:
+            self.copy.paged = True
+        return forgotten
+
+    def take_freed(self) -> list[Range]:
+        """Drain the positions of a copy that is not durable which settled or were given up: nobody will ask the journal
+        for them any more."""
+        freed, self._freed = self._freed, []
+        return freed
+
+    def take_surplus(self) -> list[Piece]:
+        """Drain what lived here and not in the master's log, once the master has put this copy straight. The contents
+        of pages can be read until the record that was applied last is in the journal."""
         surplus, self._surplus = self._surplus, []
         return surplus
 

@@ -39,6 +39,11 @@ def subtract(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
     return left
 
 
+def intersect(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
+    """What is in both; both sorted and disjoint."""
+    return subtract(ranges, subtract(ranges, others))
+
+
 def upto(ranges: Sequence[Range], position: int) -> list[Range]:
     """The part at or below `position`."""
     return [(first, min(last, position)) for first, last in ranges if first <= position]

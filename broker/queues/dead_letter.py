@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, Literal
 
+from broker.queues.page import Page, Piece
 from broker.wire.content import assemble, body_of
 from broker.wire.fields import Long, Timestamp
 from broker.wire.malformed import Malformed
@@ -21,31 +22,56 @@ _FRAME_MAX = 131072  # what most clients negotiate: then a delivery needs no new
 
 
 class DeadLetter:
-    """A run that died, and where to it goes by the settings in force at its death.
+    """A piece that died, and where to it goes by the settings in force at its death.
 
-    Until `queue.settle_dead` names its positions it stays living in the log, so that no failure loses it. A run with
-    `first` 0 was never in the queue (overflow `reject-publish-dlx`) and needs no settling. One that `must_arrive` is
+    If it is a page its contents have to be loaded first: `loaded` makes letters with runs of it. Until
+    `queue.settle_dead` names its positions it stays living in the log, so that no failure loses it. A run with `first`
+    0 was never in the queue (overflow `reject-publish-dlx`) and needs no settling. One that `must_arrive` is
     kept and sent again if it leads nowhere, or a target has no room (dead letter strategy `at-least-once`).
     """
 
-    __slots__ = ("exchange", "must_arrive", "reason", "routing_key", "run")
+    __slots__ = ("exchange", "must_arrive", "piece", "reason", "routing_key")
 
     def __init__(
-        self, reason: Reason, run: Run, exchange: str, routing_key: str | None, *, must_arrive: bool = False
+        self, reason: Reason, piece: Piece, exchange: str, routing_key: str | None, *, must_arrive: bool = False
     ) -> None:
         self.must_arrive = must_arrive
         self.reason = reason
-        self.run = run
+        self.piece = piece
         self.exchange = exchange
         self.routing_key = routing_key
 
+    @property
+    def run(self) -> Run:
+        """The messages; their contents must be in memory."""
+        if isinstance(self.piece, Page):
+            raise TypeError(f"{self.piece} has to be loaded first")
+        return self.piece
+
+    @property
+    def page(self) -> Page | None:
+        """The positions that have to be loaded; None if the contents are in memory."""
+        return self.piece if isinstance(self.piece, Page) else None
+
+    def loaded(self, runs: list[Run]) -> "list[DeadLetter]":
+        """The same with contents, one letter for each run or part of a run, in order, that belongs to its page."""
+        if not isinstance(self.piece, Page):
+            return [self]
+        return [self._of(run) for run in self.piece.filled(runs) if isinstance(run, Run)]
+
+    def paged(self) -> "DeadLetter":
+        """The same without contents."""
+        return self._of(Page.of(self.piece)) if isinstance(self.piece, Run) else self
+
     def part(self, first: int, last: int) -> "DeadLetter":
         """The messages of these positions."""
-        run = self.run.cut(first - self.run.first, last - self.run.first + 1)
-        return DeadLetter(self.reason, run, self.exchange, self.routing_key, must_arrive=self.must_arrive)
+        return self._of(self.piece.cut(first - self.piece.first, last - self.piece.first + 1))
+
+    def _of(self, piece: Piece) -> "DeadLetter":
+        return DeadLetter(self.reason, piece, self.exchange, self.routing_key, must_arrive=self.must_arrive)
 
     def __repr__(self) -> str:
-        return f"<DeadLetter {self.reason} {self.run} to {self.exchange!r}>"
+        return f"<DeadLetter {self.reason} {self.piece} to {self.exchange!r}>"
 
 
 class Letter:

@@ -8,10 +8,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from broker.queues.dead_letter import DeadLetter, Reason
-from broker.queues.line import Line, join_range
+from broker.queues.line import Line
+from broker.queues.page import Page
+from broker.queues.positions import join_range
 
 if TYPE_CHECKING:
     from broker.queues.counters import Counters
+    from broker.queues.page import Piece
     from broker.queues.settings import Settings
     from broker.wire.message import Run
 
@@ -39,27 +42,42 @@ class Departures:
         if self.logged:
             join_range(self._settled, first, last)
 
-    def bury(self, run: "Run", reason: Reason, settings: "Settings") -> None:
-        """A run of this queue died: a dead letter if there is an exchange for them, else gone."""
-        if self.mourn(run, reason, settings):
-            self.dying.add(run)
+    def bury(self, piece: "Piece", reason: Reason, settings: "Settings") -> None:
+        """A piece of this queue died: a dead letter if there is an exchange for them, else gone."""
+        if self.mourn(piece, reason, settings):
+            self.dying.add(piece)
         else:
-            self.settle(run.first, run.last)
+            self.settle(piece.first, piece.last)
 
-    def mourn(self, run: "Run", reason: Reason, settings: "Settings") -> bool:
-        """A run that never stood in this queue's log died; true if it became a dead letter."""
+    def mourn(self, piece: "Piece", reason: Reason, settings: "Settings") -> bool:
+        """A piece that never stood in this queue's log died; true if it became a dead letter."""
         if settings.dead_letter_exchange is None:
             return False
-        self._counters.dead_lettered += len(run.contents)
-        self._send(reason, run, settings.dead_letter_exchange, settings)
+        self._counters.dead_lettered += piece.count
+        self._send(reason, piece, settings.dead_letter_exchange, settings)
         return True
 
-    def _send(self, reason: Reason, run: "Run", exchange: str, settings: "Settings") -> None:
+    def _send(self, reason: Reason, piece: "Piece", exchange: str, settings: "Settings") -> None:
         key, must_arrive = settings.dead_letter_routing_key, settings.dead_letters_must_arrive
-        self._dead.append(DeadLetter(reason, run, exchange, key, must_arrive=must_arrive))
+        self._dead.append(DeadLetter(reason, piece, exchange, key, must_arrive=must_arrive))
+
+    def page_out(self, keep_bytes: int) -> "list[Run]":
+        """Forget the contents of dead letters, but about so much, and with them those of letters that wait here."""
+        forgotten = self.dying.page_out(0, keep_bytes)
+        if forgotten:
+            self._dead = [self._as_it_is(dead) for dead in self._dead]
+            self._kept = deque((until_ms, self._as_it_is(dead)) for until_ms, dead in self._kept)
+        return forgotten
+
+    def _as_it_is(self, dead: DeadLetter) -> DeadLetter:
+        """A letter is in memory no longer than what it tells of: else nothing would be gained."""
+        first = dead.piece.first
+        in_line = next(self.dying.between(first, first), None)
+        return dead.paged() if isinstance(in_line, Page) else dead
 
     def keep(self, dead: DeadLetter, until_ms: int) -> None:
         """A letter that must arrive did not: it is to be sent again then, or later if many wait."""
+        dead = self._as_it_is(dead)
         self._kept.append((until_ms + len(self._kept) // KEPT_PER_MS, dead))
 
     @property
@@ -77,11 +95,11 @@ class Departures:
         left = KEPT_AT_ONCE_MAX
         while left > 0 and self._kept and self._kept[0][0] <= stamp_ms:
             _, dead = self._kept.popleft()
-            left -= len(dead.run.contents)
+            left -= dead.piece.count
             if settings.dead_letter_exchange is None:
-                self.settle_dead(dead.run.first, dead.run.last)
+                self.settle_dead(dead.piece.first, dead.piece.last)
             else:
-                self._send(dead.reason, dead.run, settings.dead_letter_exchange, settings)
+                self._send(dead.reason, dead.piece, settings.dead_letter_exchange, settings)
 
     def settle_dead(self, first: int, last: int) -> None:
         """The dead letters of these positions are safe elsewhere, or have nowhere to go."""

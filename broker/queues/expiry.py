@@ -6,11 +6,14 @@ unexpired head (RabbitMQ, "Time-To-Live and Expiration"). It must not know what 
 
 from typing import TYPE_CHECKING
 
+from broker.queues.page import Page
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from broker.queues.dead_letter import Reason
     from broker.queues.line import Line
+    from broker.queues.page import Piece
     from broker.wire.message import Run
 
 
@@ -23,9 +26,21 @@ class MessageExpiry:
     def __init__(self) -> None:
         self.may_expire = False  # saves the look at the head
 
-    def watch(self, runs: "Iterable[Run]") -> None:
-        """These runs stand in line (again): one of them may have a time to live."""
-        self.may_expire = self.may_expire or any(run.traits.expiration_ms is not None for run in runs)
+    def watch(self, pieces: "Iterable[Piece]") -> None:
+        """These pieces stand in line (again): one of them may have a time to live."""
+        self.may_expire = self.may_expire or any(map(_expires, pieces))
+
+    def read(self, runs: "Iterable[Run]") -> None:
+        """These were loaded; what counts of them is seen at the heads."""
+
+    def wanted(self, lines: "Iterable[Line]", bytes_max: int) -> tuple[int, int] | None:
+        """The positions of a head that may be due, and has to be loaded to know."""
+        if not self.may_expire:
+            return None
+        for line in lines:
+            if line.paged_messages and isinstance(front := line.front(), Page) and front.expires:
+                return line.wanted(bytes_max)
+        return None
 
     @staticmethod
     def due_ms(run: "Run") -> int | None:
@@ -40,14 +55,18 @@ class MessageExpiry:
         dues = [self.due_ms(head) for line in lines if (head := line.head()) is not None]
         return min((due for due in dues if due is not None), default=None)
 
-    def take_due(self, lines: "Iterable[Line]", stamp_ms: int) -> "Iterator[Run]":
+    def take_due(self, lines: "Iterable[Line]", stamp_ms: int) -> "Iterator[Piece]":
         """Take from the heads of the lines what is due."""
         for line in lines:
             while (head := line.head()) is not None:
                 due = self.due_ms(head)
                 if due is None or due > stamp_ms:
                     break
-                yield line.drop_head(len(head.contents))
+                yield line.drop_head(head.count)
+
+
+def _expires(piece: "Piece") -> bool:
+    return piece.expires if isinstance(piece, Page) else piece.traits.expiration_ms is not None
 
 
 class QueueExpiry:

@@ -6,6 +6,7 @@ Decides how many messages are too many, or how many more fit. Only ready message
 
 from typing import TYPE_CHECKING
 
+from broker.queues.page import PAGE_BYTES_MAX, Page
 from broker.wire.content import body_size
 
 if TYPE_CHECKING:
@@ -24,17 +25,25 @@ class Limits:
         self.length_bytes = length_bytes
 
     def excess(self, ready: "Line | Levels") -> int:
-        """How many messages have to leave from the first run at the head before looking again; 0 if all may stay."""
+        """How many messages have to leave from the first piece at the head before looking again; 0 if all may stay."""
         count = 0 if self.length is None else max(0, len(ready) - self.length)
-        head = ready.head()
-        if self.length_bytes is None or head is None:
+        if self.length_bytes is None:
             return count
+        front = ready.front()
         too_many = ready.size_bytes - self.length_bytes
-        for index, content in enumerate(head.contents):
+        if front is None or too_many <= 0:
+            return count
+        if isinstance(front, Page):
+            return max(count, front.count_of(too_many))
+        for index, content in enumerate(front.contents):
             if too_many <= 0:
                 return max(count, index)
             too_many -= body_size(content)
-        return max(count, len(head.contents))
+        return max(count, front.count)
+
+    def nears(self, ready: "Line | Levels") -> bool:
+        """Whether it will soon count how long each of the first messages is."""
+        return self.length_bytes is not None and ready.size_bytes + PAGE_BYTES_MAX > self.length_bytes
 
     def fitting(self, ready: "Line | Levels", run: "Run", start: int, dying: "Line | None" = None) -> int:
         """How many of the run's messages from index `start` on fit in beside those that are ready, or `dying`."""

@@ -8,7 +8,7 @@ lie: whoever keeps them finds them by position.
 from typing import TYPE_CHECKING, overload
 
 from broker.wire.content import body_size
-from broker.wire.message import Run
+from broker.wire.message import Run, Traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,12 +51,12 @@ class Page:
         self.returned = returned
 
     @classmethod
-    def of(cls, run: Run, *, exact: bool = True) -> "Page":
-        """What remains of this run. If not `exact`, its bodies are measured by the first one's frames."""
+    def of(cls, run: Run, body_bytes: int | None = None) -> "Page":
+        """What remains of this run; its bodies are measured unless it is said what they come to."""
         return cls(
             run.first,
             run.count,
-            bytes_of(run) if exact else _about_bytes_of(run),
+            bytes_of(run) if body_bytes is None else body_bytes,
             priority=run.traits.priority,
             expires=run.traits.expiration_ms is not None,
             persistent=run.traits.persistent,
@@ -78,17 +78,25 @@ class Page:
         """The part of the bodies that its first `count` messages are taken to have."""
         return self.body_bytes * count // self.count
 
+    def count_of(self, body_bytes: int) -> int:
+        """How many of its first messages are taken to have bodies of so much together; all, if they have less."""
+        if body_bytes >= self.body_bytes:
+            return self.count
+        return -(-body_bytes * self.count // self.body_bytes)
+
     def cut(self, start: int, stop: int) -> "Page":
         """The messages with index start up to, not including, stop, as a page of their own."""
         return self._with(self.first + start, stop - start, self.share(stop) - self.share(start))
 
+    def has_room(self, count: int, body_bytes: int) -> bool:
+        """Whether so much more may be joined to it."""
+        return self.count + count <= PAGE_MESSAGES_MAX and self.body_bytes + body_bytes <= PAGE_BYTES_MAX
+
     def joined(self, other: "Page") -> "Page | None":
         """Both as one page, if the other one follows at once, is of the same kind, and they are not too much."""
-        count, body_bytes = self.count + other.count, self.body_bytes + other.body_bytes
         if (
             self.first + self.count != other.first
-            or count > PAGE_MESSAGES_MAX
-            or body_bytes > PAGE_BYTES_MAX
+            or not self.has_room(other.count, other.body_bytes)
             or self.persistent != other.persistent
             or self.priority != other.priority
             or self.expires != other.expires
@@ -96,7 +104,7 @@ class Page:
             or self.returned != other.returned
         ):
             return None
-        return self._with(self.first, count, body_bytes)
+        return self._with(self.first, self.count + other.count, self.body_bytes + other.body_bytes)
 
     def filled(self, runs: "Iterable[Run]") -> "Iterator[Piece]":
         """The page with what these runs, in order, have of it in its place; its flags count beside theirs."""
@@ -165,6 +173,44 @@ def part(piece: Piece, first: int, last: int) -> Piece:
 def bytes_of(piece: Piece) -> int:
     """Bytes of the bodies of a piece."""
     return piece.body_bytes if isinstance(piece, Page) else sum(map(body_size, piece.contents))
+
+
+def joined(pieces: "Iterable[Piece]") -> list[Piece]:
+    """The same pieces, in order, with neighbouring pages joined where that is possible."""
+    found: list[Piece] = []
+    for piece in pieces:
+        before = found[-1] if found else None
+        both = before.joined(piece) if isinstance(before, Page) and isinstance(piece, Page) else None
+        if both is None:
+            found.append(piece)
+        else:
+            found[-1] = both
+    return found
+
+
+def paged(runs: "Iterable[Run]", exact_upto: int) -> list[Page]:
+    """What remains of these runs, in order, if their contents are forgotten; they are measured exactly as far as up to
+    this position."""
+    pages: list[Page] = []
+    page: Page | None = None
+    traits: Traits | None = None
+    for run in runs:
+        size = bytes_of(run) if run.last <= exact_upto else _about_bytes_of(run)
+        if (
+            page is not None
+            and run.traits is traits
+            and run.first == page.first + page.count
+            and run.redelivered == page.redelivered
+            and run.returned == page.returned
+            and page.has_room(run.count, size)
+        ):
+            page.count += run.count  # nobody else has it yet
+            page.body_bytes += size
+        else:
+            traits = run.traits
+            page = Page.of(run, size)
+            pages.append(page)
+    return pages
 
 
 def _about_bytes_of(run: Run) -> int:

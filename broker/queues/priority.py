@@ -8,10 +8,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from broker.queues.line import Line
+from broker.queues.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from broker.queues.page import Piece
     from broker.wire.message import Run
 
 
@@ -20,31 +22,32 @@ class Levels:
 
     __slots__ = ("_lines", "_used", "priority_max")
 
-    def __init__(self, priority_max: int, runs: "Iterable[Run]" = ()) -> None:
+    def __init__(self, priority_max: int, pieces: "Iterable[Piece]" = ()) -> None:
         self.priority_max = priority_max
         self._lines = [Line() for _ in range(priority_max + 1)]
         self._used: dict[int, Line] = {}  # levels that ever had a message, the highest first: few of 256, mostly
-        for run in runs:
-            self.add(run)
+        for piece in pieces:
+            self.add(piece)
 
-    def level_of(self, run: "Run") -> int:
-        """The level at which a run stands."""
-        return min(run.traits.priority, self.priority_max)
+    def level_of(self, piece: "Piece") -> int:
+        """The level at which a piece stands."""
+        priority = piece.priority if isinstance(piece, Page) else piece.traits.priority
+        return min(priority, self.priority_max)
 
     def lines(self) -> list[Line]:
         """The lines of all levels, the lowest first."""
         return self._lines
 
-    def add(self, run: "Run") -> None:
-        """Put a run where it belongs."""
-        level = self.level_of(run)
+    def add(self, piece: "Piece") -> None:
+        """Put a piece where it belongs."""
+        level = self.level_of(piece)
         if level not in self._used:
             self._used = {used: self._lines[used] for used in sorted([*self._used, level], reverse=True)}
-        self._lines[level].add(run)
+        self._lines[level].add(piece)
 
-    def put_back(self, runs: "list[Run]") -> None:
-        """Put runs, in order, where they stood before: nothing of them may be here."""
-        for level, group in groupby(sorted(runs, key=self.level_of), key=self.level_of):
+    def put_back(self, pieces: "list[Piece]") -> None:
+        """Put pieces, in order, where they stood before: nothing of them may be here."""
+        for level, group in groupby(sorted(pieces, key=self.level_of), key=self.level_of):
             first, *rest = group
             self.add(first)
             self._lines[level].put_back(rest)
@@ -63,21 +66,69 @@ class Levels:
         line = self._next()
         return None if line is None else line.take(count_max)
 
-    def drop_head(self, count: int) -> "Run":
-        """Remove up to `count` messages of the run that is next; there must be one."""
+    def drop_head(self, count: int) -> "Piece":
+        """Remove up to `count` messages of the piece that is next; there must be one."""
         line = self._next()
         if line is None:
             raise ValueError("nothing is ready")
         return line.drop_head(count)
 
+    @property
+    def first(self) -> int | None:
+        """The position that is next."""
+        line = self._next()
+        return None if line is None else line.first
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether there are messages, and the one that is next is behind its mark."""
+        line = self._next()
+        return line is not None and line.is_closed
+
+    def front(self) -> "Piece | None":
+        """The piece that is next."""
+        line = self._next()
+        return None if line is None else line.front()
+
     def head(self) -> "Run | None":
-        """The run that is next."""
+        """The run that is next; None also if its contents are not in memory."""
         line = self._next()
         return None if line is None else line.head()
 
-    def clear(self) -> "list[Run]":
+    def clear(self) -> "list[Piece]":
         """Remove everything and return it."""
-        return [run for line in self._used.values() for run in line.clear()]
+        return [piece for line in self._used.values() for piece in line.clear()]
+
+    def page_out(self, keep_head_bytes: int, keep_tail_bytes: int) -> "list[Run]":
+        """Forget all contents but about so much at both ends, shared out to the levels; returns what was forgotten."""
+        used = [line for line in self._used.values() if line]
+        shares = max(1, len(used))
+        return [run for line in used for run in line.page_out(keep_head_bytes // shares, keep_tail_bytes // shares)]
+
+    def fill(self, runs: "list[Run]") -> None:
+        """Take in contents that were loaded, in order: they replace what is still a page here, and nothing else."""
+        for line in self._used.values():
+            line.fill(runs)
+
+    def wanted(self, bytes_max: int, ahead_bytes: int = 0) -> tuple[int, int] | None:
+        """As of a line: of the first level that has pages, and too little ahead of them."""
+        for line in self._used.values():
+            if line.paged_messages:
+                return line.wanted(bytes_max, ahead_bytes)
+            ahead_bytes -= line.resident_bytes
+            if line and ahead_bytes <= 0:
+                break
+        return None
+
+    @property
+    def paged_messages(self) -> int:
+        """Messages whose contents are not in memory."""
+        return sum(line.paged_messages for line in self._used.values())
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the contents in memory take up, about."""
+        return sum(line.resident_bytes for line in self._used.values())
 
     def __len__(self) -> int:
         return sum(map(len, self._used.values()))

@@ -15,7 +15,7 @@ from broker.queues.expiry import MessageExpiry, QueueExpiry
 from broker.queues.limits import Limits
 from broker.queues.line import Line
 from broker.queues.returns import Returns
-from broker.queues.stock import Stock
+from broker.queues.window import Window
 from broker.wire.message import living_at_most
 
 DEAD_LETTER_PAUSE_MS = 5000
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from broker.queues.dead_letter import DeadLetter
+    from broker.queues.page import Piece
     from broker.queues.settings import Settings
     from broker.wire.message import Run
 
 
-class Queue(Stock):
+class Queue(Window):
     """One queue of one term of its master; born empty or from the line that a journal or a mirror kept.
 
     `logged` says whether somebody wants to know what settled. `next_position` is the position of the next message.
@@ -47,7 +48,7 @@ class Queue(Stock):
         self._unused = QueueExpiry(settings.expires_ms)
         self._ttl_ms = settings.message_ttl_ms
         self._expiry: MessageExpiry | Delays = Delays(self._departures.dying) if settings.delays else MessageExpiry()
-        self._expiry.watch(run for level in self._ready.lines() for run in level.runs())
+        self._expiry.watch(piece for level in self._ready.lines() for piece in level.pieces())
         self._limit(settings)
         if settings.counts_returns and settings.delivery_limit is not None:
             self._bury_worn(settings.delivery_limit)
@@ -104,8 +105,8 @@ class Queue(Stock):
 
     def reject(self, holder: "Hashable", first: int, last: int) -> None:
         """The holder does not want the positions first..last, and nobody shall have them: they are dead letters."""
-        for run in self._unacked.take_back(holder, first, last):
-            self._departures.bury(run, "rejected", self.settings)
+        for piece in self._unacked.take_back(holder, first, last):
+            self._departures.bury(piece, "rejected", self.settings)
 
     def release(self, holder: "Hashable") -> None:
         """The holder is gone: all that it holds returns."""
@@ -114,8 +115,8 @@ class Queue(Stock):
     def purge(self) -> int:
         """Drop everything that is ready; returns how many messages that were. Nothing of it becomes a dead letter."""
         count = len(self._ready)
-        for run in self._ready.clear():
-            self._departures.settle(run.first, run.last)
+        for piece in self._ready.clear():
+            self._departures.settle(piece.first, piece.last)
         return count
 
     def keep_dead(self, dead: "DeadLetter") -> None:
@@ -125,6 +126,31 @@ class Queue(Stock):
     def settle_dead(self, first: int, last: int) -> None:
         """The dead letters of these positions are safe elsewhere, or have nowhere to go."""
         self._departures.settle_dead(first, last)
+
+    # -- what is not in memory ---------------------------------------------------------------------------------------
+
+    def wanted(self) -> tuple[int, int] | None:
+        """Positions first..last whose contents are needed: they are to be loaded and given to `page_in`. Consumers,
+        somebody who gets, the time, or a limit that will soon count bytes, may need them."""
+        ready = self._ready
+        if not ready.paged_messages:
+            return None
+        found = self._expiry.wanted(ready.lines(), self._load_bytes)
+        if found is None and len(self.consumers):
+            found = self._wanted_ahead()
+        if found is None and (self._head_wanted or (self._limited and self._limits.nears(ready))):
+            found = self._wanted_at_head()
+        return found
+
+    def page_in(self, runs: "list[Run]") -> None:
+        """These contents, in the order of their positions, were loaded; the others count only as far as they are still
+        missed. `tell_time` comes before."""
+        self._fill(runs)
+        self._expiry.read(runs)
+        self._expire()
+        if self._limited:
+            self._shed()
+        self._serve()
 
     # -- consumers ---------------------------------------------------------------------------------------------------
 
@@ -153,7 +179,7 @@ class Queue(Stock):
 
     def wants_open(self) -> bool:
         """Whether a consumer with room waits for a message behind the mark."""
-        return bool(len(self._ready)) and not self._ready.at_hand() and self.consumers.next() is not None
+        return self._ready.is_closed and self.consumers.next() is not None
 
     def room(self) -> int:
         """How many messages the consumer whose turn it is may get; 0 if nobody has room."""
@@ -228,6 +254,7 @@ class Queue(Stock):
             "messages_ready": self.messages_ready,
             "messages_unacked": self.messages_unacked,
             "messages_dying": len(self._departures.dying),
+            "messages_paged_out": self.paged_messages,
             "message_bytes": ready_bytes + unacked_bytes,
             "message_bytes_ready": ready_bytes,
             "message_bytes_unacked": unacked_bytes,
@@ -239,7 +266,7 @@ class Queue(Stock):
 
     def _enter(self, run: "Run") -> None:
         """Give the run its place, and to a consumer at once if nobody stands before it."""
-        count = len(run.contents)
+        count = run.count
         run.first = self.next_position
         self.next_position += count
         self.counters.published += count
@@ -257,7 +284,7 @@ class Queue(Stock):
 
     def _publish_what_fits(self, run: "Run") -> "list[tuple[int, int]]":
         """Take in what the limits allow at each message's turn; the rest is refused and may become dead letters."""
-        size = len(run.contents)
+        size = run.count
         dying = self._departures.dying if self.settings.dead_letters_must_arrive else None
         refused: list[tuple[int, int]] = []
         first = self.next_position
@@ -298,7 +325,7 @@ class Queue(Stock):
             if not fresh:
                 self._expire()  # what has come to the head may be too old
             consumers.served()
-            self._give(consumer, run, len(run.contents))
+            self._give(consumer, run, run.count)
 
     def _give(self, consumer: Consumer, run: "Run", count: int) -> None:
         if run.redelivered:
@@ -311,17 +338,17 @@ class Queue(Stock):
             self._departures.settle(run.first, run.last)
         consumer.deliver(run)
 
-    def _return(self, runs: "list[Run]") -> None:
+    def _return(self, pieces: "list[Piece]") -> None:
         if self.settings.counts_returns:
-            runs, worn = self._returns.count(runs, self.settings.delivery_limit)
-            for run in worn:
-                self._departures.bury(run, "delivery_limit", self.settings)
-        if not runs:
+            pieces, worn = self._returns.count(pieces, self.settings.delivery_limit)
+            for piece in worn:
+                self._departures.bury(piece, "delivery_limit", self.settings)
+        if not pieces:
             return
-        for run in runs:
-            run.redelivered = True
-        self._ready.put_back(runs)
-        self._expiry.watch(runs)
+        for piece in pieces:
+            piece.redelivered = True
+        self._ready.put_back(pieces)
+        self._expiry.watch(pieces)
         self._expire()
         if self._limited:
             self._shed()
@@ -330,23 +357,23 @@ class Queue(Stock):
     def _bury_worn(self, limit: int) -> None:
         """What had come back too often was still on its way elsewhere when the master before this one ended."""
         for line in self._ready.lines():
-            for worn in [run for run in line.runs() if run.returned > limit]:
-                for run in line.remove(worn.first, worn.last):
-                    self._departures.bury(run, "delivery_limit", self.settings)
+            for worn in [piece for piece in line.pieces() if piece.returned > limit]:
+                for piece in line.remove(worn.first, worn.last):
+                    self._departures.bury(piece, "delivery_limit", self.settings)
 
     def _expire(self) -> None:
         """Bury what is due at the head of each level."""
         if self._expiry.may_expire:
-            for run in self._expiry.take_due(self._ready.lines(), self._stamp_ms):
-                self.counters.expired += len(run.contents)
-                self._departures.bury(run, self._expiry.reason, self.settings)
+            for piece in self._expiry.take_due(self._ready.lines(), self._stamp_ms):
+                self.counters.expired += piece.count
+                self._departures.bury(piece, self._expiry.reason, self.settings)
 
     def _shed(self) -> None:
         """Bury from the head what is too much."""
         while excess := self._limits.excess(self._ready):
-            run = self._ready.drop_head(excess)
-            self.counters.dropped += len(run.contents)
-            self._departures.bury(run, "maxlen", self.settings)
+            piece = self._ready.drop_head(excess)
+            self.counters.dropped += piece.count
+            self._departures.bury(piece, "maxlen", self.settings)
 
     def _limit(self, settings: "Settings") -> None:
         self._limits = Limits(settings.max_length, settings.max_length_bytes)

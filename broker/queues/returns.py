@@ -7,29 +7,29 @@ owner has to write down of it. It must not know why a message came back, nor wha
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from broker.wire.message import Run
+    from broker.queues.page import Piece
 
 
 class Returns:
-    """The counts of one queue that nobody has read yet; the counts themselves are the runs'."""
+    """The counts of one queue that nobody has read yet; the counts themselves are the pieces'."""
 
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
         self._counts: list[tuple[int, int, int]] = []
 
-    def count(self, runs: "list[Run]", limit: int | None) -> "tuple[list[Run], list[Run]]":
-        """These runs came back once more: those that may be delivered again, and those that may not; the count of the
-        latter is written down, too, as they may be on their way for long."""
-        back: list[Run] = []
-        worn: list[Run] = []
-        for run in runs:
-            run.returned += 1
-            join_stretch(self._counts, run)
-            if limit is not None and run.returned > limit:
-                worn.append(run)
+    def count(self, pieces: "list[Piece]", limit: int | None) -> "tuple[list[Piece], list[Piece]]":
+        """These came back once more: those that may be delivered again, and those that may not; the count of the latter
+        is written down, too, as they may be on their way for long."""
+        back: list[Piece] = []
+        worn: list[Piece] = []
+        for piece in pieces:
+            piece.returned += 1
+            join_stretch(self._counts, piece)
+            if limit is not None and piece.returned > limit:
+                worn.append(piece)
             else:
-                back.append(run)
+                back.append(piece)
         return back, worn
 
     def take(self) -> list[tuple[int, int, int]]:
@@ -38,11 +38,11 @@ class Returns:
         return counts
 
 
-def join_stretch(counts: list[tuple[int, int, int]], run: "Run") -> None:
-    """Add (first, last, times) of this run, joined to the last stretch where that is possible."""
+def join_stretch(counts: list[tuple[int, int, int]], piece: "Piece") -> None:
+    """Add (first, last, times) of this piece, joined to the last stretch where that is possible."""
     if counts:
         first, last, times = counts[-1]
-        if (last + 1, times) == (run.first, run.returned):
-            counts[-1] = (first, run.last, times)
+        if (last + 1, times) == (piece.first, piece.returned):
+            counts[-1] = (first, piece.last, times)
             return
-    counts.append((run.first, run.last, run.returned))
+    counts.append((piece.first, piece.last, piece.returned))

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from broker.queues.counters import Counters
 from broker.queues.departures import Departures
-from broker.queues.line import Line, merged, ranges_of
+from broker.queues.line import Line
+from broker.queues.page import Page
+from broker.queues.positions import merged, ranges_of
 from broker.queues.priority import Levels
 from broker.queues.unacked import Unacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from broker.queues.page import Piece
     from broker.wire.message import Run
 
 
@@ -48,28 +51,44 @@ class Stock:
         """Bytes of the bodies of all messages, ready and unacknowledged."""
         return self._ready.size_bytes + self._unacked.size_bytes
 
+    @property
+    def first_ready(self) -> int | None:
+        """The position that is next."""
+        return self._ready.first
+
+    def front(self) -> "Piece | None":
+        """The piece whose first message is next."""
+        return self._ready.front()
+
     def head(self) -> "Run | None":
-        """The run whose first message is next."""
+        """The run whose first message is next; None also if it is not in memory."""
         return self._ready.head()
 
-    def living(self) -> "Iterator[Run]":
+    def living(self) -> "Iterator[Piece]":
         """All that lives in the log (ready, unacknowledged, dead letters under way) by position; nobody is disturbed.
 
         The queue must not change while this is read.
         """
-        return merged(line.runs() for line in self._lines())
+        return merged(line.pieces() for line in self._lines())
 
-    def held(self) -> "Iterator[Run]":
+    def held(self) -> "Iterator[Piece]":
         """What is ready or unacknowledged, by position; the queue must not change while this is read."""
-        return merged(line.runs() for line in (*self._ready.lines(), *self._unacked.lines()))
+        return merged(line.pieces() for line in (*self._ready.lines(), *self._unacked.lines()))
 
-    def between(self, first: int, last: int, bytes_max: int) -> "list[Run]":
-        """What lives at first..last, by position; ends with the run that reaches `bytes_max`."""
-        found: list[Run] = []
+    def pieces_of(self, first: int, last: int) -> "Iterator[Piece]":
+        """What lives at first..last, by position; the queue must not change while this is read."""
+        return merged(line.between(first, last) for line in self._lines())
+
+    def between(self, first: int, last: int, bytes_max: int) -> "list[Piece]":
+        """What lives at first..last, by position; ends with the run that reaches `bytes_max`, or with the first
+        page."""
+        found: list[Piece] = []
         size = 0
-        for run in merged(line.between(first, last) for line in self._lines()):
-            found.append(run)
-            size += sum(map(len, run.contents))
+        for piece in self.pieces_of(first, last):
+            found.append(piece)
+            if isinstance(piece, Page):
+                break
+            size += sum(map(len, piece.contents))
             if size >= bytes_max:
                 break
         return found
@@ -94,9 +113,9 @@ class Stock:
         """Set the mark of one level of a priority queue; `pump` afterwards."""
         self._ready.lines()[level].open_upto = upto
 
-    def level_of(self, run: "Run") -> int:
-        """The level at which this run stands: 0 unless this is a priority queue."""
-        return self._ready.level_of(run)
+    def level_of(self, piece: "Piece") -> int:
+        """The level at which this piece stands: 0 unless this is a priority queue."""
+        return self._ready.level_of(piece)
 
     def first_closed(self, level: int) -> int:
         """The first ready position of this level behind its mark; there must be one."""

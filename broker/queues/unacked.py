@@ -11,6 +11,7 @@ from broker.queues.line import Line
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
+    from broker.queues.page import Piece
     from broker.wire.message import Run
 
 
@@ -29,7 +30,7 @@ class Unacked:
         if line is None:
             line = self._lines[holder] = Line()
         line.add(run)
-        self.count += len(run.contents)
+        self.count += run.count
 
     def discard(self, holder: "Hashable", first: int, last: int) -> list[tuple[int, int]]:
         """Forget what the holder holds of the positions first..last; the ranges that were really there."""
@@ -41,17 +42,17 @@ class Unacked:
         self._shrunk(holder, line, before)
         return ranges
 
-    def take_back(self, holder: "Hashable", first: int, last: int) -> "list[Run]":
+    def take_back(self, holder: "Hashable", first: int, last: int) -> "list[Piece]":
         """Take from the holder what it holds of the positions first..last."""
         line = self._lines.get(holder)
         if line is None:
             return []
         before = len(line)
-        runs = line.remove(first, last)
+        pieces = line.remove(first, last)
         self._shrunk(holder, line, before)
-        return runs
+        return pieces
 
-    def release(self, holder: "Hashable") -> "list[Run]":
+    def release(self, holder: "Hashable") -> "list[Piece]":
         """Take everything from the holder."""
         line = self._lines.pop(holder, None)
         if line is None:
@@ -67,6 +68,21 @@ class Unacked:
     def size_bytes(self) -> int:
         """Bytes of all bodies."""
         return sum(line.size_bytes for line in self._lines.values())
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the contents in memory take up, about."""
+        return sum(line.resident_bytes for line in self._lines.values())
+
+    @property
+    def paged_messages(self) -> int:
+        """Messages whose contents are not in memory."""
+        return sum(line.paged_messages for line in self._lines.values())
+
+    def page_out(self, keep_bytes: int) -> "list[Run]":
+        """Forget all contents but about so much: each holder may keep its share, of what it got last."""
+        share = keep_bytes // max(1, len(self._lines))
+        return [run for line in self._lines.values() for run in line.page_out(0, share)]
 
     def _shrunk(self, holder: "Hashable", line: Line, before: int) -> None:
         self.count -= before - len(line)

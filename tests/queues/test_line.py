@@ -119,7 +119,7 @@ def test_long_lines_are_compacted() -> None:
     line = Line(run_of(1, first=position) for position in range(1, 1001))
     for position in range(1, 1000):
         assert positions([line.take(1)]) == [position]
-        assert len(line._runs) <= 2 * (len(line) + 64)
+        assert len(line._pieces) <= 2 * (len(line) + 64)
     line.insert(run_of(1, first=5))
     assert line.ranges() == [(5, 5), (1000, 1000)]
 

@@ -192,6 +192,7 @@ def test_statistics_count_everything() -> None:
         "messages_ready": 1,
         "messages_unacked": 1,
         "messages_dying": 2,
+        "messages_paged_out": 0,
         "message_bytes": 10,
         "message_bytes_ready": 5,
         "message_bytes_unacked": 5,

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from broker.cluster.operations import Create, Set
 from broker.cluster.records import QueueRecord, decode
 from broker.metadata.state import State, Transaction
-from broker.queues.line import ranges_of
+from broker.queues.positions import ranges_of
 from policies.quorum import is_quorum
 from tests.simulation.freezing import PROCESS
 from tests.simulation.workload import Ledger
