@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 class Unacked:
     """One line of unacknowledged messages per holder. Answering the oldest of a holder costs the same for any run."""
 
-    __slots__ = ("_lines", "count")
+    __slots__ = ("_lines", "_spare", "count")
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, Line] = {}
+        self._spare: Line | None = None  # an empty one: who answers at once has one of his own for a moment only
         self.count = 0
 
     def give(self, holder: "Hashable", run: "Run") -> None:
         """The holder has got this run."""
         line = self._lines.get(holder)
         if line is None:
-            line = self._lines[holder] = Line()
+            line = self._lines[holder] = Line() if self._spare is None else self._spare
+            self._spare = None
         line.add(run)
         self.count += run.count
 
@@ -87,4 +89,4 @@ class Unacked:
     def _shrunk(self, holder: "Hashable", line: Line, before: int) -> None:
         self.count -= before - len(line)
         if not line:
-            del self._lines[holder]
+            self._spare = self._lines.pop(holder)
