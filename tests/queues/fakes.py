@@ -8,7 +8,9 @@ from broker.wire.message import Run, Traits, make_address
 from broker.wire.properties import Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from broker.queues.page import Piece
 
 ADDRESS = make_address("", "q")
 PLAIN = Traits()
@@ -24,8 +26,8 @@ def run_of(count: int, *, first: int = 0, size: int = 3, salt: int = 0, traits: 
     return Run([content(body) for body in bodies], ADDRESS, traits, first=first)
 
 
-def positions(runs: "list[Run]") -> list[int]:
-    return [position for run in runs for position in range(run.first, run.first + len(run.contents))]
+def positions(pieces: "Iterable[Piece]") -> list[int]:
+    return [position for piece in pieces for position in range(piece.first, piece.first + piece.count)]
 
 
 class FakeConsumer(Consumer):
