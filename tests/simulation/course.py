@@ -4,6 +4,7 @@ Faults come one after the other while clients work; then everything is mended, t
 a bounded time, everything published is drained, and the judges are asked.
 """
 
+import errno
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -134,7 +135,7 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         await trio.sleep(dice.uniform(0.0, 3.0))
         world.mend()
         workload.publishing = False
-        await _in_time("progress: not every node serves", lambda: len(world.serving()) == len(world.hosts))
+        await _in_time("progress: not every node serves", lambda: _all_serve(world))
         await _in_time("progress: not synchronised", world.synchronised)
         await _in_time("progress: publishers wait for answers", lambda: workload.active == 0)
         workload.hold_still()
@@ -175,6 +176,11 @@ async def _in_time(promise: str, condition: Callable[[], object], seconds: float
         await until(condition, seconds)
     except trio.TooSlowError:
         raise Broken(f"{promise} within {seconds:g} s") from None
+
+
+def _all_serve(world: World) -> bool:
+    world.restart_failed()  # of what befell its disk a node may have learned just now
+    return len(world.serving()) == len(world.hosts)
 
 
 def _is_empty(world: World, queues: Collection[str] | None = None) -> bool:
@@ -240,6 +246,9 @@ class Course:
                 for each in world.hosts:
                     self._cut(name, each)
                 await trio.sleep(dice.choice([0.5, 2.0, 6.0]))
+            case "disk" | "disk master" | "disk leader":
+                self._break_disk(name)
+                await trio.sleep(dice.choice([0.0, 0.5, 2.0]))
             case "other policy":
                 await self._set_policy(name, dice.choice(POLICIES))
             case "cut a link":
@@ -297,6 +306,23 @@ class Course:
         if not world.hosts[name].up:
             await trio.sleep(dice.uniform(2.0, 4.0))
             world.start(name)
+
+    def _break_disk(self, name: str) -> None:
+        disk, dice = self._world.hosts[name].disk, self._dice
+        under = dice.choice(["", "", "journal/", "zab/"])
+        match dice.choice(["write", "sync", "sync", "read", "read-only", "full", "full for good"]):
+            case "write":
+                disk.fail("write", under=under)
+            case "sync":
+                disk.fail("sync", under=under)
+            case "read":
+                disk.fail("read", under=under)
+            case "read-only":
+                disk.fail("write", code=errno.EROFS, under=under)
+            case "full":
+                disk.bytes_max = sum(disk.sizes().values()) + dice.randrange(2000)
+            case "full for good":
+                disk.full = True
 
     def _cut(self, one: str, other: str) -> None:
         one_way = self._dice.random() < 0.3

@@ -104,6 +104,11 @@ class SimDisk(Disk):
         self.full = self.sync_fails = False
         self.bytes_max = None
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether anything is wrong with it."""
+        return bool(self._faults) or self.full or self.sync_fails or self.bytes_max is not None
+
     def copy_to(self, other: "SimDisk") -> None:
         """What `cp -a` does with the folder of a node that is stopped; what the other one had is gone."""
         other._names = {name: Content() for name in self._names}

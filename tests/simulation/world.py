@@ -56,6 +56,7 @@ class Host:
         self.disk = disk
         self.memory = SimMemory()
         self.starts = 0
+        self.boots = 0
         self.node: Node | None = None
         self.scope = trio.CancelScope()
 
@@ -69,7 +70,13 @@ class World:
     """The cluster and what may befall it."""
 
     def __init__(
-        self, seed: int, nursery: trio.Nursery, freezer: Freezer, names: Iterable[str], policies: Iterable[Policy]
+        self,
+        seed: int,
+        nursery: trio.Nursery,
+        freezer: Freezer,
+        names: Iterable[str],
+        policies: Iterable[Policy],
+        settings: Settings,
     ) -> None:
         self.seed = seed
         self.chance = Random(f"world {seed}")
@@ -78,7 +85,7 @@ class World:
         self.trace: list[str] = []
         self._freezer = freezer
         self._began = trio.current_time()
-        self.cluster = _cluster(names, policies)
+        self.cluster = _cluster(names, policies, settings)
         self.hosts = {name: Host(name, SimDisk(Random(f"disk of {name} {seed}"))) for name in self.cluster.names}
 
     def note(self, text: str) -> None:
@@ -95,7 +102,9 @@ class World:
                 continue
             host.starts += 1
             chance = Random(f"node {name} {host.starts} {self.seed}")
-            world = Surroundings(self.network.host(name), host.disk, SimClock(), chance, memory=host.memory)
+            world = Surroundings(
+                self.network.host(name), host.disk, SimClock(), chance, memory=host.memory, boot=f"{host.boots}"
+            )
             host.node = Node(self.cluster, name, world, {})
             host.scope = trio.CancelScope()
             self.note(f"start {name}")
@@ -126,6 +135,7 @@ class World:
             self.network.kill(name)
             self._freezer.thaw(f"{name}.{host.starts}")
             host.disk.lose_power() if power else host.disk.kill()
+            host.boots += power
             self.note(f"{'power of' if power else 'kill'} {name}")
 
     async def stop(self, name: str) -> None:
@@ -155,10 +165,22 @@ class World:
         return self._freezer.is_frozen(f"{name}.{self.hosts[name].starts}")
 
     def mend(self) -> None:
-        """Heal the network, thaw what is frozen, start what is down."""
+        """Heal the network and the disks, thaw what is frozen, start what is down."""
         self.network.heal()
         self.thaw()
+        for host in self.hosts.values():
+            host.disk.mend()
+        self.restart_failed()
         self.start()
+
+    def restart_failed(self) -> None:
+        """What an operator does once the disk is mended: the nodes have said what they failed of."""
+        for name, host in self.hosts.items():
+            failure = "" if host.node is None else host.node.report.failure
+            if failure and not host.disk.is_broken:
+                self.note(f"restart {name}: {failure}")
+                self.kill(name)
+                self.start(name)
 
     # ------------------------------------------------------------------ what can be seen
 
@@ -245,13 +267,14 @@ def simulate(
     names: Iterable[str] = NAMES,
     policies: Iterable[Policy] = (),
     start: bool = True,
+    **settings: Any,
 ) -> World:
-    """Run a story from a seed. Nodes are started, and waited for, unless `start` is false."""
+    """Run a story from a seed. Nodes are started, and waited for, unless `start` is false; `settings` are theirs."""
     freezer = Freezer()
 
     async def main() -> World:
         async with trio.open_nursery() as nursery:
-            world = World(seed, nursery, freezer, names, policies)
+            world = World(seed, nursery, freezer, names, policies, Settings(net_ticktime=NET_TICKTIME_S, **settings))
             try:
                 if start:
                     world.start()
@@ -268,8 +291,7 @@ def simulate(
         return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-def _cluster(names: Iterable[str], policies: Iterable[Policy]) -> Cluster:
-    settings = Settings(net_ticktime=NET_TICKTIME_S)
+def _cluster(names: Iterable[str], policies: Iterable[Policy], settings: Settings) -> Cluster:
     nodes = [
         NodeSection(name, Address(name, 5672), Address(name, 15672), Address(name, 25672), settings) for name in names
     ]
