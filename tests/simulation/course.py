@@ -180,6 +180,7 @@ async def _in_time(promise: str, condition: Callable[[], object], seconds: float
 
 def _all_serve(world: World) -> bool:
     world.restart_failed()  # of what befell its disk a node may have learned just now
+    world.start()
     return len(world.serving()) == len(world.hosts)
 
 

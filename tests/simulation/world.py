@@ -17,7 +17,8 @@ from broker.cluster.records import QueueRecord
 from broker.metadata.shared_tree import SharedTree
 from broker.node.configuration import Address, Cluster, Settings, User
 from broker.node.configuration import Node as NodeSection
-from broker.node.node import Node, Surroundings
+from broker.node.node import Node, Surroundings, first_of
+from broker.node.store import Unusable
 from broker.vhosts.hall import Hall
 from broker.vhosts.local import Local
 from broker.world.clock import Clock
@@ -116,9 +117,11 @@ class World:
         try:
             with scope:
                 await node.run()
-        except Exception:
+        except Exception as failure:
             if not scope.cancel_called:  # whatever the dying say does not count
-                raise
+                if not isinstance(first_of(failure), Unusable):
+                    raise
+                self.note(f"{host.name} cannot start: {first_of(failure)}")
         if host.node is node:
             host.node = None
             self.network.kill(host.name)
