@@ -61,7 +61,7 @@ class ZabLog:
         Raises DamagedLog if something is missing that this member may have vouched for; OSError.
         """
         try:
-            data = await self._disk.read(NAME)
+            data = await self._disk.reread(NAME)
         except FileNotFoundError:
             return DurableState()
         reading = _Reading(data)

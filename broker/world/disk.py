@@ -97,6 +97,10 @@ class Disk(ABC):
         """Remove the file, durably; it may be missing already."""
 
     @abstractmethod
+    async def rename(self, name: str, new: str) -> None:
+        """Give the file another name, durably; what was read or not of it does not matter."""
+
+    @abstractmethod
     async def allocate(self, name: str, size_bytes: int) -> None:
         """Let the file, of whatever content, take up so much room; there is no such file if that fails."""
 
@@ -214,6 +218,16 @@ class RealDisk(Disk):
 
         await self._in_thread(unlink)
 
+    async def rename(self, name: str, new: str) -> None:
+        def move() -> None:
+            old_path, new_path = self._folder / name, self._folder / new
+            self._make_folder(new_path.parent)
+            old_path.rename(new_path)
+            self._sync_folders(new_path.parent)
+            self._sync_folders(old_path.parent)
+
+        await self._in_thread(move)
+
     async def allocate(self, name: str, size_bytes: int) -> None:
         def take_it() -> None:
             path = self._folder / name
@@ -321,6 +335,9 @@ class MemoryDisk(Disk):
 
     async def remove(self, name: str) -> None:
         await trio.lowlevel.checkpoint()
+
+    async def rename(self, name: str, new: str) -> None:
+        await self.read(name)
 
     async def allocate(self, name: str, size_bytes: int) -> None:
         await trio.lowlevel.checkpoint()

@@ -43,6 +43,9 @@ class Through(Disk):
     async def remove(self, name: str) -> None:
         await self.disk.remove(name)
 
+    async def rename(self, name: str, new: str) -> None:
+        await self.disk.rename(name, new)
+
     async def allocate(self, name: str, size_bytes: int) -> None:
         await self.disk.allocate(name, size_bytes)
 

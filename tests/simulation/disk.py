@@ -240,6 +240,15 @@ class SimDisk(Disk):
         self._sync_names()
         await self._step(life)
 
+    async def rename(self, name: str, new: str) -> None:
+        life, content = self.life, self._content(name)
+        await self._step(life)
+        self._check("write", name)
+        self._change(name, None)
+        self._change(new, content)
+        await self._step(life)
+        self._sync_names()
+
     async def allocate(self, name: str, size_bytes: int) -> None:
         self._allocated.pop(name, None)
         await self._step(self.life)

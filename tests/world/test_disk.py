@@ -75,6 +75,15 @@ async def test_a_file_is_made_durable_and_read_past_what_is_only_remembered(disk
             await how("g")
 
 
+async def test_a_file_gets_another_name(disk):
+    await disk.replace("journal/1", b"x")
+    await disk.rename("journal/1", "quarantine/1")
+    assert await disk.list_names("journal") == []
+    assert await disk.read("quarantine/1") == b"x"
+    with pytest.raises(FileNotFoundError):
+        await disk.rename("journal/1", "quarantine/1")
+
+
 async def test_room_that_is_taken_is_taken_from_the_disk(disk):
     await disk.allocate("reserve", 1 << 20)
     await disk.allocate("reserve", 1 << 16)
@@ -209,6 +218,6 @@ async def test_memory_takes_everything_and_keeps_nothing():
         await disk.read("journal/1")
     with pytest.raises(FileNotFoundError):
         await disk.read_range("journal/1", 0, 1)
-    for how in (disk.sync, disk.reread):
+    for how in (disk.sync("journal/1"), disk.reread("journal/1"), disk.rename("journal/1", "journal/2")):
         with pytest.raises(FileNotFoundError):
-            await how("journal/1")
+            await how
