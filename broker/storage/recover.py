@@ -5,6 +5,7 @@ node does with the queues. The newest segment with a sound opening says which ot
 name went before the crash, or was never more than begun.
 """
 
+import errno
 import logging
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ from broker.world.disk import Disk
 log = logging.getLogger("warren.journal")
 
 QUARANTINE = "quarantine"
+UNREADABLE = (errno.EIO, errno.EBADMSG)
+"""What a disk says of a file whose bytes it has lost; anything else is not about the file."""
 
 
 @dataclass(slots=True)
@@ -95,7 +98,13 @@ async def _find_in_use(disk: Disk, numbers: list[int]) -> tuple[dict[int, int | 
     in_use: dict[int, int | None] = {}
     gone: set[int] = set()
     for number in reversed(numbers):
-        data = await disk.read(Segment(number).name)
+        try:
+            data = await disk.reread(Segment(number).name)
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            in_use[number] = None  # and what it would say of the others, one of them says, too
+            continue
         records = [
             record for _, _, record in Scan(data, number, closed=False) if isinstance(record, Opening | Batch | Gone)
         ]
@@ -121,6 +130,12 @@ async def _replay(disk: Disk, recovery: Recovery, number: int, size_bytes: int |
         await _set_aside(disk, recovery, segment, b"", Gap(0, size_bytes or 0, "the file is missing"))
         books.close(segment)
         return
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        await _put_away(disk, recovery, segment, size_bytes or 0, error)
+        books.close(segment)
+        return
     scan = Scan(data, number, closed=closed)
     for offset, end, record in scan:
         if not isinstance(record, Batch | Gone | Opening | Volatile):
@@ -138,6 +153,14 @@ async def _replay(disk: Disk, recovery: Recovery, number: int, size_bytes: int |
         await _set_aside(disk, recovery, segment, data, gap)
     segment.fill = segment.size_bytes = scan.end
     books.close(segment)
+
+
+async def _put_away(disk: Disk, recovery: Recovery, segment: Segment, size_bytes: int, error: OSError) -> None:
+    """The disk does not give the file, or parts of it: all of it is kept, for people with patience."""
+    name = f"{QUARANTINE}/{segment.number:016d}"
+    await disk.rename(segment.name, name)
+    why, kept_in = error.strerror or str(error), disk.path_of(name)
+    recovery.damages.append(Damage(disk.path_of(segment.name), 0, size_bytes, why, kept_in))
 
 
 async def _set_aside(disk: Disk, recovery: Recovery, segment: Segment, data: bytes, gap: Gap) -> None:
