@@ -2,6 +2,10 @@
 
 What is judged after each step: nothing lost, order kept, original places after a requeue, flags, counters, the exact
 ranges that settled, the dead letters in order, nothing delivered beyond the mark, nobody idle beside open messages.
+
+The queue forgets contents at any moment, and what it wants is loaded in parts, with runs of any length: at once, so
+that nothing may be seen of it, or (where nothing expires) at any later moment, so that nobody but the idle may see it.
+What was loaded long ago comes, too.
 """
 
 from dataclasses import dataclass, field
@@ -10,10 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from broker.queues.page import Page, Piece
 from broker.queues.queue import Queue
 from broker.queues.settings import Overflow, Settings
 from broker.wire.message import Run, Traits
-from tests.queues.fakes import FakeConsumer, run_of
+from tests.queues.fakes import FakeConsumer, positions, run_of
 
 SIZE = 10
 
@@ -24,6 +29,7 @@ class Message:
     content: bytes = field(compare=False)
     due: int | None = field(compare=False)
     redelivered: bool = field(compare=False, default=False)
+    returned: int = field(compare=False, default=0)
 
     @property
     def position(self) -> int:
@@ -35,10 +41,17 @@ class LoggingConsumer(FakeConsumer):
 
     def deliver(self, run: Run) -> None:
         super().deliver(run)
-        self.log += [(self, run.first + i, content, run.redelivered) for i, content in enumerate(run.contents)]
+        flags = (run.redelivered, run.returned)
+        self.log += [(self, run.first + i, content, flags) for i, content in enumerate(run.contents)]
 
 
-Delivery = tuple[LoggingConsumer, int, bytes, bool]
+Delivery = tuple[LoggingConsumer, int, bytes, tuple[bool, int]]
+
+
+class QueueWithSmallLoads(Queue):
+    """Wants a few messages at once only, so that few are many."""
+
+    _load_bytes = 300
 
 
 class QueueAgainstAList(RuleBasedStateMachine):
@@ -52,6 +65,10 @@ class QueueAgainstAList(RuleBasedStateMachine):
         max_priority=st.sampled_from([None, None, 2]),
         single=st.booleans(),
         in_bytes=st.booleans(),
+        delivery_limit=st.sampled_from([None, None, 1]),
+        late=st.booleans(),
+        window_bytes=st.sampled_from([None, 1, 1, 800, 1500]),
+        backlog=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), max_size=12),
     )
     def begin(
         self,
@@ -62,7 +79,15 @@ class QueueAgainstAList(RuleBasedStateMachine):
         max_priority: int | None,
         single: bool,
         in_bytes: bool,
+        delivery_limit: int | None,
+        late: bool,
+        window_bytes: int | None,
+        backlog: list[tuple[int, int]],
     ) -> None:
+        self.late = late
+        self.window_bytes = window_bytes  # what may stay in memory over the end of a turn
+        if late:
+            ttl = None
         self.length = length
         self.settings = Settings(
             message_ttl_ms=ttl,
@@ -72,8 +97,14 @@ class QueueAgainstAList(RuleBasedStateMachine):
             dead_letter_exchange=dead_letter_exchange,
             max_priority=max_priority,
             single_active_consumer=single,
+            counts_returns=delivery_limit is not None,
+            delivery_limit=delivery_limit,
         )
-        self.queue = Queue(self.settings, logged=True)
+        self.queue = QueueWithSmallLoads(self.settings, logged=True)
+        self.store: dict[int, Run] = {}
+        self.loads: list[list[Run]] = []
+        self.counts = dict.fromkeys(self.queue.counters.as_dict(), 0)
+        self.returns: list[tuple[int, int]] = []
         self.levels = (max_priority or 0) + 1
         self.now = 1000
         self.next = 1
@@ -85,10 +116,15 @@ class QueueAgainstAList(RuleBasedStateMachine):
         self.dead: list[tuple[str, int]] = []
         self.log: list[Delivery] = []
         self.marks: list[int | None] = [None] * self.levels
+        for count, priority in backlog:
+            self.publish(count, priority, None)
 
     # -- what the plain model does -----------------------------------------------------------------------------------
 
     def die(self, message: Message, reason: str) -> None:
+        self.counts["expired"] += reason == "expired"
+        self.counts["dropped"] += reason == "maxlen"
+        self.counts["dead_lettered"] += self.settings.dead_letter_exchange is not None
         if self.settings.dead_letter_exchange is None:
             self.settled.add(message.position)
         else:
@@ -118,10 +154,13 @@ class QueueAgainstAList(RuleBasedStateMachine):
         """The queue has said to whom: only the order, the flags and the number are the model's. What comes to the head
         is looked at, unless it was published just now."""
         while self.log and self.log[0][1] < self.next:
-            consumer, position, content, redelivered = self.log.pop(0)
+            consumer, position, content, flags = self.log.pop(0)
             assert self.is_open()
             message = self.ready.pop(0)
-            assert (message.position, message.content, message.redelivered) == (position, content, redelivered)
+            assert (message.position, message.content) == (position, content)
+            assert (message.redelivered, message.returned) == flags
+            self.counts["redelivered"] += message.redelivered
+            self.counts["delivered" if consumer.ack_required else "delivered_no_ack"] += 1
             if consumer.ack_required:
                 self.unacked.setdefault(consumer, []).append(message)
             else:
@@ -130,18 +169,94 @@ class QueueAgainstAList(RuleBasedStateMachine):
                 self.expire()
 
     def come_back(self, messages: list[Message]) -> None:
+        back = []
         for message in messages:
-            message.redelivered = True
-        self.ready = sorted(self.ready + messages)
+            if self.settings.counts_returns:
+                message.returned += 1
+                self.returns.append((message.position, message.returned))
+            if message.returned > (self.settings.delivery_limit or 99):
+                self.die(message, "delivery_limit")
+            else:
+                message.redelivered = True
+                back.append(message)
+        if back:
+            self.ready = sorted(self.ready + back)
+            self.expire()
+            self.shed()
+            self.serve()
+
+    # -- what is not in memory ---------------------------------------------------------------------------------------
+
+    def read(self, first: int, last: int, lengths: list[int]) -> list[Run]:
+        """What the journal has of these positions, in runs as it likes."""
+        runs: list[Run] = []
+        for position in range(first, last + 1):
+            run = self.store.get(position)
+            if run is None:
+                continue
+            before = runs[-1] if runs else None
+            length = lengths[len(runs) % len(lengths)]
+            if (
+                before is not None
+                and before.last + 1 == position
+                and (before.traits, before.stamp_ms) == (run.traits, run.stamp_ms)
+                and before.count < length
+            ):
+                contents = before.contents + run.contents
+                runs[-1] = Run(contents, run.address, run.traits, first=before.first, stamp_ms=run.stamp_ms)
+            else:
+                runs.append(run.cut(0, 1))
+        return runs
+
+    def came_in(self, runs: list[Run]) -> None:
+        self.queue.page_in(runs)
         self.expire()
         self.shed()
         self.serve()
+
+    def turn_ends(self) -> None:
+        """What is too much is forgotten; all that the queue wants is loaded, or it comes later."""
+        if self.window_bytes is not None:
+            self.forget(self.window_bytes)
+        while not self.late and (wanted := self.queue.wanted()) is not None:
+            self.came_in(self.read(*wanted, [3])[:2])
+
+    def forget(self, window_bytes: int) -> None:
+        for run in self.queue.page_out(window_bytes):
+            for index, content in enumerate(run.contents):
+                assert self.store[run.first + index].contents == [content]
+                assert self.store[run.first + index].stamp_ms == run.stamp_ms
+
+    @rule(window_bytes=st.sampled_from([1, 300, 600, 1500, 3000]))
+    def page_out(self, window_bytes: int) -> None:
+        self.forget(window_bytes)
+        self.turn_ends()
+
+    @rule(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=3))
+    def start_a_load(self, lengths: list[int]) -> None:
+        wanted = self.queue.wanted()
+        if wanted is not None:
+            self.loads.append(self.read(*wanted, lengths))
+
+    @rule(first=st.integers(1, 40), width=st.integers(0, 20), lengths=st.lists(st.integers(1, 5), min_size=1))
+    def start_another_load(self, first: int, width: int, lengths: list[int]) -> None:
+        self.loads.append(self.read(first, first + width, lengths))
+
+    @precondition(lambda self: self.loads)
+    @rule(data=st.data(), drops=st.sets(st.integers(0, 5)))
+    def a_load_arrives(self, data: st.DataObject, drops: set[int]) -> None:
+        runs = self.loads.pop(data.draw(st.integers(0, len(self.loads) - 1)))
+        self.came_in([run for index, run in enumerate(runs) if index not in drops])
+        self.turn_ends()
 
     # -- what may happen ---------------------------------------------------------------------------------------------
 
     @rule(count=st.integers(1, 8), priority=st.integers(0, 3), expiration=st.sampled_from([None, None, 0, 5, 20]))
     def publish(self, count: int, priority: int, expiration: int | None) -> None:
+        if self.late:
+            expiration = None
         run = run_of(count, size=SIZE, salt=self.next, traits=Traits(priority=priority, expiration_ms=expiration))
+        first = self.next
         refused = list(self.queue.publish(run, self.now))
         ttls = [ttl for ttl in (self.settings.message_ttl_ms, expiration) if ttl is not None]
         due = self.now + min(ttls) if ttls else None
@@ -153,6 +268,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
                 assert refused == [(index, count)]
                 if self.settings.overflow == "reject-publish-dlx" and self.settings.dead_letter_exchange:
                     self.dead += [("maxlen", 0)] * (count - index)
+                    self.counts["dead_lettered"] += count - index
                 break
             self.ready = sorted([*self.ready, Message((-level, self.next), run.contents[index], due)])
             self.next += 1
@@ -164,6 +280,12 @@ class QueueAgainstAList(RuleBasedStateMachine):
         self.shed()
         accepted = count - sum(stop - start for start, stop in refused)
         assert (run.first, run.stamp_ms) == (self.next - accepted, self.now)
+        self.counts["published"] += accepted
+        for index in range(accepted):
+            self.store[first + index] = Run(
+                [run.contents[index]], run.address, run.traits, first=first + index, stamp_ms=self.now
+            )
+        self.turn_ends()
 
     @rule(
         target=consumers,
@@ -179,6 +301,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
         self.active.append(consumer)
         self.expire()
         self.serve()
+        self.turn_ends()
         return consumer
 
     @rule(consumer=consumers, more=st.integers(1, 10))
@@ -187,6 +310,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
         self.queue.pump(consumer)
         self.expire()
         self.serve()
+        self.turn_ends()
 
     @rule(consumer=consumers)
     def cancel(self, consumer: FakeConsumer) -> None:
@@ -196,6 +320,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
             self.active.remove(consumer)
             self.expire()
             self.serve()
+            self.turn_ends()
 
     def some_of(self, holder: object, start: int, width: int) -> tuple[int, int, list[Message]]:
         """A range over what the holder holds, and what it holds of it."""
@@ -213,6 +338,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
         first, last, chosen = self.some_of(consumer, start, width)
         assert self.queue.settle(consumer, first, last) == len(chosen)
         self.settled |= {message.position for message in chosen}
+        self.counts["acked"] += len(chosen)
         if room and chosen:
             self.make_room(consumer, len(chosen))
 
@@ -222,6 +348,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
         self.queue.requeue(consumer, first, last)
         if chosen:
             self.come_back(chosen)
+        self.turn_ends()
 
     @rule(consumer=consumers, start=st.integers(0, 5), width=st.integers(0, 12))
     def reject(self, consumer: FakeConsumer, start: int, width: int) -> None:
@@ -236,19 +363,32 @@ class QueueAgainstAList(RuleBasedStateMachine):
         held = self.unacked.pop(consumer, [])
         if held:
             self.come_back(held)
+        self.turn_ends()
 
     @rule(ack_required=st.booleans())
     def get(self, ack_required: bool) -> None:
         self.expire()
         run = self.queue.get("getter", ack_required)
+        if run is None and self.is_open():
+            assert self.queue.want_head()
+            assert self.queue.wanted() is not None
+            if self.late:
+                return
+            self.turn_ends()
+            run = self.queue.get("getter", ack_required)
         assert (run is not None) == self.is_open()
         if run is not None:
             message = self.ready.pop(0)
             assert (run.first, run.last, run.redelivered) == (message.position, message.position, message.redelivered)
+            assert run.contents == [message.content]
+            assert run.returned == message.returned
+            self.counts["redelivered"] += message.redelivered
+            self.counts["got" if ack_required else "got_no_ack"] += 1
             if ack_required:
                 self.unacked.setdefault("getter", []).append(message)
             else:
                 self.settled.add(message.position)
+        self.turn_ends()
 
     @rule()
     def give_back_what_was_got(self) -> None:
@@ -256,6 +396,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
         held = self.unacked.pop("getter", [])
         if held:
             self.come_back(held)
+        self.turn_ends()
 
     @rule()
     def purge(self) -> None:
@@ -275,12 +416,14 @@ class QueueAgainstAList(RuleBasedStateMachine):
         self.queue.pump()
         self.expire()
         self.serve()
+        self.turn_ends()
 
     @rule(passed=st.integers(1, 15))
     def tick(self, passed: int) -> None:
         self.now += passed
         self.queue.tick(self.now)
         self.expire()
+        self.turn_ends()
         dues = [m.due for m in self.heads() if m.due is not None]
         if self.queue.deadline_ms() is not None or dues:
             assert self.queue.deadline_ms() == min(dues, default=None)
@@ -318,11 +461,28 @@ class QueueAgainstAList(RuleBasedStateMachine):
         assert [p for a, b in queue.living_ranges() for p in range(a, b + 1)] == alive
         taken = [p for a, b in queue.take_settled() for p in range(a, b + 1)]
         assert sorted(taken) == sorted(self.settled)
+        for position in taken:
+            del self.store[position]
         self.settled.clear()
-        dead = [(d.reason, d.run.first and p) for d in queue.take_dead() for p in range(d.run.first, d.run.last + 1)]
+        dead = []
+        for letter in queue.take_dead():
+            piece: Piece = letter.piece
+            dead += [(letter.reason, piece.first and position) for position in positions([piece])]
+            if letter.page is not None:
+                letters = letter.loaded(self.read(piece.first - 2, piece.last + 2, [3]))
+                assert positions([part.run for part in letters]) == positions([piece])
         assert sorted(dead) == sorted(self.dead)
         assert [p for reason, p in dead if reason == "rejected"] == [p for r, p in self.dead if r == "rejected"]
         self.dead.clear()
+        assert queue.counters.as_dict() == self.counts
+        returned = [(p, times) for a, b, times in queue.take_returned() for p in range(a, b + 1)]
+        assert sorted(returned) == sorted(self.returns)
+        self.returns.clear()
+        self.memory_is_counted()
+
+    def memory_is_counted(self) -> None:
+        paged = [piece for piece in self.queue.living() if isinstance(piece, Page)]
+        assert self.queue.paged_messages == sum(page.count for page in paged)
 
     @invariant()
     def nobody_idles_beside_open_messages(self) -> None:
@@ -330,8 +490,11 @@ class QueueAgainstAList(RuleBasedStateMachine):
             return
         eligible = [self.queue.consumers.active] if self.settings.single_active_consumer else self.active
         room = any(consumer is not None and consumer.window > 0 for consumer in eligible)
-        assert not (room and self.is_open())
-        assert self.queue.wants_open() == (room and bool(self.ready))
+        if room and self.is_open():
+            assert self.late
+            assert isinstance(self.queue.front(), Page)
+            assert self.queue.wanted() is not None
+        assert self.queue.wants_open() == (room and bool(self.ready) and not self.is_open())
         assert len(self.queue.consumers) == len(self.active)
 
 
