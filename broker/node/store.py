@@ -20,7 +20,7 @@ from broker.storage.journal import Journal, JournalFailed
 from broker.storage.reserve import Reserve
 from broker.storage.segments import FOLDER
 from broker.storage.zab_log import ZabLog
-from broker.wire.records import UnknownRecord
+from broker.wire.sealed import UnknownRecord
 
 if TYPE_CHECKING:
     from broker.storage.recover import Recovery

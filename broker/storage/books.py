@@ -15,18 +15,17 @@ here keeps that sentence true (DESIGN S4, S14, and `Settle kills what was writte
 from bisect import insort
 from collections.abc import Collection, Iterator
 
-from broker.storage.holdings import Holdings
-from broker.storage.ranges import Ranges
+from broker.storage.accounts import HOLES, LAST, Account
 from broker.storage.segments import Chapter, Segment
-from broker.storage.tallies import Tallies
-from broker.wire.packed_run import Buffer
+from broker.wire.footers import Entry, Raised
+from broker.wire.packed_run import Buffer, body_bytes_of
 from broker.wire.records import (
     Drop,
+    Extent,
     Hole,
     Mark,
     Origin,
     Outline,
-    PositionRanges,
     Publish,
     QueueRecord,
     Returned,
@@ -34,68 +33,11 @@ from broker.wire.records import (
     Term,
     Volatile,
 )
+from broker.wire.sealed import HEAD_BYTES, PositionRanges
 
 POSITION_MAX = 2**64 - 1
-HOLES, LAST = "holes", "last"
-Slot = str | tuple[str, str | int]
-"""A piece of an account's state: HOLES, LAST, ("term", term), ("mark", level) or ("origin", origin)."""
 
-_PUBLISHES = (Publish, Outline)
-_NO_CHAPTER = Chapter(Segment(0))
-
-
-class Account:
-    """One queue: what of it is in force on this disk."""
-
-    __slots__ = (
-        "chapters",
-        "dropped",
-        "drops",
-        "holdings",
-        "holes",
-        "homes",
-        "last",
-        "latest",
-        "marks",
-        "origins",
-        "queue_id",
-        "tallied_in",
-        "tallies",
-        "term",
-        "terms",
-        "unreleased",
-    )
-
-    def __init__(self, queue_id: int) -> None:
-        self.queue_id = queue_id
-        self.chapters: dict[int, Chapter] = {}  # by number of segment, ascending: all that have lasting records of it
-        self.drops: set[int] = set()  # numbers of the segments with drop records of it
-        self.clear()
-
-    def clear(self) -> None:
-        """As if nothing had been written; only what mentions the queue is still there."""
-        self.dropped = False
-        self.latest = _NO_CHAPTER  # the one last noted in `chapters`
-        self.holdings = Holdings()
-        self.unreleased = Ranges()  # settled here, but not yet everywhere: still to be kept (S14)
-        self.last = 0  # the highest position that was ever used
-        self.term = 0  # the highest term seen
-        self.terms: list[tuple[int, int]] = []  # (term, first position), both ascending
-        self.marks: dict[int, int] = {}  # level -> upto
-        self.holes: PositionRanges = []
-        self.origins: dict[str, tuple[int, PositionRanges]] = {}  # origin -> highest taken, refused
-        self.tallies = Tallies()  # how often living messages were given back
-        self.tallied_in: set[int] = set()  # numbers of the segments whose records say so
-        self.homes: dict[Slot, Segment] = {}  # where the last copy of each piece of state is
-
-    def owner(self, position: int) -> int:
-        """The term that owns the position; 0 if none was noted."""
-        return next((term for term, first in reversed(self.terms) if first <= position), 0)
-
-    @property
-    def next_position(self) -> int:
-        """The lowest position that was never used."""
-        return max(self.last + 1, self.terms[-1][1] if self.terms else 1)
+_PUBLISHES = (Publish, Outline, Extent)
 
 
 class Books:
@@ -120,16 +62,18 @@ class Books:
 
     # -- noting records, in the order of the log -----------------------------------------------------------------------
 
-    def note(self, record: QueueRecord | Outline, segment: Segment, data: Buffer = b"", *, again: bool = False) -> None:
+    def note(
+        self, record: QueueRecord | Outline | Entry, segment: Segment, data: Buffer = b"", *, again: bool = False
+    ) -> None:
         """The record (`data` are its bytes) comes to stand at the end of `segment`, at `segment.fill`.
 
-        `again` if only to save it from a segment that goes.
+        `again` if only to save it from a segment that goes. An entry of a summary counts as its records did.
         """
         account = self.accounts.get(record.queue_id)
         if account is None:
             account = self.accounts[record.queue_id] = Account(record.queue_id)
         if isinstance(record, Drop):
-            self._note_drop(account, segment)
+            self._note_drop(account, record, segment)
             return
         if isinstance(record, Volatile):
             self._note_volatile(account, record, segment, len(data))
@@ -139,20 +83,25 @@ class Books:
             chapter = account.latest = account.chapters[segment.number] = segment.chapter(account.queue_id)
             account.dropped = False
         if isinstance(record, Term):
-            self._note_term(account, record, segment)
+            self._note_term(account, record, chapter)
             return
         if record.term > account.term:
             account.term = record.term
         if isinstance(record, _PUBLISHES):
-            self._note_publish(account, record, chapter, len(data), again=again)
+            self._note_publish(account, record, chapter, data, again=again)
         elif isinstance(record, Settle):
             self._note_settle(account, record, chapter, again=again)
-        elif isinstance(record, Returned):
-            account.tallied_in.add(segment.number)
-            for stretch in record.counts:
-                account.tallies.put(*stretch)
+        elif isinstance(record, Raised):
+            account.raise_origin(record.origin, record.highest, segment)
         else:
-            self._note_state(account, record, segment)
+            if chapter.digest is not None:
+                chapter.digest.stated(record)
+            if isinstance(record, Returned):
+                account.tallied_in.add(segment.number)
+                for stretch in record.counts:
+                    account.tallies.put(*stretch)
+            else:
+                self._note_state(account, record, segment)
 
     def settled(self, queue_id: int, ranges: PositionRanges) -> None:
         """Every copy that counts has these settles: the messages need no disk any more."""
@@ -174,24 +123,36 @@ class Books:
         return account is not None and bool(account.holdings)
 
     def _note_publish(
-        self, account: Account, record: Publish | Outline, chapter: Chapter, size_bytes: int, *, again: bool
+        self, account: Account, record: Publish | Outline | Extent, chapter: Chapter, data: Buffer, *, again: bool
     ) -> None:
-        if isinstance(record, Outline):
-            first, count, origin, sequence = record.first, record.count, record.origin, record.sequence
-        else:
+        origin, sequence, size_bytes, segment = None, 0, len(data), chapter.segment
+        if isinstance(record, Publish):
             run = record.run
-            first, count, origin, sequence = run.first, len(run.contents), run.origin, run.sequence
-        last, segment = first + count - 1, chapter.segment
+            first, count, origin, sequence, traits = run.first, len(run.contents), run.origin, run.sequence, run.traits
+            kind = (traits.priority, traits.expiration_ms is not None)
+            body_bytes = body_bytes_of(run, data, HEAD_BYTES) if data else 0
+        else:
+            first, count, kind = record.first, record.count, (record.priority, record.expires)
+            body_bytes = record.body_bytes
+            if isinstance(record, Outline):
+                origin, sequence = record.origin, record.sequence
+            else:
+                size_bytes = record.size_bytes
+        last = first + count - 1
         chapter.published.add(first, last)
+        if chapter.digest is not None:
+            chapter.digest.published((account.queue_id, record.term), first, count, kind, (body_bytes, size_bytes))
+            if origin is not None:
+                chapter.digest.raised(origin, sequence + count - 1)
         if chapter.places is not None:
             chapter.places.add(first, last, segment.fill, size_bytes, segment.sound_from)
         if account.terms and record.term < account.terms[-1][0]:
-            last = self._owned_upto(account, record.term, first, last)
+            last = account.owned_upto(record.term, first, last)
             if last < first:
                 return
             size_bytes = size_bytes * (last - first + 1) // count
         if first <= account.last and not again:  # a copy was made of living messages, so no settle is about them
-            self._revive(account, first, last)
+            account.revive(first, last)
         emptied = account.holdings.put(first, last, record.term, segment, size_bytes)
         if emptied:
             self._lost_last(emptied)
@@ -199,9 +160,7 @@ class Books:
             account.last = last
             account.homes[LAST] = segment
         if origin is not None and not again:
-            highest, refused = account.origins.get(origin, (0, []))
-            account.origins[origin] = (max(highest, sequence + count - 1), refused)
-            account.homes["origin", origin] = segment
+            account.raise_origin(origin, sequence + count - 1, segment)
 
     def _note_volatile(self, account: Account, record: Volatile, segment: Segment, size_bytes: int) -> None:
         """Nothing of it counts in a later life, so it is no reason to remember anything."""
@@ -209,13 +168,15 @@ class Books:
         places = segment.chapter(account.queue_id).places
         assert places is not None
         places.add(run.first, run.last, segment.fill, size_bytes)
-        last = self._owned_upto(account, record.term, run.first, run.last)
+        last = account.owned_upto(record.term, run.first, run.last)
         if run.first <= last:
             size_bytes = size_bytes * (last - run.first + 1) // len(run.contents)
             self._lost_last(account.holdings.put(run.first, last, record.term, segment, size_bytes))
 
     def _note_settle(self, account: Account, record: Settle, chapter: Chapter, *, again: bool) -> None:
         settled = chapter.settled
+        if chapter.digest is not None:
+            chapter.digest.settled(record.term, record.ranges)
         for first, last in record.ranges:
             settled.add(first, last)
             if not again:
@@ -226,25 +187,19 @@ class Books:
 
     @staticmethod
     def _note_state(account: Account, record: Mark | Hole | Origin, segment: Segment) -> None:
-        slot: Slot
         match record:
             case Mark():
                 account.marks[record.level] = record.upto
-                slot = ("mark", record.level)
+                account.homes["mark", record.level] = segment
             case Hole():
                 account.holes = list(record.ranges)
-                slot = HOLES
+                account.homes[HOLES] = segment
             case Origin():
-                slot = ("origin", record.origin)
-                if not record.highest:
-                    # Not held on to: an older record of a forgotten origin may come to light again after a restart.
-                    account.origins.pop(record.origin, None)
-                    account.homes.pop(slot, None)
-                    return
-                account.origins[record.origin] = (record.highest, list(record.refused))
-        account.homes[slot] = segment
+                account.set_origin(record, segment)
 
-    def _note_term(self, account: Account, record: Term, segment: Segment) -> None:
+    def _note_term(self, account: Account, record: Term, chapter: Chapter) -> None:
+        if chapter.digest is not None:
+            chapter.digest.began(record)
         # Above its first position the older terms' messages are void at once: the copies that count never had them.
         term, first = record.term, record.first
         self._lost_last(account.holdings.take(first, POSITION_MAX, below_term=term))
@@ -255,14 +210,17 @@ class Books:
             del account.homes["term", void[0]]
         if (term, first) not in account.terms:
             insort(account.terms, (term, first))  # terms written again come behind newer ones
-        account.homes["term", term] = segment
+        account.homes["term", term] = chapter.segment
         if term > account.term:
             account.term = term
             account.last = min(account.last, first - 1)
             account.tallies.remove(first, POSITION_MAX)
-            self._revive(account, first, POSITION_MAX)  # settles of what is void must not meet what will stand there
+            account.revive(first, POSITION_MAX)  # settles of what is void must not meet what will stand there
 
-    def _note_drop(self, account: Account, segment: Segment) -> None:
+    def _note_drop(self, account: Account, record: Drop, segment: Segment) -> None:
+        digest = segment.chapter(account.queue_id).digest
+        if digest is not None:
+            digest.dropped(record)
         self._lost_last(account.holdings.take(0, POSITION_MAX))
         for chapter in account.chapters.values():
             chapter.clear()
@@ -270,16 +228,6 @@ class Books:
         account.dropped = True
         account.drops.add(segment.number)
         segment.drops.add(account.queue_id)
-
-    @staticmethod
-    def _owned_upto(account: Account, term: int, first: int, last: int) -> int:
-        """The last of the positions that no later term owns."""
-        return min([last, *(start - 1 for later, start in account.terms if later > term)])
-
-    def _revive(self, account: Account, first: int, last: int) -> None:
-        account.unreleased.remove(first, last)
-        for chapter in account.chapters.values():
-            chapter.settled.remove(first, last)
 
     # -- letting segments go -------------------------------------------------------------------------------------------
 
@@ -311,9 +259,7 @@ class Books:
         account.drops.discard(segment.number)
         if not account.dropped:
             if chapter is not None:
-                yield from self._settles_needed(account, chapter)
-                yield from self._state_at_home(account, segment)
-                yield from self._tallies_needed(account, segment)
+                yield from account.farewell(chapter)
         elif account.chapters:
             if queue_id in segment.drops:
                 yield Drop(queue_id)
@@ -359,50 +305,3 @@ class Books:
             not account.dropped and next(iter(account.chapters), segment.number) < segment.number
             for account in accounts
         )
-
-    @staticmethod
-    def _settles_needed(account: Account, chapter: Chapter) -> Iterator[Settle]:
-        if not chapter.settled:
-            return
-        needed = Ranges()
-        for other in account.chapters.values():
-            for first, last in chapter.settled.shared_with(other.published):
-                needed.add(first, last)
-        if needed:
-            yield Settle(account.queue_id, account.term, list(needed))
-
-    @staticmethod
-    def _tallies_needed(account: Account, segment: Segment) -> Iterator[Returned]:
-        """All of them, as often as a part of them goes: they are few."""
-        if segment.number in account.tallied_in:
-            account.tallied_in.clear()
-            if account.tallies:
-                yield Returned(account.queue_id, account.term, list(account.tallies))
-
-    @staticmethod
-    def _lasting_home(account: Account, position: int) -> Segment | None:
-        """The segment in which the living message there will be found in a later life, too."""
-        for stretch in account.holdings.within(position, position):
-            chapter = account.chapters.get(stretch.segment.number)
-            if chapter is not None and chapter.published.within(position, position):
-                return stretch.segment
-        return None
-
-    def _state_at_home(self, account: Account, segment: Segment) -> Iterator[QueueRecord]:
-        queue_id = account.queue_id
-        for slot in [slot for slot, home in account.homes.items() if home is segment]:
-            match slot:
-                case ("term", int(number)):
-                    yield from (Term(queue_id, term, first) for term, first in account.terms if term == number)
-                case "holes":
-                    yield Hole(queue_id, account.term, account.holes)
-                case "last":
-                    home = self._lasting_home(account, account.last)
-                    if home is not None:
-                        account.homes[LAST] = home
-                    elif account.last:
-                        yield Settle(queue_id, account.term, [(account.last, account.last)])
-                case ("mark", int(level)):
-                    yield Mark(queue_id, account.term, level, account.marks[level])
-                case ("origin", str(origin)):
-                    yield Origin(queue_id, account.term, origin, *account.origins[origin])

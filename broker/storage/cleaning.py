@@ -4,18 +4,21 @@ Decides when segments are copied and when a file is removed; always copy, sync, 
 record means; `Books` tells what is needed. It works beside the committer, in steps short enough not to be felt.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from broker.storage.books import Books
-from broker.storage.holdings import Stretch
 from broker.storage.loading import Wanted, joined
 from broker.storage.places import Places
 from broker.storage.segments import Segment
 from broker.wire.message import Run
-from broker.wire.records import DamagedRecord, Gone, Publish, QueueRecord, TornRecord, Volatile
+from broker.wire.records import Gone, Publish, QueueRecord, Volatile
+from broker.wire.sealed import DamagedRecord, TornRecord
 from broker.world.disk import Disk
+
+if TYPE_CHECKING:
+    from broker.storage.holdings import Stretch
 
 COMPACTION_PAUSE_S = 1.0
 RECORDS_PER_STEP = 100
@@ -187,7 +190,7 @@ class Cleaner:
 
 
 def joined_records(records: list[Copied]) -> list[Copied]:
-    """Neighbours that differ in nothing but position as one record; what was taken from an origin is state of its own."""
+    """Neighbours that differ in nothing but position are one; what was taken from an origin is state of its own."""
     together: list[Copied] = []
     size_bytes = 0
     for record in records:

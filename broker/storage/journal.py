@@ -21,7 +21,8 @@ from broker.storage.places import Places
 from broker.storage.recover import Recovery, recover
 from broker.storage.segments import Segment
 from broker.wire.message import Run
-from broker.wire.records import Batch, Gone, Opening, PositionRanges, QueueRecord, Volatile, encode
+from broker.wire.records import Batch, Gone, Opening, QueueRecord, Volatile, encode
+from broker.wire.sealed import PositionRanges
 from broker.world.disk import AppendFile, Disk
 
 if TYPE_CHECKING:

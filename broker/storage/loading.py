@@ -16,7 +16,8 @@ from broker.storage.places import Places
 from broker.storage.ranges import Ranges
 from broker.storage.segments import Segment
 from broker.wire.message import Run
-from broker.wire.records import DamagedRecord, Publish, TornRecord, Volatile, decode, skip
+from broker.wire.records import Publish, Volatile, decode
+from broker.wire.sealed import DamagedRecord, TornRecord, skip
 from broker.world.disk import Disk
 
 READ_BYTES_MAX = 1024 * 1024

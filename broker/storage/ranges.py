@@ -67,4 +67,6 @@ class Ranges:
 
     def shared_with(self, other: "Ranges") -> list[tuple[int, int]]:
         """The ranges of positions that both have."""
+        if not self or not other or other._lasts[-1] < self._firsts[0] or self._lasts[-1] < other._firsts[0]:
+            return []  # usual: neighbours in time
         return [shared for first, last in other for shared in self.within(first, last)]

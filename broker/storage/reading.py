@@ -13,19 +13,8 @@ from dataclasses import dataclass
 from broker.storage.books import Books
 from broker.storage.ranges import Ranges
 from broker.storage.segments import Segment
-from broker.wire.records import (
-    MAGIC,
-    VERSION,
-    Batch,
-    DamagedRecord,
-    Opening,
-    Outline,
-    Publish,
-    Record,
-    TornRecord,
-    decode,
-    skim,
-)
+from broker.wire.records import Batch, Opening, Outline, Publish, Record, decode, skim
+from broker.wire.sealed import MAGIC, VERSION, DamagedRecord, TornRecord
 
 _BATCH_START = MAGIC + bytes((VERSION, Batch.KIND))
 

@@ -9,11 +9,13 @@ import errno
 import logging
 from dataclasses import dataclass, field
 
-from broker.storage.books import Account, Books
+from broker.storage.accounts import Account
+from broker.storage.books import Books
 from broker.storage.reading import Gap, Scan, living_publishes
 from broker.storage.segments import FOLDER, Segment
 from broker.wire.message import Run
-from broker.wire.records import Batch, Gone, Opening, PositionRanges, Settle, Volatile
+from broker.wire.records import Batch, Gone, JournalRecord, Opening, Settle, Volatile
+from broker.wire.sealed import PositionRanges
 from broker.world.disk import Disk
 
 log = logging.getLogger("warren.journal")
@@ -138,7 +140,7 @@ async def _replay(disk: Disk, recovery: Recovery, number: int, size_bytes: int |
         return
     scan = Scan(data, number, closed=closed)
     for offset, end, record in scan:
-        if not isinstance(record, Batch | Gone | Opening | Volatile):
+        if not isinstance(record, JournalRecord | Volatile):
             segment.fill = offset
             segment.sound_from = scan.sound_from
             books.note(record, segment, memoryview(data)[offset:end])

@@ -4,6 +4,7 @@ Decides what has to be known of a segment to tell when it may go: how many livin
 its settles are about, and who reads in it. It must not know the file itself; the journal writes that.
 """
 
+from broker.storage.digest import Digest
 from broker.storage.places import Places
 from broker.storage.ranges import Ranges
 
@@ -11,13 +12,14 @@ FOLDER = "journal"
 
 
 class Chapter:
-    """What one segment has of one queue. `places` is None once they stand in the segment's footer."""
+    """What one segment has of one queue. What stands in the segment's footer is None here."""
 
-    __slots__ = ("places", "published", "segment", "settled")
+    __slots__ = ("digest", "places", "published", "segment", "settled")
 
     def __init__(self, segment: "Segment") -> None:
         self.segment = segment
-        self.places: Places | None = Places()
+        self.places: Places | None = None if segment.summed_up else Places()
+        self.digest: Digest | None = None if segment.summed_up else Digest()
         self.clear()
 
     def clear(self) -> None:
@@ -35,12 +37,14 @@ class Segment:
         "damaged",
         "drops",
         "fill",
+        "index_at",
         "living",
         "living_bytes",
         "number",
         "pins",
         "size_bytes",
         "sound_from",
+        "summed_up",
     )
 
     def __init__(self, number: int) -> None:
@@ -49,6 +53,8 @@ class Segment:
         self.size_bytes = 0  # of the file
         self.sound_from = 0  # behind the last damage in it
         self.closed = False
+        self.summed_up = False  # whether it has a footer
+        self.index_at = 0  # where in it the footer's index stands
         self.damaged = False
         self.living = 0  # messages whose newest copy is here, and that may be needed
         self.living_bytes = 0  # what they take up, about: of a record partly dead its share

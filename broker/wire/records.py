@@ -1,43 +1,26 @@
 """The records of a queue's log: the same bytes on disk, between master and mirror, and in catch-up.
 
-Decides the layout, version and checksum of each record, and tells a record that is not yet whole from one that is
-damaged. It must not know where the bytes come from or go to, nor what a queue makes of a record.
-
-Layout, big-endian: magic (2), version (1), kind (1), crc32 (4), size of the whole record (4), queue id (8), term (8),
-then the kind's own body. The checksum covers everything behind it and is seeded with version and kind.
+Decides the kinds and the layout of each one's body; head and checksum are told in `sealed`, what stands at the end of
+a journal segment in `footers`. It must not know where the bytes come from or go to, nor what a queue makes of a record.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain, starmap
+from itertools import starmap
 from typing import ClassVar
-from zlib import crc32
 
 from broker.wire.message import Run
 from broker.wire.packed_run import Buffer, PackedRun, pack_shared, pack_text, unpack_text
-
-MAGIC = b"\xd7W"
-VERSION = 1
-HEAD = struct.Struct(">2sBBIIQQ")
-HEAD_BYTES = HEAD.size
-_UNCHECKED_HEAD = struct.Struct(">2sBBI")
-_CHECKED_HEAD = struct.Struct(">IQQ")
-
-PositionRanges = list[tuple[int, int]]
-"""Positions as (first, last), both included."""
-
-
-class TornRecord(ValueError):
-    """The bytes end before the record does: more must come, or the writer died here."""
-
-
-class DamagedRecord(ValueError):
-    """The bytes are not a record, or not the one that was written."""
-
-
-class UnknownRecord(ValueError):
-    """A sound record of a version or kind that only a newer release can read."""
+from broker.wire.sealed import (
+    HEAD_BYTES,
+    DamagedRecord,
+    PositionRanges,
+    check,
+    pack_ranges,
+    seal,
+    unpack_ranges,
+)
 
 
 @dataclass(slots=True)
@@ -78,6 +61,31 @@ class Outline:
     def last(self) -> int:
         """The position of the last message."""
         return self.first + self.count - 1
+
+
+@dataclass(slots=True)
+class Extent:
+    """Neighbouring messages that were written to one segment, without contents; the bytes are those of all of them."""
+
+    queue_id: int
+    term: int
+    first: int
+    count: int
+    priority: int
+    expires: bool
+    body_bytes: int
+    size_bytes: int = 0
+
+    @property
+    def last(self) -> int:
+        """The position of the last message."""
+        return self.first + self.count - 1
+
+    def cut(self, first: int, last: int) -> "Extent":
+        """These positions of it; their bytes are their share."""
+        count = last - first + 1
+        body_bytes, size_bytes = self.body_bytes * count // self.count, self.size_bytes * count // self.count
+        return Extent(self.queue_id, self.term, first, count, self.priority, self.expires, body_bytes, size_bytes)
 
 
 @dataclass(slots=True)
@@ -189,8 +197,39 @@ class Returned:
     counts: list[tuple[int, int, int]]
 
 
+@dataclass(slots=True)
+class Summary:
+    """A part of what a closed segment's records add up to, and where the part stands; `left` parts follow."""
+
+    KIND: ClassVar[int] = 13
+    number: int
+    offset: int
+    left: int
+    entries: bytes
+
+
+@dataclass(slots=True)
+class Index:
+    """Where in a closed segment the records are that hold living messages, and where that stands itself."""
+
+    KIND: ClassVar[int] = 14
+    number: int
+    offset: int
+    places: bytes
+
+
+@dataclass(slots=True)
+class Closing:
+    """The last bytes of a closed segment: its summary begins at `offset`, and what is before is all of its records."""
+
+    KIND: ClassVar[int] = 15
+    number: int
+    offset: int
+
+
 QueueRecord = Publish | Volatile | Settle | Term | Mark | Hole | Origin | Drop | Returned
-JournalRecord = Opening | Batch | Gone
+FooterRecord = Summary | Index | Closing
+JournalRecord = Opening | Batch | Gone | FooterRecord
 Record = QueueRecord | JournalRecord
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -203,7 +242,7 @@ _TIMES = struct.Struct(">QQI")
 
 def encode_publish(queue_id: int, term: int, run: Run) -> bytes:
     """The Publish record of a run: a few C calls, whatever its length."""
-    return _seal(Publish.KIND, queue_id, term, pack_shared(run), run.contents)
+    return seal(Publish.KIND, queue_id, term, pack_shared(run), run.contents)
 
 
 def encode(record: Record) -> bytes:
@@ -211,41 +250,36 @@ def encode(record: Record) -> bytes:
     if isinstance(record, Publish):  # almost all are: they do not go through the cases below
         return encode_publish(record.queue_id, record.term, record.run)
     if isinstance(record, Volatile):
-        return _seal(Volatile.KIND, record.queue_id, record.term, pack_shared(record.run), record.run.contents)
+        return seal(Volatile.KIND, record.queue_id, record.term, pack_shared(record.run), record.run.contents)
+    return seal(record.KIND, *pack_body(record))
+
+
+def pack_body(record: Record) -> tuple[int, int, bytes]:
+    """Queue id, term and body of a record without messages; the journal's own use the head for what they name."""
     match record:
         case Settle(queue_id, term, ranges) | Hole(queue_id, term, ranges):
-            body = _pack_ranges(ranges)
+            return queue_id, term, pack_ranges(ranges)
         case Term(queue_id, term, first):
-            body = _POSITION.pack(first)
+            return queue_id, term, _POSITION.pack(first)
         case Mark(queue_id, term, level, upto):
-            body = _MARK.pack(level, upto)
+            return queue_id, term, _MARK.pack(level, upto)
         case Origin(queue_id, term, origin, highest, refused):
-            body = pack_text(origin) + _POSITION.pack(highest) + _pack_ranges(refused)
+            return queue_id, term, pack_text(origin) + _POSITION.pack(highest) + pack_ranges(refused)
         case Drop(queue_id, term):
-            body = b""
+            return queue_id, term, b""
         case Returned(queue_id, term, counts):
-            body = _COUNT.pack(len(counts)) + b"".join(starmap(_TIMES.pack, counts))
+            return queue_id, term, _COUNT.pack(len(counts)) + b"".join(starmap(_TIMES.pack, counts))
         case Opening(number, present):
-            queue_id, term, body = number, 0, _pack_ranges(present)
-        case Batch(number, offset):
-            queue_id, term, body = number, offset, b""
+            return number, 0, pack_ranges(present)
+        case Batch(number, offset) | Closing(number, offset):
+            return number, offset, b""
         case Gone(number):
-            queue_id, term, body = number, 0, b""
-    return _seal(record.KIND, queue_id, term, body)
-
-
-def _seal(kind: int, queue_id: int, term: int, body: bytes, contents: Sequence[bytes] = ()) -> bytes:
-    """Head, checksum, body and contents in one piece."""
-    # Joined twice on purpose: freeing the first copy before the second is made is faster than keeping both.
-    joined = contents[0] if len(contents) == 1 else b"".join(contents)
-    checked = _CHECKED_HEAD.pack(HEAD_BYTES + len(body) + len(joined), queue_id, term) + body
-    crc = crc32(joined, crc32(checked, VERSION << 8 | kind))
-    del joined
-    return b"".join((_UNCHECKED_HEAD.pack(MAGIC, VERSION, kind, crc), checked, *contents))
-
-
-def _pack_ranges(ranges: PositionRanges) -> bytes:
-    return _COUNT.pack(len(ranges)) + struct.pack(f">{2 * len(ranges)}Q", *chain.from_iterable(ranges))
+            return number, 0, b""
+        case Summary(number, offset, left, entries):
+            return number, offset, _COUNT.pack(left) + entries
+        case Index(number, offset, places):
+            return number, offset, places
+    raise TypeError(f"{record} has messages")
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -257,18 +291,23 @@ def decode(buffer: Buffer, offset: int = 0) -> tuple[Record, int]:
     Raises TornRecord if the buffer ends too early, DamagedRecord if the bytes are not what was written, UnknownRecord
     if they are sound but newer than this release.
     """
-    kind, queue_id, term, end = _check(buffer, offset)
+    kind, queue_id, term, end = check(buffer, offset, _PARSERS)
+    return parse(kind, buffer, offset + HEAD_BYTES, end, queue_id, term), end
+
+
+def parse(kind: int, buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Record:
+    """The record whose body is there; raises DamagedRecord."""
     try:
-        return _PARSERS[kind](buffer, offset + HEAD_BYTES, end, queue_id, term), end
-    except (struct.error, IndexError, ValueError) as error:
-        raise DamagedRecord(f"the body of a record of kind {kind} at {offset} makes no sense: {error}") from error
+        return _PARSERS[kind](buffer, at, end, queue_id, term)
+    except (struct.error, LookupError, ValueError) as error:
+        raise DamagedRecord(f"the body of a record of kind {kind} at {at} makes no sense: {error}") from error
 
 
 def skim(buffer: Buffer, offset: int = 0) -> tuple[Record | Outline, int]:
     """As `decode`, but a Publish comes as its Outline, so that no content is copied; of a Volatile everything comes."""
     if len(buffer) > offset + 3 and buffer[offset + 3] != Publish.KIND:
         return decode(buffer, offset)
-    _, queue_id, term, end = _check(buffer, offset)
+    _, queue_id, term, end = check(buffer, offset, _PARSERS)
     try:
         body = PackedRun(buffer, offset + HEAD_BYTES)
         body_bytes = body.body_bytes(buffer, end)
@@ -288,40 +327,8 @@ def skim(buffer: Buffer, offset: int = 0) -> tuple[Record | Outline, int]:
     ), end
 
 
-def _check(buffer: Buffer, offset: int) -> tuple[int, int, int, int]:
-    """Kind, queue id, term and end of the record at `offset`, if its checksum is right."""
-    if len(buffer) - offset < HEAD_BYTES:
-        raise TornRecord(f"{len(buffer) - offset} bytes at {offset} are less than the head of a record")
-    magic, version, kind, crc, size, queue_id, term = HEAD.unpack_from(buffer, offset)
-    if magic != MAGIC or size < HEAD_BYTES:
-        raise DamagedRecord(f"no record starts at {offset}")
-    end = offset + size
-    if end > len(buffer):
-        raise TornRecord(f"the record at {offset} should end at {end}, the bytes end at {len(buffer)}")
-    if crc32(memoryview(buffer)[offset + _UNCHECKED_HEAD.size : end], version << 8 | kind) != crc:
-        raise DamagedRecord(f"the checksum of the record at {offset} is wrong")
-    if version != VERSION or kind not in _PARSERS:
-        raise UnknownRecord(f"the record at {offset} has version {version} and kind {kind}: written by a newer release")
-    return kind, queue_id, term, end
-
-
-def skip(buffer: Buffer, offset: int) -> tuple[int, int, int]:
-    """Kind, queue id and end of the record at `offset`, which is believed to be sound as far as its head goes."""
-    if len(buffer) - offset < HEAD_BYTES:
-        raise TornRecord(f"{len(buffer) - offset} bytes at {offset} are less than the head of a record")
-    magic, _, kind, _, size, queue_id, _ = HEAD.unpack_from(buffer, offset)
-    if magic != MAGIC or size < HEAD_BYTES:
-        raise DamagedRecord(f"no record starts at {offset}")
-    return kind, queue_id, offset + size
-
-
 def _parse_publish(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Publish:
     return Publish(queue_id, term, PackedRun(buffer, at).unpack(buffer, end))
-
-
-def _unpack_ranges(buffer: Buffer, at: int) -> PositionRanges:
-    numbers = struct.unpack_from(f">{2 * _COUNT.unpack_from(buffer, at)[0]}Q", buffer, at + _COUNT.size)
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _parse_mark(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Mark:
@@ -332,7 +339,7 @@ def _parse_mark(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> 
 def _parse_origin(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Origin:
     origin, at = unpack_text(buffer, at)
     highest = _POSITION.unpack_from(buffer, at)[0]
-    return Origin(queue_id, term, origin, highest, _unpack_ranges(buffer, at + _POSITION.size))
+    return Origin(queue_id, term, origin, highest, unpack_ranges(buffer, at + _POSITION.size))
 
 
 def _parse_returned(buffer: Buffer, at: int, end: int, queue_id: int, term: int) -> Returned:
@@ -347,14 +354,19 @@ _PARSERS: dict[int, _Parser] = {
     Volatile.KIND: lambda buffer, at, end, queue_id, term: Volatile(
         queue_id, term, PackedRun(buffer, at).unpack(buffer, end)
     ),
-    Settle.KIND: lambda buffer, at, end, queue_id, term: Settle(queue_id, term, _unpack_ranges(buffer, at)),
+    Settle.KIND: lambda buffer, at, end, queue_id, term: Settle(queue_id, term, unpack_ranges(buffer, at)),
     Term.KIND: lambda buffer, at, end, queue_id, term: Term(queue_id, term, _POSITION.unpack_from(buffer, at)[0]),
     Mark.KIND: _parse_mark,
-    Hole.KIND: lambda buffer, at, end, queue_id, term: Hole(queue_id, term, _unpack_ranges(buffer, at)),
+    Hole.KIND: lambda buffer, at, end, queue_id, term: Hole(queue_id, term, unpack_ranges(buffer, at)),
     Origin.KIND: _parse_origin,
     Drop.KIND: lambda buffer, at, end, queue_id, term: Drop(queue_id, term),
     Returned.KIND: _parse_returned,
-    Opening.KIND: lambda buffer, at, end, queue_id, term: Opening(queue_id, _unpack_ranges(buffer, at)),
+    Opening.KIND: lambda buffer, at, end, queue_id, term: Opening(queue_id, unpack_ranges(buffer, at)),
     Batch.KIND: lambda buffer, at, end, queue_id, term: Batch(queue_id, term),
     Gone.KIND: lambda buffer, at, end, queue_id, term: Gone(queue_id),
+    Summary.KIND: lambda buffer, at, end, queue_id, term: Summary(
+        queue_id, term, _COUNT.unpack_from(buffer, at)[0], bytes(buffer[at + _COUNT.size : end])
+    ),
+    Index.KIND: lambda buffer, at, end, queue_id, term: Index(queue_id, term, bytes(buffer[at:end])),
+    Closing.KIND: lambda buffer, at, end, queue_id, term: Closing(queue_id, term),
 }

@@ -4,8 +4,16 @@ from random import Random
 
 import pytest
 
-from broker.wire.records import Drop, Mark, Returned, Settle, Term
+from broker.storage.books import Books
+from broker.wire.records import Drop, Hole, Mark, Origin, Returned, Settle, Term
 from tests.storage.writer import Writer, living, publish, tallied
+
+
+def homes_of(books: Books, queue_id: int) -> list[tuple[int, int, int]]:
+    """(position, term, segment) of all that is held."""
+    account = books.accounts.get(queue_id)
+    held = [] if account is None else account.holdings
+    return [(at, kept.term, kept.segment.number) for kept in held for at in range(kept.first, kept.last + 1)]
 
 
 class Story:
@@ -19,12 +27,14 @@ class Story:
         self.next = dict.fromkeys(self.alive, 1)
         self.terms: dict[int, list[tuple[int, int]]] = {queue_id: [] for queue_id in self.alive}
         self.waiting: list[tuple[int, list[tuple[int, int]]]] = []
+        self.taken: dict[int, tuple[int, list[tuple[int, int]]]] = {}  # from origin n1
+        self.holes: dict[int, list[tuple[int, int]]] = {}
         self.times: dict[int, dict[int, int]] = {1: {}, 2: {}, 3: {}}  # how often what is alive was given back
 
     def step(self) -> None:
         queue_id = self.chance.choice(list(self.alive))
         events = [self.publish] * 6 + [self.settle] * 6 + [self.release, self.fill, self.begin_term, self.note_mark]
-        events += [self.give_back] * 2
+        events += [self.give_back] * 2 + [self.refuse, self.lack]
         events += [self.roll] * 3 + [self.sweep] * 3 + [self.compact] * 2
         if self.chance.random() < 0.02:
             events = [self.drop]
@@ -39,7 +49,12 @@ class Story:
         self.next[queue_id] += self.chance.choice((0, 0, 0, 2))  # transient messages in between
         first, count = self.next[queue_id], self.chance.randint(1, 5)
         term = self.terms[queue_id][-1][0]
-        self.writer.write(publish(queue_id, term, first, count))
+        highest, refused = self.taken.get(queue_id, (0, []))
+        if self.chance.random() < 0.5:
+            self.taken[queue_id] = (highest + count, refused)
+            self.writer.write(publish(queue_id, term, first, count, "n1", highest + 1))
+        else:
+            self.writer.write(publish(queue_id, term, first, count))
         self.alive[queue_id].update(dict.fromkeys(range(first, first + count), term))
         self.next[queue_id] += count
 
@@ -97,9 +112,22 @@ class Story:
         if self.terms[queue_id]:
             self.writer.write(Mark(queue_id, self.terms[queue_id][-1][0], 0, self.next[queue_id] - 1))
 
+    def refuse(self, queue_id: int) -> None:
+        if self.terms[queue_id]:
+            highest = self.taken.get(queue_id, (0, []))[0] + 1
+            self.taken[queue_id] = (highest, [(highest, highest)])
+            self.writer.write(Origin(queue_id, self.terms[queue_id][-1][0], "n1", *self.taken[queue_id]))
+
+    def lack(self, queue_id: int) -> None:
+        if self.terms[queue_id]:
+            self.holes[queue_id] = [(1, 1)] if self.chance.random() < 0.5 else []
+            self.writer.write(Hole(queue_id, self.terms[queue_id][-1][0], self.holes[queue_id]))
+
     def drop(self, queue_id: int) -> None:
         self.writer.write(Drop(queue_id))
         self.alive[queue_id], self.times[queue_id], self.terms[queue_id] = {}, {}, []
+        self.taken.pop(queue_id, None)
+        self.holes.pop(queue_id, None)
         self.waiting = [entry for entry in self.waiting if entry[0] != queue_id]
         self.next[queue_id] = self.chance.randint(1, self.next[queue_id])
 
@@ -116,7 +144,8 @@ class Story:
 
     def check(self) -> None:
         books = self.writer.books
-        for name, read in (("live", books), ("reread", self.writer.reread())):
+        reread, summed_up = self.writer.reread(), self.writer.reread_summaries()
+        for name, read in (("live", books), ("reread", reread), ("summed up", summed_up)):
             for queue_id, alive in self.alive.items():
                 account = read.accounts.get(queue_id)
                 assert living(account) == set(alive), f"{name}, queue {queue_id}"
@@ -126,6 +155,10 @@ class Story:
                     assert account.marks == books.accounts[queue_id].marks
                     assert account.next_position > max(alive, default=0)
                     assert account.next_position >= books.accounts[queue_id].next_position
+                    assert account.origins.get("n1", (0, [])) == self.taken.get(queue_id, (0, [])), name
+                    assert account.holes == self.holes.get(queue_id, []), name
+        for queue_id in reread.accounts.keys() | summed_up.accounts.keys():
+            assert homes_of(summed_up, queue_id) == homes_of(reread, queue_id)
         for segment in books.segments.values():
             stretches = [s for account in books.accounts.values() for s in account.holdings if s.segment is segment]
             assert segment.living == sum(stretch.last - stretch.first + 1 for stretch in stretches)

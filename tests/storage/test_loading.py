@@ -60,13 +60,13 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(nursery: trio.Nursery, autojump_clock) -> Bench:
+async def bench(nursery: trio.Nursery) -> Bench:
     bench = Bench()
     await bench.start(nursery)
     return bench
 
 
-async def test_what_lives_comes_back_cut_to_what_was_asked_for(bench):
+async def test_what_lives_comes_back_cut_to_what_was_asked_for(bench, autojump_clock):
     put(bench.journal, publish(1, 10), publish(1, 5, queue_id=2), publish(11, 10), Settle(1, 1, [(4, 6), (12, 12)]))
     assert await bench.load(3, 13) == expected(3, 7, 8, 9, 10, 11, 13)
     assert await bench.load(1, 99, queue_id=2) == expected(1, 2, 3, 4, 5, queue_id=2)
@@ -74,7 +74,7 @@ async def test_what_lives_comes_back_cut_to_what_was_asked_for(bench):
     assert await bench.load(1, 99, queue_id=3) == {}
 
 
-async def test_a_reading_waits_for_what_is_not_yet_written(bench):
+async def test_a_reading_waits_for_what_is_not_yet_written(bench, autojump_clock):
     await bench.sync()
     put(bench.journal, publish(1, 3))
     assert bench.journal.synced < bench.journal.appended
@@ -82,7 +82,7 @@ async def test_a_reading_waits_for_what_is_not_yet_written(bench):
     assert bench.journal.synced == bench.journal.appended
 
 
-async def test_volatile_messages_are_here_in_this_life_only(bench):
+async def test_volatile_messages_are_here_in_this_life_only(bench, autojump_clock):
     put(bench.journal, publish(1, 2))
     bench.journal.page_out(1, 1, run_of(3, 2, persistent=False))
     bench.journal.page_out(7, 1, run_of(1, 2, queue_id=7, persistent=False))
@@ -102,7 +102,7 @@ async def test_volatile_messages_are_here_in_this_life_only(bench):
     assert contents_of(await again.load(1, 1, 9)) == expected(1, 2)
 
 
-async def test_volatile_messages_move_with_compaction(bench):
+async def test_volatile_messages_move_with_compaction(bench, autojump_clock):
     bench.journal.page_out(7, 1, run_of(1, 100, queue_id=7, persistent=False))
     for first in range(1, 3000, 10):
         put(bench.journal, publish(first, 10), Settle(1, 1, [(first, first + 9)]))
@@ -119,7 +119,7 @@ async def test_volatile_messages_move_with_compaction(bench):
     assert await bench.load(1, 999, queue_id=7) == expected(*range(10, 102, 10), 101, queue_id=7)
 
 
-async def test_a_segment_stays_while_somebody_reads_in_it(bench):
+async def test_a_segment_stays_while_somebody_reads_in_it(bench, autojump_clock):
     put(bench.journal, *[publish(first, 10) for first in range(1, 500, 10)])
     await bench.sync()
     files = set(bench.disk.sizes())
@@ -133,7 +133,7 @@ async def test_a_segment_stays_while_somebody_reads_in_it(bench):
 
 
 @pytest.mark.parametrize("ending", ["cancel", "release"])
-async def test_a_reading_that_does_not_end_well_lets_go(bench, ending):
+async def test_a_reading_that_does_not_end_well_lets_go(bench, ending, autojump_clock):
     put(bench.journal, *[publish(first, 10) for first in range(1, 500, 10)])
     reading = bench.journal.locate(1, 1, 500)
     bench.journal.settled(1, [(1, 500)])
@@ -148,7 +148,7 @@ async def test_a_reading_that_does_not_end_well_lets_go(bench, ending):
     assert len(bench.disk.sizes()) <= 2
 
 
-async def test_loading_goes_on_while_segments_are_compacted_and_go(bench):
+async def test_loading_goes_on_while_segments_are_compacted_and_go(bench, autojump_clock):
     """One of ten messages lives on, so everything moves, and moves again."""
     alive: set[int] = set()
     chance = Random(5)
@@ -166,14 +166,14 @@ async def test_loading_goes_on_while_segments_are_compacted_and_go(bench):
     assert len(bench.disk.sizes()) < 50, "or nothing was compacted"
 
 
-async def test_a_copy_of_a_newer_term_is_the_one_that_counts(bench):
+async def test_a_copy_of_a_newer_term_is_the_one_that_counts(bench, autojump_clock):
     put(bench.journal, publish(1, 10), Term(1, 2, 6))
     newer = Run([b"newer"] * 5, b"\0\1q", Traits(persistent=True), first=6)
     put(bench.journal, Publish(1, 2, newer))
     assert await bench.load(1, 20) == expected(1, 2, 3, 4, 5) | dict.fromkeys(range(6, 11), b"newer")
 
 
-async def test_a_dropped_queue_has_nothing(bench):
+async def test_a_dropped_queue_has_nothing(bench, autojump_clock):
     put(bench.journal, publish(1, 10), Drop(1))
     assert not bench.journal.holds(1)
     assert await bench.load(1, 10) == {}

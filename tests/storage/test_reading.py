@@ -4,7 +4,8 @@ import pytest
 
 from broker.storage.reading import Gap, Scan
 from broker.wire.message import Run, Traits
-from broker.wire.records import Batch, Drop, Mark, Opening, Publish, Record, UnknownRecord, encode
+from broker.wire.records import Batch, Drop, Mark, Opening, Publish, Record, encode
+from broker.wire.sealed import UnknownRecord
 
 NUMBER = 3
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from broker.storage.books import Account, Books
+from broker.storage.accounts import Account
+from broker.storage.books import Books
 from broker.storage.segments import Segment
+from broker.wire.footers import pack_entries, unpack_entries
 from broker.wire.records import Outline, QueueRecord, Settle
 
 Log = list[tuple[int, QueueRecord | Outline]]
@@ -89,6 +91,21 @@ class Writer:
                             and not account.unreleased.within(position, position)
                         ):
                             self.write(publish(record.queue_id, record.term, position), again=True)
+
+    def reread_summaries(self) -> Books:
+        """The books of somebody who reads the footers of closed segments only, and the open one."""
+        books = Books()
+        for number, known in sorted(self.books.segments.items()):
+            segment = books.open(number)
+            segment.summed_up = True
+            for queue_id, chapter in known.chapters.items():
+                assert chapter.digest is not None
+                for entry in unpack_entries(pack_entries(chapter.digest.entries(queue_id))):
+                    books.note(entry, segment)
+                    if isinstance(entry, Settle):
+                        books.settled(entry.queue_id, entry.ranges)
+            books.close(segment)
+        return books
 
     def reread(self) -> Books:
         return replay(self.log, sorted(self.books.segments))

@@ -9,9 +9,7 @@ from broker.wire.message import Run, Traits, make_address
 from broker.wire.packed_run import body_bytes_of
 from broker.wire.properties import Properties
 from broker.wire.records import (
-    HEAD_BYTES,
     Batch,
-    DamagedRecord,
     Drop,
     Gone,
     Hole,
@@ -24,15 +22,13 @@ from broker.wire.records import (
     Returned,
     Settle,
     Term,
-    TornRecord,
-    UnknownRecord,
     Volatile,
     decode,
     encode,
     encode_publish,
     skim,
-    skip,
 )
+from broker.wire.sealed import HEAD_BYTES, DamagedRecord, TornRecord, UnknownRecord, skip
 
 numbers = st.integers(0, 2**64 - 1)
 texts = st.text(max_size=40)

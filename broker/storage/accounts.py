@@ -1,0 +1,161 @@
+"""One queue in the books: what of it is in force on this disk, and where the last word on it stands.
+
+Decides what must be written again before a segment goes: its settles of messages that lie dead in others, and the state
+of which it has the last copy. It must not know which segments go, nor how a record changes what is in force.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from broker.storage.holdings import Holdings
+from broker.storage.ranges import Ranges
+from broker.storage.segments import Chapter, Segment
+from broker.storage.tallies import Tallies
+from broker.wire.records import Hole, Mark, Origin, QueueRecord, Returned, Settle, Term
+
+if TYPE_CHECKING:
+    from broker.wire.sealed import PositionRanges
+
+HOLES, LAST = "holes", "last"
+Slot = str | tuple[str, str | int]
+"""A piece of an account's state: HOLES, LAST, ("term", term), ("mark", level), ("origin", origin) for its highest
+sequence, or ("refused", origin)."""
+
+_NO_CHAPTER = Chapter(Segment(0))
+
+
+class Account:
+    """One queue: what of it is in force on this disk."""
+
+    __slots__ = (
+        "chapters",
+        "dropped",
+        "drops",
+        "holdings",
+        "holes",
+        "homes",
+        "last",
+        "latest",
+        "marks",
+        "origins",
+        "queue_id",
+        "tallied_in",
+        "tallies",
+        "term",
+        "terms",
+        "unreleased",
+    )
+
+    def __init__(self, queue_id: int) -> None:
+        self.queue_id = queue_id
+        self.chapters: dict[int, Chapter] = {}  # by number of segment, ascending: all that have lasting records of it
+        self.drops: set[int] = set()  # numbers of the segments with drop records of it
+        self.clear()
+
+    def clear(self) -> None:
+        """As if nothing had been written; only what mentions the queue is still there."""
+        self.dropped = False
+        self.latest = _NO_CHAPTER  # the one last noted in `chapters`
+        self.holdings = Holdings()
+        self.unreleased = Ranges()  # settled here, but not yet everywhere: still to be kept (S14)
+        self.last = 0  # the highest position that was ever used
+        self.term = 0  # the highest term seen
+        self.terms: list[tuple[int, int]] = []  # (term, first position), both ascending
+        self.marks: dict[int, int] = {}  # level -> upto
+        self.holes: PositionRanges = []
+        self.origins: dict[str, tuple[int, PositionRanges]] = {}  # origin -> highest taken, refused
+        self.tallies = Tallies()  # how often living messages were given back
+        self.tallied_in: set[int] = set()  # numbers of the segments whose records say so
+        self.homes: dict[Slot, Segment] = {}  # where the last copy of each piece of state is
+
+    def owner(self, position: int) -> int:
+        """The term that owns the position; 0 if none was noted."""
+        return next((term for term, first in reversed(self.terms) if first <= position), 0)
+
+    def owned_upto(self, term: int, first: int, last: int) -> int:
+        """The last of the positions that no later term owns."""
+        return min([last, *(start - 1 for later, start in self.terms if later > term)])
+
+    @property
+    def next_position(self) -> int:
+        """The lowest position that was never used."""
+        return max(self.last + 1, self.terms[-1][1] if self.terms else 1)
+
+    def raise_origin(self, origin: str, highest: int, segment: Segment) -> None:
+        """Messages up to this sequence were taken; that stands in the segment."""
+        so_far, refused = self.origins.get(origin, (0, []))
+        self.origins[origin] = (max(so_far, highest), refused)
+        self.homes["origin", origin] = segment
+
+    def set_origin(self, record: Origin, segment: Segment) -> None:
+        """What was taken and refused is this, and stands in the segment; 0 if the origin is to be forgotten."""
+        self.homes.pop(("refused", record.origin), None)
+        if not record.highest:
+            # Not held on to: an older record of a forgotten origin may come to light again after a restart.
+            self.origins.pop(record.origin, None)
+            self.homes.pop(("origin", record.origin), None)
+            return
+        self.origins[record.origin] = (record.highest, list(record.refused))
+        self.homes["origin", record.origin] = segment
+        if record.refused:
+            self.homes["refused", record.origin] = segment
+
+    def revive(self, first: int, last: int) -> None:
+        """What stands at these positions from now on is not what older settles were about."""
+        self.unreleased.remove(first, last)
+        for chapter in self.chapters.values():
+            chapter.settled.remove(first, last)
+
+    # -- a segment goes ------------------------------------------------------------------------------------------------
+
+    def farewell(self, chapter: Chapter) -> Iterator[QueueRecord]:
+        """What must be written again before this chapter goes; it is no longer among `chapters`."""
+        yield from self._settles_needed(chapter)
+        yield from self._state_at_home(chapter.segment)
+        yield from self._tallies_needed(chapter.segment)
+
+    def _settles_needed(self, chapter: Chapter) -> Iterator[Settle]:
+        if not chapter.settled:
+            return
+        needed = Ranges()
+        for other in self.chapters.values():
+            for first, last in chapter.settled.shared_with(other.published):
+                needed.add(first, last)
+        if needed:
+            yield Settle(self.queue_id, self.term, list(needed))
+
+    def _state_at_home(self, segment: Segment) -> Iterator[QueueRecord]:
+        for slot in [slot for slot, home in self.homes.items() if home is segment]:
+            match slot:
+                case ("term", int(number)):
+                    yield from (Term(self.queue_id, term, first) for term, first in self.terms if term == number)
+                case "holes":
+                    yield Hole(self.queue_id, self.term, self.holes)
+                case "last":
+                    home = self._lasting_home(self.last)
+                    if home is not None:
+                        self.homes[LAST] = home
+                    elif self.last:
+                        yield Settle(self.queue_id, self.term, [(self.last, self.last)])
+                case ("mark", int(level)):
+                    yield Mark(self.queue_id, self.term, level, self.marks[level])
+                case ("origin", str(origin)):
+                    yield Origin(self.queue_id, self.term, origin, *self.origins[origin])
+                case ("refused", str(origin)):
+                    if self.homes["origin", origin] is not segment:
+                        yield Origin(self.queue_id, self.term, origin, *self.origins[origin])
+
+    def _lasting_home(self, position: int) -> Segment | None:
+        """The segment in which the living message there will be found in a later life, too."""
+        for stretch in self.holdings.within(position, position):
+            chapter = self.chapters.get(stretch.segment.number)
+            if chapter is not None and chapter.published.within(position, position):
+                return stretch.segment
+        return None
+
+    def _tallies_needed(self, segment: Segment) -> Iterator[Returned]:
+        """All of them, as often as a part of them goes: they are few."""
+        if segment.number in self.tallied_in:
+            self.tallied_in.clear()
+            if self.tallies:
+                yield Returned(self.queue_id, self.term, list(self.tallies))
