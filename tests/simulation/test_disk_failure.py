@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from broker.storage.journal import JournalDamaged
 from broker.storage.reserve import LOOK_EVERY_S, NAME
 from broker.vhosts.upkeep import EVERY_S
 from broker.wire.content import body_of
@@ -182,6 +183,34 @@ def test_a_full_disk_makes_publishers_wait_and_everybody_else_goes_on_in_the_res
         assert NAME in host.disk.sizes()
 
     simulate(1, story)
+
+
+@pytest.mark.parametrize("names", [("n1", "n2", "n3"), ("n1",)], ids=["mirrored", "alone"])
+def test_what_rots_while_the_node_lives_costs_a_life_and_the_rest_is_served(names: tuple[str, ...]) -> None:
+    async def story(world: World) -> None:
+        host = world.hosts["n1"]
+        client = await Home(world, "c1").connect("n1")
+        await client.declare("orders")
+        await client.confirm_select()
+        for body in bodies(20):
+            await client.publish_all("orders", [body])
+        hall = world.hall("n1")
+        assert hall is not None
+        newest = max(name for name in host.disk.sizes() if name.startswith("journal/"))
+        host.disk.damage(newest, bytes(host.disk._names[newest].seen).index(b"10\xce"))
+        with pytest.raises(JournalDamaged):
+            await hall.switchboard.journal.load(world.queue("orders").id, 1, 20)
+        node = host.node
+        await until(lambda: world.hall("n1") is not None and world.hall("n1") is not hall, 10)
+        await world.ready()
+        assert host.node is node, "the process goes on"
+        assert [name for name in host.disk.sizes() if name.startswith("quarantine/")]
+        await until(lambda: world.synchronised("orders"), 10)
+        again = await Home(world, "c2").connect("n1")
+        expected = bodies(20) if len(names) > 1 else [body for body in bodies(20) if body != b"10"]
+        assert await again.drain("orders") == expected
+
+    simulate(1, story, names=names, policies=[policy(HA_ALL)])
 
 
 def _is_settled(world: World) -> bool:
