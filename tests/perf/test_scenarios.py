@@ -108,7 +108,8 @@ async def test_a_recovery_is_waited_for_and_its_messages_are_counted(tmp_path: P
 @pytest.mark.parametrize(
     ("restart", "complaint"), [("exit 3", "ended with 3"), ("true", "a connection from before is still open")]
 )
-async def test_a_restart_that_was_none_is_told(restart: str, complaint: str) -> None:
+async def test_a_restart_that_was_none_is_told(restart: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "END_TIMEOUT_S", 0.05)
     async with serving(FakeBroker()) as target:
         with pytest.RaisesGroup(pytest.RaisesExc(Missed, match=complaint)):
             await recovery.measure(freight(target), 100, restart, ())

@@ -22,6 +22,7 @@ from broker.wire.methods import QueueDelete
 
 ASK_EVERY_S = 0.02
 OPEN_TIMEOUT_S = 2.0
+END_TIMEOUT_S = 10.0
 TITLES = {
     "messages": "messages",
     "publish_rate": "published and confirmed, per second",
@@ -104,6 +105,8 @@ async def _restarted(freight: Freight, restart: str, count: int) -> dict[str, fl
         times["command_s"] = round(trio.current_time() - began, 3)
         if done.returncode:
             raise Missed(f"{restart!r} ended with {done.returncode}")
+        with trio.move_on_after(END_TIMEOUT_S):  # a process with much memory takes a while to end
+            await ended.wait()
         if not ended.is_set():
             raise Missed(f"{restart!r} has come to its end, and a connection from before is still open")
 
