@@ -216,7 +216,7 @@ class Life:
                     nursery.start_soon(node.timeline.run)
                     nursery.start_soon(self._watch_for_stop, tree)
                     tree.on_quorum(self._on_quorum)
-                    tree.on_life_ended(lambda: self._finish(f"life {folder.life} was ended by the cluster"))
+                    tree.on_life_ended(self._on_life_ended)
                     await tree.propose(await self._registration(tree))
                     await store.registered()
                     nursery.start_soon(self._watch_quorum, tree)
@@ -309,6 +309,10 @@ class Life:
         log.warning("event=life_over node=%s why=%r", self._node.name, why)
         self._node.timeline.tell("life", f"node {self._node.name}: {why}")
         self._scope.cancel()
+
+    def _on_life_ended(self) -> None:
+        if not self._node.stopping.is_set():  # who asked for it has something left to do
+            self._finish(f"life {self._store.folder.life} was ended by the cluster")
 
     def _on_quorum(self, there: bool) -> None:
         self._quorum_changed.set()
