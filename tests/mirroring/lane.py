@@ -1,13 +1,19 @@
-"""A master and its mirrors joined by lanes of plain lists: what links and journals do, without either."""
+"""A master and its mirrors joined by lanes of plain lists: what links and journals do, without either.
+
+What a copy forgets lies in a `Shelf`, from where it is loaded again.
+"""
 
 from collections import deque
+from collections.abc import Iterable
+from typing import ClassVar
 
 from broker.mirroring import catch_up
 from broker.mirroring.copy import Copy
 from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
-from broker.mirroring.mirror import Mirror, Offer
+from broker.mirroring.mirror import Mirror, Offer, Statement
 from broker.queues.consumers import Consumer
+from broker.queues.page import Page, Piece
 from broker.queues.settings import Settings
 from broker.wire import records
 from broker.wire.content import make_content
@@ -43,6 +49,40 @@ class Taker(Consumer):
         self.got.append(run)
 
 
+class Shelf:
+    """Contents of one copy, by position: what its node's journal has of it."""
+
+    of_copies: ClassVar[list[tuple[Copy, "Shelf"]]] = []
+
+    def __init__(self) -> None:
+        self.runs: dict[int, Run] = {}
+
+    @classmethod
+    def of(cls, copy: Copy) -> "Shelf":
+        """A copy's shelf goes with it, whoever uses the copy now."""
+        found = next((shelf for other, shelf in cls.of_copies if other is copy), None)
+        if found is None:
+            found = cls()
+            cls.of_copies = [*cls.of_copies[-20:], (copy, found)]
+        return found
+
+    def put(self, runs: list[Run]) -> None:
+        for run in runs:
+            self.runs |= {run.first + index: run.cut(index, index + 1) for index in range(run.count)}
+
+    def load(self, first: int, last: int) -> list[Run]:
+        return [self.runs[position].cut(0, 1) for position in range(first, last + 1) if position in self.runs]
+
+    def contents(self, pieces: Iterable[Piece]) -> list[bytes]:
+        """What these pieces stand for."""
+        every: list[bytes] = []
+        for piece in pieces:
+            for part in piece.filled(self.load(piece.first, piece.last)) if isinstance(piece, Page) else [piece]:
+                assert isinstance(part, Run)
+                every += part.contents
+        return every
+
+
 class Replica:
     """One mirror's node: its mirror, and the lane to it."""
 
@@ -53,6 +93,17 @@ class Replica:
         self.lane: deque[bytes] = deque()
         self.offset = 0
         self.received = 0
+
+    def forget(self, window_bytes: int) -> None:
+        """Contents beyond this go to the shelf."""
+        Shelf.of(self.mirror.copy).put(self.mirror.page_out(window_bytes))
+
+    def receive(self, offer: Offer) -> tuple[Statement, list[Piece]]:
+        """Take an offer, as soon as what it costs has been looked at."""
+        while (pages := self.mirror.pages_beyond(offer)) is not None:
+            first, last = pages
+            self.mirror.look_beyond(last, Shelf.of(self.mirror.copy).load(first, last))
+        return self.mirror.receive_offer(offer)
 
     def read(self, count: int | None = None) -> None:
         """Take records from the lane and apply them."""
@@ -83,12 +134,18 @@ class Cluster:
         if member:
             master.witnesses.member_nodes.add(replica.node)
         offer = Offer(1, master.term, list(master.copy.terms.entries), master.copy.next_position)
-        statement, _ = replica.mirror.receive_offer(offer)
+        statement, _ = replica.receive(offer)
         assert not statement.refused
         for raw in catch_up.receive_statement(master, follower, statement, automatic=automatic):
             self._send(replica, follower, raw)
         while follower.missing:
-            for raw in catch_up.take_chunk(master, follower):
+            wanted = catch_up.wanted(master, follower)
+            if wanted is None:
+                chunk = catch_up.take_chunk(master, follower)
+            else:
+                chunk = catch_up.chunk_of(master, follower, Shelf.of(master.copy).load(*wanted))
+                assert chunk
+            for raw in chunk:
                 self._send(replica, follower, raw)
         for raw in catch_up.last_words(master, follower):
             self._send(replica, follower, raw)
@@ -101,6 +158,13 @@ class Cluster:
         replica.offset += len(raw)
         follower.sent = replica.offset
 
+    def forget(self, window_bytes: int) -> None:
+        """Contents of the master beyond this go to the shelf; what it wants is loaded."""
+        shelf = Shelf.of(self.master.copy)
+        shelf.put(self.master.page_out(window_bytes))
+        while (wanted := self.master.queue.wanted()) is not None:
+            self.master.queue.page_in(shelf.load(*wanted))
+
     def ship(self) -> None:
         """The end of a turn: notes go to the own journal and out on the lanes."""
         self.master.open_more()
@@ -108,9 +172,10 @@ class Cluster:
         for note in self.master.take_notes():
             self.journal += len(note.raw) if note.durable else 0
             for follower in self.master.witnesses.followers.values():
-                replica = self.replicas[follower.node]
-                self._send(replica, follower, note.raw)
-                follower.noted(note.number, replica.offset)
+                if follower.joined:
+                    replica = self.replicas[follower.node]
+                    self._send(replica, follower, note.raw)
+                    follower.noted(note.number, replica.offset)
             self.master.shipped(note, self.journal if note.durable else 0)
         self.master.advance(self.synced)
 

@@ -163,3 +163,40 @@ def test_what_a_queue_gave_out_before_it_was_mirrored_counts_as_announced_at_eve
     master.mirror()
     heir = Master(master.retire(), 20, Settings(max_priority=2), mirrored=True)
     assert [run.redelivered for run in heir.queue.living()] == [True, True]
+
+
+def test_the_space_of_a_queue_that_nobody_keeps_is_told() -> None:
+    master = Master(Copy(1, False), 10, Settings(), mirrored=False)
+    for _ in range(10):
+        master.publish(run_of("x" * 100, traits=Traits()), 0)
+    assert master.queue.purge() == 10
+    assert master.take_freed() == []  # nothing of it ever was in the journal
+    for _ in range(10):
+        master.publish(run_of("x" * 100, traits=Traits()), 0)
+    assert sum(run.count for run in master.page_out(1500)) > 5
+    assert master.queue.purge() == 10
+    master.note_settled()
+    assert master.take_freed() == [(11, 20)]
+    assert master.take_freed() == []
+    heir = Master(master.retire(), 20, Settings(), mirrored=True)
+    heir.publish(run_of("x", traits=Traits()), 0)
+    heir.queue.purge()
+    heir.note_settled()
+    assert heir.take_freed() == [(21, 21)]
+
+
+def test_a_head_that_is_not_in_memory_needs_no_further_announcement() -> None:
+    cluster = Cluster([])
+    for _ in range(10):
+        cluster.master.publish(run_of("x" * 100), 0)
+    cluster.settle_down()
+    assert len(cluster.master.page_out(1)) == 10
+    taker = Taker(2)
+    cluster.master.queue.consume(taker)
+    cluster.settle_down()
+    assert cluster.master.copy.marks == {0: 2}
+    for _ in range(5):
+        cluster.settle_down()
+    assert cluster.master.copy.marks == {0: 2}
+    assert cluster.master.queue.wanted() == (1, 10)
+    assert cluster.master.queue.want_head()

@@ -1,23 +1,26 @@
 """A mirror follows one term, refuses lower ones, and becomes equal to its master whatever happened before (S4, S5)."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.mirror import Mirror, Offer
+from broker.queues.page import Page
 from broker.queues.settings import Settings
 from broker.wire import records
 from broker.wire.content import body_of
 from broker.wire.message import Run, Traits
-from tests.mirroring.lane import Cluster, Replica, Taker, run_of
+from tests.mirroring.lane import Cluster, Replica, Shelf, Taker, run_of
 
 
 def bodies(copy: Copy) -> list[str]:
-    return [body_of(content).decode() for run in copy.line.runs() for content in run.contents]
+    return [body_of(content).decode() for content in Shelf.of(copy).contents(copy.line.pieces())]
 
 
 def master_bodies(cluster: Cluster) -> list[str]:
-    return [body_of(content).decode() for run in cluster.master.queue.living() for content in run.contents]
+    living = cluster.master.queue.living()
+    return [body_of(content).decode() for content in Shelf.of(cluster.master.copy).contents(living)]
 
 
 def test_a_lower_term_is_refused_by_name_of_the_promised_one() -> None:
@@ -232,6 +235,7 @@ STEPS = st.lists(
         st.tuples(st.just("read"), st.integers(0, 5)),
         st.tuples(st.just("promote"), st.just(0)),
         st.tuples(st.just("return"), st.booleans()),
+        st.tuples(st.just("forget"), st.sampled_from([1, 1500])),
     ),
     max_size=40,
 )
@@ -280,8 +284,98 @@ def test_copies_are_equal_when_quiet_and_nothing_confirmed_is_lost(steps: list[t
         elif step == "return" and former is not None:
             cluster.join(Replica("n9" if "n9" not in cluster.replicas else "n8", former, term))
             former = None
+        elif step == "forget":
+            cluster.forget(amount)
+            for replica in cluster.replicas.values():
+                replica.forget(amount)
         confirmed |= {text for note, text in waiting if note <= cluster.master.confirmed_note}
     cluster.settle_down()
     for replica in cluster.replicas.values():
         assert bodies(replica.mirror.copy) == master_bodies(cluster)
     assert confirmed - settled <= set(master_bodies(cluster))
+
+
+def test_what_a_copy_gives_up_is_read_before_it_claims_anything() -> None:
+    cluster = Cluster(["n2", "n3"])
+    cluster.master.publish(published_by("n2/1", 1, "a", "b"), 0)
+    cluster.settle_down()
+    for sequence, text in ((3, "c"), (4, "d")):
+        cluster.master.publish(published_by("n2/1", sequence, text), 0)
+    cluster.ship()
+    second = cluster.replicas["n2"]
+    second.read()  # and the third has not got it when the master dies
+    second.forget(1)
+    heir = Cluster([], copy=cluster.replicas["n3"].mirror.copy, term=20)
+    offer = Offer(1, 20, list(heir.master.copy.terms.entries), heir.master.copy.next_position)
+    assert second.mirror.pages_beyond(offer) == (3, 4)
+    with pytest.raises(ValueError, match="was not read"):
+        second.mirror.receive_offer(offer)
+    statement, dropped = second.receive(offer)
+    assert (statement.common, statement.living) == (2, [(1, 2)])
+    assert Shelf.of(second.mirror.copy).contents(dropped) == [*run_of("c", "d").contents]
+    assert second.mirror.copy.origins == {"n2/1": 2}
+
+
+def test_a_refused_offer_has_nothing_read() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.publish(run_of("a"), 0)
+    cluster.settle_down()
+    mirror = cluster.replicas["n2"].mirror
+    mirror.page_out(1)
+    assert mirror.pages_beyond(Offer(1, 9, [(9, 1)], 1)) is None
+    assert mirror.pages_beyond(Offer(1, 11, [(11, 1)], 1)) == (1, 1)
+
+
+def test_surplus_may_have_to_be_read() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.publish(run_of("a", "b"), 0)
+    cluster.settle_down()
+    heir = Cluster([], copy=cluster.replicas["n2"].mirror.copy, term=20)
+    heir.master.queue.purge()
+    old = Replica("n1", cluster.master.retire(), life=2)
+    old.forget(1)
+    heir.join(old)
+    heir.settle_down()
+    assert [(piece.first, piece.last, isinstance(piece, Page)) for piece in old.mirror.take_surplus()] == [(1, 2, True)]
+    assert len(old.mirror.copy.line) == 0
+
+
+def test_a_mirror_forgets_nearly_everything_and_tells_what_is_not_needed_any_more() -> None:
+    mirror = Mirror(Copy(1, False))
+    mirror.receive_offer(Offer(1, 12, [(12, 1)], 1))
+
+    def tell(record: records.QueueRecord) -> None:
+        mirror.apply(record, records.encode(record))
+
+    for position in range(1, 11):
+        run = run_of("x" * 100, traits=Traits())
+        run.first = position
+        tell(records.Publish(1, 12, run))
+    assert mirror.page_out(mirror.resident_bytes) == []
+    tell(records.Settle(1, 12, [(1, 1)]))
+    assert mirror.take_freed() == []
+    forgotten = mirror.page_out(1000)
+    assert [run.first for run in forgotten] == [2, 3, 4, 5, 6, 7, 8]
+    assert mirror.resident_bytes < 1000
+    tell(records.Returned(1, 12, [(4, 4, 1)]))
+    tell(records.Settle(1, 12, [(2, 3), (5, 6)]))
+    assert mirror.copy.line.ranges() == [(4, 4), (7, 10)]
+    assert mirror.take_freed() == [(2, 3), (5, 6)]
+    offer = Offer(1, 13, [(13, 1)], 1)
+    assert mirror.pages_beyond(offer) == (4, 8)
+    mirror.look_beyond(8, [])
+    mirror.receive_offer(offer)
+    assert mirror.take_freed() == [(4, 4), (7, 8), (9, 9), (10, 10)]
+
+
+def test_counts_that_come_one_by_one_do_not_break_a_page_for_good() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.queue.apply(Settings(counts_returns=True), 0)
+    cluster.master.publish(run_of(*"abcdefgh"), 0)
+    cluster.settle_down()
+    replica = cluster.replicas["n2"]
+    replica.forget(1)
+    for position in (1, 3, 2, 5, 4, 7, 8, 6):
+        record = records.Returned(1, replica.mirror.term, [(position, position, 1)])
+        replica.mirror.apply(record, records.encode(record))
+    assert [(piece.count, piece.returned) for piece in replica.mirror.copy.line.pieces()] == [(8, 1)]
