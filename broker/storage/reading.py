@@ -14,7 +14,7 @@ from broker.storage.books import Books
 from broker.storage.ranges import Ranges
 from broker.storage.segments import Segment
 from broker.wire.records import Batch, Opening, Outline, Publish, Record, decode, skim
-from broker.wire.sealed import MAGIC, VERSION, DamagedRecord, TornRecord
+from broker.wire.sealed import MAGIC, VERSION, DamagedRecord, TornRecord, UnknownRecord
 
 _BATCH_START = MAGIC + bytes((VERSION, Batch.KIND))
 
@@ -59,7 +59,10 @@ class Scan:
             self.end = end
 
     def _read(self, offset: int) -> tuple[Record | Outline, int]:
-        record, end = skim(self._data, offset)
+        try:
+            record, end = skim(self._data, offset)
+        except UnknownRecord as unknown:
+            raise UnknownRecord(f"{Segment(self._number).name}: {unknown}") from None
         expected = (self._number, offset)
         if (isinstance(record, Batch) and (record.number, record.offset) != expected) or (
             isinstance(record, Opening) and (record.number, 0) != expected
