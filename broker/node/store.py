@@ -14,11 +14,11 @@ import trio
 from broker.cluster.entries import DamagedLog, DurableState
 from broker.metadata.state import State
 from broker.storage import zab_log as metadata
+from broker.storage.formats import NewerFormat
 from broker.storage.fsync import Fsync, LaxDisk
-from broker.storage.identity import NAME, DamagedIdentity, Folder, NewerFormat
+from broker.storage.identity import NAME, DamagedIdentity, Folder
 from broker.storage.journal import Journal, JournalFailed
 from broker.storage.reserve import Reserve
-from broker.storage.segments import FOLDER
 from broker.storage.zab_log import ZabLog
 from broker.wire.sealed import UnknownRecord
 
@@ -59,7 +59,8 @@ class Store:
                 f"{reason}: put a copy of it back, or remove the folder, so that the others fill it"
             ) from reason
         except UnknownRecord as reason:
-            raise Unusable(f"{self._disk.path_of(FOLDER)}: {reason}: start the release that wrote it") from reason
+            segment, _, what = str(reason).partition(": ")
+            raise Unusable(f"{self._disk.path_of(segment)}: {what}: start that release, or a newer one") from reason
         except OSError as reason:
             raise Unusable(f"{reason}: mend the disk") from reason
 

@@ -12,18 +12,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from broker.storage.formats import NewerFormat
 from broker.storage.fsync import ALWAYS, Fsync, sync_journal
 from broker.world.disk import Disk
 
 NAME = "identity.json"
 FORMAT = 1
-
-
-class NewerFormat(Exception):
-    """Something on the disk was written by a newer release: nothing is changed, and nothing is served."""
-
-    def __init__(self, path: str, what: str) -> None:
-        super().__init__(f"{path} has {what}, which this release does not know: start the release that wrote it")
 
 
 class DamagedIdentity(Exception):

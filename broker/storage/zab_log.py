@@ -30,6 +30,7 @@ from broker.cluster.entries import (
     Snapshot,
     Truncate,
 )
+from broker.storage.formats import NewerFormat
 from broker.storage.journal import JournalFailed
 from broker.world.disk import AppendFile, Disk
 
@@ -58,13 +59,13 @@ class ZabLog:
     async def recover(self) -> DurableState:
         """What this member remembers, made durable; all empty on a blank disk.
 
-        Raises DamagedLog if something is missing that this member may have vouched for; OSError.
+        Raises DamagedLog if something is missing that this member may have vouched for; NewerFormat, OSError.
         """
         try:
             data = await self._disk.reread(NAME)
         except FileNotFoundError:
             return DurableState()
-        reading = _Reading(data)
+        reading = _Reading(data, self._disk.path_of(NAME))
         try:
             for op in reading.ops():
                 _apply(self._state, op)
@@ -207,13 +208,14 @@ def _cut(body: bytes, at: int) -> tuple[bytes, int]:
 class _Reading:
     """The orders in a file, up to `end`: behind it lies what was never synced."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, path: str) -> None:
         self._data = data
+        self._path = path
         self.end = 0
         self._vouched_bytes = 1  # of any file the first frame was synced before the file had its name
 
     def ops(self) -> Iterator[LogOp]:
-        """Raises DamagedLog."""
+        """Raises DamagedLog, NewerFormat."""
         while self.end < len(self._data) or self._vouched_bytes > self.end:
             frame = self._frame_at(self.end)
             if frame is None:
@@ -248,7 +250,7 @@ class _Reading:
         ):
             return None
         if version != VERSION:
-            raise DamagedLog(f"the frame at {offset} has version {version}: written by a newer release")
+            raise NewerFormat(self._path, f"a frame of version {version} at {offset}")
         return kind, self._data[offset + _HEAD.size : offset + size], durable_bytes, offset + size
 
     def _decode(self, kind: int, body: bytes) -> list[LogOp]:
@@ -267,4 +269,4 @@ class _Reading:
             return [Truncate(number)]
         if kind == _COMMIT:
             return [Commit(number)]
-        raise DamagedLog(f"the frame at {self.end} has kind {kind}: written by a newer release")
+        raise NewerFormat(self._path, f"a frame of kind {kind} at {self.end}")

@@ -4,8 +4,9 @@ from random import Random
 
 import pytest
 
+from broker.storage.formats import NewerFormat
 from broker.storage.fsync import ALWAYS, Fsync
-from broker.storage.identity import NAME, DamagedIdentity, Folder, NewerFormat
+from broker.storage.identity import NAME, DamagedIdentity, Folder
 from broker.world.disk import MemoryDisk
 from tests.simulation.disk import PowerCut, SimDisk
 

@@ -24,6 +24,7 @@ from broker.cluster.entries import (
     zxid_of,
 )
 from broker.storage import zab_log
+from broker.storage.formats import NewerFormat
 from broker.storage.journal import JournalFailed
 from broker.storage.zab_log import NAME, ZabLog
 from broker.world.disk import MemoryDisk, RealDisk
@@ -140,7 +141,7 @@ class TestDamage:
             disk = SimDisk(Random(offset))
             await disk.replace(NAME, data)
             disk.damage(NAME, offset)
-            with pytest.raises(DamagedLog, match=r"sim:zab/log: no sound frame at|newer release"):
+            with pytest.raises(DamagedLog, match=r"sim:zab/log: no sound frame at"):
                 await ZabLog(disk).recover()
 
     async def test_a_tail_that_nothing_vouches_for_is_cut(self, disk, autojump_clock):
@@ -169,16 +170,25 @@ class TestDamage:
         assert (await ZabLog(disk).recover()).entries[-1] == entry(3)
 
     @pytest.mark.parametrize(
-        ("name", "value", "why"), [("VERSION", 2, "newer release"), ("_ACCEPT", 77, "kind 77"), ("_ACCEPT", 3, "sense")]
+        ("name", "value", "error", "why"),
+        [
+            ("VERSION", 2, NewerFormat, "sim:zab/log has a frame of version 2 at "),
+            ("_ACCEPT", 77, NewerFormat, "sim:zab/log has a frame of kind 77 at "),
+            ("_ACCEPT", 3, DamagedLog, "sense"),
+        ],
     )
-    async def test_frames_that_this_release_cannot_read(self, disk, name, value, why, autojump_clock, monkeypatch):
+    async def test_frames_that_this_release_cannot_read(
+        self, disk, name, value, error, why, autojump_clock, monkeypatch
+    ):
         log = ZabLog(disk)
         await log.persist([Accept(1)], sync=True)
         with monkeypatch.context() as patch:
             patch.setattr(zab_log, name, value)
             await log.persist([Accept(2)], sync=True)
-        with pytest.raises(DamagedLog, match=why):
+        before = await disk.read(NAME)
+        with pytest.raises(error, match=why):
             await ZabLog(disk).recover()
+        assert await disk.read(NAME) == before
 
 
 class Member:
