@@ -89,7 +89,8 @@ async def test_journal_records_of_a_newer_version(disk, autojump_clock, monkeypa
 
 @pytest.mark.parametrize(("name", "value", "what"), [("VERSION", 2, "version 2"), ("_ACCEPT", 9, "kind 9")])
 async def test_a_metadata_log_of_a_newer_release(name, value, what, disk, autojump_clock, monkeypatch):
-    await one_life(disk)
+    if name != "VERSION":  # else all of the file is of the newer release
+        await one_life(disk)
     with monkeypatch.context() as newer:
         newer.setattr(zab_log, name, value)
         await one_life(disk)
