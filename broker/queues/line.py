@@ -149,30 +149,16 @@ class Line(Row):
         first = self._pieces[index].first
         if index > self._head and self._has_ahead(index, ahead_bytes):
             return None
-        return first, self._worth_a_load(index, bytes_max)
+        return first, _worth_a_load(islice(self._pieces, index, None), bytes_max)
 
     def wanted_of(self, first: int, last: int, bytes_max: int) -> tuple[int, int] | None:
-        """As `wanted`, of the pages among these positions."""
-        page = next((piece for piece in self.between(first, last) if isinstance(piece, Page)), None)
-        if page is None:
+        """As `wanted`, from the first page among these positions on."""
+        if not self._pages:
             return None
-        return page.first, min(last, self._worth_a_load(self._index_of(page.first), bytes_max))
-
-    def _worth_a_load(self, index: int, bytes_max: int) -> int:
-        """The last position of the pages from this index on that are worth one load; at least one message is."""
-        first = self._pieces[index].first
-        last, count, left = first - 1, 0, bytes_max
-        for piece in islice(self._pieces, index, None):
-            if not isinstance(piece, Page) or (count and left < piece.weight_bytes):
-                break
-            if piece.last - first >= _GAPS_MAX * (count + piece.count):
-                break
-            if left < piece.weight_bytes:
-                return first + max(1, piece.count * left // piece.weight_bytes) - 1
-            last = piece.last
-            count += piece.count
-            left -= piece.weight_bytes
-        return last
+        for piece in self.between(first, last):
+            if isinstance(piece, Page):
+                return piece.first, _worth_a_load(self.between(piece.first, self._pieces[-1].last), bytes_max)
+        return None
 
     def _first_page(self) -> int:
         """The index of the first page; there must be one."""
@@ -209,6 +195,24 @@ class Line(Row):
             if total > bytes_max:
                 return max(1, index - self._taken)
         return count
+
+
+def _worth_a_load(pieces: "Iterable[Piece]", bytes_max: int) -> int:
+    """The last position of the pages at the beginning of these pieces that are worth one load: at least a message."""
+    first = last = count = 0
+    left = bytes_max
+    for piece in pieces:
+        first = first or piece.first
+        if not isinstance(piece, Page) or (count and left < piece.weight_bytes):
+            break
+        if piece.last - first >= _GAPS_MAX * (count + piece.count):
+            break
+        if left < piece.weight_bytes:
+            return first + max(1, piece.count * left // piece.weight_bytes) - 1
+        last = piece.last
+        count += piece.count
+        left -= piece.weight_bytes
+    return last
 
 
 def _weight_of(piece: Piece) -> int:

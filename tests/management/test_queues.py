@@ -95,6 +95,16 @@ def test_the_timestamp_is_that_of_the_next_message():
         queue.get("somebody", ack_required=True)
 
 
+def test_what_is_not_in_memory_is_counted_but_has_no_timestamp():
+    queue = Queue(Settings(), logged=False)
+    for _ in range(3):
+        queue.publish(run(1, delivery_mode=2, timestamp=5), 0)
+        queue.publish(run(2), 0)
+    assert len(queue.page_out(1)) == 6
+    found = Sounding().take(queue, durable=True)
+    assert (found["persistent"], found["persistent_bytes"], found["head_timestamp"]) == (3, 15, None)
+
+
 def test_one_look_at_many_small_pieces_ends(monkeypatch):
     monkeypatch.setattr(depths, "RUNS_MAX", 3)
     small, large = Queue(Settings(), logged=False), Queue(Settings(), logged=False)

@@ -4,6 +4,7 @@ from random import Random
 
 from broker.queues.delayed import AT_ONCE_MAX, UNDER_WAY_MAX, Delays
 from broker.queues.line import Line
+from broker.queues.page import Page
 from broker.queues.queue import Queue
 from broker.queues.settings import Settings
 from broker.wire.content import make_content
@@ -120,3 +121,53 @@ def test_any_order_of_delays_comes_out_sorted():
         order += released(queue)
     assert order == [position + 1 for position in sorted(range(500), key=lambda index: (delays[index], index))]
     assert queue.messages_ready == 0
+
+
+def load(runs, first, last):
+    """What a journal has of these positions."""
+    parts = [(run, max(first, run.first), min(last, run.last)) for run in runs]
+    return [run.cut(begin - run.first, end + 1 - run.first) for run, begin, end in parts if begin <= end]
+
+
+def test_delays_are_known_also_of_what_is_not_in_memory():
+    queue = Queue(SETTINGS, logged=True)
+    runs = [run_of(50, 20, 20, 90), run_of(10)]
+    for run in runs:
+        queue.publish(run, 1000)
+    assert len(queue.page_out(1)) == 2
+    assert queue.wanted() is None
+    assert queue.deadline_ms() == 1010
+    queue.tick(1050)
+    letters = queue.take_dead()
+    assert [(dead.page.first, dead.page.last) for dead in letters] == [(5, 5), (2, 3), (1, 1)]
+    (again,) = letters[1].loaded(runs)
+    assert again.run.contents == runs[0].contents[1:3]
+    queue.settle_dead(2, 3)
+    assert queue.living_ranges() == [(1, 1), (4, 5)]
+
+
+def test_a_successor_reads_each_delay_once():
+    runs = [run_of(50, 20, first=4, stamp_ms=1000), run_of(5, first=9, stamp_ms=2000), run_of(7, 8, first=10)]
+    queue = Queue(SETTINGS, logged=True, line=Line(map(Page.of, runs)), next_position=12)
+    assert queue.wanted() == (4, 11)
+    queue.tick(1020)
+    assert queue.deadline_ms() is None
+    queue.page_in(load(runs, 4, 4) + load(runs, 9, 10))  # in part
+    assert queue.wanted() == (5, 5)
+    queue.page_in(load(runs, 3, 9))
+    queue.page_out(1)
+    assert queue.wanted() == (11, 11)
+    queue.purge()
+    assert queue.wanted() is None
+    queue = Queue(SETTINGS, logged=True, line=Line(map(Page.of, runs)), next_position=12)
+    while (wanted := queue.wanted()) is not None:
+        queue.page_in(load(runs, *wanted)[:1])
+        queue.page_out(1)
+    assert queue.paged_messages == 5
+    gone = []
+    for stamp_ms in (7, 8, 1020, 1050, 2005):
+        assert queue.deadline_ms() == stamp_ms
+        queue.tick(stamp_ms)
+        gone += [dead.page.first for dead in queue.take_dead()]
+    assert gone == [10, 11, 5, 4, 9]
+    assert queue.deadline_ms() is None

@@ -42,3 +42,29 @@ def test_the_more_letters_wait_the_longer_they_do():
     departures.send_kept(1024, DLX)
     assert len(departures.take_dead()) == 25 * KEPT_PER_MS
     assert departures.kept_until_ms == 1025
+
+
+def test_a_letter_is_in_memory_no_longer_than_what_it_tells_of():
+    departures = Departures(Counters(), logged=True)
+    for position in (1, 2, 3, 4):
+        departures.bury(run_of(1, first=position), "rejected", DLX)
+    one, two, under_way, _ = departures.take_dead()
+    departures.keep(one, 10)
+    departures.bury(run_of(1, first=5), "rejected", DLX)
+    assert [run.first for run in departures.page_out(0)] == [1, 2, 3, 4, 5]
+    departures.keep(two, 10)
+    (unread,) = departures.take_dead()
+    assert (unread.page.first, under_way.page) == (5, None)
+    departures.send_kept(10, DLX)
+    assert [(dead.page.first, dead.reason) for dead in departures.take_dead()] == [(1, "rejected"), (2, "rejected")]
+    departures.settle_dead(1, 5)
+    assert departures.take_settled() == [(1, 5)]
+
+
+def test_a_letter_that_never_was_in_the_queue_keeps_its_contents():
+    departures = Departures(Counters(), logged=True)
+    departures.bury(run_of(1, first=1), "rejected", DLX)
+    departures.keep(DeadLetter("maxlen", run_of(2), "dlx", None), 10)
+    departures.page_out(0)
+    departures.send_kept(10, DLX)
+    assert departures.take_dead()[-1].run.contents == run_of(2).contents
