@@ -96,6 +96,9 @@ class Report:
         missing, there = self.waiting_for(), len(self._cluster.nodes)
         if there - len(missing) >= self._cluster.quorum:
             return f"node {self._node.name} is joining: {there - len(missing)} of {there} nodes are there"
+        if refusals := {} if self.links is None else self.links.refusals():
+            words = "; ".join(f"{name}: {why}" for name, why in refusals.items())
+            return f"node {self._node.name} is not let in by {words}"
         return (
             f"node {self._node.name} waits for {' or '.join(missing)}: {there - len(missing)} of {there} nodes are "
             f"there, {self._cluster.quorum} are needed by partition_handling: {self._cluster.partition_handling} "

@@ -83,9 +83,10 @@ class Dialler:
                 peer.refused(started, trio.current_time())
             except (DialFailure, Stranger) as failure:
                 self._note(failure)
+                peer.refusal = str(failure) if isinstance(failure, Stranger) else ""
                 peer.evidence.failed()
             else:
-                self._noted = ""
+                self._noted = peer.refusal = ""
                 await self._use(half)
                 kick = peer.next_kick(self._lane)
             await self._rest(kick)

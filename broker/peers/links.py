@@ -134,6 +134,10 @@ class Links:
         found = self._peers.get(peer)
         return found is not None and lane in found.outgoing
 
+    def refusals(self) -> dict[str, str]:
+        """The peers that refuse to speak to this node, with their words."""
+        return {name: peer.refusal for name, peer in self._peers.items() if peer.refusal}
+
     def disconnect(self, peer: str, reason: str) -> None:
         """Close every connection with a peer, as when it was silent for too long; dialling begins anew."""
         self._peers[peer].disconnect(reason)

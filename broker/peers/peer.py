@@ -43,6 +43,8 @@ class Peer:
         self.evidence = Evidence()
         self.outgoing: dict[str, Outgoing] = {}
         self.incoming: dict[str, Incoming] = {}
+        self.refusal = ""
+        """What it said when it refused to speak to this node, last time."""
         self.offsets = dict.fromkeys(LANES, 0)
         self.scope = trio.CancelScope()
         self.deaf = False

@@ -113,7 +113,7 @@ class Reception:
         if peer is None:
             return f"{greeting.node} is not a member"
         if not peer.evidence.believes(_identity(greeting), dialled=False):
-            return f"another life of {greeting.node} is known here"
+            return f"a newer life of {greeting.node} was seen here (is its data folder an older copy? then remove it)"
         return None
 
     async def _serve(self, stream: Stream, greeting: Greeting) -> None:
