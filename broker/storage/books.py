@@ -275,7 +275,7 @@ class Books:
         for segment in closed:
             if segment.damaged and segment not in stubborn:
                 return [segment]
-        used = sum(segment.fill for segment in self.segments.values())
+        used = sum(max(segment.fill, segment.size_bytes) for segment in self.segments.values())
         living = sum(segment.living_bytes for segment in closed)
         chosen: list[Segment] = []
         if used > 2 * living + spare_bytes:

@@ -4,11 +4,12 @@ Decides when segments are copied and when a file is removed; always copy, sync, 
 record means; `Books` tells what is needed. It works beside the committer, in steps short enough not to be felt.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import trio
 
 from broker.storage.books import Books
+from broker.storage.holdings import Holdings, Stretch
 from broker.storage.loading import Wanted, joined
 from broker.storage.places import Places
 from broker.storage.segments import Segment
@@ -16,9 +17,6 @@ from broker.wire.message import Run
 from broker.wire.records import Gone, Publish, QueueRecord, Volatile
 from broker.wire.sealed import DamagedRecord, TornRecord
 from broker.world.disk import Disk
-
-if TYPE_CHECKING:
-    from broker.storage.holdings import Stretch
 
 COMPACTION_PAUSE_S = 1.0
 RECORDS_PER_STEP = 100
@@ -45,13 +43,13 @@ class Writer(Protocol):
         """Until everything up to there is durable."""
 
     async def places(self, segment: Segment, queue_id: int) -> Places:
-        """Where the queue's records lie in the segment."""
+        """Where the queue's records lie in the segment; raises what `damaged` gives."""
 
     def fail(self, name: str, error: OSError) -> None:
         """The disk is not to be trusted any more."""
 
     def damaged(self, segment: Segment, offset: int, why: object) -> Exception:
-        """What was written there cannot be read: the journal ends."""
+        """What was written there cannot be read: the journal ends. Gives what to raise."""
 
 
 class Cleaner:
@@ -147,31 +145,16 @@ class Cleaner:
         try:
             data = await self._disk.read(segment.name)
         except OSError as error:
-            self._journal.damaged(segment, 0, error.strerror or error)
-            await trio.sleep_forever()
+            raise self._journal.damaged(segment, 0, error.strerror or error) from error
         living: list[Copied] = []
         for queue_id in list(segment.chapters):
             account = self._books.accounts.get(queue_id)
-            if account is None or not account.holdings:
-                continue
-            places = await self._journal.places(segment, queue_id)
-            stretches: list[Stretch] = []
-            spans: list[tuple[int, int]] = []
-            for first, last, offset, end in zip(places.firsts, places.lasts, places.offsets, places.ends, strict=True):
-                held = [stretch for stretch in account.holdings.within(first, last) if stretch.segment is segment]
-                if held:
-                    stretches += held
-                    spans.append((offset, end))
-            wanted = Wanted(queue_id, stretches)
-            try:
-                for offset, end in joined(spans):
-                    wanted.take_from(data[offset:end])
-                if wanted.missing():
-                    raise DamagedRecord(f"positions {wanted.missing()} are not where they were written")
-            except (TornRecord, DamagedRecord) as error:
-                self._journal.damaged(segment, 0, error)
-                await trio.sleep_forever()
-            living += wanted.records()
+            if account is not None and account.holdings:
+                places = await self._journal.places(segment, queue_id)
+                try:
+                    living += _picked(queue_id, account.holdings, segment, places, data)
+                except (TornRecord, DamagedRecord) as error:
+                    raise self._journal.damaged(segment, 0, error) from error
         return living
 
     def _copy(self, record: Copied, segments: list[Segment]) -> None:
@@ -187,6 +170,23 @@ class Cleaner:
                     part = run.cut(first - run.first, settled_first - run.first)
                     self._journal.copy(type(record)(record.queue_id, record.term, part))
                 first = settled_last + 1
+
+
+def _picked(queue_id: int, holdings: Holdings, segment: Segment, places: Places, data: bytes) -> list[Copied]:
+    """What lives of the queue in these bytes of the whole segment."""
+    stretches: list[Stretch] = []
+    spans: list[tuple[int, int]] = []
+    for first, last, offset, end in zip(places.firsts, places.lasts, places.offsets, places.ends, strict=True):
+        held = [stretch for stretch in holdings.within(first, last) if stretch.segment is segment]
+        if held:
+            stretches += held
+            spans.append((offset, end))
+    wanted = Wanted(queue_id, stretches)
+    for offset, end in joined(spans):
+        wanted.take_from(data[offset:end])
+    if wanted.missing():
+        raise DamagedRecord(f"positions {wanted.missing()} are not where they were written")
+    return wanted.records()
 
 
 def joined_records(records: list[Copied]) -> list[Copied]:

@@ -10,19 +10,21 @@ so there is no timer. What is a segment, which of them may go and how a disk is 
 """
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
 
-from broker.storage.books import Books
+from broker.storage.books import POSITION_MAX, Books
 from broker.storage.cleaning import Cleaner
+from broker.storage.footers import Indices, footer_of, sum_up
 from broker.storage.loading import Reading
 from broker.storage.places import Places
 from broker.storage.recover import Recovery, recover
 from broker.storage.segments import Segment
 from broker.wire.message import Run
 from broker.wire.records import Batch, Gone, Opening, QueueRecord, Volatile, encode
-from broker.wire.sealed import PositionRanges
+from broker.wire.sealed import DamagedRecord, PositionRanges, TornRecord
 from broker.world.disk import AppendFile, Disk
 
 if TYPE_CHECKING:
@@ -45,6 +47,17 @@ class JournalDamaged(JournalFailed):
     """What was synced once cannot be read: the next life reads the segment in full, and says what is lost."""
 
 
+class _Lot:
+    """What is written at one go to one segment; `closes` if it is the last of it."""
+
+    __slots__ = ("chunks", "closes", "segment")
+
+    def __init__(self, segment: Segment, head: bytes) -> None:
+        self.segment = segment
+        self.chunks = [head]
+        self.closes = False
+
+
 class Journal:
     """From `recover` over `run` to `stop`, or to JournalFailed."""
 
@@ -63,7 +76,8 @@ class Journal:
         self._books = Books()
         self._segment = self._books.open(1)
         self._chunks: list[bytes] = []
-        self._pending: list[tuple[Segment, list[bytes]]] = []
+        self._pending: list[_Lot] = []
+        self._indices = Indices(disk)
         self._begin(Opening(1, []))
         self._file: AppendFile | None = None
         self._written: Segment | None = None
@@ -78,11 +92,14 @@ class Journal:
 
         Raises OSError if the disk cannot be read, UnknownRecord if a newer release wrote on it.
         """
-        recovery = await recover(self._disk)
+        recovery = await recover(self._disk, self.suspects)
+        self.suspects.clear()
         self._books = recovery.books
         self._pending = []
         self._open(recovery.next_number)
         self._cleaner = self._make_cleaner()
+        for queue_id, queue in recovery.queues.items():
+            queue.line = await self.load(queue_id, 0, POSITION_MAX)
         return recovery
 
     # -- what queues do with it ----------------------------------------------------------------------------------------
@@ -154,12 +171,16 @@ class Journal:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._commit_forever)
-                    nursery.start_soon(self._cleaner.run)
+                    nursery.start_soon(self._clean)
         finally:
             if self._file is not None:
                 self._file.close()
         if self.failure is not None:
             raise self.failure
+
+    async def _clean(self) -> None:
+        with suppress(JournalDamaged):  # then it is noted, and everything ends by that
+            await self._cleaner.run()
 
     def stop(self) -> None:
         """Let `run` return as soon as everything appended is durable."""
@@ -202,11 +223,17 @@ class Journal:
             await self._waiters.park()
 
     async def places(self, segment: Segment, queue_id: int) -> Places:
-        """Where the queue's records lie in the segment."""
-        await trio.lowlevel.checkpoint()
-        places = segment.chapter(queue_id).places
-        assert places is not None
-        return places
+        """Where the queue's records lie in the segment; raises JournalDamaged."""
+        chapter = segment.chapters.get(queue_id)
+        if chapter is not None and chapter.places is not None:
+            await trio.lowlevel.checkpoint()
+            return chapter.places
+        try:
+            return await self._indices.places(segment, queue_id)
+        except OSError as error:
+            raise self.damaged(segment, segment.index_at, error.strerror or error) from error
+        except (DamagedRecord, TornRecord) as error:
+            raise self.damaged(segment, segment.index_at, error) from error
 
     def damaged(self, segment: Segment, offset: int, why: object) -> JournalDamaged:
         """What was written there cannot be read: this life is over. Returns what to raise."""
@@ -253,13 +280,14 @@ class Journal:
         self._segment.fill += len(data)
         if isinstance(head, Opening):
             self._roll_at = max(self._segment_bytes, self._segment.fill + 1)
-        self._chunks = [data]
-        self._pending.append((self._segment, self._chunks))
+        lot = _Lot(self._segment, data)
+        self._chunks = lot.chunks
+        self._pending.append(lot)
 
     def _roll(self) -> None:
         if len(self._chunks) == 1:  # a head for nothing
-            self._segment.fill -= len(self._chunks[0])
-            self._pending.pop()
+            self._segment.fill -= len(self._chunks.pop())
+        self._pending[-1].closes = True
         self._books.close(self._segment)
         self._open(self._segment.number + 1)
 
@@ -275,32 +303,38 @@ class Journal:
                 await self._sleeper.wait()
 
     async def _commit(self) -> None:
-        batches, lsn = self._pending, self.appended
+        lots, lsn = self._pending, self.appended
         self._pending = []
         if len(self._chunks) > 1:
             self._begin(Batch(self._segment.number, self._segment.fill))
         else:  # nothing but a head, for the next batch
-            self._pending.append(batches.pop())
-        for segment, chunks in batches:
-            if len(chunks) > 1:
-                try:
-                    await self._write(segment, chunks)
-                except OSError as error:
-                    log.critical("the journal cannot be written: %s", error)
-                    self.fail(segment.name, error)
-                    return
+            self._pending.append(lots.pop())
+        for lot in lots:
+            try:
+                await self._write(lot)
+            except OSError as error:
+                log.critical("the journal cannot be written: %s", error)
+                self.fail(lot.segment.name, error)
+                return
         self.synced = lsn
         for tell in self.on_synced:
             tell(lsn)
         self._waiters.unpark_all()
         self._cleaner.look()
 
-    async def _write(self, segment: Segment, chunks: list[bytes]) -> None:
+    async def _write(self, lot: _Lot) -> None:
+        segment = lot.segment
         if self._file is None or segment is not self._written:
             if self._file is not None:
                 self._file.close()
             self._file = await self._disk.open_append(segment.name)
             self._written = segment
         assert self._file.size_bytes == segment.size_bytes, f"{segment} is {self._file.size_bytes} bytes long"
-        await self._file.append(chunks, sync=True)
-        segment.size_bytes = self._file.size_bytes
+        footer: list[bytes] = []
+        if lot.closes and segment.living:  # or else it goes
+            footer = await footer_of(segment, self._books, segment.fill)
+        if lot.chunks or footer:
+            await self._file.append([*lot.chunks, *footer], sync=True)
+            segment.size_bytes = self._file.size_bytes
+        if footer:
+            sum_up(segment)

@@ -4,16 +4,15 @@ Decides which bytes of a file are records, which are the torn tail of a writer t
 not know what the records add up to. Everything before a Batch was synced before the batch was written, so a bad record
 with a sound batch behind it was once good: damage, to be reported. One without, in the last segment, was never
 synced: it and what follows is cut. Behind damage reading goes on where records follow one another without a gap up to
-the next batch; so bytes inside a message are not taken for records, though they may look like some.
+the next batch; so bytes inside a message are not taken for records, though they may look like some. A summary ends
+the records.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from broker.storage.books import Books
-from broker.storage.ranges import Ranges
 from broker.storage.segments import Segment
-from broker.wire.records import Batch, Opening, Outline, Publish, Record, decode, skim
+from broker.wire.records import Batch, Opening, Outline, Record, Summary, skim
 from broker.wire.sealed import MAGIC, VERSION, DamagedRecord, TornRecord, UnknownRecord
 
 _BATCH_START = MAGIC + bytes((VERSION, Batch.KIND))
@@ -41,6 +40,7 @@ class Scan:
         self._closed = closed
         self.gaps: list[Gap] = []
         self.end = 0
+        self.has_footer = False
         self.sound_from = 0  # behind the last gap so far
 
     def __iter__(self) -> Iterator[tuple[int, int, Record | Outline]]:
@@ -55,6 +55,9 @@ class Scan:
                 self.gaps.append(Gap(offset, resume - offset, str(error)))
                 self.end = self.sound_from = resume
                 continue
+            if isinstance(record, Summary):
+                self.has_footer = True
+                return  # what follows says the same once more
             yield offset, end, record
             self.end = end
 
@@ -64,7 +67,7 @@ class Scan:
         except UnknownRecord as unknown:
             raise UnknownRecord(f"{Segment(self._number).name}: {unknown}") from None
         expected = (self._number, offset)
-        if (isinstance(record, Batch) and (record.number, record.offset) != expected) or (
+        if (isinstance(record, Batch | Summary) and (record.number, record.offset) != expected) or (
             isinstance(record, Opening) and (record.number, 0) != expected
         ):
             raise DamagedRecord(f"the record at {offset} belongs to another place")
@@ -107,32 +110,3 @@ class Scan:
         except (TornRecord, DamagedRecord):
             return False
         return offset == stop
-
-
-def living_publishes(scan: Scan, data: bytes, segment: Segment, books: Books) -> Iterator[Publish | None]:
-    """What lives in the segment according to the books, record by record (None for a record without), cut to it.
-
-    The books may change between two steps: each step looks anew. Of two copies in the segment the first is taken.
-    """
-    given: dict[int, Ranges] = {}
-    for offset, _, outline in scan:
-        if not isinstance(outline, Outline):
-            continue
-        account = books.accounts.get(outline.queue_id)
-        stretches = account.holdings.within(outline.first, outline.last) if account is not None else []
-        wanted = Ranges()
-        for stretch in stretches:
-            if stretch.segment is segment and stretch.term == outline.term:
-                wanted.add(stretch.first, stretch.last)
-        taken = given.setdefault(outline.queue_id, Ranges())
-        for first, last in taken.within(outline.first, outline.last):
-            wanted.remove(first, last)
-        if wanted:
-            whole, _ = decode(data, offset)
-            assert isinstance(whole, Publish)
-            for first, last in wanted:
-                taken.add(first, last)
-                run = whole.run.cut(first - outline.first, last + 1 - outline.first)
-                yield Publish(outline.queue_id, outline.term, run)
-        else:
-            yield None

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import trio
 
+from broker.storage.books import POSITION_MAX
 from broker.storage.journal import SEGMENT_BYTES, Journal
+from broker.storage.recover import Recovery
+from broker.wire.message import Run
 from broker.wire.records import QueueRecord, Settle, encode
 from broker.world.disk import Disk
 
@@ -22,3 +25,15 @@ async def one_life(disk: Disk, records: Sequence[QueueRecord], *, segment_bytes:
         await trio.sleep(2)
         journal.stop()
     return journal
+
+
+async def recovered(disk: Disk, *, segment_bytes: int = SEGMENT_BYTES) -> tuple[Recovery, dict[int, list[Run]]]:
+    """What a new life finds, and all contents by queue id."""
+    journal = Journal(disk, segment_bytes=segment_bytes)
+    recovery = await journal.recover()
+    lines: dict[int, list[Run]] = {}
+    for queue_id, queue in recovery.queues.items():
+        lines[queue_id] = await journal.load(queue_id, 0, POSITION_MAX)
+        loaded = [at for run in lines[queue_id] for at in range(run.first, run.last + 1)]
+        assert loaded == [at for extent in queue.extents for at in range(extent.first, extent.last + 1)]
+    return recovery, lines

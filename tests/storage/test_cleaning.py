@@ -11,6 +11,7 @@ from broker.storage.reading import Scan
 from broker.wire.message import Run, Traits
 from broker.wire.records import Batch, Mark, Opening, Publish, QueueRecord, Settle, encode
 from tests.simulation.disk import SimDisk
+from tests.storage.lives import recovered
 
 SEGMENT_BYTES = 6000
 
@@ -41,12 +42,12 @@ class Bench:
 
     async def recovered(self) -> list[int]:
         self.disk.lose_power()
-        recovery = await Journal(self.disk, segment_bytes=SEGMENT_BYTES).recover()
+        recovery, lines = await recovered(self.disk, segment_bytes=SEGMENT_BYTES)
         assert not recovery.damages
         queue = recovery.queues[1]
         assert queue.origins in ({"n1/1/1": (2000, [])}, {})
-        assert all(run.contents == [b"%0100d" % run.first] for run in queue.line)
-        return [run.first for run in queue.line]
+        assert all(run.contents == [b"%0100d" % run.first] for run in lines[1])
+        return [run.first for run in lines[1]]
 
 
 async def test_segments_with_little_life_are_emptied(autojump_clock):
@@ -94,7 +95,7 @@ async def test_only_a_part_of_a_run_is_not_yet_everywhere(autojump_clock):
             journal.append(encode(publish(1, 1, 2)), publish(1, 1, 2))
         journal.stop()
     disk.lose_power()
-    line = (await Journal(disk, segment_bytes=SEGMENT_BYTES).recover()).queues[1].line
+    line = (await recovered(disk, segment_bytes=SEGMENT_BYTES))[1][1]
     expected = [first + index for first in range(1, 1000, 100) for index in range(30) if index not in {4, 5, 7}]
     assert [position for run in line for position in range(run.first, run.last + 1)] == expected
 
@@ -147,6 +148,7 @@ async def test_that_a_segment_went_is_said_behind_what_it_leaves(autojump_clock)
         again = SimDisk(Random(1))
         for name in disk.sizes():
             await again.replace(name, data[:size] if name == newest else await disk.read(name))
-        queue = (await Journal(again).recover()).queues[1]
-        assert [run.first for run in queue.line] == [1]
+        recovery, lines = await recovered(again)
+        queue = recovery.queues[1]
+        assert [run.first for run in lines[1]] == [1]
         assert queue.marks[0] == 7

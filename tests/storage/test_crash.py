@@ -16,6 +16,7 @@ from broker.storage.recover import RecoveredQueue, Recovery
 from broker.wire.message import Run, Traits, make_address
 from broker.wire.records import Drop, Mark, Publish, QueueRecord, Settle, Term, encode
 from tests.simulation.disk import PowerCut, SimDisk
+from tests.storage.lives import recovered
 
 SEGMENT_BYTES = 700
 TRAITS = Traits(persistent=True)
@@ -56,10 +57,13 @@ class QueueState:
 State = dict[int, QueueState]
 
 
-def shows(found: RecoveredQueue | None, expected: QueueState) -> bool:
+Found = tuple[Recovery, dict[int, list[Run]]]
+
+
+def shows(found: RecoveredQueue | None, line: list[Run], expected: QueueState) -> bool:
     if found is None:
         return expected == QueueState()
-    contents = {run.first + index: content for run in found.line for index, content in enumerate(run.contents)}
+    contents = {run.first + index: content for run in line for index, content in enumerate(run.contents)}
     assert list(contents) == sorted(contents), "order is kept"
     return (
         contents == expected.alive
@@ -130,8 +134,9 @@ class Life:
         assert self.reported < lsn <= self.journal.appended
         self.reported = lsn
 
-    def found_in(self, recovery: Recovery) -> State:
+    def found_in(self, found: Found) -> State:
         """The state that was found; fails unless it is one that the journal may come back with."""
+        recovery, lines = found
         assert not recovery.damages
         possible = [state for lsn, state in self.states if lsn >= self.reported]
         if not possible or self.states[-1][0] < self.reported:  # the last records were the journal's own
@@ -139,7 +144,10 @@ class Life:
         else:  # the state that was synced may have its LSN below the journal's own records
             possible.insert(0, [state for lsn, state in self.states if lsn <= self.reported][-1])
         for state in reversed(possible):
-            if all(shows(recovery.queues.get(queue_id), queue) for queue_id, queue in state.items()):
+            if all(
+                shows(recovery.queues.get(queue_id), lines.get(queue_id, []), queue)
+                for queue_id, queue in state.items()
+            ):
                 return state
         raise AssertionError(f"found {recovery.queues}\nsynced {possible[0]}\nthen {possible[1:]}")
 
@@ -174,9 +182,9 @@ async def several_lives(seed: int, cuts: list[int | None], appends: int = 60) ->
             disk.kill()
         else:
             disk.lose_power()
-        state, term = life.found_in(await Journal(disk, segment_bytes=SEGMENT_BYTES).recover()), life.term
+        state, term = life.found_in(await recovered(disk, segment_bytes=SEGMENT_BYTES)), life.term
         disk.lose_power()
-        again = await Journal(disk, segment_bytes=SEGMENT_BYTES).recover()
+        again = await recovered(disk, segment_bytes=SEGMENT_BYTES)
         assert life.found_in(again) == state, "what was recovered once is durable"
     return steps
 

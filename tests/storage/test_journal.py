@@ -10,7 +10,7 @@ from broker.wire.message import Run, Traits
 from broker.wire.records import Drop, Mark, Publish, QueueRecord, Settle, Term, encode
 from broker.world.disk import MemoryDisk, RealDisk
 from tests.simulation.disk import SimDisk
-from tests.storage.lives import one_life
+from tests.storage.lives import one_life, recovered
 
 TRAITS = Traits(persistent=True)
 
@@ -73,7 +73,7 @@ async def test_stop_writes_what_is_left(disk, autojump_clock):
     await journal.run()
     assert journal.synced == lsn
     disk.lose_power()
-    assert [run.first for run in (await Journal(disk).recover()).queues[1].line] == [1]
+    assert [run.first for run in (await recovered(disk))[1][1]] == [1]
 
 
 async def test_an_idle_journal_stops(disk, autojump_clock):
@@ -104,8 +104,8 @@ async def test_a_disk_that_fails_ends_the_journal(disk, fault, why, autojump_clo
             await journal.wait_synced(lsn)
     setattr(disk, fault, False)
     disk.lose_power()
-    recovery = await Journal(disk).recover()
-    assert recovery.queues[1].line[0].first == 1
+    recovery, lines = await recovered(disk)
+    assert lines[1][0].first == 1
     assert not recovery.damages
 
 
@@ -128,7 +128,7 @@ async def test_segments_come_and_go_with_the_traffic(disk, autojump_clock):
     assert journal.statistics()["disk_bytes"] == sum(disk.sizes().values())
     disk.lose_power()
     queue = (await Journal(disk).recover()).queues[1]
-    assert (queue.line, queue.terms, queue.next_position) == ([], [(1, 1)], 2001)
+    assert (queue.extents, queue.terms, queue.next_position) == ([], [(1, 1)], 2001)
 
 
 async def test_one_old_message_keeps_itself_and_little_else(disk, autojump_clock):
@@ -139,9 +139,9 @@ async def test_one_old_message_keeps_itself_and_little_else(disk, autojump_clock
     assert sum(disk.sizes().values()) < 8000
     assert journal.statistics()["living_messages"] == 1
     disk.lose_power()
-    recovery = await Journal(disk).recover()
-    assert [run.first for run in recovery.queues[2].line] == [1]
-    assert recovery.queues[1].line == []
+    _, lines = await recovered(disk)
+    assert [run.first for run in lines[2]] == [1]
+    assert lines[1] == []
 
 
 async def test_dropped_queues_leave_nothing(disk, autojump_clock):
@@ -157,7 +157,7 @@ async def test_dropped_queues_leave_nothing(disk, autojump_clock):
 async def test_a_message_longer_than_a_segment(disk, autojump_clock):
     await one_life(disk, [publish(1, size=5000), publish(2, size=5000)], segment_bytes=1000)
     disk.lose_power()
-    assert [run.contents[0] for run in (await Journal(disk).recover()).queues[1].line] == [bytes(5000)] * 2
+    assert [run.contents[0] for run in (await recovered(disk))[1][1]] == [bytes(5000)] * 2
 
 
 async def test_memory_acknowledges_and_keeps_nothing(autojump_clock):
@@ -182,7 +182,7 @@ async def test_two_lives_on_a_real_disk(tmp_path):
             put(journal, record)
         journal.stop()
         await journal.run()
-        return sum(len(run.contents) for run in recovery.queues[1].line) if 1 in recovery.queues else 0
+        return sum(extent.count for extent in recovery.queues[1].extents) if 1 in recovery.queues else 0
 
     assert await live(publish(1, 50), publish(51, 50), publish(101, 50)) == 0
     assert await live(Settle(1, 1, [(20, 120)])) == 150

@@ -110,5 +110,7 @@ def test_batches_of_another_place_are_no_batches():
 
 def test_files_of_a_newer_release_are_refused(monkeypatch):
     monkeypatch.setattr(Drop, "KIND", 200)
-    with pytest.raises(UnknownRecord, match=r"^journal/0*\d+: the record at \d+ has version 1 and kind 200: written by a newer release"):
+    with pytest.raises(
+        UnknownRecord, match=r"^journal/0*\d+: the record at \d+ has version 1 and kind 200: written by a newer release"
+    ):
         list(Scan(File().batch(Drop(1)).data, NUMBER, closed=True))

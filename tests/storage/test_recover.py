@@ -4,13 +4,14 @@ from random import Random
 
 import pytest
 
+from broker.storage.footers import end_of_records
 from broker.storage.journal import Journal
 from broker.storage.recover import recover
 from broker.wire.message import Run, Traits, make_address
 from broker.wire.records import Hole, Mark, Origin, Publish, QueueRecord, Settle, Term, encode
 from broker.world.disk import MemoryDisk
 from tests.simulation.disk import SimDisk
-from tests.storage.lives import one_life
+from tests.storage.lives import one_life, recovered
 
 ADDRESS = make_address("amq.direct", "key")
 
@@ -44,7 +45,7 @@ async def write(disk: SimDisk, *records: QueueRecord, segment_bytes: int = 10**6
 
 
 async def test_a_blank_disk(disk, autojump_clock):
-    recovery = await recover(disk)
+    recovery, _ = await recovered(disk)
     assert (recovery.queues, recovery.damages, recovery.torn_bytes, recovery.next_number) == ({}, [], 0, 1)
     assert (await recover(MemoryDisk())).queues == {}
 
@@ -59,9 +60,10 @@ async def test_a_queue_comes_back_as_it_was(disk, autojump_clock):
         Hole(1, 1, [(9, 9)]),
         Origin(1, 1, "n2/4/1", 3, [(2, 2)]),
     )
-    queue = (await recover(disk)).queues[1]
-    assert [(run.first, run.contents) for run in queue.line] == [(1, [b"one"]), (3, [b"three", b"four"])]
-    assert all((run.address, run.stamp_ms, run.traits.priority) == (ADDRESS, 99, 2) for run in queue.line)
+    recovery, lines = await recovered(disk)
+    queue, line = recovery.queues[1], lines[1]
+    assert [(run.first, run.contents) for run in line] == [(1, [b"one"]), (3, [b"three", b"four"])]
+    assert all((run.address, run.stamp_ms, run.traits.priority) == (ADDRESS, 99, 2) for run in line)
     assert queue.terms == [(1, 1)]
     assert queue.marks == {0: 3}
     assert queue.holes == [(9, 9)]
@@ -72,7 +74,7 @@ async def test_a_queue_comes_back_as_it_was(disk, autojump_clock):
 async def test_a_record_found_twice_is_one(disk, autojump_clock):
     await write(disk, publish(1, b"one", b"two"), publish(2, b"two", b"three"), publish(1, b"one", b"two"))
     await write(disk, publish(1, b"one"))
-    line = (await recover(disk)).queues[1].line
+    line = (await recovered(disk))[1][1]
     assert [content for run in line for content in run.contents] == [b"one", b"two", b"three"]
 
 
@@ -81,8 +83,8 @@ async def test_damage_is_named_and_set_aside_and_the_rest_is_served(disk, autoju
     name = segments_of(disk)[0]
     offset = (await disk.read(name)).index(b"two")
     disk.damage(name, offset)
-    recovery = await recover(disk)
-    assert [run.contents for run in recovery.queues[1].line] == [[b"one"], [b"three"]]
+    recovery, lines = await recovered(disk)
+    assert [run.contents for run in lines[1]] == [[b"one"], [b"three"]]
     damage = recovery.damages[0]
     assert damage.path == f"sim:{name}"
     assert damage.offset <= offset < damage.offset + damage.length
@@ -96,35 +98,35 @@ async def test_damage_is_reported_until_what_is_left_was_written_again(disk, aut
     await write(disk, publish(1, b"one"), publish(2, b"two"), publish(3, b"three"))
     name = segments_of(disk)[0]
     disk.damage(name, (await disk.read(name)).index(b"two"))
-    assert (await recover(disk)).damages
+    assert (await recovered(disk))[0].damages
     await write(disk, publish(4, b"four"))
-    recovery = await recover(disk)
+    recovery, lines = await recovered(disk)
     assert not recovery.damages
-    assert [run.contents for run in recovery.queues[1].line] == [[b"one"], [b"three"], [b"four"]]
+    assert [run.contents for run in lines[1]] == [[b"one"], [b"three"], [b"four"]]
     assert name not in disk.sizes()
 
 
 async def test_a_missing_segment_is_named(disk, autojump_clock):
     await write(disk, publish(1, b"one"), publish(2, b"two"), publish(3, b"three"), segment_bytes=50)
     lost = segments_of(disk)[1]
-    size = disk.sizes()[lost]
+    size = end_of_records(await disk.read(lost), 2)
     disk.lose(lost)
-    recovery = await recover(disk)
-    assert [run.first for run in recovery.queues[1].line] == [1, 3]
+    recovery, lines = await recovered(disk)
+    assert [run.first for run in lines[1]] == [1, 3]
     assert [str(damage) for damage in recovery.damages] == [
         f"sim:{lost}: {size} bytes from 0 are lost: the file is missing"
     ]
     await write(disk, publish(4, b"four"))
-    assert not (await recover(disk)).damages, "said once"
+    assert not (await recovered(disk))[0].damages, "said once"
 
 
 async def test_a_segment_that_was_cut_short_is_named(disk, autojump_clock):
     await write(disk, publish(1, b"one"), publish(2, b"two"), segment_bytes=50)
     name = segments_of(disk)[0]
-    size = disk.sizes()[name]
+    size = end_of_records(await disk.read(name), 1)
     await disk.truncate(name, 0)
-    recovery = await recover(disk)
-    assert [run.first for run in recovery.queues[1].line] == [2]
+    recovery, lines = await recovered(disk)
+    assert [run.first for run in lines[1]] == [2]
     assert [(damage.offset, damage.length, damage.kept_in) for damage in recovery.damages] == [(0, size, None)]
 
 
@@ -133,11 +135,11 @@ async def test_a_torn_tail_is_cut_without_alarm(disk, autojump_clock):
     name = segments_of(disk)[0]
     size = disk.sizes()[name]
     await disk.truncate(name, size - 3)
-    recovery = await recover(disk)
-    assert [run.first for run in recovery.queues[1].line] == [1]
+    recovery, lines = await recovered(disk)
+    assert [run.first for run in lines[1]] == [1]
     assert not recovery.damages
     assert recovery.torn_bytes > 0
-    assert disk.sizes()[name] == size - 3 - recovery.torn_bytes
+    assert end_of_records(await disk.read(name), 1) == size - 3 - recovery.torn_bytes
     assert (await recover(disk)).torn_bytes == 0
 
 
@@ -145,8 +147,8 @@ async def test_a_torn_tail_is_cut_without_alarm(disk, autojump_clock):
 async def test_a_segment_that_was_only_begun_is_no_segment(disk, content, autojump_clock):
     await write(disk, publish(1, b"one"))
     await disk.replace(f"journal/{2:016d}", content)
-    recovery = await recover(disk)
-    assert [run.first for run in recovery.queues[1].line] == [1]
+    recovery, lines = await recovered(disk)
+    assert [run.first for run in lines[1]] == [1]
     assert (recovery.damages, recovery.next_number) == ([], 3)
     assert segments_of(disk) == [f"journal/{1:016d}"]
 
@@ -156,9 +158,9 @@ async def test_a_bad_opening_with_sound_batches_behind_it_is_damage(disk, autoju
     last = segments_of(disk)[-1]
     await write(disk, publish(4, b"four"), publish(5, b"five"))
     disk.damage(segments_of(disk)[-1], 12)
-    recovery = await recover(disk)
-    assert [run.first for run in recovery.queues[1].line][:3] == [1, 2, 3], last
-    assert [run.first for run in recovery.queues[1].line][-1] == 5
+    recovery, lines = await recovered(disk)
+    assert [run.first for run in lines[1]][:3] == [1, 2, 3], last
+    assert [run.first for run in lines[1]][-1] == 5
     assert len(recovery.damages) == 1
 
 
@@ -172,8 +174,8 @@ async def test_a_segment_that_went_stays_gone_though_its_file_comes_back(disk, a
     await one_life(disk, [settle, Mark(1, 1, 0, 9), Mark(1, 1, 0, 9), Mark(1, 1, 0, 9)], segment_bytes=50)
     assert first not in disk.sizes()
     await disk.replace(first, old)
-    recovery = await recover(disk)
-    assert recovery.queues[1].line == []
+    _, lines = await recovered(disk)
+    assert lines[1] == []
     assert first not in disk.sizes()
 
 
