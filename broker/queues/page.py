@@ -216,5 +216,8 @@ def paged(runs: "Iterable[Run]", exact_upto: int) -> list[Page]:
 def _about_bytes_of(run: Run) -> int:
     """As `bytes_of`, without a look at each: as if all had as many properties and body frames as the first one."""
     contents = run.contents
-    around = len(contents[0]) - body_size(contents[0])
+    first_bytes = body_size(contents[0])
+    if run.count == 1:
+        return first_bytes
+    around = len(contents[0]) - first_bytes
     return max(0, sum(map(len, contents)) - around * run.count)
