@@ -19,6 +19,7 @@ from broker.storage.fsync import Fsync, LaxDisk
 from broker.storage.identity import NAME, DamagedIdentity, Folder
 from broker.storage.journal import Journal, JournalFailed
 from broker.storage.reserve import Reserve
+from broker.storage.segments import FOLDER
 from broker.storage.zab_log import ZabLog
 from broker.wire.sealed import UnknownRecord
 
@@ -66,13 +67,23 @@ class Store:
 
     async def _open(self, chance: Random, stamp_ms: int, boot: str) -> None:
         disk = self._disk
-        await Folder.check(disk)
+        is_lossy = await Folder.check(disk, boot)
         self.durable = await self.zab_log.recover()
         snapshot = self.durable.snapshot
         if snapshot is not None and not State.can_restore(snapshot.state):
             raise NewerFormat(disk.path_of(metadata.NAME), "a snapshot of another format")
-        self.recovery = await self.journal.recover()
+        self.recovery = await self._recover(everything=is_lossy)
         self.folder = await Folder.begin_life(disk, chance=chance, stamp_ms=stamp_ms, fsync=self._fsync, boot=boot)
+
+    async def _recover(self, *, everything: bool) -> "Recovery":
+        """Where anything may be missing no segment is taken at its word: each is read in full."""
+        suspects = self.journal.suspects
+        names = [name.rpartition("/")[2] for name in await self._disk.list_names(FOLDER)] if everything else []
+        found = {int(name) for name in names if name.isdigit()} - suspects
+        suspects |= found
+        recovery = await self.journal.recover()
+        suspects -= found
+        return recovery
 
     @property
     def is_damaged(self) -> bool:

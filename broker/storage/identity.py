@@ -7,7 +7,6 @@ must not know the cluster; which cluster the folder belongs to stands in the met
 """
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -50,21 +49,20 @@ class Folder:
         except FileNotFoundError:
             folder = cls(f"{chance.getrandbits(128):032x}", stamp_ms, blank=True, fsync=fsync, boot=boot)
         else:
-            lossy = content.get("lossy", False)
+            lossy = _may_lack_something(content, boot)
             if content.get("unsynced", False):
-                if boot and boot == content.get("boot"):
-                    await sync_journal(disk)
-                else:
-                    lossy = True
+                await sync_journal(disk)
             folder = cls(content["folder"], content["life"] + 1, blank=False, lossy=lossy, fsync=fsync, boot=boot)
         await folder._write(disk, unsynced=not fsync.keeps_promises)
         return folder
 
     @staticmethod
-    async def check(disk: Disk) -> None:
-        """Raise DamagedIdentity, NewerFormat or OSError as `begin_life` would; nothing is written."""
-        with suppress(FileNotFoundError):
-            _decode(await disk.read(NAME), disk.path_of(NAME))
+    async def check(disk: Disk, boot: str) -> bool:
+        """Whether the next life will be `lossy`. Raises what `begin_life` does; nothing is written."""
+        try:
+            return _may_lack_something(_decode(await disk.read(NAME), disk.path_of(NAME)), boot)
+        except FileNotFoundError:
+            return False
 
     async def told(self, disk: Disk) -> "Folder":
         """The cluster knows that something may be missing here: from now on the folder counts for what is in it."""
@@ -84,6 +82,11 @@ class Folder:
         if self.lossy:
             content["lossy"] = True
         await disk.replace(NAME, json.dumps(content).encode() + b"\n")
+
+
+def _may_lack_something(content: dict[str, Any], boot: str) -> bool:
+    is_same_run = bool(boot) and boot == content.get("boot")
+    return bool(content.get("lossy", False) or (content.get("unsynced", False) and not is_same_run))
 
 
 def _decode(data: bytes, path: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from broker.storage.reserve import Reserve
 from broker.wire import sealed
 from broker.wire.records import Mark, Term, encode
 from tests.simulation.disk import SimDisk
+from tests.storage.test_journal import publish
 
 
 @pytest.fixture
@@ -52,6 +53,22 @@ async def test_what_one_life_leaves_the_next_one_finds(disk, autojump_clock):
     assert store.durable.accepted_epoch == 1
     assert store.recovery.queues[1].terms == [(5, 1)]
     assert not store.is_damaged
+
+
+@pytest.mark.parametrize(("boot", "read_in_full"), [("boot", False), ("another", True)])
+async def test_after_a_crash_of_the_machine_no_summary_is_believed(
+    boot, read_in_full, disk, autojump_clock, monkeypatch
+):
+    await one_life(disk, publish(1))
+    await one_life(disk, publish(2))
+    first = min(name for name in disk.sizes() if name.startswith("journal/"))
+    await opened(disk, Fsync("never"))
+    read = []
+    monkeypatch.setattr(disk, "read", lambda name, read_it=disk.read: read.append(name) or read_it(name))
+    store = Store(Reserve(disk), Fsync("never"), set())
+    await store.open(Random(1), 1, boot)
+    assert (first in read) == read_in_full == store.is_damaged
+    assert store.journal.suspects == set()
 
 
 async def refused(disk, why) -> None:
