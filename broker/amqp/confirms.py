@@ -51,6 +51,27 @@ class Pending:
         self.refused.append((start, stop))
 
 
+class Share:
+    """Those of consecutive publishes that went to the same queue, where others went elsewhere: `indexes` names them."""
+
+    __slots__ = ("_indexes", "_whole", "missing")
+
+    def __init__(self, whole: Pending, indexes: list[int]) -> None:
+        self._whole = whole
+        self._indexes = indexes
+        self.missing = 1
+
+    def answer(self) -> None:
+        """The queue has them safe, or has refused them."""
+        self.missing -= 1
+        self._whole.answer()
+
+    def refuse(self, start: int, stop: int) -> None:
+        """The queue did not take the start-th up to, not including, the stop-th of them."""
+        for index in self._indexes[start:stop]:
+            self._whole.refuse(index, index + 1)
+
+
 class ConfirmLine:
     """The publishes of one channel that are not answered yet, oldest first.
 

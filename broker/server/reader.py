@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from broker.world.network import Stream
 
 RECEIVE_BYTES = 65536
+RECEIVE_BYTES_MAX = 1024 * 1024
+EVENTS_PER_READ = 1000
+"""Where a client does many different things in little space, so many of them are read at once, if there are as many."""
 LOOK_AFTER_S = 1.0
 """How long a session is busy before somebody looks whether its client is still there."""
 
@@ -29,6 +32,7 @@ class Reader:
         self.received_bytes = 0
         self.reads = 0
         self._stream = stream
+        self._most_bytes = RECEIVE_BYTES
         self._hang_up = hang_up
         self._ahead = b""
         self._looked: trio.Event | None = None
@@ -49,6 +53,14 @@ class Reader:
         self.reads += 1
         return data
 
+    def expect(self, length_bytes: int, events: int) -> None:
+        """So much was read, and so many events it was: neighbours that are much the same are one. Decides how much is
+        read next: queues gather what comes together."""
+        most = RECEIVE_BYTES
+        if length_bytes >= RECEIVE_BYTES and events >= 16:
+            most = min(max(most, length_bytes * EVENTS_PER_READ // events), RECEIVE_BYTES_MAX)
+        self._most_bytes = most
+
     def look_ahead(self, now: float, nursery: trio.Nursery) -> None:
         """Find out in the nursery whether the client is still there, if the session has been busy for long."""
         if not self.waiting and self._looked is None and now - self.busy_since > LOOK_AFTER_S:
@@ -63,6 +75,6 @@ class Reader:
 
     async def _receive(self) -> bytes:
         try:
-            return await self._stream.receive_some(RECEIVE_BYTES)
+            return await self._stream.receive_some(self._most_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""

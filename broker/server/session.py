@@ -130,11 +130,12 @@ class Session:
 
     async def _take(self, data: bytes) -> None:
         """One turn; several if the client asks for something slow."""
-        turn = self._door.turn
+        turn, events = self._door.turn, 0
         self.reader.busy_since = now = trio.current_time()
         turn.begin()
         try:
             for channel, event in self.connection.feed(data, now):
+                events += 1
                 try:
                     if self._take_at_once(channel, event):
                         continue
@@ -155,6 +156,7 @@ class Session:
             await self._fail(ConnectionException(541, type(bug).__name__), None)
         finally:
             turn.end()
+        self.reader.expect(len(data), events)
 
     def _take_at_once(self, channel: Channel | None, event: ChannelEvent | Request) -> bool:
         """Do what must be fast; whether it was such."""

@@ -15,6 +15,7 @@ from broker.routing.graph import Graph, MessageInvalid, routing_keys
 from broker.vhosts.arguments import check_consumer_arguments
 from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
+from broker.vhosts.gathering import SHORT_RUN_MESSAGES, Gathering
 from broker.vhosts.handle import Got, Handle, Moved
 from broker.vhosts.queue_types import check_get, check_prefetch
 from broker.vhosts.replies import Replies, ReplyTarget
@@ -44,9 +45,9 @@ _IMMEDIATE = 2
 
 
 class Route:
-    """Where publishes with one method go. `per_message`: each of them has to be asked for."""
+    """Where publishes with one method go. `per_message`: each of them has to be asked for; `queue`: it is just this."""
 
-    __slots__ = ("address", "exchange", "handles", "key", "mandatory", "per_message")
+    __slots__ = ("address", "exchange", "handles", "key", "mandatory", "per_message", "queue")
 
     def __init__(
         self, address: bytes, exchange: str, key: str, handles: list[Target], *, mandatory: bool, per_message: bool
@@ -57,6 +58,8 @@ class Route:
         self.handles = handles
         self.mandatory = mandatory
         self.per_message = per_message
+        only = handles[0] if len(handles) == 1 else None
+        self.queue = only if isinstance(only, Handle) and not only.delays else None
 
 
 class Vhost:
@@ -69,6 +72,7 @@ class Vhost:
         self.handles: dict[str, Handle] = {}
         self._delays: dict[str, Handle] = {}  # queues behind delayed exchanges, which no client may find
         self._switchboard = switchboard
+        self._gathered = Gathering(switchboard.touch)
         self._fetchers: dict[tuple[Channel, Handle], Fetcher] = {}
         self._holders: dict[Channel, set[Handle]] = {}
 
@@ -104,6 +108,16 @@ class Vhost:
             route = self._resolve(client, payload)
         if traits.is_special:
             traits, contents = examined(client.user, channel, self.replies, traits, contents)
+        gathered = self._gathered
+        if len(contents) <= SHORT_RUN_MESSAGES and route.queue is not None and not traits.sender_selected:
+            if gathered.add(channel, route.queue, route.address, traits, contents):
+                return
+            if gathered.channel is not None:
+                gathered.flush()
+                if gathered.add(channel, route.queue, route.address, traits, contents):
+                    return
+        elif gathered.channel is not None:
+            gathered.flush()
         if route.per_message or traits.sender_selected:
             self._publish_one_by_one(route, channel, payload, traits, contents)
         else:

@@ -34,6 +34,8 @@ from tests.vhosts.room import open_hall
 class FakeChannel:
     """Confirms nothing, keeps what is returned."""
 
+    transaction = None
+
     def __init__(self):
         self.returns = []
 
@@ -60,6 +62,7 @@ class Visit:
         self.vhost.publish(self.client, self.channel, payload, traits_of(contents[0]), contents)
 
     def bodies(self, name):
+        self.hall.switchboard.end_turn()
         living = self.vhost.handles[name].local.queue.living()
         return [body_of(content).decode() for run in living for content in run.contents]
 

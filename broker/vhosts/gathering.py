@@ -1,0 +1,84 @@
+"""Short runs of one channel, gathered by queue until the end of the turn: a publisher that takes many queues in turn
+sends nothing else, and a run costs a queue and its journal the same however short it is.
+
+Decides what may be gathered: only what changes the order in no queue, keeps no consumer waiting and lets no confirm
+wait for another queue's mirrors. It must not know routes, rights or sockets.
+"""
+
+from typing import TYPE_CHECKING
+
+from broker.amqp.confirms import Share
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from broker.amqp.channel import Channel
+    from broker.vhosts.handle import Handle
+    from broker.wire.message import Traits
+
+SHORT_RUN_MESSAGES = 8
+"""Longer runs go their own way."""
+
+
+class _Group:
+    """What one queue gets of it; `indexes` says where each message stood in what was gathered."""
+
+    __slots__ = ("address", "contents", "handle", "indexes", "traits")
+
+    def __init__(self, handle: "Handle", address: bytes, traits: "Traits") -> None:
+        self.handle = handle
+        self.address = address
+        self.traits = traits
+        self.contents: list[bytes] = []
+        self.indexes: list[int] = []
+
+
+class Gathering:
+    """What one vhost gathers in one turn, from one channel at a time."""
+
+    def __init__(self, touch: "Callable[[Gathering], None]") -> None:
+        """`touch` lets `flush` be called at the end of the turn."""
+        self.channel: Channel | None = None
+        """Whose messages are held; None if there are none."""
+        self._touch = touch
+        self._groups: dict[bytes, _Group] = {}
+        self._handles: set[Handle] = set()
+        self._count = 0
+
+    def add(
+        self, channel: "Channel", handle: "Handle", address: bytes, traits: "Traits", contents: list[bytes]
+    ) -> bool:
+        """Hold a short run for a queue; False if it may not be, or what is held has to go before it."""
+        if channel is not self.channel and (self.channel is not None or channel.transaction is not None):
+            return False
+        group = self._groups.get(address)
+        if group is None:
+            # One run has one address: messages of another to the same queue would be overtaken.
+            if handle in self._handles or not handle.may_wait:
+                return False
+            if self.channel is None:
+                self.channel = channel
+                self._touch(self)
+            self._handles.add(handle)
+            group = self._groups[address] = _Group(handle, address, traits)
+        elif group.handle is not handle or (group.traits is not traits and group.traits != traits):
+            return False
+        upto = self._count + len(contents)
+        group.contents += contents
+        group.indexes += range(self._count, upto)
+        self._count = upto
+        return True
+
+    def flush(self) -> None:
+        """Publish what is held; all of it is confirmed together."""
+        channel, groups, count = self.channel, self._groups, self._count
+        if channel is None:
+            return
+        self.channel, self._groups, self._handles, self._count = None, {}, set(), 0
+        whole = channel.open_pending(count)
+        if whole is not None:
+            whole.missing = len(groups)
+        for group in groups.values():
+            pending = whole if whole is None or len(groups) == 1 else Share(whole, group.indexes)
+            group.handle.publish(Run(group.contents, group.address, group.traits), pending)

@@ -1,0 +1,129 @@
+"""What is gathered arrives as if it had not been: the same messages in the same order in every queue, every publish
+answered once and rightly; only in fewer runs."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.amqp.confirms import ConfirmLine
+from broker.vhosts.gathering import Gathering
+from broker.wire.message import Run, Traits
+from tests.amqp.test_confirms import Client
+
+PLAIN, LASTING = Traits(), Traits(persistent=True)
+
+
+class FakeChannel:
+    transaction = None
+
+    def __init__(self, confirming=True):
+        self.line = ConfirmLine(1, lambda: None) if confirming else None
+
+    def open_pending(self, count):
+        return None if self.line is None else self.line.open(count)
+
+
+class FakeHandle:
+    """Keeps what it gets; `refuses` says of which messages it will have none."""
+
+    def __init__(self, *, may_wait=True, refuses=lambda content: False):
+        self.may_wait = may_wait
+        self.refuses = refuses
+        self.runs = []
+
+    def publish(self, run, pending):
+        self.runs.append(run)
+        if pending is None:
+            return
+        for index, content in enumerate(run.contents):
+            if self.refuses(content):
+                pending.refuse(index, index + 1)
+        pending.answer()
+
+    @property
+    def messages(self):
+        return [(run.address, run.traits, content) for run in self.runs for content in run.contents]
+
+
+def gathering():
+    touched = []
+    return Gathering(touched.append), touched
+
+
+def test_each_queue_gets_its_messages_in_one_run_at_the_end_of_the_turn():
+    held, touched = gathering()
+    channel, first, second = FakeChannel(), FakeHandle(), FakeHandle()
+    for number in range(3):
+        assert held.add(channel, first, b"a", PLAIN, [b"%d" % number])
+        assert held.add(channel, second, b"b", PLAIN, [b"x", b"y"])
+    assert touched == [held]
+    assert first.runs == []
+    held.flush()
+    assert [run.contents for run in first.runs] == [[b"0", b"1", b"2"]]
+    assert [run.contents for run in second.runs] == [[b"x", b"y"] * 3]
+    held.flush()
+    assert len(first.runs) == 1
+    assert held.channel is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (FakeChannel(), 0, b"a", PLAIN),  # nothing is known of the order of two channels, but their confirms are two
+        (None, 0, b"b", PLAIN),  # a run has one address
+        (None, 0, b"a", LASTING),  # and one set of traits
+        (None, 1, b"b", PLAIN),  # somebody waits for what comes to this queue
+        (None, 2, b"a", PLAIN),  # a queue of the same name that was declared meanwhile
+    ],
+)
+def test_what_would_be_overtaken_or_kept_waiting_is_not_held(other):
+    held, _ = gathering()
+    mine, handles = FakeChannel(), [FakeHandle(), FakeHandle(may_wait=False), FakeHandle()]
+    assert held.add(mine, handles[0], b"a", PLAIN, [b"1"])
+    channel, number, address, traits = other
+    assert not held.add(channel or mine, handles[number], address, traits, [b"2"])
+    held.flush()
+    assert [run.contents for run in handles[0].runs] == [[b"1"]]
+
+
+def test_a_transaction_publishes_at_its_commit_and_nothing_later():
+    held, touched = gathering()
+    channel = FakeChannel()
+    channel.transaction = object()
+    assert not held.add(channel, FakeHandle(), b"a", PLAIN, [b"1"])
+    assert touched == []
+
+
+@given(st.integers(0, 2**32), st.booleans())
+def test_nobody_sees_that_it_was_gathered(seed, confirming):
+    chance = Random(seed)
+    held, _ = gathering()
+    channel = FakeChannel(confirming)
+    handles = [FakeHandle(may_wait=chance.random() < 0.9, refuses=lambda content: content[-1] % 5 == 0)] * 2
+    handles += [FakeHandle() for _ in range(3)]
+    expected, client, answers, number = {}, Client(), {}, 0
+    for _ in range(chance.randrange(1, 40)):
+        index = chance.randrange(5)
+        handle, address = handles[index], b"%d" % (index if chance.random() < 0.9 else 9)
+        traits = chance.choice((PLAIN, PLAIN, LASTING))
+        contents = [bytes([chance.randrange(256)]) for _ in range(chance.randrange(1, 4))]
+        expected.setdefault(handle, []).extend((address, traits, content) for content in contents)
+        for content in contents:
+            number += 1
+            answers[number] = not handle.refuses(content)
+            client.published([number])
+        if not held.add(channel, handle, address, traits, contents):
+            held.flush()
+            if not held.add(channel, handle, address, traits, contents):
+                pending = channel.open_pending(len(contents))
+                if pending is not None:
+                    pending.missing = 1
+                handle.publish(Run(contents, address, traits), pending)
+    held.flush()
+    assert {handle: handle.messages for handle in expected} == expected
+    if confirming:
+        client.read(channel.line.take_frames())
+        assert client.answers == answers
+        assert not client.outstanding
