@@ -181,6 +181,11 @@ class Queue(Window):
         """Whether a consumer with room waits for a message behind the mark."""
         return self._ready.is_closed and self.consumers.next() is not None
 
+    def wants_contents(self) -> bool:
+        """Whether a consumer with room waits for a message that is not in memory."""
+        ready = self._ready
+        return bool(ready.paged_messages) and ready.head() is None and self.consumers.next() is not None
+
     def room(self) -> int:
         """How many messages the consumer whose turn it is may get; 0 if nobody has room."""
         turn = self.consumers.next()

@@ -43,9 +43,9 @@ class Window(Stock):
         the next messages do not bring the next call at once. All of them must be in the journal when this turn ends,
         but those that are `stored` there already.
         """
-        self.window_bytes = window_bytes
         resident_bytes = self.resident_bytes
-        self._least_bytes = min(self._least_bytes, resident_bytes)
+        self._least_bytes = 0 if window_bytes < self.window_bytes else min(self._least_bytes, resident_bytes)
+        self.window_bytes = window_bytes
         if resident_bytes <= max(window_bytes, self._least_bytes + window_bytes // 8):
             return []
         quarter = window_bytes // 4

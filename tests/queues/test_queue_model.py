@@ -494,6 +494,7 @@ class QueueAgainstAList(RuleBasedStateMachine):
             assert self.late
             assert isinstance(self.queue.front(), Page)
             assert self.queue.wanted() is not None
+            assert self.queue.wants_contents()
         assert self.queue.wants_open() == (room and bool(self.ready) and not self.is_open())
         assert len(self.queue.consumers) == len(self.active)
 

@@ -53,6 +53,15 @@ def test_what_cannot_be_avoided_is_not_looked_at_each_turn(monkeypatch: pytest.M
         assert queue.page_out(64 * KIB) == []
     queue.publish(run_of(1, size=100 * KIB), 0)
     assert positions(queue.page_out(64 * KIB)) == [2]
+    assert positions(queue.page_out(2)) == [1, 3]
+
+
+def test_a_window_that_shrinks_counts_at_once() -> None:
+    queue = filled()
+    queue.page_out(800 * KIB)
+    assert 390 * KIB < queue.resident_bytes < 410 * KIB
+    queue.page_out(100 * KIB)
+    assert queue.resident_bytes < 55 * KIB
 
 
 def test_what_was_given_out_goes_oldest_first() -> None:
@@ -82,6 +91,11 @@ def test_a_consumer_has_them_read_ahead_until_there_is_enough() -> None:
     queue = Queue(Settings(), logged=True, line=paged(10_000), next_position=10_001)
     consumer = FakeConsumer(window=0)
     queue.consume(consumer)
+    assert not queue.wants_contents()
+    consumer.window = 1
+    queue.pump(consumer)
+    assert queue.wants_contents()
+    consumer.window = 0
     queue.window_bytes = 8 * MIB
     loads = []
     while (wanted := queue.wanted()) is not None:
