@@ -5,23 +5,31 @@ of which it has the last copy. It must not know which segments go, nor how a rec
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from broker.storage.holdings import Holdings
 from broker.storage.ranges import Ranges
 from broker.storage.segments import Chapter, Segment
 from broker.storage.tallies import Tallies
 from broker.wire.records import Hole, Mark, Origin, QueueRecord, Returned, Settle, Term
-
-if TYPE_CHECKING:
-    from broker.wire.sealed import PositionRanges
+from broker.wire.sealed import PositionRanges
 
 HOLES, LAST = "holes", "last"
-Slot = str | tuple[str, str | int]
-"""A piece of an account's state: HOLES, LAST, ("term", term), ("mark", level), ("origin", origin) for its highest
-sequence, or ("refused", origin)."""
+Slot = str | tuple[str, int]
+"""A piece of an account's state: HOLES, LAST, ("term", term) or ("mark", level)."""
 
 _NO_CHAPTER = Chapter(Segment(0))
+
+
+class Taken:
+    """What came from one origin. `home` is where its highest sequence is told, `refused_home` where the rest."""
+
+    __slots__ = ("highest", "home", "refused", "refused_home")
+
+    def __init__(self, highest: int, refused: PositionRanges, home: Segment, refused_home: Segment | None) -> None:
+        self.highest = highest
+        self.refused = refused
+        self.home = home
+        self.refused_home = refused_home
 
 
 class Account:
@@ -37,8 +45,8 @@ class Account:
         "last",
         "latest",
         "marks",
-        "origins",
         "queue_id",
+        "taken",
         "tallied_in",
         "tallies",
         "term",
@@ -63,7 +71,7 @@ class Account:
         self.terms: list[tuple[int, int]] = []  # (term, first position), both ascending
         self.marks: dict[int, int] = {}  # level -> upto
         self.holes: PositionRanges = []
-        self.origins: dict[str, tuple[int, PositionRanges]] = {}  # origin -> highest taken, refused
+        self.taken: dict[str, Taken] = {}  # by origin
         self.tallies = Tallies()  # how often living messages were given back
         self.tallied_in: set[int] = set()  # numbers of the segments whose records say so
         self.homes: dict[Slot, Segment] = {}  # where the last copy of each piece of state is
@@ -81,24 +89,29 @@ class Account:
         """The lowest position that was never used."""
         return max(self.last + 1, self.terms[-1][1] if self.terms else 1)
 
+    @property
+    def origins(self) -> dict[str, tuple[int, PositionRanges]]:
+        """Origin -> (highest taken, refused)."""
+        return {origin: (taken.highest, taken.refused) for origin, taken in self.taken.items()}
+
     def raise_origin(self, origin: str, highest: int, segment: Segment) -> None:
         """Messages up to this sequence were taken; that stands in the segment."""
-        so_far, refused = self.origins.get(origin, (0, []))
-        self.origins[origin] = (max(so_far, highest), refused)
-        self.homes["origin", origin] = segment
+        taken = self.taken.get(origin)
+        if taken is None:
+            self.taken[origin] = Taken(highest, [], segment, None)
+            return
+        if highest > taken.highest:
+            taken.highest = highest
+        taken.home = segment
 
     def set_origin(self, record: Origin, segment: Segment) -> None:
         """What was taken and refused is this, and stands in the segment; 0 if the origin is to be forgotten."""
-        self.homes.pop(("refused", record.origin), None)
         if not record.highest:
             # Not held on to: an older record of a forgotten origin may come to light again after a restart.
-            self.origins.pop(record.origin, None)
-            self.homes.pop(("origin", record.origin), None)
+            self.taken.pop(record.origin, None)
             return
-        self.origins[record.origin] = (record.highest, list(record.refused))
-        self.homes["origin", record.origin] = segment
-        if record.refused:
-            self.homes["refused", record.origin] = segment
+        refused = list(record.refused)
+        self.taken[record.origin] = Taken(record.highest, refused, segment, segment if refused else None)
 
     def revive(self, first: int, last: int) -> None:
         """What stands at these positions from now on is not what older settles were about."""
@@ -139,11 +152,9 @@ class Account:
                         yield Settle(self.queue_id, self.term, [(self.last, self.last)])
                 case ("mark", int(level)):
                     yield Mark(self.queue_id, self.term, level, self.marks[level])
-                case ("origin", str(origin)):
-                    yield Origin(self.queue_id, self.term, origin, *self.origins[origin])
-                case ("refused", str(origin)):
-                    if self.homes["origin", origin] is not segment:
-                        yield Origin(self.queue_id, self.term, origin, *self.origins[origin])
+        for origin, taken in self.taken.items():
+            if segment in (taken.home, taken.refused_home):
+                yield Origin(self.queue_id, self.term, origin, taken.highest, taken.refused)
 
     def _lasting_home(self, position: int) -> Segment | None:
         """The segment in which the living message there will be found in a later life, too."""

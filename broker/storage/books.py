@@ -37,8 +37,6 @@ from broker.wire.sealed import HEAD_BYTES, PositionRanges
 
 POSITION_MAX = 2**64 - 1
 
-_PUBLISHES = (Publish, Outline, Extent)
-
 
 class Books:
     """All queues and all segments in use."""
@@ -87,21 +85,26 @@ class Books:
             return
         if record.term > account.term:
             account.term = record.term
-        if isinstance(record, _PUBLISHES):
-            self._note_publish(account, record, chapter, data, again=again)
+        if isinstance(record, Publish):
+            run, size_bytes = record.run, len(data)
+            traits, contents = run.traits, run.contents
+            body_bytes = body_bytes_of(run, data, HEAD_BYTES) if data else 0
+            kind = (traits.priority, traits.expiration_ms is not None, body_bytes, size_bytes)
+            self._note_messages(account, chapter, record.term, run.first, len(contents), kind, again=again)
+            if run.origin is not None and not again:
+                self._raise_origin(account, chapter, run.origin, run.sequence + len(contents) - 1)
         elif isinstance(record, Settle):
             self._note_settle(account, record, chapter, again=again)
+        elif isinstance(record, Outline | Extent):
+            size_bytes = record.size_bytes if isinstance(record, Extent) else len(data)
+            kind = (record.priority, record.expires, record.body_bytes, size_bytes)
+            self._note_messages(account, chapter, record.term, record.first, record.count, kind, again=again)
+            if isinstance(record, Outline) and record.origin is not None and not again:
+                self._raise_origin(account, chapter, record.origin, record.sequence + record.count - 1)
         elif isinstance(record, Raised):
             account.raise_origin(record.origin, record.highest, segment)
         else:
-            if chapter.digest is not None:
-                chapter.digest.stated(record)
-            if isinstance(record, Returned):
-                account.tallied_in.add(segment.number)
-                for stretch in record.counts:
-                    account.tallies.put(*stretch)
-            else:
-                self._note_state(account, record, segment)
+            self._note_state(account, record, chapter)
 
     def settled(self, queue_id: int, ranges: PositionRanges) -> None:
         """Every copy that counts has these settles: the messages need no disk any more."""
@@ -122,45 +125,43 @@ class Books:
         account = self.accounts.get(queue_id)
         return account is not None and bool(account.holdings)
 
-    def _note_publish(
-        self, account: Account, record: Publish | Outline | Extent, chapter: Chapter, data: Buffer, *, again: bool
+    def _note_messages(
+        self,
+        account: Account,
+        chapter: Chapter,
+        term: int,
+        first: int,
+        count: int,
+        kind: tuple[int, bool, int, int],
+        *,
+        again: bool,
     ) -> None:
-        origin, sequence, size_bytes, segment = None, 0, len(data), chapter.segment
-        if isinstance(record, Publish):
-            run = record.run
-            first, count, origin, sequence, traits = run.first, len(run.contents), run.origin, run.sequence, run.traits
-            kind = (traits.priority, traits.expiration_ms is not None)
-            body_bytes = body_bytes_of(run, data, HEAD_BYTES) if data else 0
-        else:
-            first, count, kind = record.first, record.count, (record.priority, record.expires)
-            body_bytes = record.body_bytes
-            if isinstance(record, Outline):
-                origin, sequence = record.origin, record.sequence
-            else:
-                size_bytes = record.size_bytes
-        last = first + count - 1
-        chapter.published.add(first, last)
+        """`kind` is (priority, whether they expire, bytes of all bodies, bytes of the record)."""
+        last, segment, size_bytes = first + count - 1, chapter.segment, kind[3]
         if chapter.digest is not None:
-            chapter.digest.published((account.queue_id, record.term), first, count, kind, (body_bytes, size_bytes))
-            if origin is not None:
-                chapter.digest.raised(origin, sequence + count - 1)
+            chapter.digest.published(account.queue_id, term, first, count, *kind, chapter.published)
         if chapter.places is not None:
             chapter.places.add(first, last, segment.fill, size_bytes, segment.sound_from)
-        if account.terms and record.term < account.terms[-1][0]:
-            last = account.owned_upto(record.term, first, last)
+        chapter.published.add(first, last)
+        if account.terms and term < account.terms[-1][0]:
+            last = account.owned_upto(term, first, last)
             if last < first:
                 return
             size_bytes = size_bytes * (last - first + 1) // count
         if first <= account.last and not again:  # a copy was made of living messages, so no settle is about them
             account.revive(first, last)
-        emptied = account.holdings.put(first, last, record.term, segment, size_bytes)
+        emptied = account.holdings.put(first, last, term, segment, size_bytes)
         if emptied:
             self._lost_last(emptied)
         if last > account.last:
             account.last = last
             account.homes[LAST] = segment
-        if origin is not None and not again:
-            account.raise_origin(origin, sequence + count - 1, segment)
+
+    @staticmethod
+    def _raise_origin(account: Account, chapter: Chapter, origin: str, highest: int) -> None:
+        if chapter.digest is not None:
+            chapter.digest.raised(origin, highest)
+        account.raise_origin(origin, highest, chapter.segment)
 
     def _note_volatile(self, account: Account, record: Volatile, segment: Segment, size_bytes: int) -> None:
         """Nothing of it counts in a later life, so it is no reason to remember anything."""
@@ -186,7 +187,10 @@ class Books:
                 account.homes[LAST] = chapter.segment
 
     @staticmethod
-    def _note_state(account: Account, record: Mark | Hole | Origin, segment: Segment) -> None:
+    def _note_state(account: Account, record: Mark | Hole | Origin | Returned, chapter: Chapter) -> None:
+        segment = chapter.segment
+        if chapter.digest is not None:
+            chapter.digest.stated(record)
         match record:
             case Mark():
                 account.marks[record.level] = record.upto
@@ -196,6 +200,10 @@ class Books:
                 account.homes[HOLES] = segment
             case Origin():
                 account.set_origin(record, segment)
+            case Returned():
+                account.tallied_in.add(segment.number)
+                for stretch in record.counts:
+                    account.tallies.put(*stretch)
 
     def _note_term(self, account: Account, record: Term, chapter: Chapter) -> None:
         if chapter.digest is not None:

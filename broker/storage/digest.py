@@ -14,14 +14,15 @@ from broker.wire.footers import Entry, Raised
 from broker.wire.records import Drop, Extent, Hole, Mark, Origin, Returned, Settle, Term
 from broker.wire.sealed import PositionRanges
 
+_NONE = Extent(0, 0, 0, 0, 0, False, 0)
+
 
 class _Group:
-    __slots__ = ("extents", "holes", "marks", "opening", "origins", "published", "returned", "settled", "term")
+    __slots__ = ("extents", "holes", "marks", "opening", "origins", "returned", "settled", "term")
 
     def __init__(self, opening: Term | Drop | None = None) -> None:
         self.opening = opening
         self.extents: list[Extent] = []
-        self.published: Ranges | None = None
         self.settled: Ranges | None = None
         self.returned: Tallies | None = None
         self.marks: dict[int, int] = {}
@@ -50,50 +51,72 @@ class _Group:
 class Digest:
     """Told of each record in turn."""
 
-    __slots__ = ("_done", "_group", "_high")
+    __slots__ = ("_done", "_extent", "_group", "_high", "_highest", "_next", "_origin")
 
     def __init__(self) -> None:
         self._done: list[_Group] = []
-        self._group = _Group()
+        self._begin(_Group())
+
+    def _begin(self, group: _Group) -> None:
+        self._group = group
         self._high = 0  # no position above was published or settled in this group
+        self._next = 0  # what the last extent would be continued by
+        self._extent = _NONE
+        self._origin: str | None = None  # the last one that messages came from
+        self._highest = 0
 
     def published(
         self,
-        record: tuple[int, int],
+        queue_id: int,
+        term: int,
         first: int,
         count: int,
-        traits: tuple[int, bool],
-        sizes: tuple[int, int],
+        priority: int,
+        expires: bool,
+        body_bytes: int,
+        size_bytes: int,
+        earlier: Ranges,
     ) -> None:
-        """Messages of (queue id, term), with (priority, whether they expire) and (bytes of bodies, of the record)."""
-        group, last = self._group, first + count - 1
+        """A record with messages; `earlier` are the positions of all others since the queue was dropped."""
+        end = first + count
         if first > self._high:
-            self._high = last
-        elif self._meets(group, first, last):
-            self._done.append(group)
-            self._group = group = _Group()
-            self._high = last
-        elif last > self._high:
-            self._high = last
-        published = group.published
-        if published is None:
-            published = group.published = Ranges()
-        published.add(first, last)
-        queue_id, term = record
-        if term > group.term:
-            group.term = term
-        if group.extents:
-            extent = group.extents[-1]
-            if (
-                extent.first + extent.count == first
-                and extent.term == term
-                and (extent.priority, extent.expires) == traits
-            ):
-                extent.count += count
-                extent.body_bytes += sizes[0]
-                extent.size_bytes += sizes[1]
-                return
-        group.extents.append(Extent(queue_id, term, first, count, *traits, *sizes))
+            self._high = end - 1
+        else:
+            settled = self._group.settled
+            if earlier.within(first, end - 1) or (settled is not None and settled.within(first, end - 1)):
+                self._close_group()
+                self._begin(_Group())
+            self._high = max(self._high, end - 1)
+        extent = self._extent
+        if first == self._next and extent.term == term and extent.priority == priority and extent.expires == expires:
+            extent.count += count
+            extent.body_bytes += body_bytes
+            extent.size_bytes += size_bytes
+        else:
+            self._extent = Extent(queue_id, term, first, count, priority, expires, body_bytes, size_bytes)
+            self._group.extents.append(self._extent)
+            if term > self._group.term:
+                self._group.term = term
+        self._next = end
+
+    def raised(self, origin: str, highest: int) -> None:
+        """Messages just published came from that origin."""
+        if origin != self._origin:
+            self._note_origin()
+            self._origin = origin
+            self._highest = highest
+        elif highest > self._highest:
+            self._highest = highest
+
+    def _note_origin(self) -> None:
+        if self._origin is not None:
+            anew, so_far, refused = self._group.origins.get(self._origin, (False, 0, []))
+            self._group.origins[self._origin] = (anew, max(so_far, self._highest), refused)
+            self._origin = None
+
+    def _close_group(self) -> None:
+        self._note_origin()
+        self._done.append(self._group)
 
     def settled(self, term: int, ranges: PositionRanges) -> None:
         """A settle record."""
@@ -108,13 +131,9 @@ class Digest:
             if last > self._high:
                 self._high = last
 
-    def raised(self, origin: str, highest: int) -> None:
-        """Messages just published came from that origin."""
-        anew, so_far, refused = self._group.origins.get(origin, (False, 0, []))
-        self._group.origins[origin] = (anew, max(so_far, highest), refused)
-
     def stated(self, record: Mark | Hole | Origin | Returned) -> None:
         """A record that counts until the next of its kind."""
+        self._note_origin()
         group = self._group
         group.term = max(group.term, record.term)
         match record:
@@ -132,23 +151,16 @@ class Digest:
 
     def began(self, record: Term) -> None:
         """A term: what comes behind it must stay behind it."""
-        self._done.append(self._group)
-        self._group = _Group(record)
-        self._high = 0
+        self._close_group()
+        self._begin(_Group(record))
 
     def dropped(self, record: Drop) -> None:
         """Nothing before it counts any more."""
         self._done.clear()
-        self._group = _Group(record)
-        self._high = 0
+        self._begin(_Group(record))
 
     def entries(self, queue_id: int) -> Iterator[Entry]:
         """All of it as a log."""
+        self._note_origin()
         for group in (*self._done, self._group):
             yield from group.entries(queue_id)
-
-    @staticmethod
-    def _meets(group: _Group, first: int, last: int) -> bool:
-        return bool(group.published and group.published.within(first, last)) or bool(
-            group.settled and group.settled.within(first, last)
-        )

@@ -14,7 +14,7 @@ ENTRY_BYTES_MAX = 16 * 1024
 class Places:
     """Entries in the order of the file: (first position, last position, offset, end)."""
 
-    __slots__ = ("_ascending", "ends", "firsts", "lasts", "offsets")
+    __slots__ = ("_ascending", "_last", "_limit", "ends", "firsts", "lasts", "offsets")
 
     def __init__(
         self,
@@ -28,24 +28,27 @@ class Places:
         self.offsets = array("I") if offsets is None else offsets
         self.ends = array("I") if ends is None else ends
         self._ascending = all(map(int.__lt__, self.lasts, self.firsts[1:]))
+        self._last = -1  # of the newest entry, and where that must end to be one
+        self._limit = 0
 
     def __len__(self) -> int:
         return len(self.firsts)
 
     def add(self, first: int, last: int, offset: int, size_bytes: int, sound_from: int = 0) -> None:
         """A record with these positions stands there, behind all others; all is sound from `sound_from` on."""
-        lasts, end = self.lasts, offset + size_bytes
-        if lasts:
-            if first <= lasts[-1]:
-                self._ascending = False
-            elif end - self.offsets[-1] <= ENTRY_BYTES_MAX and self.offsets[-1] >= sound_from:
-                lasts[-1] = last
-                self.ends[-1] = end
-                return
+        end = offset + size_bytes
+        if first <= self._last:
+            self._ascending = False
+        elif end <= self._limit and sound_from + ENTRY_BYTES_MAX <= self._limit:
+            self.lasts[-1] = self._last = last
+            self.ends[-1] = end
+            return
         self.firsts.append(first)
-        lasts.append(last)
+        self.lasts.append(last)
         self.offsets.append(offset)
         self.ends.append(end)
+        self._last = last
+        self._limit = offset + ENTRY_BYTES_MAX
 
     def spans(self, first: int, last: int) -> list[tuple[int, int]]:
         """The bytes (offset, end) that have everything there is of these positions."""
