@@ -2,14 +2,18 @@
 
 import errno
 import logging
+import os
 from random import Random
 
 import pytest
 import trio
 
+from broker.storage.journal import Journal
 from broker.storage.reserve import BYTES_MIN, LOOK_EVERY_S, NAME, Reserve
+from broker.wire.records import Settle, encode
 from broker.world.disk import MemoryDisk, RealDisk
 from tests.simulation.disk import SimDisk
+from tests.storage.test_journal import publish
 
 WANTED = 4 * BYTES_MIN
 
@@ -126,10 +130,48 @@ async def test_memory_needs_none(nursery, autojump_clock):
     assert (reserve.held_bytes, reserve.keeps) == (0, False)
 
 
-async def test_a_real_one(tmp_path, nursery):
-    reserve = Reserve(RealDisk(tmp_path / "n1"), BYTES_MIN)
+async def test_settles_and_the_compaction_that_frees_space_find_room_in_it(disk, autojump_clock, nursery):
+    reserve = await running(disk, nursery)
+    journal = Journal(reserve, segment_bytes=50_000)
+    await journal.recover()
+    nursery.start_soon(journal.run)
+    for position in range(1, 101):
+        record = publish(position, size=5000)
+        await journal.wait_synced(journal.append(encode(record), record))
+    disk.bytes_max = sum(disk.sizes().values())
+    for position in range(1, 101):
+        if position % 10:  # what is left pins every segment until it is written again elsewhere
+            record = Settle(1, 1, [(position, position)])
+            await journal.wait_synced(journal.append(encode(record), record))
+            journal.settled(1, record.ranges)
+    assert reserve.held_bytes == 0
+    await trio.sleep(10)
+    assert journal.failure is None
+    assert sum(size for name, size in disk.sizes().items() if name.startswith("journal/")) < 250_000
+    assert reserve.held_bytes > 0
+    assert sum(len(run.contents) for run in await journal.load(1, 1, 100)) == 10
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_real_disk_that_is_full_as_long_as_the_reserve_is_there(code, tmp_path, monkeypatch, nursery):
+    real_writev, folder = os.writev, tmp_path / "n1"
+
+    def write_if_there_is_room(descriptor, chunks):
+        if not (folder / NAME).exists():
+            return real_writev(descriptor, chunks)
+        if real_writev(descriptor, [b"torn"]):
+            raise OSError(code, os.strerror(code))
+        return 0
+
+    reserve = Reserve(RealDisk(folder), BYTES_MIN)
     nursery.start_soon(reserve.run)
     with trio.fail_after(10):
         while not reserve.held_bytes:  # noqa: ASYNC110 - it tells nobody
             await trio.sleep(0.001)
-    assert (tmp_path / "n1" / NAME).stat().st_blocks * 512 >= BYTES_MIN
+    assert (folder / NAME).stat().st_blocks * 512 >= BYTES_MIN
+    file = await reserve.open_append("journal/1")
+    await file.append([b"sound "], sync=True)
+    monkeypatch.setattr(os, "writev", write_if_there_is_room)
+    await file.append([b"whole"], sync=True)
+    file.close()
+    assert await reserve.read("journal/1") == b"sound whole"
