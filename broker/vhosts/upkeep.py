@@ -94,9 +94,7 @@ class Upkeep:
         record = self._hall.catalogue.handles[local.queue_id].record
         life = next((life for life in record.in_sync if life.node == node), None)
         if life is None:
-            self._hall.followers.start_over(
-                local, node
-            )  # it was only about to enter: nobody has to wait
+            self._hall.followers.start_over(local, node)  # it was only about to enter: nobody has to wait
             return
         log.warning("event=mirror_silent queue=%s node=%s", record.name, node)
         why = f"acknowledged nothing for {self._net_ticktime_s:g} s"
