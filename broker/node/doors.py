@@ -10,6 +10,7 @@ import trio
 from broker.amqp.handshake import Limits
 from broker.management.door import HttpDoor, api
 from broker.node.certificates import client_context
+from broker.node.store import unless_disk_fails
 from broker.server.door import Door
 from broker.server.gate import Gate
 from broker.server.listener import AmqpListener
@@ -64,7 +65,7 @@ class Doors:
     async def _enter(self, door: AmqpListener | HttpDoor, nursery: trio.Nursery) -> None:
         await door.open()
         self._open.append(door)
-        nursery.start_soon(door.run)
+        nursery.start_soon(unless_disk_fails, door.run)
 
     async def close(self, grace_s: float) -> None:
         """Let nobody in any more, and return when everybody has left, or each door had so long for it."""

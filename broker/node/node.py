@@ -20,6 +20,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -43,7 +44,7 @@ from broker.node.founding import founding_of
 from broker.node.recovered import copies_of
 from broker.node.report import Report
 from broker.node.set_aside import SetAside
-from broker.node.store import Store, Unusable
+from broker.node.store import Store, Unusable, unless_disk_fails
 from broker.node.timeline import Timeline
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import CUTS, Links
@@ -221,7 +222,7 @@ class Life:
                     await store.registered()
                     nursery.start_soon(self._watch_quorum, tree)
                     census = Census(hall, node.report)
-                    await nursery.start(hall.run)
+                    await nursery.start(partial(unless_disk_fails, hall.run))
                     await self._doors.open(hall, census, nursery)
                     log.info("event=serving node=%s amqp=%s", node.name, node.report.amqp)
                     commands.serve(hall, census)

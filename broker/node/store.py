@@ -6,8 +6,9 @@ not know what is kept in them.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -31,6 +32,14 @@ log = logging.getLogger("warren.disk")
 
 class Unusable(Exception):
     """No node can live on this disk as it is; the text says why, and what would be right."""
+
+
+async def unless_disk_fails(run: Callable[..., Awaitable[None]], **more: Any) -> None:
+    """Run what may learn of a failure first: whoever keeps the store sees to the end of this life, in good order."""
+    try:
+        await run(**more)
+    except* JournalFailed:
+        log.info("event=cut_short by=the disk")
 
 
 class Store:
