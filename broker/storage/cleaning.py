@@ -151,10 +151,15 @@ class Cleaner:
             account = self._books.accounts.get(queue_id)
             if account is not None and account.holdings:
                 places = await self._journal.places(segment, queue_id)
+                wanted, spans = _wanted(queue_id, account.holdings, segment, places)
                 try:
-                    living += _picked(queue_id, account.holdings, segment, places, data)
+                    for offset, end in spans:
+                        for _ in wanted.take_from(data[offset:end]):
+                            await trio.lowlevel.checkpoint()
+                    wanted.check()
                 except (TornRecord, DamagedRecord) as error:
                     raise self._journal.damaged(segment, 0, error) from error
+                living += wanted.records()
         return living
 
     def _copy(self, record: Copied, segments: list[Segment]) -> None:
@@ -172,8 +177,10 @@ class Cleaner:
                 first = settled_last + 1
 
 
-def _picked(queue_id: int, holdings: Holdings, segment: Segment, places: Places, data: bytes) -> list[Copied]:
-    """What lives of the queue in these bytes of the whole segment."""
+def _wanted(
+    queue_id: int, holdings: Holdings, segment: Segment, places: Places
+) -> tuple[Wanted, list[tuple[int, int]]]:
+    """What lives of the queue in the segment, and in which bytes."""
     stretches: list[Stretch] = []
     spans: list[tuple[int, int]] = []
     for first, last, offset, end in zip(places.firsts, places.lasts, places.offsets, places.ends, strict=True):
@@ -181,12 +188,7 @@ def _picked(queue_id: int, holdings: Holdings, segment: Segment, places: Places,
         if held:
             stretches += held
             spans.append((offset, end))
-    wanted = Wanted(queue_id, stretches)
-    for offset, end in joined(spans):
-        wanted.take_from(data[offset:end])
-    if wanted.missing():
-        raise DamagedRecord(f"positions {wanted.missing()} are not where they were written")
-    return wanted.records()
+    return Wanted(queue_id, stretches), joined(spans)
 
 
 def joined_records(records: list[Copied]) -> list[Copied]:

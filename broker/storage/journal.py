@@ -224,9 +224,9 @@ class Journal:
 
     async def places(self, segment: Segment, queue_id: int) -> Places:
         """Where the queue's records lie in the segment; raises JournalDamaged."""
+        await trio.lowlevel.checkpoint()
         chapter = segment.chapters.get(queue_id)
         if chapter is not None and chapter.places is not None:
-            await trio.lowlevel.checkpoint()
             return chapter.places
         try:
             return await self._indices.places(segment, queue_id)

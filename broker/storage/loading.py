@@ -5,7 +5,7 @@ copied or settled while a reading goes on cannot take the file away. It must not
 messages. What is not what was written once is damage: it ends the journal's life, and the next one looks closer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import trio
@@ -22,6 +22,8 @@ from broker.world.disk import Disk
 
 READ_BYTES_MAX = 1024 * 1024
 """What is read and decoded in one step."""
+
+RECORDS_PER_STEP = 200
 
 _CONTENTS = (Publish.KIND, Volatile.KIND)
 
@@ -88,13 +90,16 @@ class Reading:
             except OSError as error:
                 raise self._shelf.damaged(segment, offset, error.strerror or error) from error
             try:
-                wanted.take_from(data)
+                for _ in wanted.take_from(data):
+                    await trio.lowlevel.checkpoint()
             except (TornRecord, DamagedRecord) as error:
                 raise self._shelf.damaged(segment, offset, error) from error
             await trio.lowlevel.checkpoint()
-        if wanted.missing():
-            raise self._shelf.damaged(segment, 0, f"positions {wanted.missing()} are not where they were written")
-        return wanted.runs()
+        try:
+            wanted.check()
+        except DamagedRecord as error:
+            raise self._shelf.damaged(segment, 0, error) from error
+        return [record.run for record in wanted.records()]
 
 
 class Wanted:
@@ -107,15 +112,18 @@ class Wanted:
         for stretch in stretches:
             self._lacking.setdefault(stretch.term, Ranges()).add(stretch.first, stretch.last)
 
-    def take_from(self, data: bytes) -> None:
-        """Take what is wanted of these bytes, which start with a record and end with one."""
-        offset = 0
+    def take_from(self, data: bytes) -> Iterator[None]:
+        """Take what is wanted of these bytes, which start with a record and end with one; stops after a few each."""
+        offset = step = 0
         while offset < len(data):
             kind, queue_id, end = skip(data, offset)
             if kind in _CONTENTS and queue_id == self._queue_id:
                 record, _ = decode(data, offset)
                 assert isinstance(record, Publish | Volatile)
                 self._take(record)
+                step += 1
+                if step % RECORDS_PER_STEP == 0:
+                    yield
             offset = end
         if offset > len(data):
             raise TornRecord(f"the record at the end of {len(data)} bytes is longer than they are")
@@ -130,17 +138,15 @@ class Wanted:
             part = run if last - first + 1 == len(run.contents) else run.cut(first - run.first, last + 1 - run.first)
             self._found.append(type(record)(record.queue_id, record.term, part))
 
-    def missing(self) -> list[tuple[int, int]]:
-        """What was not found."""
-        return [span for lacking in self._lacking.values() for span in lacking]
+    def check(self) -> None:
+        """Raise DamagedRecord if not everything was found."""
+        missing = [span for lacking in self._lacking.values() for span in lacking]
+        if missing:
+            raise DamagedRecord(f"positions {missing} are not where they were written")
 
     def records(self) -> list[Publish | Volatile]:
         """What was found, by position."""
         return sorted(self._found, key=lambda record: record.run.first)
-
-    def runs(self) -> list[Run]:
-        """The same as runs."""
-        return [record.run for record in self.records()]
 
 
 def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

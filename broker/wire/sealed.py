@@ -50,10 +50,10 @@ def seal(kind: int, queue_id: int, term: int, body: bytes, contents: Sequence[by
 
 def check(buffer: Buffer, offset: int, kinds: Container[int]) -> tuple[int, int, int, int]:
     """Kind, queue id, term and end of the record at `offset`, if its checksum is right and its kind is one of these."""
-    kind, queue_id, end = skip(buffer, offset)
+    _, version, kind, crc, size_bytes, queue_id, term = _head(buffer, offset)
+    end = offset + size_bytes
     if end > len(buffer):
         raise TornRecord(f"the record at {offset} should end at {end}, the bytes end at {len(buffer)}")
-    _, version, _, crc, _, _, term = HEAD.unpack_from(buffer, offset)
     if crc32(memoryview(buffer)[offset + _UNCHECKED_HEAD.size : end], version << 8 | kind) != crc:
         raise DamagedRecord(f"the checksum of the record at {offset} is wrong")
     if version != VERSION or kind not in kinds:
@@ -63,12 +63,17 @@ def check(buffer: Buffer, offset: int, kinds: Container[int]) -> tuple[int, int,
 
 def skip(buffer: Buffer, offset: int) -> tuple[int, int, int]:
     """Kind, queue id and end of the record at `offset`, which is believed to be sound as far as its head goes."""
+    _, _, kind, _, size_bytes, queue_id, _ = _head(buffer, offset)
+    return kind, queue_id, offset + size_bytes
+
+
+def _head(buffer: Buffer, offset: int) -> tuple[bytes, int, int, int, int, int, int]:
     if len(buffer) - offset < HEAD_BYTES:
         raise TornRecord(f"{len(buffer) - offset} bytes at {offset} are less than the head of a record")
-    magic, _, kind, _, size, queue_id, _ = HEAD.unpack_from(buffer, offset)
-    if magic != MAGIC or size < HEAD_BYTES:
+    head: tuple[bytes, int, int, int, int, int, int] = HEAD.unpack_from(buffer, offset)
+    if head[0] != MAGIC or head[4] < HEAD_BYTES:
         raise DamagedRecord(f"no record starts at {offset}")
-    return kind, queue_id, offset + size
+    return head
 
 
 def pack_ranges(ranges: PositionRanges) -> bytes:
