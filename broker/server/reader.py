@@ -55,11 +55,10 @@ class Reader:
 
     def expect(self, length_bytes: int, events: int) -> None:
         """So much was read, and so many events it was: neighbours that are much the same are one. Decides how much is
-        read next: queues gather what comes together."""
-        most = RECEIVE_BYTES
-        if length_bytes >= RECEIVE_BYTES and events >= 16:
-            most = min(max(most, length_bytes * EVENTS_PER_READ // events), RECEIVE_BYTES_MAX)
-        self._most_bytes = most
+        read next: queues gather what comes together. A little says nothing of what will come."""
+        if length_bytes >= RECEIVE_BYTES:
+            wanted = length_bytes * EVENTS_PER_READ // events if events >= 16 else 0
+            self._most_bytes = min(max(RECEIVE_BYTES, wanted), RECEIVE_BYTES_MAX)
 
     def look_ahead(self, now: float, nursery: trio.Nursery) -> None:
         """Find out in the nursery whether the client is still there, if the session has been busy for long."""

@@ -301,7 +301,8 @@ class Local:
         if self._ended:
             return
         master = self.master
-        self._serve_roomy()
+        if self._roomy:
+            self._serve_roomy()
         if master.gives:  # else a successor may bury the same
             for letter in self.queue.take_dead():
                 self._dead_letters.send(self, letter)
@@ -321,7 +322,7 @@ class Local:
     def _serve_roomy(self) -> None:
         """Consumers that answered in this turn have room again: one delivery for all their answers."""
         roomy, self._roomy = self._roomy, {}
-        if roomy and self.queue.heeds_time:
+        if self.queue.heeds_time:
             self.queue.tell_time(self.switchboard.stamp_ms)
         for consumer in roomy:
             self.queue.pump(consumer)
