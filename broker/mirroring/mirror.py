@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.ranges import Range, extend, subtract, upto
+from broker.queues.gauge import Gauge
 from broker.queues.page import Page, Piece
 from broker.wire import records
 from broker.wire.message import Run
@@ -66,7 +67,7 @@ class Beyond:
 class Mirror:
     """A copy that follows the master of one term at a time."""
 
-    __slots__ = ("_beyond", "_freed", "_straight", "_surplus", "copy", "former_term", "outbox", "term")
+    __slots__ = ("_beyond", "_freed", "_gauge", "_straight", "_surplus", "copy", "former_term", "outbox", "term")
 
     def __init__(self, copy: Copy) -> None:
         self.copy = copy
@@ -77,6 +78,7 @@ class Mirror:
         self._surplus: list[Piece] = []
         self._beyond: Beyond | None = None
         self._freed: list[Range] = []
+        self._gauge = Gauge(lambda: copy.line.resident_bytes)
         self.outbox: list[Entry] = []
 
     def pages_beyond(self, offer: Offer) -> Range | None:
@@ -212,17 +214,19 @@ class Mirror:
 
     @property
     def resident_bytes(self) -> int:
-        """What the contents in memory take up, about."""
-        return self.copy.line.resident_bytes
+        """What the contents in memory take up, about, as of a few turns ago at most."""
+        return self._gauge.read(len(self.copy.line))
 
     def page_out(self, window_bytes: int) -> list[Run]:
         """Forget contents if they are more than this, all but the last half of it; returns what was forgotten.
 
         Call it when everything taken in is stored: then only what is not persistent, or not `stored`, has to be.
         """
-        if self.copy.line.resident_bytes <= window_bytes:
+        line = self.copy.line
+        if self._gauge.measure(len(line)) <= window_bytes:
             return []
-        forgotten = self.copy.line.page_out(0, window_bytes // 2)
+        forgotten = line.page_out(0, window_bytes // 2)
+        self._gauge.measure(len(line))
         if forgotten and not self.copy.durable:
             self.copy.paged = True
         return forgotten

@@ -7,6 +7,7 @@ contents go, nor who loads them: it says what left memory, which positions it wa
 
 from typing import TYPE_CHECKING
 
+from broker.queues.gauge import Gauge
 from broker.queues.stock import Stock
 
 if TYPE_CHECKING:
@@ -25,11 +26,18 @@ class Window(Stock):
         self.window_bytes = LOAD_BYTES_MAX
         self._least_bytes = 0  # what `page_out` could not avoid to keep
         self._head_wanted = False
+        self._gauge = Gauge(self._weigh)
 
     @property
     def resident_bytes(self) -> int:
-        """What the contents in memory take up, about: each is measured once, when it is first asked for."""
+        """What the contents in memory take up, about, as of a few turns ago at most: cheap enough for each turn."""
+        return self._gauge.read(len(self._ready) + self._unacked.count + len(self._departures.dying))
+
+    def _weigh(self) -> int:
         return self._ready.resident_bytes + self._unacked.resident_bytes + self._departures.dying.resident_bytes
+
+    def _weigh_now(self) -> int:
+        return self._gauge.measure(len(self._ready) + self._unacked.count + len(self._departures.dying))
 
     @property
     def paged_messages(self) -> int:
@@ -43,7 +51,7 @@ class Window(Stock):
         the next messages do not bring the next call at once. All of them must be in the journal when this turn ends,
         but those that are `stored` there already.
         """
-        resident_bytes = self.resident_bytes
+        resident_bytes = self._weigh_now()
         self._least_bytes = 0 if window_bytes < self.window_bytes else min(self._least_bytes, resident_bytes)
         self.window_bytes = window_bytes
         if resident_bytes <= max(window_bytes, self._least_bytes + window_bytes // 8):
@@ -52,7 +60,7 @@ class Window(Stock):
         forgotten = self._ready.page_out(quarter, quarter)
         forgotten += self._unacked.page_out(quarter)
         forgotten += self._departures.page_out(quarter // 2)
-        self._least_bytes = self.resident_bytes
+        self._least_bytes = self._weigh_now()
         return forgotten
 
     def want_head(self) -> bool:
@@ -63,6 +71,7 @@ class Window(Stock):
     def _fill(self, runs: "list[Run]") -> None:
         """Take in what was loaded; messages that have gone to a holder or died meanwhile are not needed here."""
         self._ready.fill(runs)
+        self._weigh_now()
         self._head_wanted = self._head_wanted and self._ready.head() is None and bool(len(self._ready))
 
     def _wanted_ahead(self) -> tuple[int, int] | None:
