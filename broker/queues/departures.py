@@ -106,6 +106,11 @@ class Departures:
         for range_first, range_last in self.dying.discard(first, last):
             self.settle(range_first, range_last)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether either outbox has anything."""
+        return bool(self._settled or self._dead)
+
     def take_settled(self) -> list[tuple[int, int]]:
         """The ranges settled since the last call, in the order of leaving."""
         settled, self._settled = self._settled, []

@@ -239,6 +239,11 @@ class Queue(Window):
 
     # -- outboxes and looks ------------------------------------------------------------------------------------------
 
+    @property
+    def has_departed(self) -> bool:
+        """Whether `take_settled` or `take_dead` have anything to tell."""
+        return self._departures.has_news
+
     def take_settled(self) -> list[tuple[int, int]]:
         """Ranges of positions that have left for good since the last call, in the order of leaving."""
         return self._departures.take_settled()

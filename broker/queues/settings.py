@@ -28,5 +28,7 @@ class Settings:
     delivery_limit: int | None = None
     """A message that was given back more often dies."""
     single_active_consumer: bool = False
+    lazy: bool = False
+    """As little as possible of it stays in memory."""
     delays: bool = False
     """Messages wait here for their `x-delay` instead of consumers; then they go to the dead letter exchange."""

@@ -108,13 +108,13 @@ class Journal:
         """Add a record (`data` is its encoding) and return its LSN; it is durable once `synced` has reached that."""
         if self._segment.fill >= self._roll_at:
             self._roll()
-        if self._disk.keeps:
+        if self.keeps:
             self._books.note(record, self._segment, data)
         return self._push(data)
 
     def page_out(self, queue_id: int, term: int, run: Run) -> None:
         """Keep messages for this life only: they are in no record yet, and their owner has no room for them."""
-        if self._disk.keeps:
+        if self.keeps:
             record = Volatile(queue_id, term, run)
             self.append(encode(record), record)
 
@@ -132,7 +132,7 @@ class Journal:
 
     def settled(self, queue_id: int, ranges: PositionRanges) -> None:
         """What a Settle record killed needs no disk any more: every in-sync member has that record (DESIGN S14)."""
-        if self._disk.keeps:
+        if self.keeps:
             self._books.settled(queue_id, ranges)
             self._cleaner.look()
 
@@ -142,6 +142,11 @@ class Journal:
             if self.failure is not None:
                 raise self.failure
             await self._waiters.park()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is written here can be read again."""
+        return self._disk.keeps
 
     @property
     def backlog_bytes(self) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from broker.vhosts.followers import Followers
     from broker.vhosts.guests import Guests
     from broker.vhosts.mirrors import Mirrors
+    from broker.vhosts.paging import Paging
     from broker.vhosts.replies import Replies
     from broker.vhosts.switchboard import Switchboard
     from broker.vhosts.timers import Timers
@@ -43,6 +44,7 @@ class Catalogue:
         switchboard: "Switchboard",
         followers: "Followers",
         mirrors: "Mirrors",
+        paging: "Paging",
         guests: "Guests",
         timers: "Timers",
         copies: dict[int, Copy],
@@ -57,6 +59,7 @@ class Catalogue:
         self._switchboard = switchboard
         self._followers = followers
         self._mirrors = mirrors
+        self._paging = paging
         self._guests = guests
         self._timers = timers
         self._copies = copies
@@ -180,6 +183,7 @@ class Catalogue:
                 handle.publications,
                 self._switchboard,
                 self._timers,
+                self._paging,
                 _road(record, vhost),
                 auto_delete=record.auto_delete,
                 delete=lambda: self._delete_unused(handle),
@@ -219,7 +223,8 @@ class Catalogue:
 
     def _forget_copy(self, queue_id: int) -> None:
         copy = self._copies.pop(queue_id)
-        if copy.durable:
+        self._paging.forget(queue_id)
+        if copy.durable or self._switchboard.journal.holds(queue_id):
             drop = records.Drop(queue_id)
             self._switchboard.store(records.encode(drop), drop)
 

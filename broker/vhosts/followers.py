@@ -12,6 +12,7 @@ from broker.cluster.records import QueueRecord
 from broker.mirroring import catch_up
 from broker.mirroring.follower import Follower
 from broker.mirroring.mirror import Offer, Statement
+from broker.vhosts.pager import LostContents
 from broker.wire import queue_frames as frames
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Followers:
         self._records: dict[int, QueueRecord] = {}
         self._locals: dict[int, Local] = {}
         self._acknowledged: dict[str, tuple[int, int]] = {}
+        self._fetching: set[Follower] = set()
+        """For these contents are being read."""
         links = switchboard.links
         links.handle(frames.STATEMENT, self._receive_statement)
         links.handle(frames.UNAPPLIED, self._receive_unapplied)
@@ -185,7 +188,11 @@ class Followers:
         received = self._acknowledged.get(follower.node, (0, 0))[0]
         filled = bool(follower.missing)
         while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):
-            if not self._send(follower, catch_up.take_chunk(master, follower, batch_messages)):
+            chunk = catch_up.take_chunk(master, follower, batch_messages)
+            if not chunk and follower.missing:
+                self._fetch_more(local, follower)
+                return
+            if not self._send(follower, chunk):
                 return
         if follower.missing:
             return
@@ -200,6 +207,24 @@ class Followers:
         follower.acknowledged(*self._acknowledged.get(follower.node, (0, 0)))
         self._propose_entry(local, follower)
         self._switchboard.touch(local)
+
+    def _fetch_more(self, local: "Local", follower: Follower) -> None:
+        wanted = catch_up.wanted(local.master, follower)
+        if wanted is not None and follower not in self._fetching:
+            self._fetching.add(follower)
+            self._spawn(self._fetch, local, follower, *wanted)
+
+    async def _fetch(self, local: "Local", follower: Follower, first: int, last: int) -> None:
+        """Send what is out of memory; it does not come back into the queue for that."""
+        runs = await local.pager.load(first, last)
+        self._fetching.discard(follower)
+        if local.ended or local.master.witnesses.followers.get(follower.node) is not follower:
+            return
+        chunk = catch_up.chunk_of(local.master, follower, runs)
+        if not chunk and catch_up.wanted(local.master, follower) == (first, last):
+            raise LostContents(local.queue_id, first, last)
+        if self._send(follower, chunk):
+            self._feed(local, follower)
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
         self._acknowledged[peer] = received, synced = frames.decode_pair(payload)

@@ -17,6 +17,7 @@ from broker.cluster.records import Life, Owner, QueueRecord, UserRecord, VhostRe
 from broker.cluster.refusal import Refused
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
+from broker.storage.loading import Reading
 from broker.vhosts.access import Access
 from broker.vhosts.alarms import AlarmLimits, Alarms
 from broker.vhosts.catalogue import Catalogue
@@ -28,6 +29,7 @@ from broker.vhosts.guests import Guests
 from broker.vhosts.handle import Handle
 from broker.vhosts.logins import LoginRules, Logins
 from broker.vhosts.mirrors import Mirrors
+from broker.vhosts.paging import Paging
 from broker.vhosts.pressure import Pressure
 from broker.vhosts.replies import Replies
 from broker.vhosts.roster import Roster
@@ -81,12 +83,14 @@ class Hall:
         self.alarms = Alarms(switchboard.journal, memory, alarm_limits or AlarmLimits())
         self.pressure = Pressure(switchboard, self.alarms)
         self.followers = Followers(switchboard, self._propose_entry, self._spawn)
-        self.mirrors = Mirrors(switchboard, self._set_aside)
+        paging = Paging(switchboard.journal)
+        self.mirrors = Mirrors(switchboard, paging, self._spawn, self._set_aside)
         self.replies = Replies(switchboard)
         self.catalogue = Catalogue(
             switchboard,
             self.followers,
             self.mirrors,
+            paging,
             self.guests,
             self.timers,
             copies,
@@ -301,10 +305,20 @@ class Hall:
     async def _delete_unused(self, handle: Handle) -> None:
         await self.declarations.delete_unused(handle)
 
-    def _set_aside(self, queue_id: int, former_term: int, runs: list[Run]) -> None:
+    def _set_aside(self, queue_id: int, former_term: int, given_up: list[Run | Reading]) -> None:
         """A copy gave up what its master has not. Unless a promotion since was lossy, none of it was confirmed (S5)."""
         handle = self.catalogue.handles.get(queue_id)
-        if handle is not None and handle.record.lossy_term > former_term:
-            log.warning("event=set_aside queue=%s messages=%d", handle.record.name, sum(len(r.contents) for r in runs))
-            if self._keep_aside is not None:
-                self._spawn(self._keep_aside, handle.record, runs)
+        if handle is not None and handle.record.lossy_term > former_term and self._nursery is not None:
+            self._spawn(self._read_and_keep, handle.record, given_up)
+            return
+        for each in given_up:
+            if isinstance(each, Reading):
+                each.release()
+
+    async def _read_and_keep(self, record: QueueRecord, given_up: list[Run | Reading]) -> None:
+        runs: list[Run] = []
+        for each in given_up:
+            runs += [each] if isinstance(each, Run) else await each.read()
+        log.warning("event=set_aside queue=%s messages=%d", record.name, sum(run.count for run in runs))
+        if self._keep_aside is not None:
+            await self._keep_aside(record, runs)

@@ -11,6 +11,7 @@ import trio
 
 from broker.queues.consumers import Consumer
 from broker.vhosts.debts import Debts
+from broker.vhosts.pager import Pager
 from broker.vhosts.publications import Pending, Publications
 from broker.wire import queue_frames as frames
 from broker.wire.message import Run
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from broker.mirroring.copy import Copy
     from broker.mirroring.master import Master
     from broker.queues.dead_letter import DeadLetter
-    from broker.vhosts.dead_letters import DeadLetters
+    from broker.vhosts.dispatch import Road
     from broker.vhosts.guests import Guest
-    from broker.vhosts.releases import Releases
+    from broker.vhosts.paging import Paging
     from broker.vhosts.switchboard import Switchboard
     from broker.vhosts.timers import Timers
 
@@ -37,7 +38,8 @@ class Local:
         publications: Publications,
         switchboard: "Switchboard",
         timers: "Timers",
-        dead_letters: "DeadLetters | Releases",
+        paging: "Paging",
+        dead_letters: "Road",
         auto_delete: bool,
         delete: Callable[[], Awaitable[None]],
         spawn: Callable[..., None],
@@ -51,12 +53,12 @@ class Local:
         self._auto_delete = auto_delete
         self._spawn = spawn
         self._publications = publications
-        self._dead_letters = dead_letters
+        self.pager = Pager(self, paging, dead_letters, spawn)
         self.debts = Debts(self.queue_id, switchboard)
         self._wider = trio.Event()
         self._roomy: dict[Consumer, None] = {}
         self._borrowers: dict[Guest, None] = {}
-        self._ended = False
+        self.ended = False
         self._replay(publications)
 
     def _replay(self, publications: Publications) -> None:
@@ -80,8 +82,9 @@ class Local:
 
         What of this turn is not yet in the log never will be. Returns the copy as it is.
         """
-        self._ended = True
+        self.ended = True
         self.timers.forget(self)
+        self.pager.end()
         self._wider.set()
         return self.master.retire()
 
@@ -176,7 +179,7 @@ class Local:
 
     def wake(self, consumer: Consumer | None) -> None:
         """Somebody has room."""
-        if self._ended:
+        if self.ended:
             return
         self._heed_lease()
         self.queue.tell_time(self.switchboard.stamp_ms)
@@ -185,7 +188,7 @@ class Local:
 
     def lend(self, consumer: "Guest") -> None:
         """A consumer was lent room for this turn, or until the messages that are there may be given out."""
-        if not self._ended:
+        if not self.ended:
             self._borrowers[consumer] = None
             self.wake(consumer)
 
@@ -198,7 +201,7 @@ class Local:
 
     def get(self, holder: "Hashable", *, ack_required: bool) -> Run | None:
         """One message; None if there is none that may be had now (see `opens`)."""
-        if self._ended:
+        if self.ended:
             return None
         self._heed_lease()
         self.queue.tell_time(self.switchboard.stamp_ms)
@@ -213,8 +216,13 @@ class Local:
         self.switchboard.touch(self)
 
     def opens(self) -> bool:
-        """Ask that the next message be announced; False if there is nothing to wait for."""
-        if self._ended or not self.queue.messages_ready or self.queue.open_upto is None:
+        """Ask that the next message be read back or announced; False if there is nothing to wait for."""
+        if self.ended or not self.queue.messages_ready:
+            return False
+        if self.queue.want_head():
+            self.switchboard.touch(self)
+            return True
+        if self.queue.open_upto is None:
             return False
         self.master.open_one()
         self.switchboard.touch(self)
@@ -226,7 +234,7 @@ class Local:
 
     def tick(self, stamp_ms: int) -> None:
         """Let expire what is due."""
-        if self._ended:
+        if self.ended:
             return
         self._heed_lease()
         self.queue.tick(stamp_ms)
@@ -263,9 +271,9 @@ class Local:
         if leased != self.master.gives and self.master.give(leased):
             self.queue.pump()
             self.switchboard.touch(self)
-            self._widen()
+            self.widen()
 
-    def _widen(self) -> None:
+    def widen(self) -> None:
         """Those who wait in basic.get may look again."""
         self._wider.set()
         self._wider = trio.Event()
@@ -280,10 +288,12 @@ class Local:
         if first:
             self.queue.settle_dead(first, last)
             self.switchboard.touch(self)
+        self.pager.letters.answered(last - first + 1)
 
     def keep_dead(self, dead: "DeadLetter") -> None:
         """No queue took this dead letter, which must arrive."""
         self.queue.keep_dead(dead)
+        self.pager.letters.answered(dead.piece.count)
         self.switchboard.touch(self)
 
     def statistics(self) -> dict[str, Any]:
@@ -298,14 +308,14 @@ class Local:
 
     def flush(self) -> None:
         """Store and send the log's new records; answer what has become safe."""
-        if self._ended:
+        if self.ended:
             return
         master = self.master
         if self._roomy:
             self._serve_roomy()
         if master.gives:  # else a successor may bury the same
             for letter in self.queue.take_dead():
-                self._dead_letters.send(self, letter)
+                self.pager.letters.send(letter)
         if not master.logged:
             self.debts.pay(master.note)
         else:
@@ -318,6 +328,7 @@ class Local:
             self._call_in()
         if self.queue.heeds_time:
             self.timers.watch(self)
+        self.pager.turn()
 
     def _serve_roomy(self) -> None:
         """Consumers that answered in this turn have room again: one delivery for all their answers."""
@@ -349,7 +360,7 @@ class Local:
         A master that is the only synchronised copy acts only under a lease: else nobody could tell that it has been
         replaced (S3).
         """
-        if self._ended:
+        if self.ended:
             return
         master, journal = self.master, self.switchboard.journal
         leased = self.switchboard.lease_valid()
@@ -359,7 +370,9 @@ class Local:
         openings = master.openings
         freed = master.advance(journal.synced)
         if master.openings != openings:
-            self._widen()
+            self.widen()
+            if self.queue.paged_messages or self.queue.has_departed:  # to consumers for which the mark was moved
+                self.switchboard.touch(self)
         if freed and master.copy.durable:
             journal.settled(self.queue_id, freed)
         if master.outbox:

@@ -11,24 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.mirror import Mirror, Offer, Statement
+from broker.queues.page import Piece
 from broker.wire import queue_frames as frames
 from broker.wire import records
 from broker.wire.message import Run
 
 if TYPE_CHECKING:
+    from broker.storage.loading import Reading
+    from broker.vhosts.paging import Paging
     from broker.vhosts.switchboard import Switchboard
 
-SetAside = Callable[[int, int, list[Run]], None]
-"""Told of messages that a copy had to give up: queue id, the newest term that the copy had a part in, messages."""
+SetAside = Callable[[int, int, "list[Run | Reading]"], None]
+"""Told of messages that a copy had to give up: queue id, the newest term that the copy had a part in, messages, some of
+which are still to be read."""
 
 
 class Mirrors:
     """One per node."""
 
-    def __init__(self, switchboard: "Switchboard", set_aside: SetAside) -> None:
+    def __init__(
+        self, switchboard: "Switchboard", paging: "Paging", spawn: Callable[..., None], set_aside: SetAside
+    ) -> None:
         self._switchboard = switchboard
+        self._paging = paging
+        self._spawn = spawn
         self._set_aside = set_aside
         self.mirrors: dict[int, Mirror] = {}
+        self._grown: dict[Mirror, None] = {}
+        """Those that were told something since they were last looked at."""
         self._parked: dict[int, tuple[str, Offer, int]] = {}
         self._received: dict[str, int] = {}
         self._unsynced: dict[str, deque[tuple[int, int]]] = {}
@@ -61,6 +71,7 @@ class Mirrors:
         """This node is no mirror any more; what it holds."""
         mirror = self.mirrors.pop(queue_id, None)
         self._parked.pop(queue_id, None)
+        self._paging.forget(queue_id)
         return None if mirror is None else mirror.copy
 
     def _receive_offer(self, peer: str, payload: bytes, offset: int) -> None:
@@ -75,14 +86,26 @@ class Mirrors:
 
     def _take_offer(self, peer: str, offer: Offer, offset: int) -> None:
         mirror = self.mirrors[offer.queue_id]
+        if pages := mirror.pages_beyond(offer):
+            self._spawn(self._look_beyond, mirror, pages, peer, offer, offset)
+            return
         statement, dropped = mirror.receive_offer(offer)
         statement.offset = offset
         if dropped:
-            self._set_aside(offer.queue_id, mirror.former_term, dropped)
+            given_up = [self._kept(offer.queue_id, piece) for piece in dropped]
+            self._set_aside(offer.queue_id, mirror.former_term, given_up)
         self._store(mirror)
         # all that it claims must be on disk, also what came from an earlier master a moment ago
         self._statements.append((self._switchboard.journal.appended, peer, statement))
         self._switchboard.touch(self)
+
+    async def _look_beyond(self, mirror: Mirror, pages: tuple[int, int], peer: str, offer: Offer, offset: int) -> None:
+        """Only the contents say whose messages the copy may have to give up."""
+        first, last = pages
+        runs = await self._switchboard.journal.load(offer.queue_id, first, last)
+        if self.mirrors.get(offer.queue_id) is mirror:
+            mirror.look_beyond(last, runs)
+            self._take_offer(peer, offer, offset)
 
     def _receive_record(self, peer: str, payload: bytes, offset: int) -> None:
         record, _ = records.decode(payload)
@@ -90,8 +113,10 @@ class Mirrors:
             raise AssertionError(f"{peer} sent a record of its own journal")
         mirror = self.mirrors.get(record.queue_id)
         if mirror is not None and mirror.apply(record, payload):
+            self._grown[mirror] = None
+            surplus = [self._kept(record.queue_id, piece) for piece in mirror.take_surplus()]
             lsn = self._store(mirror)
-            if surplus := mirror.take_surplus():
+            if surplus:
                 self._set_aside(record.queue_id, mirror.former_term, surplus)
             if lsn:
                 self._unsynced.setdefault(peer, deque()).append((offset, lsn))
@@ -102,6 +127,12 @@ class Mirrors:
         self._received[peer] = offset
         self._switchboard.touch(self)
 
+    def _kept(self, queue_id: int, piece: Piece) -> "Run | Reading":
+        """To be held before it is given up: then nothing takes it off the disk."""
+        if isinstance(piece, Run):
+            return piece
+        return self._switchboard.journal.locate(queue_id, piece.first, piece.last)
+
     def _store(self, mirror: Mirror) -> int:
         lsn = 0
         queue_id = mirror.copy.queue_id
@@ -109,10 +140,18 @@ class Mirrors:
             lsn = self._switchboard.store(entry.raw, entry.record)
             if entry.ranges:
                 self._switchboard.journal.settled(queue_id, entry.ranges)
+        if freed := mirror.take_freed():
+            self._switchboard.journal.settled(queue_id, freed)
         return lsn
 
     def flush(self) -> None:
         """Tell masters how far their streams have been received and synced."""
+        grown, self._grown = self._grown, {}
+        for mirror in grown:
+            copy = mirror.copy
+            self._paging.relieve(
+                copy.queue_id, mirror.term, mirror.resident_bytes, mirror.page_out, durable=copy.durable
+            )
         synced_lsn = self._switchboard.journal.synced
         self._statements = [due for due in self._statements if due[0] > synced_lsn or not self._state(due[1], due[2])]
         for peer, received in list(self._received.items()):

@@ -46,6 +46,7 @@ def settings_of(record: QueueRecord) -> Settings:
         dead_letters_must_arrive=quorum and _must_arrive(inforce),
         delivery_limit=inforce.value("delivery-limit") if quorum else None,
         single_active_consumer=arguments.get("x-single-active-consumer") is True,
+        lazy=inforce.value("queue-mode") == "lazy",
     )
 
 

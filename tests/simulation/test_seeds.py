@@ -5,13 +5,16 @@ import hashlib
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker.mirroring import catch_up
-from broker.vhosts import followers
+from broker.node import node
+from broker.queues import page
+from broker.vhosts import dispatch, followers, paging
 from tests.simulation.course import Outcome, Plan, run_seed
 
 SEEDS = 12
@@ -87,6 +90,37 @@ def test_nor_while_catch_up_takes_its_time(seed: int) -> None:
 @pytest.mark.usefixtures("slow_catch_up")
 @pytest.mark.parametrize("seed", range(MORE_SEEDS))
 def test_nor_by_more_seeds_while_catch_up_takes_its_time(seed: int) -> None:
+    run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queues keep a few messages in memory; the others lie in small segments, which are soon full and soon emptied."""
+    monkeypatch.setattr(paging, "WINDOW_BYTES_MAX", 1500)
+    monkeypatch.setattr(paging, "WINDOW_BYTES_MIN", 600)
+    monkeypatch.setattr(page, "PAGE_MESSAGES_MAX", 4)
+    monkeypatch.setattr(page, "PAGE_BYTES_MAX", 200)
+    monkeypatch.setattr(dispatch, "UNDER_WAY_MAX", 8)
+    monkeypatch.setattr(node, "Journal", partial(node.Journal, segment_bytes=4000))
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("seed", [1, 3])
+def test_nor_with_little_memory(seed: int) -> None:
+    run_mixed(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("seed", range(50 + MORE_SEEDS))
+def test_nor_by_more_seeds_with_little_memory(seed: int) -> None:
+    run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_memory", "slow_catch_up")
+@pytest.mark.parametrize("seed", range(MORE_SEEDS))
+def test_nor_with_little_memory_while_catch_up_takes_its_time(seed: int) -> None:
     run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 
 

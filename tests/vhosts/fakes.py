@@ -4,6 +4,8 @@ from broker.wire import queue_frames as frames
 
 
 class FakeJournal:
+    keeps = False
+
     def __init__(self):
         self.appended = 0
         self.synced = 0
@@ -15,6 +17,9 @@ class FakeJournal:
 
     def settled(self, queue_id, ranges):
         self.freed.append((queue_id, ranges))
+
+    def holds(self, queue_id):
+        return False
 
     def sync(self):
         self.synced = self.appended

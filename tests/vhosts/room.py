@@ -13,12 +13,12 @@ from broker.cluster.procedures import prepare
 from broker.cluster.tree import Tree
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import Links
-from broker.storage.journal import Journal
+from broker.storage.journal import SEGMENT_BYTES, Journal
 from broker.vhosts.hall import Hall
 from broker.vhosts.properties import server_properties
 from broker.vhosts.switchboard import Switchboard
 from broker.world.clock import Clock, RealClock
-from broker.world.disk import MemoryDisk
+from broker.world.disk import Disk, MemoryDisk
 from broker.world.network import TcpNetwork
 
 
@@ -50,12 +50,15 @@ GUEST = {
 
 
 @asynccontextmanager
-async def open_hall(clock: Clock | None = None) -> AsyncIterator[Hall]:
-    """A running hall of a cluster of one node; its wall clock is the machine's unless another is given."""
+async def open_hall(
+    clock: Clock | None = None, disk: Disk | None = None, *, segment_bytes: int = SEGMENT_BYTES
+) -> AsyncIterator[Hall]:
+    """A running hall of a cluster of one node; its wall clock is the machine's and its disk keeps nothing unless
+    another is given."""
     tree = OneNodeTree()
     await tree.propose({"do": "found", "name": "test", "id": "1", "members": ["n1"], "users": [GUEST]})
     await tree.propose({"do": "register_life", "node": "n1", "life": 1, "folder": "f"})
-    journal = Journal(MemoryDisk())
+    journal = Journal(disk or MemoryDisk(), segment_bytes=segment_bytes)
     await journal.recover()
     links = Links(TcpNetwork(), Credentials(Identity("n1", 1, "f"), cluster="test", cookie="c"), {}, Random(2))
     switchboard = Switchboard(

@@ -7,6 +7,7 @@ from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
 from broker.queues.settings import Settings
 from broker.vhosts.local import Local
+from broker.vhosts.paging import Paging
 from broker.vhosts.publications import Publications
 from broker.wire import queue_frames as frames
 from broker.wire import records
@@ -41,12 +42,14 @@ def local_of(switchboard, *, durable=True, mirrored=False, copy=None, publicatio
         publications or Publications(switchboard.origin),
         switchboard,
         FakeTimers(),
-        DeadLetterBox(),
+        Paging(switchboard.journal),
+        box := DeadLetterBox(),
         auto_delete=auto_delete,
         delete=delete,
         spawn=lambda function, *args: deleted.append(function),
     )
     local.deleted = deleted
+    local.letters = box.letters
     switchboard.end_turn()
     return local
 
@@ -279,7 +282,7 @@ def test_dead_letters_go_out_at_the_end_of_the_turn_and_settle_when_they_are_saf
     local = local_of(switchboard, durable=False, dead_letter_exchange="dlx", max_length=1)
     local.publish(run_of("a", "b"), None)
     switchboard.end_turn()
-    (dead,) = local._dead_letters.letters
+    (dead,) = local.letters
     assert dead.reason == "maxlen"
     assert local.statistics()["messages_dying"] == 1
     local.forget_dead(1, 1)
@@ -294,11 +297,11 @@ def test_dead_letters_wait_for_the_lease(switchboard):
     switchboard.lease = False  # as after a sleep: somebody else may have been put in its place
     local.tick(switchboard.stamp_ms + 20)
     switchboard.end_turn()
-    assert local._dead_letters.letters == []
+    assert local.letters == []
     switchboard.lease = True
     local.advance()
     switchboard.end_turn()
-    assert len(local._dead_letters.letters) == 1
+    assert len(local.letters) == 1
 
 
 def test_an_unused_queue_that_expires_is_deleted(switchboard):

@@ -10,6 +10,7 @@ from broker.queues.settings import Settings
 from broker.vhosts.followers import CATCH_UP_BYTES_MAX, Followers
 from broker.vhosts.local import Local
 from broker.vhosts.mirrors import Mirrors
+from broker.vhosts.paging import Paging
 from broker.vhosts.publications import Publications
 from broker.wire import queue_frames as frames
 from broker.wire import records
@@ -31,12 +32,17 @@ class House:
         self.entering = []
         self.set_aside = []
         self.followers = Followers(self.switchboard, None, lambda _, local, follower: self.entering.append(follower))
-        self.mirrors = Mirrors(self.switchboard, lambda queue_id, term, runs: self.set_aside.append(runs))
+        self.paging = Paging(self.switchboard.journal)
+        self.mirrors = Mirrors(
+            self.switchboard, self.paging, None, lambda queue_id, term, runs: self.set_aside.append(runs)
+        )
 
     def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=()):
         """Be the master of queue 1, with a mirror on n2."""
         master = Master(Copy(1, True), TERM, Settings(), mirrored=True)
-        local = Local(master, Publications("n1/1"), self.switchboard, FakeTimers(), None, False, None, None)
+        local = Local(
+            master, Publications("n1/1"), self.switchboard, FakeTimers(), self.paging, None, False, None, None
+        )
         for body in bodies:
             local.publish(run_of(body), None)
         lives = tuple(Life(node, 1) for node in in_sync)

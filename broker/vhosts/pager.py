@@ -1,0 +1,77 @@
+"""What one master has on disk only: when its contents leave memory, and when they are read back.
+
+Decides that contents are read ahead of those who will want them, one load at a time, and that what lies on disk for
+want of memory alone is given up once it has left the queue. It must not know which messages those are: the queue says
+that, and the journal finds them.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from broker.vhosts.dispatch import Dispatch, Road
+from broker.wire.message import Run
+
+if TYPE_CHECKING:
+    from broker.vhosts.local import Local
+    from broker.vhosts.paging import Paging
+
+
+class LostContents(Exception):
+    """The journal does not have what a queue has put there: a bug, never the disk's fault."""
+
+    def __init__(self, queue_id: int, first: int, last: int) -> None:
+        super().__init__(f"queue {queue_id}: contents of {first}..{last} are not in the journal")
+
+
+class Pager:
+    """One per master."""
+
+    def __init__(self, local: "Local", paging: "Paging", road: Road, spawn: Callable[..., None]) -> None:
+        self._local = local
+        self._paging = paging
+        self._spawn = spawn
+        self._journal = local.switchboard.journal
+        self._loading = False
+        self.letters = Dispatch(local, road, self.load, spawn)
+
+    def turn(self) -> None:
+        """The end of a turn, with everything noted: let go of what is too much, and fetch what is wanted next."""
+        local, queue = self._local, self._local.queue
+        master = local.master
+        self._paging.relieve(
+            local.queue_id,
+            master.term,
+            queue.resident_bytes,
+            master.page_out,
+            durable=master.copy.durable,
+            lazy=queue.settings.lazy,
+        )
+        if freed := master.take_freed():
+            self._journal.settled(local.queue_id, freed)
+        if not self._loading and not self.letters.is_crowded:
+            wanted = queue.wanted()
+            if wanted is not None:
+                self._loading = True
+                self._spawn(self._fetch, *wanted)
+
+    def end(self) -> None:
+        """The master is no more."""
+        self._paging.forget(self._local.queue_id)
+        self.letters.go_on()
+
+    async def load(self, first: int, last: int) -> list[Run]:
+        """The contents of these positions, as far as they live."""
+        return await self._journal.load(self._local.queue_id, first, last)
+
+    async def _fetch(self, first: int, last: int) -> None:
+        runs = await self.load(first, last)
+        self._loading = False
+        local = self._local
+        if local.ended:
+            return
+        local.queue.tell_time(local.switchboard.stamp_ms)
+        local.queue.page_in(runs)
+        if not runs and local.queue.wanted() == (first, last):
+            raise LostContents(local.queue_id, first, last)
+        local.switchboard.touch(local)
+        local.widen()
