@@ -92,15 +92,20 @@ class Journal:
 
         Raises OSError if the disk cannot be read, UnknownRecord if a newer release wrote on it.
         """
-        recovery = await recover(self._disk, self.suspects)
-        self.suspects.clear()
-        self._books = recovery.books
-        self._pending = []
-        self._open(recovery.next_number)
-        self._cleaner = self._make_cleaner()
-        for queue_id, queue in recovery.queues.items():
-            queue.line = await self.load(queue_id, 0, POSITION_MAX)
-        return recovery
+        while True:
+            recovery = await recover(self._disk, self.suspects)
+            self.suspects.clear()
+            self._books = recovery.books
+            self._pending = []
+            self._open(recovery.next_number)
+            self._cleaner = self._make_cleaner()
+            try:
+                for queue_id, queue in recovery.queues.items():
+                    queue.line = await self.load(queue_id, 0, POSITION_MAX)
+            except JournalDamaged:  # then more is read in full
+                self.failure, self._scope = None, trio.CancelScope()
+                continue
+            return recovery
 
     # -- what queues do with it ----------------------------------------------------------------------------------------
 

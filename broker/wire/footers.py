@@ -65,6 +65,8 @@ def unpack_entries(data: bytes) -> Iterator[Entry]:
             kind, queue_id, term, size_bytes = _ENTRY.unpack_from(data, at)
             at += _ENTRY.size
             end = at + size_bytes
+            if end > len(data):
+                raise DamagedRecord(f"the entry at {at} of a summary ends too early")
             if kind == _EXTENTS:
                 for first, count, priority, expires, body_bytes, own_bytes in _EXTENT.iter_unpack(data[at:end]):
                     yield Extent(queue_id, term, first, count, priority, bool(expires), body_bytes, own_bytes)
