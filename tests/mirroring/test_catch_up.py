@@ -36,6 +36,7 @@ def test_it_stops_before_what_is_not_in_memory_and_says_so() -> None:
     chunk = catch_up.chunk_of(cluster.master, follower, Shelf.of(cluster.master.copy).load(1, 3))
     assert sent(chunk) == [(1, 1), (2, 2), (3, 3)]
     assert follower.missing == [(4, 4)]
+    assert catch_up.chunk_of(cluster.master, follower, Shelf.of(cluster.master.copy).load(1, 3)) == []
     assert cluster.master.queue.paged_messages == 3
     assert catch_up.wanted(cluster.master, follower) is None
     assert sent(catch_up.take_chunk(cluster.master, follower)) == [(4, 4)]
