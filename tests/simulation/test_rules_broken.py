@@ -4,7 +4,7 @@ Each rule comes with the faults under which breaking it hurts.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -30,8 +30,10 @@ from broker.vhosts.replies import Replies
 from broker.vhosts.subscription import Subscription
 from broker.wire import records
 from broker.wire.message import Run
+from broker.world.descriptors import Chunk
 from tests.simulation import disk
 from tests.simulation.course import Plan, run_seed
+from tests.simulation.disk import SimAppendFile
 from tests.simulation.judges import Broken
 
 SEEDS = 40
@@ -67,6 +69,20 @@ def acknowledge_before_the_journal_is_synced(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Mirrors, "_store", hasty)
     patch.setattr(disk, "DELAY_S_MAX", 0.02)
+
+
+def go_on_after_a_failed_sync(patch: pytest.MonkeyPatch) -> None:
+    """S8: as if the next sync would do what this one did not."""
+    append = SimAppendFile.append
+
+    async def shrug(file: SimAppendFile, chunks: Sequence[Chunk], *, sync: bool) -> None:
+        try:
+            await append(file, chunks, sync=sync)
+        except OSError:
+            if file.size_bytes != len(file._content.seen):
+                raise
+
+    patch.setattr(SimAppendFile, "append", shrug)
 
 
 def accept_lower_terms(patch: pytest.MonkeyPatch) -> None:
@@ -203,6 +219,13 @@ def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
         (confirm_before_mirrors_answered, "lost", Plan(["mirrors asleep, kill master"]), 0),
         (promote_a_copy_out_of_sync, "lost", Plan(["return, kill master"]), 4),
         (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all, back without master"]), 8),
+        pytest.param(
+            go_on_after_a_failed_sync,
+            "lost",
+            Plan(["disk master", "power of all, back without master"]),
+            14,
+            marks=pytest.mark.slow,
+        ),
         (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 7),
         (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
         (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 0),
