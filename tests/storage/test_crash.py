@@ -83,6 +83,8 @@ class Life:
         self.journal = Journal(disk, segment_bytes=SEGMENT_BYTES)
         self.states: list[tuple[int, State]] = []  # what had to be found after a death behind that LSN
         self.unreleased: list[Settle] = []
+        self.volatile: dict[int, dict[int, bytes]] = {queue_id: {} for queue_id in state}  # paged out, in no record
+        self.next: dict[int, int] = {}  # positions that only such messages have used count in this life, too
         self.reported = 0
         self.journal.on_synced.append(self._note_synced)
 
@@ -91,18 +93,59 @@ class Life:
         await self.journal.recover()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.journal.run)
+            readers = trio.CancelScope()
+            nursery.start_soon(self.read_back, readers)
             for queue_id in self.state:
                 self.append(Term(queue_id, self.new_term(), self.state[queue_id].next))
             for _ in range(appends):
-                self.append(self.some_record(self.chance.choice(list(self.state))))
+                queue_id = self.chance.choice(list(self.state))
+                if self.chance.random() < 0.15 and self.state[queue_id].terms:
+                    self.page_out(queue_id)
+                else:
+                    self.append(self.some_record(queue_id))
                 if self.chance.random() < 0.5:
                     await trio.sleep(self.chance.choice((0, 0.001, 0.03)))
+            readers.cancel()
             self.journal.stop()
+
+    async def read_back(self, readers: trio.CancelScope) -> None:
+        """Again and again something that lives: it must come back, whatever moves or dies meanwhile."""
+        with readers:
+            while True:
+                await trio.sleep(self.chance.choice((0.001, 0.02)))
+                queue_id = self.chance.choice(list(self.state))
+                alive = self.state[queue_id].alive | self.volatile[queue_id]
+                first = self.chance.choice(list(alive)) if alive else 1
+                last = first + self.chance.choice((0, 5, 1000))
+                runs = await self.journal.load(queue_id, first, last)
+                read = {run.first + index: content for run in runs for index, content in enumerate(run.contents)}
+                assert list(read) == sorted(read)
+                assert {p: content for p, content in alive.items() if first <= p <= last}.items() <= read.items()
+
+    def page_out(self, queue_id: int) -> None:
+        """Messages without room in memory, or the death of some that went that way."""
+        queue, volatile = self.state[queue_id], self.volatile[queue_id]
+        dead = [p for p in volatile if self.chance.random() < 0.5]
+        self.journal.settled(queue_id, [(p, p) for p in dead])
+        for position in dead:
+            del volatile[position]
+        first, term = self.next_of(queue_id), queue.terms[-1][0]
+        contents = [b"volatile %d/%d" % (term, first + index) for index in range(self.chance.randint(1, 4))]
+        self.journal.page_out(queue_id, term, Run(contents, ADDRESS, Traits(), first=first))
+        volatile.update(zip(range(first, first + len(contents)), contents, strict=True))
+        self.next[queue_id] = first + len(contents)
+
+    def next_of(self, queue_id: int) -> int:
+        return max(self.state[queue_id].next, self.next.get(queue_id, 1))
 
     def append(self, record: QueueRecord) -> None:
         lsn = self.journal.append(encode(record), record)
         if isinstance(record, Settle):
             self.unreleased.append(record)
+        if isinstance(record, Term | Drop):
+            start = self.next[record.queue_id] = record.first if isinstance(record, Term) else 1
+            volatile = self.volatile[record.queue_id]
+            self.volatile[record.queue_id] = {p: content for p, content in volatile.items() if p < start}
         while self.unreleased and self.chance.random() < 0.5:
             released = self.unreleased.pop(0)
             self.journal.settled(released.queue_id, released.ranges)
@@ -123,8 +166,9 @@ class Life:
             alive = sorted(queue.alive)
             chosen = alive[: self.chance.randint(1, 8)] if dice < 0.4 else [self.chance.choice(alive)]
             return Settle(queue_id, term, [(position, position) for position in chosen])
-        contents = [f"{queue_id}/{term}/{queue.next + index}".encode() for index in range(self.chance.randint(1, 6))]
-        return Publish(queue_id, term, Run(contents, ADDRESS, TRAITS, first=queue.next))
+        first = self.next_of(queue_id)
+        contents = [f"{queue_id}/{term}/{first + index}".encode() for index in range(self.chance.randint(1, 6))]
+        return Publish(queue_id, term, Run(contents, ADDRESS, TRAITS, first=first))
 
     def new_term(self) -> int:
         self.term += 1

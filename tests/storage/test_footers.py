@@ -95,9 +95,7 @@ def shown(found):
             queue.origins,
             queue.next_position,
             [(first, last, times) for first, last, times in queue.returned],
-            [(extent.priority, extent.expires, extent.body_bytes == 100 * extent.count) for extent in queue.extents][
-                :1
-            ],
+            {(extent.priority, extent.expires, extent.body_bytes / extent.count) for extent in queue.extents},
             [(run.first, run.contents) for run in lines[queue_id]],
         )
         for queue_id, queue in recovery.queues.items()
