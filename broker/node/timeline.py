@@ -49,7 +49,10 @@ class Timeline:
         except OSError as error:
             log.warning("event=timeline_not_read file=%s why=%r", self._disk.path_of(FILE), error.strerror)
             return
-        self._events.extend(json.loads(line) for line in written.splitlines())
+        try:
+            self._events.extend([json.loads(line) for line in written.splitlines()])
+        except ValueError as error:
+            log.warning("event=timeline_not_read file=%s why=%r", self._disk.path_of(FILE), str(error))
 
     def follow(self, tree: "Tree") -> None:
         """Write down every event that is committed from now on."""

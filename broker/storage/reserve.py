@@ -20,7 +20,7 @@ from broker.world.through import Through, ThroughFile
 log = logging.getLogger("warren.disk")
 
 NAME = "reserve"
-SHARE_OF_ROOM = 4
+SHARE_OF_ROOM = 8
 """The reserve is at most this part of the room that is left without it."""
 BYTES_MIN = 1024 * 1024
 LOOK_EVERY_S = 1.0

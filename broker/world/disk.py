@@ -11,7 +11,7 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -246,6 +246,8 @@ class RealDisk(Disk):
             state = os.statvfs(self._folder)
         except FileNotFoundError:
             return sys.maxsize
+        except OSError:  # a disk that does not even say that much has room for nothing
+            return 0
         return state.f_bavail * state.f_frsize
 
     def path_of(self, name: str) -> str:
@@ -289,7 +291,8 @@ class _RealAppendFile(AppendFile):
         await self._in_thread(lambda: os.ftruncate(self._descriptor, self.size_bytes))
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        with suppress(OSError):  # whoever had to know was told by the sync
+            os.close(self._descriptor)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import trio
 
 from broker.cluster.operations import Event
 from broker.cluster.tree import Tree
-from broker.node.timeline import Timeline
+from broker.node.timeline import FILE, Timeline
 from broker.world.clock import Clock
 from tests.simulation.disk import SimDisk
 
@@ -92,3 +92,30 @@ async def test_what_was_told_is_there_in_the_next_life(autojump_clock) -> None:
     assert [event["text"] for event in later.since(0)] == ["links cut on purpose: n1"]
     assert later.since(house.clock.now_ms) == []
     assert json.dumps(later.since(0))
+
+
+async def test_a_disk_that_does_not_keep_it_costs_nothing_else(autojump_clock, caplog) -> None:
+    house = House()
+    house.disk.fail("write", under=FILE)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(house.timeline.run)
+        house.timeline.tell("disk", "first")
+        await trio.sleep(1)
+        house.disk.mend()
+        house.timeline.tell("disk", "second")
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert caplog.messages == ["event=timeline_not_written file=sim:events.json why='Input/output error'"]
+    assert len((await house.disk.read(FILE)).splitlines()) == 2
+
+
+async def test_what_cannot_be_read_is_forgotten(autojump_clock, caplog) -> None:
+    house = House()
+    await house.disk.replace(FILE, b'{"stamp_ms": 5}\n{"st')
+    await house.timeline.load()
+    house.disk.fail("read", under=FILE)
+    await house.timeline.load()
+    assert house.timeline.since(0) == []
+    assert [message.partition(" why=")[0] for message in caplog.messages] == [
+        "event=timeline_not_read file=sim:events.json"
+    ] * 2

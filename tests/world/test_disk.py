@@ -155,6 +155,12 @@ async def test_there_is_room(disk):
     assert disk.path_of("journal/1").endswith("journal/1")
 
 
+async def test_a_disk_that_does_not_answer_has_no_room(tmp_path, monkeypatch):
+    assert RealDisk(tmp_path / "not made yet").free_bytes() > 2**60
+    monkeypatch.setattr(os, "statvfs", lambda folder: os.read(-1, 1))
+    assert RealDisk(tmp_path).free_bytes() == 0
+
+
 async def test_only_the_owner_may_read(tmp_path):
     disk = RealDisk(tmp_path / "n1")
     (await disk.open_append("journal/1")).close()
