@@ -85,6 +85,11 @@ class Delays:
             self._unread.popleft()
         return None
 
+    @staticmethod
+    def is_unsure(lines: "Iterable[Line]") -> bool:
+        """Nothing here is ever too old, only due."""
+        return False
+
     def next_due_ms(self, lines: "Iterable[Line]") -> int | None:
         """Wall time at which the first one is due; None also while too many are under way."""
         return self._heap[0][0] if self._heap and len(self._under_way) < UNDER_WAY_MAX else None

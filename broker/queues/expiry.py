@@ -35,12 +35,15 @@ class MessageExpiry:
 
     def wanted(self, lines: "Iterable[Line]", bytes_max: int) -> tuple[int, int] | None:
         """The positions of a head that may be due, and has to be loaded to know."""
-        if not self.may_expire:
-            return None
-        for line in lines:
-            if line.paged_messages and isinstance(front := line.front(), Page) and front.expires:
-                return line.wanted(bytes_max)
-        return None
+        return next((line.wanted(bytes_max) for line in lines if self._is_unsure(line)), None)
+
+    def is_unsure(self, lines: "Iterable[Line]") -> bool:
+        """Whether there is such a head: whoever counts messages might count some that are too old."""
+        return any(map(self._is_unsure, lines))
+
+    def _is_unsure(self, line: "Line") -> bool:
+        front = line.front() if self.may_expire and line.paged_messages else None
+        return isinstance(front, Page) and front.expires
 
     @staticmethod
     def due_ms(run: "Run") -> int | None:

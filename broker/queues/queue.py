@@ -379,8 +379,8 @@ class Queue(Window):
                 self._departures.bury(piece, self._expiry.reason, self.settings)
 
     def _shed(self) -> None:
-        """Bury from the head what is too much."""
-        while excess := self._limits.excess(self._ready):
+        """Bury from the head what is too much, once it is known which of that only was too old."""
+        while (excess := self._limits.excess(self._ready)) and not self._expiry.is_unsure(self._ready.lines()):
             piece = self._ready.drop_head(excess)
             self.counters.dropped += piece.count
             self._departures.bury(piece, "maxlen", self.settings)
