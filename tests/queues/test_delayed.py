@@ -171,3 +171,12 @@ def test_a_successor_reads_each_delay_once():
         gone += [dead.page.first for dead in queue.take_dead()]
     assert gone == [10, 11, 5, 4, 9]
     assert queue.deadline_ms() is None
+
+
+def test_a_load_of_the_middle_leaves_both_sides_to_be_read():
+    run = run_of(50, 20, 30, first=4)
+    queue = Queue(SETTINGS, logged=True, line=Line([Page.of(run)]), next_position=7)
+    queue.page_in(load([run], 5, 5))
+    assert queue.wanted() == (4, 4)
+    queue.page_in(load([run], 4, 4))
+    assert queue.wanted() == (6, 6)

@@ -49,7 +49,10 @@ class QueueAgainstAList(Model, RuleBasedStateMachine):
         window_bytes: int | None,
         backlog: list[tuple[int, int]],
     ) -> None:
-        if late:
+        everything = max_priority is not None and length is not None and overflow == "drop-head"
+        self.pages = not everything or window_bytes is not None
+        self.timeless = late or (everything and self.pages)  # else one level's limit waits for the time of another
+        if self.timeless:
             ttl = None
         settings = Settings(
             message_ttl_ms=ttl,
@@ -68,7 +71,8 @@ class QueueAgainstAList(Model, RuleBasedStateMachine):
 
     @rule(window_bytes=st.sampled_from([1, 300, 600, 1500, 3000]))
     def page_out(self, window_bytes: int) -> None:
-        self.forget(window_bytes)
+        if self.pages:
+            self.forget(window_bytes)
         self.turn_ends()
 
     @rule(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=3))
@@ -92,7 +96,7 @@ class QueueAgainstAList(Model, RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 8), priority=st.integers(0, 3), expiration=st.sampled_from([None, None, 0, 5, 20]))
     def publish(self, count: int, priority: int, expiration: int | None) -> None:
-        if self.late:
+        if self.timeless:
             expiration = None
         run = run_of(count, size=SIZE, salt=self.next, traits=Traits(priority=priority, expiration_ms=expiration))
         first = self.next

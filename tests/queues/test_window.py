@@ -202,3 +202,12 @@ def test_what_came_back_too_often_dies_also_if_it_is_not_in_memory() -> None:
     queue = Queue(settings, logged=True, line=line, next_position=5)
     assert [(dead.page.first, dead.page.last) for dead in queue.take_dead()] == [(1, 2)]
     assert queue.messages_ready == 2
+
+
+def test_nothing_is_pushed_out_while_a_head_may_only_be_too_old() -> None:
+    settings = Settings(max_length=3)
+    queue = Queue(settings, logged=True, line=paged(3, expires=True), next_position=4)
+    queue.publish(run_of(1), 10)
+    assert (queue.messages_ready, queue.counters.dropped) == (4, 0)
+    queue.page_in(loaded(1, 1, traits=Traits(expiration_ms=10)))
+    assert (queue.living_ranges(), queue.counters.expired, queue.counters.dropped) == ([(2, 4)], 1, 0)
