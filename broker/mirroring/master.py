@@ -251,6 +251,11 @@ class Master:
         self._opening.add(level)
         self._announce(level, min(last, behind + min(wanted, CHUNK_MESSAGES_MAX) - 1))
 
+    def settle_again(self, ranges: list[Range]) -> None:
+        """These settled under an earlier term, which ended before every in-sync copy was known to have that: only when
+        they have it under this one may the space go (S14)."""
+        self._put(records.Settle(self.copy.queue_id, self.term, ranges), self.copy.durable, ranges)
+
     def note_settled(self) -> None:
         """Put what has left the queue for good, or was given back, into the log; called once a turn."""
         if not self.logged:

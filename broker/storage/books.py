@@ -120,6 +120,11 @@ class Books:
             if not account.chapters:
                 self._close_account(account)
 
+    def unreleased(self, queue_id: int) -> PositionRanges:
+        """What was settled and not released."""
+        account = self.accounts.get(queue_id)
+        return [] if account is None else list(account.unreleased)
+
     def holds(self, queue_id: int) -> bool:
         """Whether messages of the queue live here."""
         account = self.accounts.get(queue_id)

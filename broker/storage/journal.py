@@ -141,6 +141,10 @@ class Journal:
             self._books.settled(queue_id, ranges)
             self._cleaner.look()
 
+    def unreleased(self, queue_id: int) -> PositionRanges:
+        """What was settled, and is kept because not every in-sync member was known to have heard of it (S14)."""
+        return self._books.unreleased(queue_id)
+
     async def wait_synced(self, lsn: int) -> None:
         """Return when everything up to the LSN is durable; raises JournalFailed."""
         while self.synced < lsn:

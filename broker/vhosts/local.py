@@ -59,6 +59,8 @@ class Local:
         self._roomy: dict[Consumer, None] = {}
         self._borrowers: dict[Guest, None] = {}
         self.ended = False
+        if unreleased := switchboard.journal.unreleased(self.queue_id):
+            master.settle_again(unreleased)
         self._replay(publications)
 
     def _replay(self, publications: Publications) -> None:

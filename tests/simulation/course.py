@@ -26,6 +26,7 @@ from tests.simulation.judges import (
     judge_order,
     judge_prefetch,
     judge_repeats,
+    takes_no_space,
 )
 from tests.simulation.return_counts import ReturnCounts
 from tests.simulation.roads import DELIVERY_LIMIT, road
@@ -143,13 +144,14 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         await _in_time("progress: something waits for ever", lambda: _is_empty(world, unread))
         await trio.sleep(LAST_WORDS_S)
         world.note("still")
-        judge_copies(world)
+        await judge_copies(world)
         workload.go_on()
         await _in_time("progress: not drained", lambda: _is_empty(world), DRAIN_S)
         await trio.sleep(LAST_WORDS_S)
+        await _in_time("space: a journal keeps messages that nobody has", lambda: takes_no_space(world))
         world.note("quiet")
         watchers.cancel_scope.cancel()
-    judge_copies(world)
+    await judge_copies(world)
     _judge_clients(workload)
 
 

@@ -13,14 +13,15 @@ from unittest.mock import patch
 from broker.cluster.operations import Create, Set
 from broker.cluster.records import QueueRecord, decode
 from broker.metadata.state import State, Transaction
-from broker.queues.positions import ranges_of
+from broker.queues.page import Page, Piece
 from policies.quorum import is_quorum
 from tests.simulation.freezing import PROCESS
 from tests.simulation.workload import Ledger
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
-    from broker.wire.message import Run, Traits
+    from broker.vhosts.hall import Hall
+    from broker.wire.message import Traits
 
 
 COUNT = "x-delivery-count"
@@ -190,14 +191,14 @@ class Histories:
 # ---------------------------------------------------------------------- what stands in the copies
 
 
-def judge_copies(world: World) -> None:
+async def judge_copies(world: World) -> None:
     """S2, S5: when all is quiet, whoever counts as synchronised holds what the master holds, byte for byte, under
     the same time to live, and knows how often it came back."""
     for record in world.queues():
-        local = world.master(record)
-        if local is None:
+        local, hall = world.master(record), world.hall(record.master.node)
+        if local is None or hall is None:
             raise Broken(f"copies: {record.name} has no master")
-        wanted = _contents(local.queue.living())
+        wanted = await _contents(hall, record.id, [*local.queue.living()])
         for life in record.in_sync:
             hall = world.hall(life.node)
             if life == record.master or hall is None:
@@ -205,7 +206,7 @@ def judge_copies(world: World) -> None:
             mirror = hall.mirrors.mirrors.get(record.id)
             if mirror is None:
                 raise Broken(f"copies: {life} is in sync and has no copy of {record.name}")
-            held = _contents(mirror.copy.line.runs())
+            held = await _contents(hall, record.id, [*mirror.copy.line.pieces()])
             missing, surplus = sorted(wanted.keys() - held.keys()), sorted(held.keys() - wanted.keys())
             other = sorted(p for p in held.keys() & wanted.keys() if not _is_as_good(held[p], wanted[p]))
             if missing or surplus or other:
@@ -224,12 +225,25 @@ def _is_as_good(held: Message, wanted: Message) -> bool:
     return held[0] == wanted[0] and held[1] >= wanted[1]
 
 
-def _contents(runs: "Iterator[Run]") -> dict[int, Message]:
-    return {
-        position: ((content, run.address, run.traits, run.stamp_ms), run.returned)
-        for run in runs
-        for position, content in enumerate(run.contents, run.first)
-    }
+async def _contents(hall: "Hall", queue_id: int, pieces: list[Piece]) -> dict[int, Message]:
+    """What lies on disk is read for that, and must be there."""
+    found: dict[int, Message] = {}
+    for piece in pieces:
+        runs: list[Piece] = [piece]
+        if isinstance(piece, Page):
+            runs = [*piece.filled(await hall.switchboard.journal.load(queue_id, piece.first, piece.last))]
+        for run in runs:
+            if isinstance(run, Page):
+                raise Broken(f"copies: the contents of {run} are not in the journal of {hall.life}")
+            for position, content in enumerate(run.contents, run.first):
+                found[position] = (content, run.address, run.traits, run.stamp_ms), run.returned
+    return found
+
+
+def takes_no_space(world: World) -> bool:
+    """S14: when all is drained and quiet no journal holds a living message."""
+    halls = filter(None, map(world.hall, world.hosts))
+    return not any(hall.switchboard.journal.statistics()["living_messages"] for hall in halls)
 
 
 def ranges_held(world: World, queue: str, node: str) -> list[tuple[int, int]]:
@@ -240,4 +254,4 @@ def ranges_held(world: World, queue: str, node: str) -> list[tuple[int, int]]:
     if local is not None:
         return local.queue.living_ranges()
     mirror = hall.mirrors.mirrors.get(record.id)
-    return [] if mirror is None else ranges_of(mirror.copy.line.runs())
+    return [] if mirror is None else mirror.copy.line.ranges()

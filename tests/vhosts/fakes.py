@@ -21,6 +21,9 @@ class FakeJournal:
     def holds(self, queue_id):
         return False
 
+    def unreleased(self, queue_id):
+        return []
+
     def sync(self):
         self.synced = self.appended
 
