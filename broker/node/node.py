@@ -346,7 +346,7 @@ class Life:
         """The disk has failed: nothing more is confirmed. The others are told while this node can still speak, so that
         its masters go where mirrors are in sync, as when it is stopped; whatever comes of that, it ends soon."""
         await self._failed.wait()
-        self._node.report.close()
+        self._node.report.close(str(self._failure))
         driver.say_farewell(DISK)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._doors.close, FAILED_GRACE_S)

@@ -28,6 +28,8 @@ class Report:
         self.life = 0
         self.failure = ""
         """Why this node cannot go on, if it cannot."""
+        self.ending = ""
+        """Why this life is about to end, if its disk has failed."""
         self.amqp = str(node.amqp)
         self.amqps = None if node.amqps is None else str(node.amqps)
         self.http = str(node.http)
@@ -55,9 +57,10 @@ class Report:
         secure = "" if self.amqps is None else f" amqps={self.amqps}"
         announce(f"ready amqp={self.amqp}{secure} http={self.http} link={self.link}")
 
-    def close(self) -> None:
-        """Clients are not served any more."""
+    def close(self, why: str = "") -> None:
+        """Clients are not served any more; `why` if the disk has failed."""
         self.hall = None
+        self.ending = why
 
     def fail(self, why: str) -> None:
         """This node does not go on."""
@@ -66,7 +69,7 @@ class Report:
 
     def forget_life(self) -> None:
         """The life is over."""
-        self.hall = None
+        self.close()
         self.links = None
         self.tree = None
 
@@ -76,7 +79,7 @@ class Report:
     def state(self) -> str:
         """`running` when clients are served, `paused` without a majority, `failed` without a working disk, else
         `starting`."""
-        if self.failure:
+        if self.failure or self.ending:
             return "failed"
         if self.hall is not None:
             return "running"
@@ -91,8 +94,8 @@ class Report:
 
     def why_not_serving(self) -> str:
         """One line: how many nodes are missing, and what would let it go on."""
-        if self.failure:
-            return self.failure
+        if self.failure or self.ending:
+            return self.failure or f"{self.ending}: the others take over"
         missing, there = self.waiting_for(), len(self._cluster.nodes)
         if there - len(missing) >= self._cluster.quorum:
             return f"node {self._node.name} is joining: {there - len(missing)} of {there} nodes are there"

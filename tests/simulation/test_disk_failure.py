@@ -94,8 +94,9 @@ def test_masters_are_handed_over_at_once_and_the_node_says_why(fault: str, leads
         assert not confirmed
         node = world.hosts[going].node
         assert node is not None
-        await until(lambda: node.report.state == "failed", 5)
-        assert world.cluster.node(going).name in node.report.failure or "mend the disk" in node.report.failure
+        assert node.report.state == "failed"
+        await until(lambda: node.report.failure, 5)
+        assert "mend the disk, then `warren restart" in node.report.why_not_serving()
         assert [event["text"] for event in node.timeline.since(0) if event["kind"] == "disk"]
         other = world.hosts[stays].node
         assert other is not None
@@ -136,7 +137,7 @@ def test_a_node_alone_serves_everything_confirmed_once_its_disk_is_mended(fault:
             await client.flush()
         node = world.hosts["n1"].node
         assert node is not None
-        await until(lambda: node.report.state == "failed", 10)
+        await until(lambda: node.report.failure, 10)
         assert not confirmed
         world.hosts["n1"].disk.mend()
         await world.stop("n1")
