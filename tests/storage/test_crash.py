@@ -144,6 +144,7 @@ class Life:
             self.unreleased.append(record)
         if isinstance(record, Term | Drop):
             start = self.next[record.queue_id] = record.first if isinstance(record, Term) else 1
+            self.unreleased = [settle for settle in self.unreleased if settle.queue_id != record.queue_id]
             volatile = self.volatile[record.queue_id]
             self.volatile[record.queue_id] = {p: content for p, content in volatile.items() if p < start}
         while self.unreleased and self.chance.random() < 0.5:
