@@ -55,7 +55,8 @@ class Gathering:
         group = self._groups.get(address)
         if group is None:
             # One run has one address: messages of another to the same queue would be overtaken.
-            if handle in self._handles or not handle.may_wait:
+            local = handle.local
+            if local is None or not local.may_wait or handle in self._handles:
                 return False
             if self.channel is None:
                 self.channel = channel

@@ -70,15 +70,6 @@ class Handle:
         return bool(self.record.delays)
 
     @property
-    def may_wait(self) -> bool:
-        """Whether what is published now may as well come at the end of the turn: no consumer waits for it, and this
-        node's disk is all that its confirm will wait for."""
-        local = self.local
-        if local is None or local.master.witnesses.anybody:
-            return False
-        return not local.queue.consumers or local.queue.messages_ready > 0
-
-    @property
     def text(self) -> str:
         """As RabbitMQ's reply texts name a queue."""
         return f"queue '{self.record.name}' in vhost '{self.record.vhost}'"

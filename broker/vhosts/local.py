@@ -111,6 +111,14 @@ class Local:
         entry.note = self._take(run, pending)
         self.switchboard.touch(self)
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether what is published now may as well come at the end of the turn: no consumer waits for it, and this
+        node's disk is all that its confirm will wait for."""
+        if self.master.witnesses.anybody:
+            return False
+        return not self.queue.consumers or self.queue.messages_ready > 0
+
     def _take(self, run: Run, pending: Pending) -> int:
         refused, note = self.master.publish(run, self.switchboard.stamp_ms)
         for start, stop in refused:

@@ -2,6 +2,7 @@
 answered once and rightly; only in fewer runs."""
 
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ class FakeHandle:
     """Keeps what it gets; `refuses` says of which messages it will have none."""
 
     def __init__(self, *, may_wait=True, refuses=lambda content: False):
-        self.may_wait = may_wait
+        self.local = SimpleNamespace(may_wait=may_wait)
         self.refuses = refuses
         self.runs = []
 
