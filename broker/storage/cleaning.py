@@ -66,6 +66,7 @@ class Cleaner:
         self._stubborn: set[Segment] = set()  # copied in this round of looks, and still not empty
         self._changed = False
         self._idle = False
+        self._next_look = 0.0
         self._bell = trio.Event()
 
     def look(self) -> None:
@@ -78,28 +79,32 @@ class Cleaner:
         """A segment may go."""
         self._bell.set()
 
+    def look_soon(self) -> None:
+        """A segment was closed: the pause is over."""
+        self._next_look = 0.0
+        self._bell.set()
+
     async def run(self) -> None:
-        """Clean up for ever. One look for compaction a pause, but no pause while there is something to do."""
-        next_look = 0.0
+        """Clean up for ever. One look for compaction a pause or a segment, and no pause while there is much to do."""
         while True:
             ready = self._books.ready_to_go()
             if ready:
                 await self._let_go(ready)
                 continue
-            if trio.current_time() >= next_look:
+            if trio.current_time() >= self._next_look:
                 self._changed = False
                 chosen = self._books.worth_compacting(self._spare_bytes, self._round_bytes_max, self._stubborn)
                 if chosen:
                     await self._empty(chosen)
                     continue
                 self._stubborn.clear()
-                next_look = trio.current_time() + COMPACTION_PAUSE_S
-            await self._wait(next_look)
+                self._next_look = trio.current_time() + COMPACTION_PAUSE_S
+            await self._wait()
 
-    async def _wait(self, next_look: float) -> None:
+    async def _wait(self) -> None:
         """Until a segment may go, or the pause is over and something has changed since the last look."""
         self._bell = trio.Event()
-        with trio.move_on_at(next_look):
+        with trio.move_on_at(self._next_look):
             await self._bell.wait()
             return
         if not self._changed:
@@ -193,19 +198,21 @@ def _wanted(
 
 def joined_records(records: list[Copied]) -> list[Copied]:
     """Neighbours that differ in nothing but position are one; what was taken from an origin is state of its own."""
-    together: list[Copied] = []
-    size_bytes = 0
+    groups: list[list[Copied]] = []
+    count = size_bytes = 0
     for record in records:
         run = record.run
         run.origin, run.sequence = None, 0
         added_bytes = sum(map(len, run.contents))
-        if together and _continues(together[-1], record) and size_bytes + added_bytes <= JOINED_BYTES_MAX:
-            together[-1].run.contents.extend(run.contents)
-            size_bytes += added_bytes
+        count += run.count
+        size_bytes += added_bytes
+        fits = count <= JOINED_MESSAGES_MAX and size_bytes <= JOINED_BYTES_MAX
+        if groups and fits and _continues(groups[-1][-1], record):
+            groups[-1].append(record)
         else:
-            together.append(record)
-            size_bytes = added_bytes
-    return together
+            groups.append([record])
+            count, size_bytes = run.count, added_bytes
+    return [group[0] if len(group) == 1 else _joined(group) for group in groups]
 
 
 def _continues(record: Copied, following: Copied) -> bool:
@@ -214,9 +221,22 @@ def _continues(record: Copied, following: Copied) -> bool:
         other.first == run.last + 1
         and (type(record), record.queue_id, record.term) == (type(following), following.queue_id, following.term)
         and _shared(run) == _shared(other)
-        and len(run.contents) < JOINED_MESSAGES_MAX
     )
 
 
 def _shared(run: Run) -> tuple[object, ...]:
     return run.address, run.traits, run.stamp_ms, run.redelivered, run.returned
+
+
+def _joined(group: list[Copied]) -> Copied:
+    record, run = group[0], group[0].run
+    joined_run = Run(
+        [content for part in group for content in part.run.contents],
+        run.address,
+        run.traits,
+        first=run.first,
+        stamp_ms=run.stamp_ms,
+        redelivered=run.redelivered,
+        returned=run.returned,
+    )
+    return type(record)(record.queue_id, record.term, joined_run)

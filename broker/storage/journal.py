@@ -304,6 +304,7 @@ class Journal:
         self._pending[-1].closes = True
         self._books.close(self._segment)
         self._open(self._segment.number + 1)
+        self._cleaner.look_soon()
 
     async def _commit_forever(self) -> None:
         while self.failure is None:

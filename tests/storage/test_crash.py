@@ -112,7 +112,7 @@ class Life:
         """Again and again something that lives: it must come back, whatever moves or dies meanwhile."""
         with readers:
             while True:
-                await trio.sleep(self.chance.choice((0.001, 0.02)))
+                await trio.sleep(self.chance.choice((0.005, 0.04)))
                 queue_id = self.chance.choice(list(self.state))
                 alive = self.state[queue_id].alive | self.volatile[queue_id]
                 first = self.chance.choice(list(alive)) if alive else 1
