@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from broker.mirroring import catch_up
-from broker.node import node
+from broker.node import store
 from broker.queues import page
 from broker.vhosts import dispatch, followers, paging
 from tests.simulation.course import Outcome, Plan, run_seed
@@ -101,7 +101,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "PAGE_MESSAGES_MAX", 4)
     monkeypatch.setattr(page, "PAGE_BYTES_MAX", 200)
     monkeypatch.setattr(dispatch, "UNDER_WAY_MAX", 8)
-    monkeypatch.setattr(node, "Journal", partial(node.Journal, segment_bytes=4000))
+    monkeypatch.setattr(store, "Journal", partial(store.Journal, segment_bytes=4000))
 
 
 @pytest.mark.usefixtures("little_memory")
