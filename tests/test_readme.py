@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.node.configuration import load
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -45,9 +47,17 @@ def run(command: str, folder: Path, environment: dict[str, str], timeout_s: floa
 
 def test_there_are_two_commands_for_a_fresh_machine_and_no_block_is_forgotten() -> None:
     assert len(blocks("sh")) == 2
-    assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python"}
+    assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python", "yaml"}
+    assert len(blocks("yaml")) == 1
     assert len(blocks("console")) == 3
     assert len(blocks("python")) == 1
+
+
+def test_the_settings_are_settings(tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text("nodes: [{name: n1}]\n" + blocks("yaml")[0])
+    settings = load(tmp_path / "cluster.yaml").node("n1").settings
+    assert (settings.fsync, settings.fsync_interval, settings.vm_memory_high_watermark) == ("always", 200, 0.4)
+    assert settings.disk_free_limit == 50_000_000
 
 
 def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -> None:
