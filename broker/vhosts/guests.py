@@ -223,6 +223,9 @@ class Guests:
     async def _get(self, peer: str, local: "Local", fields: dict[str, Any]) -> "Answer":
         key = (peer, fields["number"])
         run = await get_opened(local, key, ack_required=fields["ack_required"])
+        if not self._is_attached(peer, local, fields):  # its node has gone while it waited, and will ask anew if at all
+            local.settle(key, frames.RELEASE, 0, 0)
+            return {"not_master": True}, b""
         if run is None:
             return {"empty" if self.locals.get(local.queue_id) is local else "not_master": True}, b""
         if fields["ack_required"]:

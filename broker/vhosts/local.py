@@ -203,8 +203,8 @@ class Local:
             self.wake(consumer)
 
     def _call_in(self) -> None:
-        """Unless messages are just being announced for somebody, what is unused of loans is of no use here."""
-        if not (self.master.gives and self.queue.wants_open()):
+        """Unless messages are just being announced or loaded for somebody, what is unused of loans is of no use here."""
+        if not (self.master.gives and (self.queue.wants_open() or self.queue.wants_contents())):
             borrowers, self._borrowers = self._borrowers, {}
             for borrower in borrowers:
                 borrower.repay()
@@ -282,6 +282,7 @@ class Local:
             self.queue.pump()
             self.switchboard.touch(self)
             self.widen()
+            self.pager.letters.go_on()
 
     def widen(self) -> None:
         """Those who wait in basic.get may look again."""

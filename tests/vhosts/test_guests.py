@@ -3,6 +3,9 @@
 import pytest
 import trio
 
+from broker.mirroring.copy import Copy
+from broker.queues.line import Line
+from broker.queues.page import Page
 from broker.vhosts.guests import Guests
 from broker.wire import queue_frames as frames
 from broker.wire import records
@@ -215,3 +218,33 @@ async def test_purging_and_counting(house):
     house.local.publish(run_of("a", "b"), None)
     assert (await house.call("statistics"))[0]["messages_ready"] == 2
     assert (await house.call("purge"))[0] == {"count": 2}
+
+
+async def test_what_is_fetched_for_a_node_that_has_gone_meanwhile_returns(house, nursery, autojump_clock):
+    house.local = house.guests.locals[1] = local_of(house.switchboard)
+    house.local.publish(run_of("a"), None)
+    house.local.queue.open_upto = 0
+    await house.attach()
+
+    async def ask():
+        await house.call("get", number=5, ack_required=True, attachment=1)
+
+    nursery.start_soon(ask)
+    await trio.sleep(1)
+    house.guests.peer_gone("n2")
+    house.local.queue.open_upto = 1
+    house.local.widen()
+    await trio.sleep(1)
+    assert (house.local.queue.messages_ready, house.local.queue.messages_unacked) == (1, 0)
+
+
+async def test_a_loan_is_not_repaid_while_what_it_is_for_is_loaded(house):
+    copy = Copy(1, False, line=Line([Page(1, 10, 100)]), next_position=11)
+    house.local = house.guests.locals[1] = local_of(house.switchboard, durable=False, copy=copy)
+    await house.consume(7, grant=0)
+    house.switchboard.hear("n2", frames.LOAN, frames.encode_triple(1, 7, 4))
+    house.switchboard.end_turn()
+    assert not house.switchboard.take(frames.REPAID)
+    house.local.purge()
+    house.switchboard.end_turn()
+    assert len(house.switchboard.take(frames.REPAID)) == 1
