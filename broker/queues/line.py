@@ -90,15 +90,7 @@ class Line(Row):
         A run stays as long as some of what may be kept is left, so that there is always one if anything is kept.
         """
         self._trim()
-        start, stop = self._head, len(self._pieces)
-        kept = 0
-        while start < stop and kept < keep_head_bytes:
-            kept += _weight_of(self._pieces[start])
-            start += 1
-        kept = 0
-        while start < stop and kept < keep_tail_bytes:
-            stop -= 1
-            kept += _weight_of(self._pieces[stop])
+        start, stop = self._between(keep_head_bytes, keep_tail_bytes)
         middle = self._pieces[start:stop]
         forgotten = [piece for piece in middle if isinstance(piece, Run)]
         if not forgotten:
@@ -110,6 +102,26 @@ class Line(Row):
                 self._measure_out(run)
         self._replace(start, stop, joined(sorted(pages, key=first_of)))
         return forgotten
+
+    def _between(self, keep_head_bytes: int, keep_tail_bytes: int) -> tuple[int, int]:
+        """The indexes between which nothing need be in memory: as little of what is not, anyway, as can be told without
+        a look at each page of a long line."""
+        pieces, start, stop = self._pieces, self._head, len(self._pieces)
+        kept = pages = 0
+        while start < stop and kept < keep_head_bytes:
+            kept += _weight_of(pieces[start])
+            pages += isinstance(pieces[start], Page)
+            start += 1
+        kept = 0
+        while start < stop and kept < keep_tail_bytes:
+            stop -= 1
+            kept += _weight_of(pieces[stop])
+            pages += isinstance(pieces[stop], Page)
+        newest = stop
+        while newest > start and isinstance(pieces[newest - 1], Run):
+            newest -= 1
+        only_pages_before = newest - start == self._pages - pages
+        return (newest if only_pages_before else start), stop
 
     def fill(self, runs: list[Run]) -> None:
         """Take in contents that were loaded, in order: they replace what is still a page here, and nothing else."""
