@@ -52,6 +52,7 @@ class Verbs:
 
     async def perform(self, channel: Channel, method: Method) -> None:
         """Do what the method says and answer it."""
+        self._vhost.publish_gathered()
         verb = _VERBS.get(type(method))
         if verb is None:
             raise ConnectionException(503, "unimplemented method")
@@ -61,6 +62,7 @@ class Verbs:
 
     async def close_channel(self, channel: Channel) -> None:
         """Whatever the channel held goes back."""
+        self._vhost.publish_gathered()
         await self._vhost.close_channel(channel)
 
     # Publishing and answering: the hot verbs

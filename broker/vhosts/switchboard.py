@@ -136,6 +136,13 @@ class Switchboard:
         """Let this advance when the journal is synced up to there."""
         self._unsynced.append((lsn, waiting))
 
+    def wait_for_disk(self, waiting: Synced) -> bool:
+        """Let this advance when the journal is synced as far as it goes now; False if it is already."""
+        if not self.journal.backlog_bytes:
+            return False
+        self.advance_at(self.journal.appended, waiting)
+        return True
+
     def advance_upto(self, lsn: int) -> None:
         """The journal is synced up to there: those advance that waited for it, and no others."""
         unsynced, due = self._unsynced, dict[Synced, None]()

@@ -72,7 +72,7 @@ class Vhost:
         self.handles: dict[str, Handle] = {}
         self._delays: dict[str, Handle] = {}  # queues behind delayed exchanges, which no client may find
         self._switchboard = switchboard
-        self._gathered = Gathering(switchboard.touch)
+        self._gathered = Gathering(switchboard.touch, switchboard.wait_for_disk)
         self._fetchers: dict[tuple[Channel, Handle], Fetcher] = {}
         self._holders: dict[Channel, set[Handle]] = {}
 
@@ -113,15 +113,19 @@ class Vhost:
             if gathered.add(channel, route.queue, route.address, traits, contents):
                 return
             if gathered.channel is not None:
-                gathered.flush()
+                gathered.publish()
                 if gathered.add(channel, route.queue, route.address, traits, contents):
                     return
         elif gathered.channel is not None:
-            gathered.flush()
+            gathered.publish()
         if route.per_message or traits.sender_selected:
             self._publish_one_by_one(route, channel, payload, traits, contents)
         else:
             self._publish_to(route.handles, route, channel, payload, traits, contents)
+
+    def publish_gathered(self) -> None:
+        """A client asks for something else than publishing: what it has published is where it belongs by then."""
+        self._gathered.publish()
 
     def admit(
         self, client: Client, channel: Channel, payload: bytes, traits: Traits, contents: list[bytes]

@@ -116,6 +116,9 @@ class FakeVhost:
         self.closed_channels = []
         self.slow = trio.Event()
 
+    def publish_gathered(self):
+        pass
+
     def publish(self, client, channel, payload, traits, contents):
         exchange, key = split_address(payload[2:-1])
         if exchange == "bug":

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.amqp.confirms import ConfirmLine
-from broker.vhosts.gathering import Gathering
+from broker.vhosts.gathering import HELD_BYTES_MAX, Gathering
 from broker.wire.message import Run, Traits
 from tests.amqp.test_confirms import Client
 
@@ -28,6 +28,8 @@ class FakeChannel:
 
 class FakeHandle:
     """Keeps what it gets; `refuses` says of which messages it will have none."""
+
+    deleted = False
 
     def __init__(self, *, may_wait=True, refuses=lambda content: False):
         self.local = SimpleNamespace(may_wait=may_wait)
@@ -50,7 +52,7 @@ class FakeHandle:
 
 def gathering():
     touched = []
-    return Gathering(touched.append), touched
+    return Gathering(touched.append, lambda _: False), touched
 
 
 def test_each_queue_gets_its_messages_in_one_run_at_the_end_of_the_turn():
@@ -116,7 +118,7 @@ def test_nobody_sees_that_it_was_gathered(seed, confirming):
             answers[number] = not handle.refuses(content)
             client.published([number])
         if not held.add(channel, handle, address, traits, contents):
-            held.flush()
+            held.publish()
             if not held.add(channel, handle, address, traits, contents):
                 pending = channel.open_pending(len(contents))
                 if pending is not None:
@@ -128,3 +130,33 @@ def test_nobody_sees_that_it_was_gathered(seed, confirming):
         client.read(channel.line.take_frames())
         assert client.answers == answers
         assert not client.outstanding
+
+
+def test_more_is_gathered_while_the_disk_is_busy_but_not_without_end():
+    busy = [True]
+    held = Gathering(lambda _: None, lambda _: busy[0])
+    channel, handle = FakeChannel(), FakeHandle()
+    assert held.add(channel, handle, b"a", LASTING, [b"1"])
+    held.flush()
+    assert held.add(channel, handle, b"a", LASTING, [b"2"])
+    held.flush()
+    assert handle.runs == []
+    busy[0] = False
+    held.advance()
+    assert [run.contents for run in handle.runs] == [[b"1", b"2"]]
+    assert held.add(channel, handle, b"a", LASTING, [bytes(HELD_BYTES_MAX + 1)])
+    assert not held.add(channel, handle, b"a", LASTING, [b"4"]), "enough is enough"
+
+
+def test_what_is_held_for_a_queue_that_goes_is_answered():
+    held = Gathering(lambda _: None, lambda _: True)
+    channel, handle = FakeChannel(), FakeHandle()
+    held.add(channel, handle, b"a", LASTING, [b"1"])
+    held.flush()
+    handle.deleted = True
+    held.publish()
+    assert handle.runs == []
+    client = Client()
+    client.published([1])
+    client.read(channel.line.take_frames())
+    assert client.answers == {1: True}

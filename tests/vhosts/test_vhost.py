@@ -62,6 +62,7 @@ class Visit:
         self.vhost.publish(self.client, self.channel, payload, traits_of(contents[0]), contents)
 
     def bodies(self, name):
+        self.vhost.publish_gathered()
         self.hall.switchboard.end_turn()
         living = self.vhost.handles[name].local.queue.living()
         return [body_of(content).decode() for run in living for content in run.contents]
