@@ -1,18 +1,23 @@
 """What the journal found on disk becomes copies of queues.
 
-Decides nothing beyond the shape: which copy may serve is the cluster's decision.
+Decides nothing beyond the shape: which copy may serve is the cluster's decision. No contents are in memory yet; they
+are read when somebody wants them.
 """
+
+from collections.abc import Iterable, Iterator
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.terms import Terms
 from broker.queues.line import Line
+from broker.queues.page import PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Page
 from broker.storage.recover import RecoveredQueue
+from broker.wire.records import Extent
 
 
 def copy_of(queue_id: int, found: RecoveredQueue) -> Copy:
     """One queue's copy. Only durable queues are in a journal."""
     terms = Terms(found.terms)
-    line = Line(found.line)
+    line = Line(pages_of(found.extents))
     for first, last, times in found.returned:
         line.count_returned(first, last, times)
     return Copy(
@@ -27,6 +32,22 @@ def copy_of(queue_id: int, found: RecoveredQueue) -> Copy:
         lacking=list(found.holes),
         next_position=found.next_position,
     )
+
+
+def pages_of(extents: Iterable[Extent]) -> Iterator[Page]:
+    """The same messages in pages of a size that one load may bring."""
+    for extent in extents:
+        page = Page(
+            extent.first,
+            extent.count,
+            extent.body_bytes,
+            priority=extent.priority,
+            expires=extent.expires,
+            persistent=True,
+        )
+        step = min(PAGE_MESSAGES_MAX, max(1, PAGE_BYTES_MAX * extent.count // max(extent.body_bytes, 1)))
+        for start in range(0, extent.count, step):
+            yield page.cut(start, min(start + step, extent.count))
 
 
 def copies_of(queues: dict[int, RecoveredQueue]) -> dict[int, Copy]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from broker.storage.books import POSITION_MAX, Books
+from broker.storage.books import Books
 from broker.storage.cleaning import Cleaner
 from broker.storage.footers import Indices, footer_of, sum_up
 from broker.storage.loading import Reading
@@ -92,20 +92,13 @@ class Journal:
 
         Raises OSError if the disk cannot be read, UnknownRecord if a newer release wrote on it.
         """
-        while True:
-            recovery = await recover(self._disk, self.suspects)
-            self.suspects.clear()
-            self._books = recovery.books
-            self._pending = []
-            self._open(recovery.next_number)
-            self._cleaner = self._make_cleaner()
-            try:
-                for queue_id, queue in recovery.queues.items():
-                    queue.line = await self.load(queue_id, 0, POSITION_MAX)
-            except JournalDamaged:  # then more is read in full
-                self.failure, self._scope = None, trio.CancelScope()
-                continue
-            return recovery
+        recovery = await recover(self._disk, self.suspects)
+        self.suspects.clear()
+        self._books = recovery.books
+        self._pending = []
+        self._open(recovery.next_number)
+        self._cleaner = self._make_cleaner()
+        return recovery
 
     # -- what queues do with it ----------------------------------------------------------------------------------------
 
@@ -347,7 +340,7 @@ class Journal:
         assert self._file.size_bytes == segment.size_bytes, f"{segment} is {self._file.size_bytes} bytes long"
         footer: list[bytes] = []
         if lot.closes and segment.living:  # or else it goes
-            footer = await footer_of(segment, self._books, segment.fill)
+            footer = await footer_of(segment, segment.fill)
         if lot.chunks or footer:
             await self._file.append([*lot.chunks, *footer], sync=True)
             segment.size_bytes = self._file.size_bytes

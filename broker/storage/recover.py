@@ -20,7 +20,6 @@ from broker.storage.footers import end_of_records, footer_of, sum_up, summary_of
 from broker.storage.reading import Gap, Scan
 from broker.storage.segments import FOLDER, Segment
 from broker.wire.footers import Entry
-from broker.wire.message import Run
 from broker.wire.records import Batch, Extent, Gone, JournalRecord, Opening, Settle, Volatile
 from broker.wire.sealed import DamagedRecord, PositionRanges, TornRecord
 from broker.world.disk import Disk
@@ -66,7 +65,6 @@ class RecoveredQueue:
     holes: PositionRanges
     origins: dict[str, tuple[int, PositionRanges]]
     next_position: int
-    line: list[Run] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -234,7 +232,7 @@ class _Replay:
             if segment.damaged or not segment.living:
                 continue
             try:
-                footer = await footer_of(segment, self._books, segment.fill)
+                footer = await footer_of(segment, segment.fill)
                 file = await self._disk.open_append(segment.name)
                 try:
                     await file.append(footer, sync=True)

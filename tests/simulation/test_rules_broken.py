@@ -229,7 +229,7 @@ def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
         (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 7),
         (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
         (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 0),
-        (take_a_lease_for_granted, "repeat", Plan(["freeze master"], consumers=4, disk_delay_s_max=0.05), 41),
+        (take_a_lease_for_granted, "repeat", Plan(["freeze master"], consumers=4, disk_delay_s_max=0.05), 308),
         (forget_on_mirrors_what_came_back, "count|copies", Plan(["kill master"], kinds=["quorum"]), 0),
         (promote_a_copy_out_of_sync, "promotion", Plan(["return, kill master"], kinds=["quorum"]), 2),
         (give_out_beyond_the_limit, "count", Plan(["kill master"], kinds=["quorum"]), 2),
