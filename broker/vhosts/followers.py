@@ -37,6 +37,8 @@ class Followers:
         self._spawn = spawn
         self._records: dict[int, QueueRecord] = {}
         self._locals: dict[int, Local] = {}
+        self._followed: dict[int, Local] = {}
+        """Those of them that have mirrors now: most of what comes along is about these only."""
         self._acknowledged: dict[str, tuple[int, int]] = {}
         self._fetching: set[Follower] = set()
         """For these contents are being read."""
@@ -68,11 +70,16 @@ class Followers:
             elif self._is_automatic(record, node):
                 catch_up.fill(witnesses.followers[node])
                 self._feed(local, witnesses.followers[node])
+        if witnesses.followers:
+            self._followed[record.id] = local
+        else:
+            self._followed.pop(record.id, None)
         self._switchboard.touch(local)
 
     def unlead(self, queue_id: int) -> None:
         """The master is not here any more."""
         self._locals.pop(queue_id, None)
+        self._followed.pop(queue_id, None)
         self._records.pop(queue_id, None)
 
     def synchronise(self, queue_id: int, *, start: bool) -> bool:
@@ -99,17 +106,17 @@ class Followers:
         """Records, statements and acknowledgements can be sent to this node again."""
         begin = self._switchboard.links.offset(peer, "data")
         self._acknowledged[peer] = (begin, begin)
-        for local in list(self._locals.values()):
+        for local in list(self._followed.values()):
             self.start_over(local, peer)
 
     def link_down(self, peer: str) -> None:
         """What was sent to this node may be lost: its mirrors have to state anew what they hold."""
-        for local in self._locals.values():
+        for local in self._followed.values():
             self._renew(local, peer)
 
     def link_closed(self, peer: str) -> None:
         """The stream from this node has ended: what it said of its copies may be lost."""
-        for local in self._locals.values():
+        for local in self._followed.values():
             self.start_over(local, peer)
 
     def start_over(self, local: "Local", node: str) -> None:
@@ -228,7 +235,7 @@ class Followers:
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
         self._acknowledged[peer] = received, synced = frames.decode_pair(payload)
-        for local in self._locals.values():
+        for local in self._followed.values():
             follower = local.master.witnesses.followers.get(peer)
             if follower is None or follower.refused:
                 continue
@@ -255,7 +262,7 @@ class Followers:
 
     def progress(self) -> None:
         """Settles may have drained what a mirror lacked."""
-        for local in self._locals.values():
+        for local in self._followed.values():
             for follower in local.master.witnesses.followers.values():
                 if follower.joined:
                     self._propose_entry(local, follower)
