@@ -63,6 +63,19 @@ class DeadLetter:
         """The same without contents."""
         return self._of(Page.of(self.piece)) if isinstance(self.piece, Run) else self
 
+    def joined(self, other: "DeadLetter") -> "DeadLetter | None":
+        """Both as one, if the other one follows at once, goes the same way, and neither is in memory."""
+        piece, following = self.piece, other.piece
+        if (
+            not isinstance(piece, Page)
+            or not isinstance(following, Page)
+            or (self.reason, self.exchange, self.routing_key, self.must_arrive)
+            != (other.reason, other.exchange, other.routing_key, other.must_arrive)
+        ):
+            return None
+        both = piece.joined(following)
+        return None if both is None else self._of(both)
+
     def part(self, first: int, last: int) -> "DeadLetter":
         """The messages of these positions."""
         return self._of(self.piece.cut(first - self.piece.first, last - self.piece.first + 1))

@@ -65,11 +65,11 @@ class Departures:
         """Forget the contents of dead letters, but about so much, and with them those of letters that wait here."""
         forgotten = self.dying.page_out(0, keep_bytes)
         if forgotten:
-            self._dead = [self._as_it_is(dead) for dead in self._dead]
-            self._kept = deque((until_ms, self._as_it_is(dead)) for until_ms, dead in self._kept)
+            self._dead = [self.as_it_is(dead) for dead in self._dead]
+            self._kept = deque((until_ms, self.as_it_is(dead)) for until_ms, dead in self._kept)
         return forgotten
 
-    def _as_it_is(self, dead: DeadLetter) -> DeadLetter:
+    def as_it_is(self, dead: DeadLetter) -> DeadLetter:
         """A letter is in memory no longer than what it tells of: else nothing would be gained."""
         first = dead.piece.first
         in_line = next(self.dying.between(first, first), None)
@@ -77,7 +77,11 @@ class Departures:
 
     def keep(self, dead: DeadLetter, until_ms: int) -> None:
         """A letter that must arrive did not: it is to be sent again then, or later if many wait."""
-        dead = self._as_it_is(dead)
+        dead = self.as_it_is(dead)
+        both = self._kept[-1][1].joined(dead) if self._kept else None
+        if both is not None:  # they may be millions
+            self._kept[-1] = (self._kept[-1][0], both)
+            return
         self._kept.append((until_ms + len(self._kept) // KEPT_PER_MS, dead))
 
     @property

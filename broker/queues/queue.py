@@ -256,6 +256,10 @@ class Queue(Window):
         """What died since the last call, in the order of dying."""
         return self._departures.take_dead()
 
+    def as_it_is(self, dead: "DeadLetter") -> "DeadLetter":
+        """This letter without contents, if those of its messages have left memory."""
+        return self._departures.as_it_is(dead)
+
     def statistics(self) -> dict[str, int]:
         """Everything that can be counted."""
         ready_bytes, unacked_bytes = self._ready.size_bytes, self._unacked.size_bytes

@@ -1,7 +1,8 @@
 """Sends the dead letters of one queue on their way, those whose contents lie on disk, too.
 
-Decides the order, which is that of dying, and how many may be under way: contents are read for a few at a time. It must
-not know where letters go, nor when they are safe there.
+Decides the order, which is that of dying, and how many may be under way: contents are read for a few at a time, and
+sent in steps short enough for others to be served in between. It must not know where letters go, nor when they are
+safe there.
 """
 
 from collections import deque
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from broker.vhosts.local import Local
 
 UNDER_WAY_MAX = 16_384
-"""While so many messages are on their way, contents of no others are read (DESIGN S11)."""
+UNDER_WAY_BYTES_MAX = 16 * 1024 * 1024
+"""While so much is on its way, contents of nothing else are read (DESIGN S11)."""
+JOURNAL_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
+"""Nor while so much waits for the disk: what need not be there to be safe is answered long before."""
+LOOK_AGAIN_S = 0.01
+"""Nobody says when the disk has less to do."""
+STEP_MESSAGES = 256
+"""So many are sent at once, which takes some 6 ms at most."""
 
 Load = Callable[[int, int], Awaitable[list[Run]]]
 
@@ -40,16 +48,18 @@ class Dispatch:
         self._waiting: deque[DeadLetter] = deque()
         self._busy = False
         self._under_way = 0
+        self._under_way_bytes = 0
+        self._sent_at_once = 0
         self._changed = trio.Event()
 
     @property
     def is_crowded(self) -> bool:
         """Whether so much is under way that nothing more should die just now, if that can wait."""
-        return self._under_way > UNDER_WAY_MAX
+        return self._under_way > UNDER_WAY_MAX or self._under_way_bytes > UNDER_WAY_BYTES_MAX
 
     def send(self, letter: "DeadLetter") -> None:
         """Let this one follow those that died before it."""
-        if letter.page is None and not self._busy:
+        if letter.page is None and not self._busy and not self.is_crowded:
             self._send(letter)
             return
         self._waiting.append(letter)
@@ -57,9 +67,14 @@ class Dispatch:
             self._busy = True
             self._spawn(self._work)
 
+    def forget(self, as_it_is: "Callable[[DeadLetter], DeadLetter]") -> None:
+        """Contents have left memory: those of letters that wait here must, too, or nothing is gained."""
+        self._waiting = deque(letter if letter.page else as_it_is(letter) for letter in self._waiting)
+
     def answered(self, count: int) -> bool:
         """So many are safe elsewhere, or have to wait; True if there is room again."""
         was_crowded = self.is_crowded
+        self._under_way_bytes -= self._under_way_bytes * count // max(count, self._under_way)  # as if all were alike
         self._under_way -= count
         self.go_on()
         return was_crowded and not self.is_crowded
@@ -71,18 +86,38 @@ class Dispatch:
 
     def _send(self, letter: "DeadLetter") -> None:
         self._under_way += letter.piece.count
+        self._under_way_bytes += sum(map(len, letter.run.contents))
         self._road.send(self._source, letter)
 
     async def _work(self) -> None:
-        source = self._source
-        while self._waiting and not source.ended:
-            if self.is_crowded or not source.master.gives:  # without a lease a successor may send the same
-                await self._changed.wait()
-                continue
+        while self._waiting and await self._may_send():
             letter = self._waiting.popleft()
             page = letter.page
             runs = [] if page is None else await self._load(page.first, page.last)
-            if not source.ended:
-                for each in letter.loaded(runs):
-                    self._send(each)
+            for each in letter.loaded(runs):
+                await self._send_in_steps(each)
         self._busy = False
+
+    async def _send_in_steps(self, letter: "DeadLetter") -> None:
+        first, last = letter.piece.first, letter.piece.last
+        while first <= last and await self._may_send():
+            upto = min(last, first + STEP_MESSAGES - 1) if first else last  # what never stood in the queue is one
+            self._send(letter.part(first, upto))
+            self._sent_at_once += upto + 1 - first
+            first = upto + 1
+
+    async def _may_send(self) -> bool:
+        """Wait until the next may go; False if none will."""
+        source = self._source
+        if self._sent_at_once >= STEP_MESSAGES:
+            self._sent_at_once = 0
+            await trio.lowlevel.checkpoint()
+        # without a lease a successor may send the same
+        while not source.ended and (self.is_crowded or not source.master.gives or self._disk_is_behind):
+            with trio.move_on_after(LOOK_AGAIN_S if self._disk_is_behind else float("inf")):
+                await self._changed.wait()
+        return not source.ended
+
+    @property
+    def _disk_is_behind(self) -> bool:
+        return self._source.switchboard.journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX

@@ -203,7 +203,7 @@ class Local:
             self.wake(consumer)
 
     def _call_in(self) -> None:
-        """Unless messages are just being announced or loaded for somebody, what is unused of loans is of no use here."""
+        """Unless messages are being announced or loaded for somebody, what is unused of loans is of no use here."""
         if not (self.master.gives and (self.queue.wants_open() or self.queue.wants_contents())):
             borrowers, self._borrowers = self._borrowers, {}
             for borrower in borrowers:
@@ -298,8 +298,8 @@ class Local:
         """Dead letters of these positions are safe elsewhere; position 0 was never in the log."""
         if first:
             self.queue.settle_dead(first, last)
+        if self.pager.letters.answered(last - first + 1) or first:
             self.switchboard.touch(self)
-        self.pager.letters.answered(last - first + 1)
 
     def keep_dead(self, dead: "DeadLetter") -> None:
         """No queue took this dead letter, which must arrive."""

@@ -42,7 +42,7 @@ class Pager:
             local.queue_id,
             master.term,
             queue.resident_bytes,
-            master.page_out,
+            self._page_out,
             durable=master.copy.durable,
             lazy=queue.settings.lazy,
         )
@@ -53,6 +53,12 @@ class Pager:
             if wanted is not None:
                 self._loading = True
                 self._spawn(self._fetch, *wanted)
+
+    def _page_out(self, window_bytes: int) -> list[Run]:
+        forgotten = self._local.master.page_out(window_bytes)
+        if forgotten:
+            self.letters.forget(self._local.queue.as_it_is)
+        return forgotten
 
     def end(self) -> None:
         """The master is no more."""

@@ -1,6 +1,7 @@
 from broker.queues.counters import Counters
 from broker.queues.dead_letter import DeadLetter
 from broker.queues.departures import KEPT_AT_ONCE_MAX, KEPT_PER_MS, Departures
+from broker.queues.page import Page
 from broker.queues.settings import Settings
 from tests.queues.fakes import run_of
 
@@ -56,7 +57,7 @@ def test_a_letter_is_in_memory_no_longer_than_what_it_tells_of():
     (unread,) = departures.take_dead()
     assert (unread.page.first, under_way.page) == (5, None)
     departures.send_kept(10, DLX)
-    assert [(dead.page.first, dead.reason) for dead in departures.take_dead()] == [(1, "rejected"), (2, "rejected")]
+    assert [(dead.page.first, dead.page.last, dead.reason) for dead in departures.take_dead()] == [(1, 2, "rejected")]
     departures.settle_dead(1, 5)
     assert departures.take_settled() == [(1, 5)]
 
@@ -68,3 +69,18 @@ def test_a_letter_that_never_was_in_the_queue_keeps_its_contents():
     departures.page_out(0)
     departures.send_kept(10, DLX)
     assert departures.take_dead()[-1].run.contents == run_of(2).contents
+
+
+def test_kept_letters_that_are_not_in_memory_are_few_however_many_messages_they_are_of():
+    departures = Departures(Counters(), logged=True)
+    for position in range(1, 1001):
+        page = Page(position, 1, 10)
+        departures.dying.add(page)
+        departures.keep(DeadLetter("expired", page, "dlx", None), 1000)
+    departures.keep(DeadLetter("rejected", Page(1001, 1, 10), "dlx", None), 1000)
+    departures.send_kept(1000, DLX)
+    departures.send_kept(1_000_000, DLX)
+    assert [(dead.reason, dead.piece.first, dead.piece.last) for dead in departures.take_dead()] == [
+        ("expired", 1, 1000),
+        ("rejected", 1001, 1001),
+    ]

@@ -363,3 +363,14 @@ def test_the_log_says_what_the_queue_did(switchboard):
     assert [type(record) for record in written] == [records.Term, records.Mark, records.Publish, records.Settle]
     assert isinstance(written[2].run, Run)
     assert local.purge() == 0
+
+
+def test_letters_that_wait_for_the_lease_hear_that_it_is_back(switchboard):
+    local = local_of(switchboard)
+    switchboard.lease = False
+    local.tick(1)
+    heard = local.pager.letters._changed
+    assert not heard.is_set()
+    switchboard.lease = True
+    local.tick(2)
+    assert heard.is_set()
