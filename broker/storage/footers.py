@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import trio
 
-from broker.storage.books import Books
 from broker.storage.places import Places
 from broker.storage.segments import Chapter, Segment
 from broker.wire.footers import Entry, IndexTable, pack_entries, pack_index, unpack_entries, unpack_index
@@ -26,7 +25,7 @@ KEPT_ENTRIES_MAX = 512 * 1024
 CLOSING_BYTES = len(encode(Closing(0, 0)))
 
 
-async def footer_of(segment: Segment, books: Books, offset: int) -> list[bytes]:
+async def footer_of(segment: Segment, offset: int) -> list[bytes]:
     """The footer of a closed segment, to stand at `offset`. In steps, for a segment may know many queues."""
     begin = offset
     queue_ids = sorted(segment.chapters)
@@ -38,7 +37,7 @@ async def footer_of(segment: Segment, books: Books, offset: int) -> list[bytes]:
         offset += len(chunks[-1])
         await trio.lowlevel.checkpoint()
     segment.index_at = offset
-    chunks.append(encode(Index(segment.number, offset, pack_index(await _table_of(segment, books)))))
+    chunks.append(encode(Index(segment.number, offset, pack_index(await _table_of(segment)))))
     chunks.append(encode(Closing(segment.number, begin)))
     return chunks
 
@@ -47,14 +46,14 @@ def _entries(chapter: Chapter, queue_id: int) -> Iterator[Entry]:
     return chapter.digest.entries(queue_id) if chapter.digest is not None else iter(())
 
 
-async def _table_of(segment: Segment, books: Books) -> IndexTable:
-    """Where what lives in the segment lies; all of it, while somebody reads there what may have died."""
+async def _table_of(segment: Segment) -> IndexTable:
+    """Where messages lie in the segment; also those that are dead by now, for what killed them may not be durable."""
     table = IndexTable(array("Q"), array("I"), array("Q"), array("Q"), array("I"), array("I"))
     for step, queue_id in enumerate(sorted(segment.chapters), 1):
-        places, account = segment.chapters[queue_id].places, books.accounts.get(queue_id)
+        places = segment.chapters[queue_id].places
         if step % QUEUES_PER_PART == 0:
             await trio.lowlevel.checkpoint()
-        if places is None or (not segment.pins and (account is None or not account.holdings)):
+        if not places:
             continue
         table.queue_ids.append(queue_id)
         table.counts.append(len(places))
