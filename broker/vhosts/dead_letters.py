@@ -32,7 +32,9 @@ class Burial:
         """One target has the letter safe, or will never have it."""
         self.missing -= 1
         if not self.missing:
-            self._done()
+            done = self._done
+            del self._done  # it knows this burial, too: both would stay, with the letter, until somebody looks for such
+            done()
 
     def refuse(self, start: int, stop: int) -> None:
         """A full target does not take it: then it is gone there, as in RabbitMQ, unless it must arrive."""

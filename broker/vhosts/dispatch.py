@@ -24,8 +24,8 @@ JOURNAL_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
 """Nor while so much waits for the disk: what need not be there to be safe is answered long before."""
 LOOK_AGAIN_S = 0.01
 """Nobody says when the disk has less to do."""
-STEP_MESSAGES = 256
-"""So many are sent at once, which takes some 6 ms at most."""
+STEP_MESSAGES = 1024
+"""So many are sent at once, which takes some 25 ms if no two are alike."""
 
 Load = Callable[[int, int], Awaitable[list[Run]]]
 

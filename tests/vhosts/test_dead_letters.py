@@ -1,11 +1,12 @@
 """Dead letters between real queues of one hall: who buries, who may forget, and what is never buried twice."""
 
+import gc
 from contextlib import asynccontextmanager
 
 import trio
 
 from broker.queues.dead_letter import DeadLetter
-from broker.vhosts.dead_letters import Burial, DeadLetters
+from broker.vhosts.dead_letters import Attempt, Burial, DeadLetters
 from broker.wire.basic_methods import (
     BasicConsume,
     BasicConsumeOk,
@@ -33,6 +34,18 @@ def test_a_burial_ends_with_its_last_target():
     assert not ends
     burial.answer()
     assert ends == [True]
+
+
+def test_nothing_is_left_of_a_letter_that_is_safe():
+    target, source = FakeTarget(), FakeSource()
+    letters = DeadLetters("q", lambda *way: [target], lambda exchange: False)
+    gc.disable()
+    try:
+        letters.send(source, DeadLetter("rejected", run_of(2, first=5), "dlx", None))
+        target.got.pop()[1].answer()
+        assert not any(isinstance(one, Attempt) for one in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def test_the_source_forgets_when_every_target_has_the_letter_safe():
