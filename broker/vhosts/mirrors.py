@@ -40,6 +40,8 @@ class Mirrors:
         self._grown: dict[Mirror, None] = {}
         """Those that were told something since they were last looked at."""
         self._parked: dict[int, tuple[str, Offer, int]] = {}
+        self._looking: dict[Mirror, tuple[str, Offer, int]] = {}
+        """The newest offers to copies of which something is just being read."""
         self._received: dict[str, int] = {}
         self._unsynced: dict[str, deque[tuple[int, int]]] = {}
         self._told: dict[str, tuple[int, int]] = {}
@@ -86,8 +88,13 @@ class Mirrors:
 
     def _take_offer(self, peer: str, offer: Offer, offset: int) -> None:
         mirror = self.mirrors[offer.queue_id]
-        if pages := mirror.pages_beyond(offer):
-            self._spawn(self._look_beyond, mirror, pages, peer, offer, offset)
+        looking = self._looking.get(mirror)
+        if looking is not None and looking[1].term > offer.term:
+            return  # a master of the past
+        if looking is not None or (pages := mirror.pages_beyond(offer)) is not None:
+            self._looking[mirror] = (peer, offer, offset)
+            if looking is None:
+                self._spawn(self._look_beyond, mirror, pages)
             return
         statement, dropped = mirror.receive_offer(offer)
         statement.offset = offset
@@ -99,13 +106,16 @@ class Mirrors:
         self._statements.append((self._switchboard.journal.appended, peer, statement))
         self._switchboard.touch(self)
 
-    async def _look_beyond(self, mirror: Mirror, pages: tuple[int, int], peer: str, offer: Offer, offset: int) -> None:
-        """Only the contents say whose messages the copy may have to give up."""
+    async def _look_beyond(self, mirror: Mirror, pages: tuple[int, int]) -> None:
+        """Only the contents say whose messages the copy may have to give up. What was read for an offer says nothing
+        of one that came meanwhile: for that it is looked again, with another beginning."""
         first, last = pages
-        runs = await self._switchboard.journal.load(offer.queue_id, first, last)
-        if self.mirrors.get(offer.queue_id) is mirror:
+        queue_id = mirror.copy.queue_id
+        runs = await self._switchboard.journal.load(queue_id, first, last)
+        newest = self._looking.pop(mirror)
+        if self.mirrors.get(queue_id) is mirror:
             mirror.look_beyond(last, runs)
-            self._take_offer(peer, offer, offset)
+            self._take_offer(*newest)
 
     def _receive_record(self, peer: str, payload: bytes, offset: int) -> None:
         record, _ = records.decode(payload)
