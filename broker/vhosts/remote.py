@@ -155,7 +155,7 @@ class Remote:
         if grant.lent:
             grant.end_loan(subscription, len(run.contents))
         subscription.deliver(run)
-        if not subscription.ack_required:
+        if not subscription.is_limited:  # it may have room for more before it answers
             self.wake(subscription)
 
     def forget(self, subscription: "Subscription") -> None:

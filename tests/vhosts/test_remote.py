@@ -136,6 +136,16 @@ def test_without_acknowledgements_credit_is_renewed_by_deliveries(board, remote)
     assert granted(board) == [WINDOW_MESSAGES + WINDOW_MESSAGES // 2]
 
 
+def test_who_may_hold_any_number_gets_more_before_it_answers(board, remote):
+    client = Client(room=100)
+    remote.wake(client)
+    board.take(frames.CREDIT)
+    client.left = 2 * WINDOW_MESSAGES  # after the first messages it is known how big they are
+    for _ in range(WINDOW_MESSAGES // 100):
+        remote.deliver(client, run_of(*"x" * 100))
+    assert board.take(frames.CREDIT)
+
+
 def test_a_cancelled_consumer_is_forgotten_and_may_still_answer(board, remote):
     client = Client()
     remote.wake(client)
