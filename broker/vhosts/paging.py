@@ -50,7 +50,10 @@ class Paging:
             self._heavy.discard(queue_id)
             return
         self._heavy.add(queue_id)
-        for run in page_out(WINDOW_BYTES_MIN if lazy else self.window_bytes):
+        window_bytes = WINDOW_BYTES_MIN if lazy else self.window_bytes
+        if resident_bytes <= window_bytes:
+            return
+        for run in page_out(window_bytes):
             if not (run.stored or (durable and run.traits.persistent)):
                 self._journal.page_out(queue_id, term, run)
 
