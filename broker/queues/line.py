@@ -17,7 +17,7 @@ from broker.wire.message import Run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_GAPS_MAX = 4  # a load may span so many times the positions that are wanted: what lies between is read for nothing
+GAPS_MAX = 4  # a load may span so many times the positions that are wanted: what lies between is read for nothing
 
 
 class Line(Row):
@@ -217,7 +217,7 @@ def _worth_a_load(pieces: "Iterable[Piece]", bytes_max: int) -> int:
         first = first or piece.first
         if not isinstance(piece, Page) or (count and left < piece.weight_bytes):
             break
-        if piece.last - first >= _GAPS_MAX * (count + piece.count):
+        if piece.last - first >= GAPS_MAX * (count + piece.count):
             break
         if left < piece.weight_bytes:
             return first + max(1, piece.count * left // piece.weight_bytes) - 1

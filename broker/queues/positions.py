@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from broker.queues.page import Piece
 
 first_of = attrgetter("first")
+last_of = attrgetter("last")
 
 
 def merged(several: "Iterable[Iterator[Piece]]") -> "Iterator[Piece]":

@@ -5,12 +5,15 @@ sent in steps short enough for others to be served in between. It must not know 
 safe there.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from broker.queues.line import GAPS_MAX
+from broker.queues.positions import first_of, last_of
 from broker.wire.message import Run
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ JOURNAL_BACKLOG_BYTES_MAX = 16 * 1024 * 1024
 """Nor while so much waits for the disk: what need not be there to be safe is answered long before."""
 LOOK_AGAIN_S = 0.01
 """Nobody says when the disk has less to do."""
+LOAD_BYTES_MAX = 1024 * 1024
+"""What neighbours that are read at once take in memory."""
 STEP_MESSAGES = 1024
 """So many are sent at once, which takes some 25 ms if no two are alike."""
 
@@ -91,12 +96,32 @@ class Dispatch:
 
     async def _work(self) -> None:
         while self._waiting and await self._may_send():
-            letter = self._waiting.popleft()
-            page = letter.page
-            runs = [] if page is None else await self._load(page.first, page.last)
-            for each in letter.loaded(runs):
-                await self._send_in_steps(each)
+            letters = self._take_next()
+            runs: list[Run] = []
+            if letters[0].page is not None:
+                runs = await self._load(letters[0].piece.first, letters[-1].piece.last)
+            for letter in letters:
+                begin = bisect_left(runs, letter.piece.first, key=last_of)
+                stop = bisect_right(runs, letter.piece.last, lo=begin, key=first_of)
+                for each in letter.loaded(runs[begin:stop]):
+                    await self._send_in_steps(each)
         self._busy = False
+
+    def _take_next(self) -> "list[DeadLetter]":
+        """The next letter, and those behind it whose contents are worth the same load."""
+        letters = [self._waiting.popleft()]
+        page = letters[0].page
+        if page is None:
+            return letters
+        first, last, count, weight_bytes = page.first, page.last, page.count, page.weight_bytes
+        while self._waiting and (page := self._waiting[0].page) is not None:
+            count += page.count
+            weight_bytes += page.weight_bytes
+            if page.first <= last or weight_bytes > LOAD_BYTES_MAX or page.last - first >= GAPS_MAX * count:
+                break
+            last = page.last
+            letters.append(self._waiting.popleft())
+        return letters
 
     async def _send_in_steps(self, letter: "DeadLetter") -> None:
         first, last = letter.piece.first, letter.piece.last

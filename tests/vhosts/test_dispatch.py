@@ -24,6 +24,8 @@ class House:
     def __init__(self, nursery):
         self.source = Source()
         self.sent = []
+        self.singly = False
+        self.loaded = []
         self.loads = trio.CapacityLimiter(1)
         self.letters = Dispatch(self.source, self, self.load, nursery.start_soon)
 
@@ -31,8 +33,13 @@ class House:
         self.sent.append((letter.piece.first, letter.piece.last))
 
     async def load(self, first, last):
+        self.loaded.append((first, last))
         async with self.loads:
-            return [run_of(last + 1 - first, first=first)]
+            return (
+                [run_of(1, first=position) for position in range(first, last + 1)]
+                if self.singly
+                else [run_of(last + 1 - first, first=first)]
+            )
 
     def bury(self, first, count=1):
         self.letters.send(DeadLetter("expired", Page(first, count, 10), "dlx", None))
@@ -94,6 +101,19 @@ async def test_many_go_in_steps_between_which_others_are_served(house, autojump_
         await trio.lowlevel.checkpoint()
         longest = max(longest, len(house.sent) - before)
     assert longest < 3
+
+
+@pytest.mark.parametrize("singly", [False, True])
+async def test_what_lies_in_one_place_is_read_at_once(house, autojump_clock, singly):
+    house.singly = singly
+    house.source.gives = False
+    for first in (1, 3, 5, 6, 100, 50):
+        house.bury(first)
+    house.source.gives = True
+    house.letters.go_on()
+    await trio.sleep(1)
+    assert house.loaded == [(1, 6), (100, 100), (50, 50)]
+    assert house.sent == [(1, 1), (3, 3), (5, 5), (6, 6), (100, 100), (50, 50)]
 
 
 async def test_what_was_never_in_the_queue_is_sent_as_one(house, autojump_clock):
