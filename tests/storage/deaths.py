@@ -138,7 +138,9 @@ class Life:
                 alive = self.state[queue_id].alive | self.volatile[queue_id]
                 first = self.chance.choice(list(alive)) if alive else 1
                 last = first + self.chance.choice((0, 5, 1000))
-                runs = await self.journal.load(queue_id, first, last)
+                reading = self.journal.locate(queue_id, first, last)
+                await trio.sleep(self.chance.choice((0, 0.03)))
+                runs = await reading.read()
                 read = {run.first + index: content for run in runs for index, content in enumerate(run.contents)}
                 assert list(read) == sorted(read)
                 assert {p: content for p, content in alive.items() if first <= p <= last}.items() <= read.items()

@@ -25,6 +25,7 @@ from broker.wire.records import (
     skim,
 )
 from broker.wire.sealed import UnknownRecord
+from broker.world.disk import AppendFile
 from tests.simulation.disk import SimDisk
 from tests.storage.lives import one_life, recovered
 
@@ -171,6 +172,32 @@ async def test_a_suspect_is_read_in_full_and_its_damage_reported_until_the_rest_
     assert [damage.path for damage in found.damages] == [f"sim:{name}"], "its footer would say that nothing is lacking"
     await one_life(disk, [publish(1000)], segment_bytes=SEGMENT_BYTES)
     assert not (await Journal(disk, segment_bytes=SEGMENT_BYTES).recover()).damages
+
+
+async def test_an_index_tells_also_of_what_died_while_it_was_being_written(autojump_clock):
+    """What killed them stands in the next segment, and never gets as far as the disk (seed 58 of little memory)."""
+    disk = SimDisk(Random(1))
+    journal = Journal(disk, segment_bytes=SEGMENT_BYTES)
+    await journal.recover()
+    for record in (publish(1, queue_id=2), *[publish(first) for first in range(1, 40, 5)]):
+        journal.append(encode(record), record)
+    assert journal.statistics()["segments"] == 2
+    open_append = disk.open_append
+
+    async def open_while_a_queue_is_emptied(name: str) -> AppendFile:
+        if name.endswith("1"):
+            settle = Settle(2, 1, [(1, 5)])
+            journal.append(encode(settle), settle)
+            journal.settled(2, settle.ranges)
+        return await open_append(name)
+
+    disk.open_append = open_while_a_queue_is_emptied
+    journal.on_synced.append(lambda lsn: setattr(disk, "cut_at", disk.steps + 1))
+    with pytest.raises(ExceptionGroup):
+        await journal.run()
+    disk.lose_power()
+    _, lines = await recovered(disk, segment_bytes=SEGMENT_BYTES)
+    assert [(run.first, run.count) for run in lines[2]] == [(1, 5)]
 
 
 async def test_the_newest_segment_is_read_in_full_though_it_looks_closed(disk, autojump_clock):
