@@ -44,6 +44,9 @@ FINISH_TIMEOUT_S = 1.0
 REFUSED_LINGER_S = 3.0
 """How long a client that was refused without a word may keep its socket, as with RabbitMQ."""
 CLEANUP_TIMEOUT_S = 30.0
+EVENTS_PER_LOOK = 64
+TURN_S_MAX = 0.02
+"""After so much time on what one client sent at once the others have their turn: that may be thousands of answers."""
 
 
 class Session:
@@ -136,6 +139,8 @@ class Session:
         try:
             for channel, event in self.connection.feed(data, now):
                 events += 1
+                if not events % EVENTS_PER_LOOK:
+                    now = await self._let_others(now)
                 try:
                     if self._take_at_once(channel, event):
                         continue
@@ -157,6 +162,17 @@ class Session:
         finally:
             turn.end()
         self.reader.expect(len(data), events)
+
+    async def _let_others(self, since: float) -> float:
+        """Between two events: end the turn for a moment if it began long ago; when the one that is on began."""
+        if trio.current_time() - since < TURN_S_MAX:
+            return since
+        self._door.turn.end()
+        self._acting = True
+        await trio.lowlevel.checkpoint()
+        self._acting = False
+        self._door.turn.begin()
+        return trio.current_time()
 
     def _take_at_once(self, channel: Channel | None, event: ChannelEvent | Request) -> bool:
         """Do what must be fast; whether it was such."""

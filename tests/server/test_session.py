@@ -4,6 +4,7 @@ import trio.testing
 
 from broker.amqp.client import CAPABILITIES
 from broker.amqp.errors import ChannelException
+from broker.server import session
 from broker.server.door import HANDSHAKE_TIMEOUT_S
 from broker.server.heartbeats import keep_beating
 from broker.server.session import FAREWELL_TIMEOUT_S, REFUSED_LINGER_S
@@ -360,3 +361,28 @@ async def test_a_session_that_has_just_ended_may_still_be_looked_at():
         talker.stream.close_now()
         await trio.testing.wait_all_tasks_blocked()
         house.sessions[0].beat(trio.current_time() + 100)  # its task has not gone on yet, for all the clock knows
+
+
+async def test_who_asks_for_much_at_once_lets_others_have_their_turn(nursery, monkeypatch):
+    turns = {"others": 0, "longest": 0}
+
+    async def others():
+        while True:
+            turns["others"] += 1
+            await trio.lowlevel.checkpoint()
+
+    async def measured(session, data, take=session.Session._take):
+        before = turns["others"]
+        await take(session, data)
+        turns["longest"] = max(turns["longest"], turns["others"] - before)
+
+    monkeypatch.setattr(session.Session, "_take", measured)
+    monkeypatch.setattr(session, "TURN_S_MAX", 0.0)
+    async with world() as house:
+        talker = await house.connect().open()
+        nursery.start_soon(others)
+        for _ in range(3 * session.EVENTS_PER_LOOK):
+            talker.connection.call(1, BasicQos())
+        for _ in range(3 * session.EVENTS_PER_LOOK):
+            await talker.expect(BasicQosOk)
+    assert turns["longest"] >= 3
