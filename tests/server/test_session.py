@@ -381,8 +381,8 @@ async def test_who_asks_for_much_at_once_lets_others_have_their_turn(nursery, mo
     async with world() as house:
         talker = await house.connect().open()
         nursery.start_soon(others)
-        for _ in range(3 * session.EVENTS_PER_LOOK):
+        for _ in range(8 * session.EVENTS_PER_LOOK):
             talker.connection.call(1, BasicQos())
-        for _ in range(3 * session.EVENTS_PER_LOOK):
+        for _ in range(8 * session.EVENTS_PER_LOOK):
             await talker.expect(BasicQosOk)
     assert turns["longest"] >= 3
