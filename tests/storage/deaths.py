@@ -5,10 +5,14 @@ record counts, so nothing confirmed is lost and nothing settled comes back. `Que
 records, in the simplest words. It must not know how a journal keeps its promises.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
+from typing import Any, TypeVar
 
 import trio
+import trio.testing
 
 from broker.storage.journal import Journal
 from broker.storage.recover import RecoveredQueue, Recovery
@@ -16,6 +20,7 @@ from broker.wire.message import Run, Traits, make_address
 from broker.wire.records import Drop, Hole, Mark, Origin, Publish, QueueRecord, Returned, Settle, Term, encode
 from broker.wire.sealed import PositionRanges
 from tests.simulation.disk import PowerCut, SimDisk
+from tests.simulation.scheduler import seeded_scheduler
 from tests.storage.lives import recovered
 
 SEGMENT_BYTES = 700
@@ -182,7 +187,7 @@ class Life:
         if not queue.terms or dice < 0.03:
             return Term(queue_id, self.new_term(), max(queue.next - self.chance.choice((0, 0, 3)), 1))
         term = queue.terms[-1][0]
-        if dice < 0.05:
+        if dice < 0.06:
             return Drop(queue_id)
         if dice < 0.08:
             return Mark(queue_id, term, self.chance.randint(0, 2), queue.next - 1)
@@ -228,6 +233,15 @@ class Life:
             ):
                 return state
         raise AssertionError(f"found {recovery.queues}\nsynced {possible[0]}\nthen {possible[1:]}")
+
+
+Told = TypeVar("Told")
+
+
+def tell(story: Callable[..., Awaitable[Told]], seed: int, *arguments: Any, **how: Any) -> Told:
+    """Run a story in virtual time; with the same seed it is the same again."""
+    with seeded_scheduler(seed):
+        return trio.run(partial(story, seed, *arguments, **how), clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 async def live_until_death(life: Life, disk: SimDisk, appends: int, kill_at_s: float | None) -> bool:

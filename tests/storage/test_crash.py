@@ -8,23 +8,23 @@ import os
 
 import pytest
 
-from tests.storage.deaths import several_lives
+from tests.storage.deaths import several_lives, tell
 
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 100)
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_death_by_chance(seed, autojump_clock):
-    await several_lives(seed, [None] * 4)
+def test_death_by_chance(seed):
+    tell(several_lives, seed, [None] * 4)
 
 
-async def test_death_at_every_step_of_a_second_life(autojump_clock):
-    steps = await several_lives(7, [100, 10**9], appends=12)
+def test_death_at_every_step_of_a_second_life():
+    steps = tell(several_lives, 7, [100, 10**9], appends=12)
     for cut in range(1, steps + 1):
-        await several_lives(7, [100, cut], appends=12)
+        tell(several_lives, 7, [100, cut], appends=12)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1000, 1000 + MORE_SEEDS))
-async def test_death_by_chance_at_length(seed, autojump_clock):
-    await several_lives(seed, [None] * 6, appends=200)
+def test_death_by_chance_at_length(seed):
+    tell(several_lives, seed, [None] * 6, appends=200)
