@@ -30,11 +30,14 @@ class SetAside:
         self._disk = disk
         self._clock = clock
         self._timeline = timeline
+        self._last_stamp_ms = 0
 
     async def keep(self, record: "QueueRecord", runs: "list[Run]") -> None:
         """Write these messages to a file of their own, and say so."""
         messages = [message for run in runs for message in shown(run)]
-        name = f"{FOLDER}/{quote(record.vhost, safe='')}-{quote(record.name, safe='')}-{self._clock.stamp_ms()}.jsonl"
+        # two in one millisecond are two files
+        self._last_stamp_ms = stamp_ms = max(self._last_stamp_ms + 1, self._clock.stamp_ms())
+        name = f"{FOLDER}/{quote(record.vhost, safe='')}-{quote(record.name, safe='')}-{stamp_ms}.jsonl"
         path = self._disk.path_of(name)
         try:
             await self._disk.replace(name, b"".join(json.dumps(message).encode() + b"\n" for message in messages))

@@ -17,6 +17,7 @@ from broker.cluster.records import Life, Owner, QueueRecord, UserRecord, VhostRe
 from broker.cluster.refusal import Refused
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
+from broker.queues.row import weight_of
 from broker.storage.loading import Reading
 from broker.vhosts.access import Access
 from broker.vhosts.alarms import AlarmLimits, Alarms
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from broker.world.memory import Memory
 
 log = logging.getLogger("warren.queues")
+
+ASIDE_BYTES_MAX = 16 * 1024 * 1024
+"""So much of what a copy has given up is read before it is kept."""
 
 
 class Hall:
@@ -317,8 +321,18 @@ class Hall:
 
     async def _read_and_keep(self, record: QueueRecord, given_up: list[Run | Reading]) -> None:
         runs: list[Run] = []
+        weight_bytes = 0
         for each in given_up:
-            runs += [each] if isinstance(each, Run) else await each.read()
+            read = [each] if isinstance(each, Run) else await each.read()
+            runs += read
+            weight_bytes += sum(map(weight_of, read))
+            if weight_bytes > ASIDE_BYTES_MAX:
+                await self._keep(record, runs)
+                runs, weight_bytes = [], 0
+        if runs:
+            await self._keep(record, runs)
+
+    async def _keep(self, record: QueueRecord, runs: list[Run]) -> None:
         log.warning("event=set_aside queue=%s messages=%d", record.name, sum(run.count for run in runs))
         if self._keep_aside is not None:
             await self._keep_aside(record, runs)
