@@ -219,7 +219,7 @@ class Master:
         given = last if first is None else min(last, first - 1)
         if given > self.copy.marks.get(level, 0):
             self._announce(level, given)
-        self._open(level, self.copy.marks.get(level, 0))
+        self._open(level, max(given, self._marks.get(level, 0)))
         self._chunk = 1
 
     def _announce(self, level: int, upto: int) -> None:
@@ -303,8 +303,9 @@ class Master:
                 continue
             if isinstance(done.effect, Opened):
                 level, upto = done.effect
-                self._opening.discard(level)
-                self._open(level, max(upto, self.copy.marks.get(level, 0)))
+                if upto >= self.copy.marks.get(level, 0):  # a later announcement may be under way
+                    self._opening.discard(level)
+                self._open(level, max(upto, self._marks.get(level, 0)))
                 opened = True
             else:
                 freed.extend(done.effect)
