@@ -6,11 +6,14 @@ rest is small, it goes out at once and every later note with it. Nothing is buff
 links: it makes records, and is told how far the link has got.
 """
 
+from bisect import bisect_left, bisect_right
+
 from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Statement
 from broker.mirroring.ranges import Range, count, intersect, merge, subtract, upto
 from broker.queues.page import Page
+from broker.queues.positions import first_of, last_of
 from broker.queues.returns import join_stretch
 from broker.wire import records
 from broker.wire.message import Run
@@ -97,21 +100,25 @@ def take_chunk(master: Master, follower: Follower, batch_messages: int = BATCH_M
     """The next records of catch-up, about CHUNK_BYTES or `batch_messages`; empty if there is nothing left to send, or
     the next has to be loaded: see `wanted`."""
     chunk: list[bytes] = []
-    size = 0
-    while follower.missing and size < CHUNK_BYTES and batch_messages > 0:
-        first, end = follower.missing[0]
+    size = done = 0
+    missing, rest = follower.missing, None
+    while rest is None and done < len(missing) and size < CHUNK_BYTES and batch_messages > 0:
+        first, end = missing[done]
         last = min(end, first + batch_messages - 1)
         batch_messages -= last - first + 1
         sent_upto = last
         for piece in master.queue.between(first, last, CHUNK_BYTES - size):
             if isinstance(piece, Page):
-                follower.missing[0] = (piece.first, end)
-                return chunk
+                sent_upto = piece.first - 1
+                break
             raw = records.encode_publish(master.copy.queue_id, master.term, piece)
             chunk.append(raw)
             size += len(raw)
             sent_upto = piece.last if size >= CHUNK_BYTES else last
-        follower.missing = follower.missing[1:] if sent_upto >= end else [(sent_upto + 1, end), *follower.missing[1:]]
+        if sent_upto < end:
+            rest = (sent_upto + 1, end)
+        done += 1
+    follower.missing = [*([] if rest is None else [rest]), *missing[done:]]  # once: they may be hundreds of thousands
     return chunk
 
 
@@ -134,7 +141,9 @@ def chunk_of(master: Master, follower: Follower, runs: list[Run]) -> list[bytes]
     for first, last in intersect(follower.missing, [(run.first, run.last) for run in runs]):
         for piece in list(master.queue.pieces_of(first, last)):
             if isinstance(piece, Page):
-                for run in piece.filled(runs):
+                begin = bisect_left(runs, piece.first, key=last_of)
+                stop = bisect_right(runs, piece.last, lo=begin, key=first_of)
+                for run in piece.filled(runs[begin:stop]):
                     if not isinstance(run, Page):
                         chunk.append(records.encode_publish(master.copy.queue_id, master.term, run))
                         sent.append((run.first, run.last))

@@ -3,6 +3,7 @@
 from broker.mirroring import catch_up
 from broker.mirroring.copy import Copy
 from broker.mirroring.follower import Follower
+from broker.mirroring.master import Master
 from broker.mirroring.mirror import Statement
 from broker.queues.settings import Settings
 from broker.wire import records
@@ -91,3 +92,24 @@ def test_flags_and_counts_of_what_is_not_in_memory_go_out() -> None:
         (1, True, 1),
         (2, False, 0),
     ]
+
+
+def test_many_small_holes_are_written_down_once_for_each_chunk() -> None:
+    class Counted(Follower):
+        __slots__ = ("times",)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "missing":
+                object.__setattr__(self, "times", getattr(self, "times", 0) + 1)
+            object.__setattr__(self, name, value)
+
+    master = Master(Copy(1, True), 10, Settings(), mirrored=True)
+    for body in "abcdef":
+        master.publish(run_of(body), 0)
+    follower = Counted("n2", 1)
+    follower.missing = [(1, 1), (3, 3), (5, 6)]
+    follower.times = 0
+    assert len(catch_up.take_chunk(master, follower, 3)) == 3
+    assert (follower.missing, follower.times) == ([(6, 6)], 1)
+    assert len(catch_up.take_chunk(master, follower)) == 1
+    assert follower.missing == []

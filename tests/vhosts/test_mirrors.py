@@ -2,14 +2,10 @@
 
 from dataclasses import asdict
 
-import trio
-
 from broker.cluster.records import Life, QueueRecord
 from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Offer, Statement
-from broker.queues.line import Line
-from broker.queues.page import Page
 from broker.queues.settings import Settings
 from broker.vhosts.followers import CATCH_UP_BYTES_MAX, Followers
 from broker.vhosts.local import Local
@@ -380,30 +376,6 @@ def test_an_offer_waits_for_the_commit_that_makes_this_node_a_mirror():
     house.end_turn()
     assert len(house.switchboard.take_json(frames.STATEMENT, "n1")) == 1
     assert house.mirrors.statistics() == {1: 0}
-
-
-async def test_an_offer_that_comes_while_another_one_is_looked_at_is_received(nursery, autojump_clock):
-    house = House("n2")
-    loads = []
-
-    async def load(queue_id, first, last):
-        loads.append((first, last))
-        await trio.sleep(1)
-        return []
-
-    house.switchboard.journal.load = load
-    house.switchboard.journal.locate = lambda *pages: pages
-    house.mirrors = Mirrors(house.switchboard, house.paging, nursery.start_soon, lambda *given_up: None)
-    copy = Copy(1, False, line=Line([Page(1, 10, 100)]), next_position=11)
-    copy.terms.begin(TERM - 1, 1)
-    house.mirrors.follow(copy)
-    for next_position in (2, 3, 4):
-        house.offer("n1", next_position=next_position)
-        await trio.sleep(0.4)
-    house.offer("n3", term=TERM - 2)  # a master of the past has nothing to say
-    await trio.sleep(5)
-    assert loads == [(1, 10), (1, 10)]
-    assert copy.next_position == 4
 
 
 def test_what_a_new_master_does_not_have_is_set_aside():

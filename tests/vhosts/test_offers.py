@@ -1,0 +1,33 @@
+"""Offers of masters to a copy that has to be read before it can answer."""
+
+import trio
+
+from broker.mirroring.copy import Copy
+from broker.queues.line import Line
+from broker.queues.page import Page
+from broker.vhosts.mirrors import Mirrors
+from tests.vhosts.test_mirrors import TERM, House
+
+
+async def test_an_offer_that_comes_while_another_one_is_looked_at_is_received(nursery, autojump_clock):
+    house = House("n2")
+    loads = []
+
+    async def load(queue_id, first, last):
+        loads.append((first, last))
+        await trio.sleep(1)
+        return []
+
+    house.switchboard.journal.load = load
+    house.switchboard.journal.locate = lambda *pages: pages
+    house.mirrors = Mirrors(house.switchboard, house.paging, nursery.start_soon, lambda *given_up: None)
+    copy = Copy(1, False, line=Line([Page(1, 10, 100)]), next_position=11)
+    copy.terms.begin(TERM - 1, 1)
+    house.mirrors.follow(copy)
+    for next_position in (2, 3, 4):
+        house.offer("n1", next_position=next_position)
+        await trio.sleep(0.4)
+    house.offer("n3", term=TERM - 2)  # a master of the past has nothing to say
+    await trio.sleep(5)
+    assert loads == [(1, 10), (1, 10)]
+    assert copy.next_position == 4
