@@ -47,6 +47,7 @@ class Account:
         "marks",
         "queue_id",
         "taken",
+        "tallied",
         "tallied_in",
         "tallies",
         "term",
@@ -73,6 +74,7 @@ class Account:
         self.holes: PositionRanges = []
         self.taken: dict[str, Taken] = {}  # by origin
         self.tallies = Tallies()  # how often living messages were given back
+        self.tallied = False  # whether any were, and be they void by now
         self.tallied_in: set[int] = set()  # numbers of the segments whose records say so
         self.homes: dict[Slot, Segment] = {}  # where the last copy of each piece of state is
 
@@ -141,7 +143,7 @@ class Account:
         for slot in [slot for slot, home in self.homes.items() if home is segment]:
             match slot:
                 case ("term", int(number)):
-                    yield from (Term(self.queue_id, term, first) for term, first in self.terms if term == number)
+                    yield from self._term_again(number)
                 case "holes":
                     yield Hole(self.queue_id, self.term, self.holes)
                 case "last":
@@ -155,6 +157,15 @@ class Account:
         for origin, taken in self.taken.items():
             if segment in (taken.home, taken.refused_home):
                 yield Origin(self.queue_id, self.term, origin, taken.highest, taken.refused)
+
+    def _term_again(self, number: int) -> Iterator[QueueRecord]:
+        """Behind messages that stand where others stood before: how often those were given back must not meet them."""
+        for term, first in self.terms:
+            if term == number:
+                yield Term(self.queue_id, term, first)
+                if self.tallied and first <= self.last:
+                    kept = [(max(from_, first), upto, times) for from_, upto, times in self.tallies if upto >= first]
+                    yield Returned(self.queue_id, self.term, [(first, self.last, 0), *kept])
 
     def _lasting_home(self, position: int) -> Segment | None:
         """The segment in which the living message there will be found in a later life, too."""

@@ -206,9 +206,13 @@ class Books:
             case Origin():
                 account.set_origin(record, segment)
             case Returned():
+                account.tallied = True
                 account.tallied_in.add(segment.number)
-                for stretch in record.counts:
-                    account.tallies.put(*stretch)
+                for first, last, times in record.counts:
+                    if times:
+                        account.tallies.put(first, last, times)
+                    else:
+                        account.tallies.remove(first, last)
 
     def _note_term(self, account: Account, record: Term, chapter: Chapter) -> None:
         if chapter.digest is not None:

@@ -2,8 +2,8 @@
 
 from broker.storage.books import Books
 from broker.wire.message import Run, Traits
-from broker.wire.records import Drop, Hole, Mark, Origin, Publish, Settle, Term
-from tests.storage.writer import Writer, living, publish
+from broker.wire.records import Drop, Hole, Mark, Origin, Publish, Returned, Settle, Term
+from tests.storage.writer import Writer, living, publish, tallied
 
 
 class TestOneQueue:
@@ -85,6 +85,21 @@ class TestOneQueue:
         writer.write(publish(1, 6, 11, 5))
         assert writer.sweep() == [2]
         assert living(writer.reread().accounts[1]) == set(range(1, 16))
+
+    def test_a_term_written_again_behind_its_messages_says_what_of_them_was_not_given_back(self):
+        """Others were that stood there before (crash seed 10859)."""
+        writer = Writer()
+        for record in (Term(1, 1, 1), publish(1, 1, 1, 9), Returned(1, 1, [(4, 6, 1)])):
+            writer.write(record)
+        writer.roll()
+        writer.write(Term(1, 2, 5))
+        writer.roll()
+        for record in (publish(1, 2, 5, 3), Returned(1, 2, [(7, 7, 1)])):
+            writer.write(record)
+        writer.roll()
+        assert writer.sweep() == [2]
+        for books in (writer.books, writer.reread(), writer.reread_summaries()):
+            assert tallied(books.accounts[1], range(1, 8)) == {4: 1, 7: 1}
 
     def test_what_an_older_term_writes_above_a_newer_one_is_void(self):
         writer = Writer()

@@ -24,6 +24,11 @@ def test_death_at_every_step_of_a_second_life():
         tell(several_lives, 7, [100, cut], appends=12)
 
 
+@pytest.mark.parametrize("seed", [10859])
+def test_death_by_seeds_that_failed_once(seed):
+    tell(several_lives, seed, [None] * 6, appends=120)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1000, 1000 + MORE_SEEDS))
 def test_death_by_chance_at_length(seed):
