@@ -135,9 +135,8 @@ class Player:
         await trio.sleep(40.8 if self.aging else 0.5)
         self.aging = False
         counts = self.local.queue.statistics()
-        self.log.append(
-            [counts[name] for name in ("messages_ready", "messages_unacked", "messages_dying", "message_bytes")]
-        )
+        self.log.append([counts[name] for name in ("messages_ready", "messages_unacked", "messages_dying")])
+        self.log.append(counts["message_bytes"] > 0)  # not more: the bytes of a page that was cut are shared out evenly
 
     async def drain(self):
         self.leave()
