@@ -281,6 +281,11 @@ class Master:
         notes, self.outbox = self.outbox, []
         return notes
 
+    def last_notes(self) -> list[Note]:
+        """What the own journal still has to know when this term ends here: else the copy and what is on disk differ."""
+        self.note_settled()
+        return [note for note in self.take_notes() if note.durable]
+
     def shipped(self, note: Note, lsn: int) -> None:
         """The note stands in the own journal up to `lsn` (0: it need not), and went out to the mirrors.
 

@@ -80,14 +80,14 @@ class Local:
         self.switchboard.touch(self)
 
     def end(self) -> "Copy":
-        """The queue is deleted or has another master: from now on nothing of it is written, given out or answered.
-
-        What of this turn is not yet in the log never will be. Returns the copy as it is.
-        """
+        """The queue is deleted or has another master: from now on nothing of it is sent, given out or answered. Returns
+        the copy as it is: the journal has all of it, also what came in this turn."""
         self.ended = True
         self.timers.forget(self)
         self.pager.end()
         self._wider.set()
+        for note in self.master.last_notes():
+            self.switchboard.store(note.raw, note.record)
         return self.master.retire()
 
     # ------------------------------------------------------------------ publishing

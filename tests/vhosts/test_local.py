@@ -339,8 +339,10 @@ def test_a_master_that_has_ended_writes_nothing_gives_nothing_and_answers_nobody
     switchboard.lease = False
     local.consume(taker)
     local.publish(run_of("b"), None)  # the turn is not over when the queue is deleted, or gets another master
+    appended = switchboard.journal.appended
     copy = local.end()
     assert copy.line.ranges() == [(1, 2)]
+    assert switchboard.journal.appended > appended, "the journal has what the copy has"
     appended, pending = switchboard.journal.appended, FakePending()
     publications.add(run_of("c"), pending).note = 1  # its successor on this node counts anew
     switchboard.lease = True

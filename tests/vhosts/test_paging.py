@@ -16,7 +16,9 @@ from tests.simulation.disk import SimDisk
 from tests.vhosts.halls import VirtualClock
 from tests.vhosts.room import open_hall
 
-SEEDS = 6
+SIZES = (5, 30, 100)
+SEEDS = (0, 2, 4, 7, 9, 11)
+"""One of each kind."""
 STEPS = 60
 
 
@@ -65,6 +67,7 @@ class Player:
         self.taker = None
         self.log = []
         self.number = 0
+        self.size = SIZES[2] if seed % 4 < 2 else None
 
     def step(self):
         others = [self.consume, self.requeue, self.reject, self.get, self.leave, self.purge, self.age]
@@ -79,7 +82,7 @@ class Player:
             expiration=chance.choice(("60000", *[None] * 6)),
         )
         encoded = properties.encode()
-        size = chance.choice((5, 30, 100))
+        size = self.size or chance.choice(SIZES)
         contents = [make_content(1, properties, b"%0*d" % (size, self.number + each), 131072) for each in range(count)]
         self.number += count
         self.local.publish(Run(contents, make_address("", "q"), traits_of_properties(encoded)), None)
@@ -136,7 +139,9 @@ class Player:
         self.aging = False
         counts = self.local.queue.statistics()
         self.log.append([counts[name] for name in ("messages_ready", "messages_unacked", "messages_dying")])
-        self.log.append(counts["message_bytes"] > 0)  # not more: the bytes of a page that was cut are shared out evenly
+        # a page that was cut shares out its bytes evenly: that is exact where all bodies are equally long
+        count, size_bytes = counts["messages"], counts["message_bytes"]
+        self.log.append(size_bytes if self.size else min(SIZES) * count <= size_bytes <= max(SIZES) * count)
 
     async def drain(self):
         self.leave()
@@ -187,15 +192,15 @@ async def compare(seed):
     return paged, journal
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_nobody_sees_that_messages_are_on_disk(seed, autojump_clock):
     paged, journal = await compare(seed)
-    assert paged or seed % len(KINDS) in (2, 3, 5), "nothing was ever paged out"
+    assert paged, "nothing was ever paged out"
     assert journal.statistics()["living_messages"] == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SEEDS, 60))
+@pytest.mark.parametrize("seed", range(12, 60))
 async def test_nor_with_more_seeds(seed, autojump_clock):
     _, journal = await compare(seed)
     assert journal.statistics()["living_messages"] == 0
