@@ -68,6 +68,11 @@ class Window(Stock):
         self._head_wanted = bool(len(self._ready)) and self._ready.head() is None
         return self._head_wanted
 
+    @property
+    def head_is_awaited(self) -> bool:
+        """Whether somebody asked for a message that has to be loaded, and has not got it yet."""
+        return self._head_wanted
+
     def _fill(self, runs: "list[Run]") -> None:
         """Take in what was loaded; messages that have gone to a holder or died meanwhile are not needed here."""
         self._ready.fill(runs)

@@ -48,7 +48,7 @@ class Pager:
         )
         if freed := master.take_freed():
             self._journal.settled(local.queue_id, freed)
-        if not self._loading and not self.letters.is_crowded:
+        if not self._loading and (not self.letters.is_crowded or queue.head_is_awaited):
             wanted = queue.wanted()
             if wanted is not None:
                 self._loading = True

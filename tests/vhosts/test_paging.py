@@ -199,6 +199,25 @@ async def test_nobody_sees_that_messages_are_on_disk(seed, autojump_clock):
     assert journal.statistics()["living_messages"] == 0
 
 
+async def test_who_asks_for_a_message_gets_it_however_many_letters_are_under_way(autojump_clock):
+    async with open_hall(VirtualClock(), SimDisk(Random(1))) as hall:
+        facts = {"vhost": "/", "name": "q", "node": "n1", "life": 1, "durable": True, "arguments": {}}
+        await hall.tree.propose({"do": "declare_queue", **facts})
+        player = Player(hall, 0)
+        for _ in range(20):
+            player.publish()
+        await player.settle_down()
+        queue = player.local.queue
+        while queue.head() is not None:
+            player.get()
+            await player.settle_down()
+        assert queue.messages_ready
+        player.local.pager.letters._under_way = dispatch.UNDER_WAY_MAX + 1
+        player.get()
+        await player.settle_down()
+        assert player.log[-3][1] is not None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12, 60))
 async def test_nor_with_more_seeds(seed, autojump_clock):
