@@ -23,9 +23,11 @@ from tests.simulation.judges import (
     judge_deaths,
     judge_delays,
     judge_loss,
+    judge_memory,
     judge_order,
     judge_prefetch,
     judge_repeats,
+    takes_little_space,
     takes_no_space,
 )
 from tests.simulation.return_counts import ReturnCounts
@@ -145,6 +147,8 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         await trio.sleep(LAST_WORDS_S)
         world.note("still")
         await judge_copies(world)
+        judge_memory(world)
+        await _in_time("space: a journal keeps more than twice what lives", lambda: takes_little_space(world))
         workload.go_on()
         await _in_time("progress: not drained", lambda: _is_empty(world), DRAIN_S)
         await trio.sleep(LAST_WORDS_S)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 
 COUNT = "x-delivery-count"
+SEGMENTS_TO_SPARE = 4
+"""Two may be dead, one is open, and one may be a copy under way."""
+FEW_MESSAGES = 64
+"""A run at each end of a line stays whole, though the window may be shorter."""
 QUEUE_PATH = re.compile(r"/vhosts/[^/]+/queues/[^/]+")
 
 
@@ -244,6 +248,33 @@ def takes_no_space(world: World) -> bool:
     """S14: when all is drained and quiet no journal holds a living message."""
     halls = filter(None, map(world.hall, world.hosts))
     return not any(hall.switchboard.journal.statistics()["living_messages"] for hall in halls)
+
+
+def judge_memory(world: World) -> None:
+    """A line that is quiet keeps about its window in memory, whatever it holds; and a few messages, however long."""
+    for hall in filter(None, map(world.hall, world.hosts)):
+        weights: dict[int, tuple[int, int]] = {}  # by queue id: bytes and messages in memory
+        for queue_id, local in hall.guests.locals.items():
+            queue = local.queue
+            weights[queue_id] = queue._weigh_now(), sum(piece.count for piece in queue.living()) - queue.paged_messages
+        for queue_id, mirror in hall.mirrors.mirrors.items():
+            line = mirror.copy.line
+            weights[queue_id] = line.resident_bytes, len(line) - line.paged_messages
+        most_bytes = 2 * hall.mirrors._paging.window_bytes
+        for queue_id, (size_bytes, count) in weights.items():
+            if size_bytes > most_bytes and count > FEW_MESSAGES and hall.switchboard.journal.keeps:
+                raise Broken(f"memory: {hall.life} keeps {count} messages, {size_bytes} bytes, of queue {queue_id:#x}")
+
+
+def takes_little_space(world: World) -> bool:
+    """The records of a journal come to twice what lives at most, and to a few segments more."""
+    for hall in filter(None, map(world.hall, world.hosts)):
+        journal = hall.switchboard.journal
+        segments = journal._books.segments.values()
+        living_bytes = sum(segment.living_bytes for segment in segments)
+        if sum(segment.fill for segment in segments) > 2 * living_bytes + SEGMENTS_TO_SPARE * journal._segment_bytes:
+            return False
+    return True
 
 
 def ranges_held(world: World, queue: str, node: str) -> list[tuple[int, int]]:

@@ -5,20 +5,18 @@ import hashlib
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from broker.mirroring import catch_up
-from broker.node import store
-from broker.queues import page
-from broker.vhosts import dispatch, followers, paging
 from tests.simulation.course import Outcome, Plan, run_seed
+from tests.simulation.scarcity import little_memory, slow_catch_up
 
 SEEDS = 12
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 100)
+FEWER_SEEDS = int(os.environ.get("WARREN_SEEDS") or 20)
+"""Of those that take seconds."""
 ROOT = Path(__file__).resolve().parents[2]
 MIXES = (
     ("plain", "plain"),
@@ -30,6 +28,17 @@ MIXES = (
 )
 """What each seed in turn publishes to."""
 
+ONE_AT_A_TIME = (
+    "kill",
+    "kill master",
+    "kill leader",
+    "quick restart",
+    "freeze master",
+    "stop",
+    "cut off master",
+    "mirrors asleep, kill master",
+    "half cut off, kill master",
+)
 
 FAILED_ONCE = {
     76: Plan(kinds=("quorum", "letters")),
@@ -69,13 +78,9 @@ def test_nor_by_seeds_that_failed_once(seed: int) -> None:
     run_seed(seed, FAILED_ONCE[seed])
 
 
-@pytest.fixture
-def slow_catch_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a mirror lacks goes to it in many small pieces, while its queue works on."""
-    monkeypatch.setattr(catch_up, "REST_BYTES_MAX", 300)
-    monkeypatch.setattr(catch_up, "CHUNK_BYTES", 200)
-    monkeypatch.setattr(catch_up, "BATCH_MESSAGES", 2)
-    monkeypatch.setattr(followers, "CATCH_UP_BYTES_MAX", 300)
+@pytest.fixture(name="slow_catch_up")
+def _slow_catch_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_catch_up(monkeypatch)
 
 
 @pytest.mark.usefixtures("slow_catch_up")
@@ -88,20 +93,14 @@ def test_nor_while_catch_up_takes_its_time(seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("slow_catch_up")
-@pytest.mark.parametrize("seed", range(MORE_SEEDS))
+@pytest.mark.parametrize("seed", range(10 + FEWER_SEEDS))
 def test_nor_by_more_seeds_while_catch_up_takes_its_time(seed: int) -> None:
     run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 
 
-@pytest.fixture
-def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Queues keep a few messages in memory; the others lie in small segments, which are soon full and soon emptied."""
-    monkeypatch.setattr(paging, "WINDOW_BYTES_MAX", 1500)
-    monkeypatch.setattr(paging, "WINDOW_BYTES_MIN", 600)
-    monkeypatch.setattr(page, "PAGE_MESSAGES_MAX", 4)
-    monkeypatch.setattr(page, "PAGE_BYTES_MAX", 200)
-    monkeypatch.setattr(dispatch, "UNDER_WAY_MAX", 8)
-    monkeypatch.setattr(store, "Journal", partial(store.Journal, segment_bytes=4000))
+@pytest.fixture(name="little_memory")
+def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    little_memory(monkeypatch)
 
 
 @pytest.mark.usefixtures("little_memory")
@@ -112,14 +111,28 @@ def test_nor_with_little_memory(seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("little_memory")
-@pytest.mark.parametrize("seed", range(50 + MORE_SEEDS))
+@pytest.mark.parametrize("seed", range(20 + FEWER_SEEDS))
 def test_nor_by_more_seeds_with_little_memory(seed: int) -> None:
     run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("seed", [58, 107])
+def test_nor_with_little_memory_by_seeds_that_failed_once(seed: int) -> None:
+    run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("seed", range(FEWER_SEEDS))
+def test_nor_of_transient_messages_while_a_copy_of_them_lives(seed: int) -> None:
+    run_mixed(seed, faults=ONE_AT_A_TIME, steps=1, publishers=2, consumers=2, persistent=False)
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("little_memory", "slow_catch_up")
-@pytest.mark.parametrize("seed", range(MORE_SEEDS))
+@pytest.mark.parametrize("seed", range(FEWER_SEEDS))
 def test_nor_with_little_memory_while_catch_up_takes_its_time(seed: int) -> None:
     run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 

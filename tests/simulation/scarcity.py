@@ -1,0 +1,35 @@
+"""Limits made so small that what takes a busy day elsewhere happens all the time.
+
+Decides the sizes. It must not know who is judged under them.
+"""
+
+from functools import partial
+
+import pytest
+
+from broker.mirroring import catch_up
+from broker.node import store
+from broker.queues import page
+from broker.vhosts import dispatch, followers, paging
+
+SEGMENT_BYTES = 4000
+WINDOW_BYTES_MAX = 1500
+WINDOW_BYTES_MIN = 600
+
+
+def slow_catch_up(patch: pytest.MonkeyPatch) -> None:
+    """What a mirror lacks goes to it in many small pieces, while its queue works on."""
+    patch.setattr(catch_up, "REST_BYTES_MAX", 300)
+    patch.setattr(catch_up, "CHUNK_BYTES", 200)
+    patch.setattr(catch_up, "BATCH_MESSAGES", 2)
+    patch.setattr(followers, "CATCH_UP_BYTES_MAX", 300)
+
+
+def little_memory(patch: pytest.MonkeyPatch) -> None:
+    """Queues keep a few messages in memory; the others lie in small segments, which are soon full and soon emptied."""
+    patch.setattr(paging, "WINDOW_BYTES_MAX", WINDOW_BYTES_MAX)
+    patch.setattr(paging, "WINDOW_BYTES_MIN", WINDOW_BYTES_MIN)
+    patch.setattr(page, "PAGE_MESSAGES_MAX", 4)
+    patch.setattr(page, "PAGE_BYTES_MAX", 200)
+    patch.setattr(dispatch, "UNDER_WAY_MAX", 8)
+    patch.setattr(store, "Journal", partial(store.Journal, segment_bytes=SEGMENT_BYTES))
