@@ -14,12 +14,13 @@ from broker.cluster.lease import Lease
 from broker.cluster.records import QueueRecord
 from broker.cluster.succession import Situation
 from broker.mirroring.copy import Copy
-from broker.mirroring.master import Master
+from broker.mirroring.master import Master, Note
 from broker.mirroring.mirror import Mirror, Offer, Statement
 from broker.mirroring.witnesses import Witnesses
 from broker.queues.delayed import Delays
 from broker.queues.departures import Departures
 from broker.queues.returns import Returns
+from broker.storage.books import Books
 from broker.vhosts import dead_letters, releases
 from broker.vhosts.dead_letters import Attempt
 from broker.vhosts.handle import Handle
@@ -35,6 +36,7 @@ from tests.simulation import disk
 from tests.simulation.course import Plan, run_seed
 from tests.simulation.disk import SimAppendFile
 from tests.simulation.judges import Broken
+from tests.simulation.scarcity import little_memory
 
 SEEDS = 40
 
@@ -69,6 +71,22 @@ def acknowledge_before_the_journal_is_synced(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Mirrors, "_store", hasty)
     patch.setattr(disk, "DELAY_S_MAX", 0.02)
+
+
+def confirm_before_the_own_journal_is_synced(patch: pytest.MonkeyPatch) -> None:
+    """S1, of masters and mirrors: to have written it is taken for enough."""
+
+    def hasty(master: Master, note: Note, lsn: int) -> None:
+        master.witnesses.wait(note.number, 0, False, note.effect)
+
+    patch.setattr(Master, "shipped", hasty)
+    patch.setattr(disk, "DELAY_S_MAX", 0.02)
+
+
+def keep_every_segment(patch: pytest.MonkeyPatch) -> None:
+    """Space: what nobody needs goes."""
+    little_memory(patch)
+    patch.setattr(Books, "ready_to_go", lambda books: [])
 
 
 def go_on_after_a_failed_sync(patch: pytest.MonkeyPatch) -> None:
@@ -219,6 +237,16 @@ def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
         (confirm_before_mirrors_answered, "lost", Plan(["mirrors asleep, kill master"]), 0),
         (promote_a_copy_out_of_sync, "lost", Plan(["return, kill master"]), 4),
         (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all, back without master"]), 8),
+        pytest.param(
+            confirm_before_the_own_journal_is_synced,
+            "lost",
+            Plan(["power of all, back without master"]),
+            0,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            keep_every_segment, "space", Plan(["kill master"], publishers=2, consumers=2), 0, marks=pytest.mark.slow
+        ),
         pytest.param(
             go_on_after_a_failed_sync,
             "lost",
