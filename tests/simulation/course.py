@@ -146,7 +146,7 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         await _in_time("progress: something waits for ever", lambda: _is_empty(world, unread))
         await trio.sleep(LAST_WORDS_S)
         world.note("still")
-        await judge_copies(world)
+        await _judge_copies_twice(world)
         judge_memory(world)
         await _in_time("space: a journal keeps more than twice what lives", lambda: takes_little_space(world))
         workload.go_on()
@@ -157,6 +157,16 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         watchers.cancel_scope.cancel()
     await judge_copies(world)
     _judge_clients(workload)
+
+
+async def _judge_copies_twice(world: World) -> None:
+    """A letter may still leave while the judge reads what lies on disk (seed 31 of little memory): what is wrong with
+    copies at rest is wrong a second later, too."""
+    try:
+        await judge_copies(world)
+    except Broken:
+        await trio.sleep(1)
+        await judge_copies(world)
 
 
 def _judge_clients(workload: Workload) -> None:
