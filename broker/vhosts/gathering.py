@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 SHORT_RUN_MESSAGES = 8
 """Longer runs go their own way."""
 HELD_BYTES_MAX = 1024 * 1024
-"""No more is gathered, however busy the disk is."""
+QUEUES_MAX = 256
+"""No more is gathered, however busy the disk is: all of it is published in one step, some 50 us for each queue."""
 
 
 class _Group:
@@ -62,6 +63,8 @@ class Gathering:
             return False
         group = self._groups.get(address)
         if group is None:
+            if len(self._groups) >= QUEUES_MAX:
+                return False
             # One run has one address: messages of another to the same queue would be overtaken.
             local = handle.local
             if local is None or not local.may_wait or handle in self._handles:

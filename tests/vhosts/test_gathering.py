@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.amqp.confirms import ConfirmLine
-from broker.vhosts.gathering import HELD_BYTES_MAX, Gathering
+from broker.vhosts.gathering import HELD_BYTES_MAX, QUEUES_MAX, Gathering
 from broker.wire.message import Run, Traits
 from tests.amqp.test_confirms import Client
 
@@ -146,6 +146,13 @@ def test_more_is_gathered_while_the_disk_is_busy_but_not_without_end():
     assert [run.contents for run in handle.runs] == [[b"1", b"2"]]
     assert held.add(channel, handle, b"a", LASTING, [bytes(HELD_BYTES_MAX + 1)])
     assert not held.add(channel, handle, b"a", LASTING, [b"4"]), "enough is enough"
+
+
+def test_so_many_queues_are_enough_for_one_step():
+    held = Gathering(lambda _: None, lambda _: True)
+    channel = FakeChannel()
+    assert all(held.add(channel, FakeHandle(), b"%d" % number, LASTING, [b"1"]) for number in range(QUEUES_MAX))
+    assert not held.add(channel, FakeHandle(), b"more", LASTING, [b"1"])
 
 
 def test_what_is_held_for_a_queue_that_goes_is_answered():
