@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from broker.cluster import succession
-from broker.cluster.lease import Lease
 from broker.cluster.records import QueueRecord
 from broker.cluster.succession import Situation
 from broker.mirroring.copy import Copy
@@ -136,12 +135,6 @@ def give_out_without_a_lease(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Local, "_heed_lease", lambda local: None)
 
 
-def take_a_lease_for_granted(patch: pytest.MonkeyPatch) -> None:
-    """S4: an answer counts once everything is applied that was known when it was given."""
-    confirm = Lease.confirm
-    patch.setattr(Lease, "confirm", lambda lease, sent_at, known, applied: confirm(lease, sent_at, 0, 0))
-
-
 # ---------------------------------------------------------------------- of quorum queues, letters, delays and limits
 
 
@@ -257,7 +250,6 @@ def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
         (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 7),
         (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
         (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 0),
-        (take_a_lease_for_granted, "repeat", Plan(["freeze master"], consumers=4, disk_delay_s_max=0.05), 308),
         (forget_on_mirrors_what_came_back, "count|copies", Plan(["kill master"], kinds=["quorum"]), 0),
         (promote_a_copy_out_of_sync, "promotion", Plan(["return, kill master"], kinds=["quorum"]), 2),
         (give_out_beyond_the_limit, "count", Plan(["kill master"], kinds=["quorum"]), 2),

@@ -15,7 +15,7 @@ from tests.simulation.scarcity import little_memory, slow_catch_up
 
 SEEDS = 12
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 100)
-FEWER_SEEDS = int(os.environ.get("WARREN_SEEDS") or 20)
+FEWER_SEEDS = int(os.environ.get("WARREN_SEEDS") or 8)
 """Of those that take seconds."""
 ROOT = Path(__file__).resolve().parents[2]
 MIXES = (
@@ -93,7 +93,7 @@ def test_nor_while_catch_up_takes_its_time(seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("slow_catch_up")
-@pytest.mark.parametrize("seed", range(10 + FEWER_SEEDS))
+@pytest.mark.parametrize("seed", range(4 + FEWER_SEEDS))
 def test_nor_by_more_seeds_while_catch_up_takes_its_time(seed: int) -> None:
     run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 
@@ -111,7 +111,7 @@ def test_nor_with_little_memory(seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("little_memory")
-@pytest.mark.parametrize("seed", range(20 + FEWER_SEEDS))
+@pytest.mark.parametrize("seed", range(8 + FEWER_SEEDS))
 def test_nor_by_more_seeds_with_little_memory(seed: int) -> None:
     run_mixed(seed, publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 
