@@ -108,7 +108,7 @@ class Page:
 
     def filled(self, runs: "Iterable[Run]") -> "Iterator[Piece]":
         """The page with what these runs, in order, have of it in its place; its flags count beside theirs."""
-        body_bytes, at = self.body_bytes, self.first
+        at = self.first
         parts: list[Piece] = []
         missing = self.count
         for run in runs:
@@ -123,11 +123,14 @@ class Page:
                 loaded.redelivered = loaded.redelivered or self.redelivered
                 loaded.returned = max(loaded.returned, self.returned)
             parts.append(loaded)
-            body_bytes -= bytes_of(loaded)
             missing -= loaded.count
             at = last + 1
         if at <= self.last:
             parts.append(self._with(at, self.last + 1 - at, 0))
+        if not missing:
+            yield from parts
+            return
+        body_bytes = self.body_bytes - sum(bytes_of(piece) for piece in parts if isinstance(piece, Run))
         rest = self._with(self.first, missing, max(0, body_bytes))  # the whole was exact: so is what is left of it
         done = 0
         for piece in parts:

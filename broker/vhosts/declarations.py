@@ -224,7 +224,7 @@ class Declarations:
             await self._propose(do="declare_queue", vhost=vhost, name=name, **facts)
 
     async def _declared(self, handle: "Handle") -> DeclaredQueue:
-        figures = await handle.statistics()
+        figures = await handle.counts()
         return DeclaredQueue(handle.record.name, figures["messages_ready"], figures["consumers"])
 
     async def delete_queue(self, client: "Client", name: str, *, if_unused: bool, if_empty: bool) -> int:
@@ -254,7 +254,7 @@ class Declarations:
 
     async def _checked_count(self, handle: "Handle", *, if_unused: bool, if_empty: bool) -> int:
         try:
-            figures = await handle.statistics()
+            figures = await handle.counts()
         except ChannelException:
             if if_empty:
                 raise Refused("in_use", f"{handle.text} in use") from None

@@ -94,7 +94,7 @@ class Guests:
         links.handle(frames.CREDIT, self._receive_credit)
         links.handle(frames.LOAN, self._receive_loan)
         links.handle(frames.SETTLE, self._receive_settle)
-        for do in ("origin", "consume", "cancel", "get", "purge", "statistics"):
+        for do in ("origin", "consume", "cancel", "get", "purge", "counts"):
             switchboard.answer(do, self._serve)
 
     def leave(self, local: "Local") -> None:
@@ -190,8 +190,7 @@ class Guests:
             case "purge":
                 return {"count": local.purge()}, b""
             case _:
-                local.use()
-                return local.statistics(), b""
+                return counts_of(local), b""
 
     def _is_attached(self, peer: str, local: "Local", fields: dict[str, Any]) -> bool:
         """Whether this call is of that node's newest attachment: calls of one turn are served in any order."""
@@ -232,6 +231,18 @@ class Guests:
             self._fetchers[key] = local
         record = records.encode_publish(local.queue_id, local.master.term, run)
         return {"messages_ready": local.queue.messages_ready}, record
+
+
+def counts_of(local: "Local") -> dict[str, Any]:
+    """What declaring and deleting have to know of a queue, without a look at its messages; asking counts as use
+    (x-expires)."""
+    local.use()
+    queue = local.queue
+    return {
+        "messages": queue.messages_ready + queue.messages_unacked,
+        "messages_ready": queue.messages_ready,
+        "consumers": queue.consumer_count,
+    }
 
 
 async def get_opened(local: "Local", holder: object, *, ack_required: bool) -> Run | None:

@@ -15,7 +15,7 @@ from broker.amqp.errors import ChannelException
 from broker.cluster.records import RUNNING, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
 from broker.vhosts.delivery_count import counted
-from broker.vhosts.guests import get_opened
+from broker.vhosts.guests import counts_of, get_opened
 from broker.vhosts.local import Local
 from broker.vhosts.publications import Pending, Publications
 from broker.vhosts.remote import Remote
@@ -308,13 +308,10 @@ class Handle:
         answer = await self._call("purge")
         return answer.purge() if isinstance(answer, Local) else int(answer[0]["count"])
 
-    async def statistics(self) -> dict[str, Any]:
-        """The master's figures; asking counts as use (x-expires)."""
-        answer = await self._call("statistics")
-        if isinstance(answer, Local):
-            answer.use()
-            return answer.statistics()
-        return answer[0]
+    async def counts(self) -> dict[str, Any]:
+        """How many messages and consumers its master counts."""
+        answer = await self._call("counts")
+        return counts_of(answer) if isinstance(answer, Local) else answer[0]
 
     # ------------------------------------------------------------------ answers
 

@@ -90,9 +90,9 @@ async def test_a_congested_link_holds_deliveries_back(house):
 
 
 async def test_who_is_not_master_says_so(house):
-    assert await house.call("statistics", term=TERM + 1) == ({"not_master": True}, b"")
+    assert await house.call("counts", term=TERM + 1) == ({"not_master": True}, b"")
     house.guests.leave(house.local)
-    assert await house.call("statistics") == ({"not_master": True}, b"")
+    assert await house.call("counts") == ({"not_master": True}, b"")
 
 
 async def test_a_get_that_waits_while_the_master_changes_is_told_to_ask_the_next(house, nursery, autojump_clock):
@@ -199,11 +199,11 @@ async def test_publications_of_another_term_are_not_taken(house):
 async def test_a_late_call_of_an_attachment_that_was_given_up_is_not_served(house):
     await house.attach(attachment=4)
     for late in (3, 5):
-        assert await house.call("statistics", attachment=late) == ({"not_master": True}, b"")
+        assert await house.call("counts", attachment=late) == ({"not_master": True}, b"")
     assert await house.attach(attachment=3) == {"not_master": True}
-    assert (await house.call("statistics", attachment=4))[0]["messages"] == 0
+    assert (await house.call("counts", attachment=4))[0]["messages"] == 0
     house.guests.peer_gone("n2")
-    assert await house.call("statistics", attachment=4) == ({"not_master": True}, b"")
+    assert await house.call("counts", attachment=4) == ({"not_master": True}, b"")
 
 
 async def test_what_a_node_has_had_answered_elsewhere_is_no_gap_here(house):
@@ -216,7 +216,7 @@ async def test_what_a_node_has_had_answered_elsewhere_is_no_gap_here(house):
 
 async def test_purging_and_counting(house):
     house.local.publish(run_of("a", "b"), None)
-    assert (await house.call("statistics"))[0]["messages_ready"] == 2
+    assert (await house.call("counts"))[0]["messages_ready"] == 2
     assert (await house.call("purge"))[0] == {"count": 2}
 
 
