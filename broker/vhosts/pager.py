@@ -46,7 +46,7 @@ class Pager:
             durable=master.copy.durable,
             lazy=queue.settings.lazy,
         )
-        if freed := master.take_freed():
+        if master.copy.paged and (freed := master.take_freed()):
             self._journal.settled(local.queue_id, freed)
         if not self._loading and (not self.letters.is_crowded or queue.head_is_awaited):
             wanted = queue.wanted()

@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["broker"]):
     import trio
     import trio.testing
 
-    from broker.wire import fields, frames, malformed, peer_frames, records
+    from broker.wire import fields, frames, malformed, peer_frames, records, sealed
     from tests.fuzz import play
     from tests.wire.amqp_bytes import plain
 
@@ -35,7 +35,7 @@ def wire(data: bytes) -> None:
 
 def read_records(data: bytes) -> None:
     """A torn, foreign or damaged record is told from a whole one; whole ones come out as they went in."""
-    with contextlib.suppress(records.TornRecord, records.DamagedRecord, records.UnknownRecord):
+    with contextlib.suppress(sealed.TornRecord, sealed.DamagedRecord, sealed.UnknownRecord):
         records.decode(data)
     with contextlib.suppress(peer_frames.PeerFrameError):
         list(peer_frames.FrameReader().feed(data))
