@@ -252,6 +252,14 @@ async def test_a_node_that_is_killed_again_and_again_keeps_its_word(tmp_path: Pa
 
 @pytest.mark.slow
 async def test_a_node_that_does_not_wait_for_its_disk_is_seen_to_lose_and_to_forget(tmp_path: Path) -> None:
-    lost, faults = await kill_again_and_again(KilledNode(tmp_path, HASTY_CONFIRMS), 2, 3)
-    assert lost
-    assert any("came back" in fault for fault in faults)
+    lost: list[int] = []
+    faults: list[str] = []
+    for seed in range(3, 9):  # on a busy machine the disk may be the quicker one for a while
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        found = await kill_again_and_again(KilledNode(folder, HASTY_CONFIRMS), 2, seed)
+        lost += found[0]
+        faults += found[1]
+        if lost and any("came back" in fault for fault in faults):
+            return
+    pytest.fail(f"nothing was seen: {len(lost)} lost, {faults[:3]}")
