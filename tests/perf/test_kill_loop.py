@@ -240,8 +240,8 @@ async def kill_again_and_again(node: KilledNode, lives: int, seed: int) -> tuple
             found = await drain(node, ledger)
             lost += sorted(ledger.owed - set(found))
             assert min(len(ledger.confirmed), len(ledger.settled)) > 100 * lives, ledger.name
-            assert ledger.published > len(ledger.confirmed), ledger.name
             assert len(ledger.owed) > 10 * lives, ledger.name
+    assert any(ledger.published > len(ledger.confirmed) for ledger in ledgers)
     return lost, [fault for ledger in ledgers for fault in ledger.faults]
 
 
