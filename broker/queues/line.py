@@ -59,7 +59,9 @@ class Line(Row):
             return None
         if bytes_max is not None:
             count = self._count_within(count, bytes_max)
-        return self.drop_head(count)  # type: ignore[return-value]  # a run: else nothing would be at hand
+        run = self.drop_head(count)
+        assert isinstance(run, Run)  # of a page nothing is at hand
+        return run
 
     @property
     def is_closed(self) -> bool:

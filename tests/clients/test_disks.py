@@ -90,7 +90,6 @@ def until_failed(folder, name):
     deadline_s = time.monotonic() + PATIENCE_S
     while (node := nodes_of(folder)[name])["state"] != "failed" or "the others take over" in node["reason"]:
         assert time.monotonic() < deadline_s, node
-        time.sleep(0.1)
     return node
 
 
@@ -103,7 +102,7 @@ def bad_news(address, path):
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         except OSError:
-            time.sleep(0.1)  # it looks dead for a while
+            time.sleep(0.1)  # the door is another process's, which refuses for a while: only trying tells when it opens
         finally:
             connection.close()
     raise AssertionError(f"{address} does not answer")

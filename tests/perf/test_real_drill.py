@@ -92,7 +92,7 @@ for turn in range(40):
             break
         except pika.exceptions.AMQPError:
             continue
-    time.sleep(0.1)
+    time.sleep(0.1)  # no node took it: a user's program tries again a little later, while nodes come and go
 sys.exit(5)
 """
     )
