@@ -20,6 +20,14 @@ class Diverged(Exception):
     """The leader's history lacks what is committed here: two histories, to be healed, never to be cut."""
 
 
+class Yields(Exception):
+    """This member's history loses against that of `leader` in `epoch`: its life ends, the next one begins in theirs."""
+
+    def __init__(self, leader: str, epoch: int) -> None:
+        super().__init__(f"yields to {leader}, which leads epoch {epoch} of another history")
+        self.leader, self.epoch = leader, epoch
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who this member is. `seeds`: the names in its configuration, all of which must be there for a founding."""

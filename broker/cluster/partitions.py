@@ -4,7 +4,38 @@ Decides the quorum rule `pause_minority`: more than half of the members, by name
 that is in force (the last committed one and any later one in the log). It must not know who is heard or how.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+AUTO, PAUSE_MINORITY, IGNORE, AUTOHEAL, PAUSE_IF_ALL_DOWN = (
+    "auto",
+    "pause_minority",
+    "ignore",
+    "autoheal",
+    "pause_if_all_down",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumRule:
+    """`partition_handling` of the configuration; `nodes` are those of `pause_if_all_down`."""
+
+    mode: str = AUTO
+    nodes: tuple[str, ...] = ()
+
+    def wants_view(self, members: Collection[str]) -> bool:
+        """Whether all who are in sight decide, and not a majority. `auto` does it only for two, of whom one is none."""
+        return len(members) == 2 if self.mode == AUTO else self.mode != PAUSE_MINORITY
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Somebody lives in another history: whom he follows, in which epoch and view, and when he was last heard."""
+
+    leader: str
+    epoch: int
+    view: tuple[str, ...]
+    seen_at: float
 
 
 class Electorate:

@@ -21,8 +21,9 @@ from broker.cluster.election import Looking
 from broker.cluster.entries import COUNTER_MAX, DurableState, Entry, LogOp, Snapshot
 from broker.cluster.following import Following
 from broker.cluster.leading import Leading
-from broker.cluster.member import Ballot, Identity, Member
+from broker.cluster.member import Ballot, Identity, Member, Yields
 from broker.cluster.messages import LOOKING, Alive, Message, Status, decode
+from broker.cluster.partitions import PAUSE_MINORITY, Parted, QuorumRule
 from broker.cluster.roles import Join, Lead, Look, Move, Role
 
 SLEEP_SHARE_OF_TICKTIME = 0.5
@@ -30,6 +31,7 @@ SLEEP_SHARE_OF_TICKTIME = 0.5
 NAP_SHARE_OF_TICKTIME = 0.2
 """What it missed in a shorter pause is only not held against others; it is fed twice as often when all is well."""
 DIGESTS_KEPT = 1024
+MAJORITY = QuorumRule(PAUSE_MINORITY)
 
 
 class NotLeading(Exception):
@@ -73,9 +75,13 @@ class Zab:
         net_ticktime: float = 5.0,
         counter_max: int = COUNTER_MAX,
         over: Mapping[str, int] | None = None,
+        rule: QuorumRule = MAJORITY,
+        forced: bool = False,
+        only_epoch: int | None = None,
     ) -> None:
         """`seeds`: the members named by the configuration; `over`: by name the newest life that is proven over already.
-        Raises DamagedLog for a log that cannot be ours.
+        `forced`: an operator wants this member to go on with whom it finds. `only_epoch`: it follows only a leader
+        whose history contains that epoch. Raises DamagedLog for a log that cannot be ours.
 
         The caller restores the snapshot in `durable`, if there is one, and calls `applied()` for it.
         """
@@ -142,6 +148,16 @@ class Zab:
     def members(self) -> dict[str, str]:
         """Name -> folder id, as the log has it."""
         return dict(self._member.history.members)
+
+    @property
+    def view(self) -> tuple[str, ...]:
+        """Those of whom all have to agree, by name; empty where a majority decides."""
+        return ()
+
+    @property
+    def parted(self) -> dict[str, Parted]:
+        """By name who lives in another history, of which this one is neither a part nor a continuation."""
+        return {}
 
     @property
     def guests(self) -> dict[str, str]:
@@ -229,6 +245,11 @@ class Zab:
         """A transaction registered this life: older ones of the same member have no vote (DESIGN S13)."""
         lives = self._member.known_lives
         lives[name] = max(life, lives.get(name, 0))
+
+    def yield_to(self, leader: str, epoch: int) -> None:
+        """Give this history up for that of `leader`. Raises Yields, unless this member follows it already."""
+        if (self.leader, self.epoch) != (leader, epoch):
+            raise Yields(leader, epoch)
 
     def may_propose(self) -> bool:
         """Whether `propose` would succeed now."""
