@@ -126,11 +126,11 @@ class Control:
         """kill, start, freeze or thaw the process of a node. Returns when it is done; a started node is ready then."""
         await self._must(self._supervisor, {"do": verb, "node": node})
 
-    async def cut(self, node: str, *, one_way: bool) -> None:
-        """Cut a node from all others; one way: what it says is lost, what it is told arrives."""
-        out, back = ("out", "in") if one_way else ("both", "both")
-        others = [name for name in self.names if name != node]
-        blocks = {node: dict.fromkeys(others, out), **{other: {node: back} for other in others}}
+    async def cut(self, node: str, *, way: str = "both", other: str = "") -> None:
+        """Cut a node from all others, or from one; `way` as in `Step`."""
+        back = {"out": "in", "in": "out"}.get(way, way)
+        others = [other] if other else [name for name in self.names if name != node]
+        blocks = {node: dict.fromkeys(others, way), **{each: {node: back} for each in others}}
         # The supervisor remembers it for nodes that begin a new life meanwhile.
         await self._must(self._supervisor, {"do": "block", "blocks": blocks})
         async with trio.open_nursery() as nursery:

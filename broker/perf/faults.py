@@ -16,7 +16,14 @@ SECOND = "(the new master)"
 CARDS = {
     "kill": ("kill", "kill", "kill", "kill", "blink", "two_kills", "master_and_leader"),
     "freeze": ("freeze", "freeze"),
-    "partition": ("partition", "partition_one_way"),
+    "partition": ("partition", "partition_one_way", "partition_partial"),
+}
+# What becomes of the specials when there is no third node to make them worth their name.
+PLAIN = {
+    "two_kills": "kill",
+    "master_and_leader": "kill",
+    "freeze_kill_thaw": "freeze",
+    "partition_partial": "partition",
 }
 
 
@@ -29,13 +36,18 @@ class Scene(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One act: kill, start, freeze, thaw, cut, cut_one_way (the node from all others), heal, pause (for `seconds`), or
-    promoted (wait until the queue has another master than `node`). `cause` labels the promotions that it brings."""
+    """One act: kill, start, freeze, thaw, cut (the node from all others, or from `other`), heal, pause (for `seconds`),
+    or promoted (wait until the queue, lately of `node`, confirms again). `cause` labels the promotions that it brings.
+
+    `way` of a cut: both; out, when what the node says is lost; in, when it hears nothing.
+    """
 
     verb: str
     node: str = ""
     seconds: float = 0.0
     cause: str = ""
+    way: str = "both"
+    other: str = ""
 
 
 class Fault(NamedTuple):
@@ -82,8 +94,7 @@ class Deck:
         """The next round for a cluster that stands like this; it has at least one queue."""
         name = self._draw()
         if len(scene.nodes) < 3:
-            # The specials need a third node to be worth their name.
-            name = {"two_kills": "kill", "master_and_leader": "kill", "freeze_kill_thaw": "freeze"}.get(name, name)
+            name = PLAIN.get(name, name)
         queue = self._queue(name, scene)
         if name == "master_and_leader" and scene.leader in (None, scene.masters[queue]):
             name = "kill"
@@ -138,6 +149,9 @@ class Deck:
             case "freeze":
                 pause = Step("pause", seconds=between(0.1, 1.0))
                 return [Step("freeze", master, cause=name), replaced, pause, Step("thaw", master)]
-        cut = "cut_one_way" if name == "partition_one_way" else "cut"
-        pause = Step("pause", seconds=between(0.1, 1.0))
-        return [Step(cut, master, cause=name), replaced, pause, Step("heal")]
+        cut = Step("cut", master, cause=name)
+        if name == "partition_one_way":
+            cut = cut._replace(way=self._chance.choice(("out", "in")))
+        elif name == "partition_partial":
+            cut = cut._replace(other=self._chance.choice([node for node in scene.nodes if node != master]))
+        return [cut, replaced, Step("pause", seconds=between(0.1, 1.0)), Step("heal")]

@@ -33,8 +33,8 @@ class Hand(Protocol):
     async def act(self, verb: str, node: str) -> None:
         """kill, start, freeze, thaw."""
 
-    async def cut(self, node: str, *, one_way: bool) -> None:
-        """Cut a node off."""
+    async def cut(self, node: str, *, way: str = "both", other: str = "") -> None:
+        """Cut a node off, from one other or from all; `way` as in `Step`."""
 
     async def heal(self) -> None:
         """Mend every cut."""
@@ -159,8 +159,8 @@ class Rounds:
             case "freeze":
                 await self._hand.act("freeze", step.node)
                 self._hit(step, picture, trio.current_time(), "frozen")
-            case "cut" | "cut_one_way":
-                await self._hand.cut(step.node, one_way=step.verb == "cut_one_way")
+            case "cut":
+                await self._hand.cut(step.node, way=step.way, other=step.other)
                 self._hit(step, picture, trio.current_time(), "cut")
             case "start" | "thaw":
                 await self._hand.act(step.verb, step.node)
@@ -198,7 +198,7 @@ class Rounds:
         times = [self._judge.promotion_ms(queue, hit.since, hit.survivors) for hit in hits for queue in hit.queues]
         known = [ms for ms in times if ms is not None]
         nodes = ", ".join(dict.fromkeys(hit.node for hit in hits))
-        took = f"promoted in {_span(known)} ms" if known else "no promotion"
+        took = f"first confirm after {_span(known)} ms" if known else "no master was hit"
         number = len(self.log.rounds)
         self._say(f"round {number}: {fault.name.replace('_', ' ')} {nodes}: {took}, whole again after {seconds:.1f} s")
 

@@ -89,7 +89,7 @@ class FakeCluster:
                 self.network.thaw(node)
                 self.states[node] = "running"
 
-    async def cut(self, node: str, *, one_way: bool) -> None:
+    async def cut(self, node: str, *, way: str = "both", other: str = "") -> None:
         """See `Control.cut`: a node in the minority pauses."""
         await trio.sleep(0.02)
         self._end(node, "paused")

@@ -91,18 +91,20 @@ async def test_process_faults_go_to_the_supervisor(cluster: Cluster, autojump_cl
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(("one_way", "out", "back"), [(False, "both", "both"), (True, "out", "in")])
+@pytest.mark.parametrize(("way", "back"), [("both", "both"), ("out", "in"), ("in", "out")])
+@pytest.mark.parametrize("other", ["", "n3"])
 async def test_a_cut_is_told_to_both_sides(
-    cluster: Cluster, one_way: bool, out: str, back: str, autojump_clock: MockClock
+    cluster: Cluster, way: str, back: str, other: str, autojump_clock: MockClock
 ) -> None:
     there = Answering(cluster)
     async with trio.open_nursery() as nursery:
         await nursery.start(there.run)
         control = Control(cluster, there.client)
-        await control.cut("n1", one_way=one_way)
+        await control.cut("n1", way=way, other=other)
         (_, to_supervisor), *to_nodes = there.heard
         told = {name: request["peers"] for name, request in to_nodes}
-        assert told == {"n1": {"n2": out, "n3": out}, "n2": {"n1": back}, "n3": {"n1": back}}
+        others = [other] if other else ["n2", "n3"]
+        assert told == {"n1": dict.fromkeys(others, way), **{each: {"n1": back} for each in others}}
         assert to_supervisor == {"do": "block", "blocks": told}
         there.heard.clear()
         await control.heal()

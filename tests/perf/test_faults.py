@@ -38,7 +38,7 @@ def test_a_third_of_the_kills_hits_the_leader(seed: int) -> None:
 def test_each_special_comes_round() -> None:
     names = {fault.name for fault in deal(Deck(["kill", "freeze", "partition"], Random(1)), 24, Random(2))}
     specials = {"blink", "two_kills", "master_and_leader", "freeze_kill_thaw"}
-    assert names == {"kill", "freeze", "partition", "partition_one_way"} | specials
+    assert names == {"kill", "freeze", "partition", "partition_one_way", "partition_partial"} | specials
 
 
 def test_the_first_round_is_a_plain_kill_of_the_leader_and_master() -> None:
@@ -62,7 +62,7 @@ def test_every_node_that_was_hurt_is_healed_in_the_same_round() -> None:
             if node:
                 assert done.count("kill") == done.count("start"), fault
                 assert done.count("freeze") == done.count("thaw"), fault
-        cuts = sum(step.verb in {"cut", "cut_one_way"} for step in fault.steps)
+        cuts = sum(step.verb == "cut" for step in fault.steps)
         assert cuts == sum(step.verb == "heal" for step in fault.steps)
 
 
@@ -90,10 +90,22 @@ def test_the_second_of_two_kills_hits_whoever_took_over() -> None:
     assert [step.node for step in fault.steps if step.verb == "kill"][1] == SECOND
 
 
+def test_links_are_cut_whole_in_either_direction_and_between_two_nodes_only() -> None:
+    cuts = [fault.steps[0] for fault in deal(Deck(["partition"], Random(15)), 40, Random(16))]
+    assert {(cut.way, bool(cut.other)) for cut in cuts} == {
+        ("both", False),
+        ("out", False),
+        ("in", False),
+        ("both", True),
+    }
+    assert all(cut.other != cut.node for cut in cuts)
+
+
 def test_two_nodes_get_no_specials() -> None:
-    deck = Deck(["kill", "freeze"], Random(1))
+    deck = Deck(["kill", "freeze", "partition"], Random(1))
     stage = Scene(("n1", "n2"), "n1", {"q1": "n1"})
-    assert {deck.deal(stage).name for _ in range(20)} <= {"kill", "blink", "freeze"}
+    plain = {"kill", "blink", "freeze", "partition", "partition_one_way"}
+    assert {deck.deal(stage).name for _ in range(30)} == plain
 
 
 def test_a_leader_without_queues_asks_for_one() -> None:
