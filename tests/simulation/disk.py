@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-import trio
-
 from broker.world.descriptors import Chunk
 from broker.world.disk import AppendFile, Disk
+from tests.simulation.virtual_time import pause
 
 DELAY_S_MAX = 0.002
 
@@ -272,7 +271,7 @@ class SimDisk(Disk):
         if self.steps == self.cut_at:
             self.powered = False
         if self.powered and life == self.life:
-            await trio.sleep(self._chance.uniform(0, DELAY_S_MAX))
+            await pause(self._chance.uniform(0, DELAY_S_MAX))
         if not self.powered or life != self.life:
             raise PowerCut
 

@@ -4,7 +4,7 @@ The third of trio's private names that the simulation needs (`Runner.reschedule`
 fails if trio changes it. What wakes a task that stands still is kept, in order, until it goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -21,15 +21,19 @@ class Freezer:
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[tuple[Any, Any]]] = {}
+        self._reschedule = _run.Runner.reschedule
 
     def freeze(self, process: str) -> None:
         """Let it stand still; a task in the middle of a step finishes that step."""
         self._waiting.setdefault(process, [])
+        _run.Runner.reschedule = self._hold_back
 
     def thaw(self, process: str) -> None:
         """Let it go on."""
         for runner, task in self._waiting.pop(process, []):
             runner.runq.append(task)
+        if not self._waiting:  # most of the time nobody stands still, and nobody pays for asking
+            _run.Runner.reschedule = self._reschedule
 
     def thaw_all(self) -> None:
         """Let all go on."""
@@ -43,13 +47,15 @@ class Freezer:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Enter it before `trio.run`."""
-        original = _run.Runner.reschedule
+        with patch.object(_run.Runner, "reschedule", self._reschedule):
+            yield
 
+    @property
+    def _hold_back(self) -> Callable[..., None]:
         def reschedule(runner: Any, task: Any, *outcome: Any) -> None:
-            original(runner, task, *outcome)
+            self._reschedule(runner, task, *outcome)
             waiting = self._waiting.get(task.context.get(PROCESS, ""))
             if waiting is not None:
                 waiting.append((runner, runner.runq.pop()))
 
-        with patch.object(_run.Runner, "reschedule", reschedule):
-            yield
+        return reschedule

@@ -12,6 +12,7 @@ from random import Random
 import trio
 
 from broker.world.network import Listener, Network, Refused, Stream, Unreachable, join_endpoint, split_endpoint
+from tests.simulation.virtual_time import Bell, pause
 
 
 class SimNetwork:
@@ -104,22 +105,6 @@ class SimNetwork:
         self.changed.ring()
 
 
-class Bell:
-    """Wakes everybody who waits, each time it is rung."""
-
-    def __init__(self) -> None:
-        self._event = trio.Event()
-
-    def ring(self) -> None:
-        """Wake them."""
-        self._event.set()
-        self._event = trio.Event()
-
-    async def wait(self) -> None:
-        """Until the next ring."""
-        await self._event.wait()
-
-
 class Pipe:
     """One direction of a connection: pieces under way, each with its time of arrival, None while it is held back.
 
@@ -184,8 +169,7 @@ class Pipe:
                     raise trio.BrokenResourceError("connection reset")
                 return b""
             arrival = self.pieces[0][1] if self.pieces and not self.network.is_frozen(self.target) else None
-            with trio.move_on_at(float("inf") if not isinstance(arrival, float) else arrival):
-                await self.bell.wait()
+            await self.bell.wait(arrival if isinstance(arrival, float) else float("inf"))
             if self.reader_gone:
                 raise trio.ClosedResourceError("this stream was closed here")
 
@@ -267,7 +251,7 @@ class SimHost(Network):
         """See `Network.dial`."""
         network = self.network
         with trio.move_on_after(timeout_s):
-            await trio.sleep(network.delay() + network.delay())
+            await pause(network.delay() + network.delay())
             owner = network.owners.get(address, self.name)
             while self.cut_off(owner):
                 await network.changed.wait()

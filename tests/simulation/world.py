@@ -10,7 +10,6 @@ from random import Random
 from typing import Any
 
 import trio
-import trio.testing
 
 from broker.cluster import schema
 from broker.cluster.records import QueueRecord
@@ -28,6 +27,7 @@ from tests.simulation.freezing import PROCESS, Freezer
 from tests.simulation.memory import SimMemory
 from tests.simulation.network import SimNetwork
 from tests.simulation.scheduler import seeded_scheduler
+from tests.simulation.virtual_time import VirtualTime
 
 NAMES = ("n1", "n2", "n3")
 USER = "app"
@@ -291,7 +291,7 @@ def simulate(
         return world
 
     with seeded_scheduler(seed), freezer.installed():
-        return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        return trio.run(main, clock=VirtualTime())
 
 
 def _cluster(names: Iterable[str], policies: Iterable[Policy], settings: Settings) -> Cluster:
