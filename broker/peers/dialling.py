@@ -73,7 +73,7 @@ class Dialler:
         """Until cancelled."""
         peer = self._peer
         while True:
-            await peer.uncut()
+            await peer.within_reach(self._lane)
             kick = peer.next_kick(self._lane)
             started = trio.current_time()
             try:
@@ -83,7 +83,7 @@ class Dialler:
                 peer.refused(started, trio.current_time())
             except (DialFailure, Stranger) as failure:
                 self._note(failure)
-                peer.refusal = str(failure) if isinstance(failure, Stranger) else ""
+                peer.hear_refusal(str(failure) if isinstance(failure, Stranger) else "")
                 peer.evidence.failed()
             else:
                 self._noted = peer.refusal = ""

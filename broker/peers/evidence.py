@@ -79,6 +79,12 @@ class Evidence:
             return None
         return self._over() if now - before <= REFUSALS_APART_S else None
 
+    def moved(self) -> None:
+        """The peer is dialled at another address from now on, where the known life was not seen to listen."""
+        self._listened = False
+        self._refused_at = None
+        self._looks = 0
+
     def wants_another_look(self) -> bool:
         """Whether the next dial should follow within a few milliseconds."""
         return 0 < self._looks < LOOKS_MAX

@@ -53,12 +53,14 @@ class Identity(NamedTuple):
 class Credentials:
     """What this node says of itself, and the secret that it shares with its cluster."""
 
-    __slots__ = ("cluster", "cookie", "me")
+    __slots__ = ("cluster", "cookie", "link", "me")
 
-    def __init__(self, me: Identity, *, cluster: str, cookie: str) -> None:
+    def __init__(self, me: Identity, *, cluster: str, cookie: str, link: str = "") -> None:
+        """`link`: where other nodes dial this one, empty if it cannot say."""
         self.me = me
         self.cluster = cluster
         self.cookie = cookie.encode()
+        self.link = link
 
     def greeting(self, lane: str, offset: int = 0) -> Greeting:
         """A greeting of this node with a nonce of its own."""
@@ -69,6 +71,7 @@ class Credentials:
             folder=self.me.folder,
             lane=lane,
             offset=offset,
+            link=self.link,
             nonce=fresh_nonce(NONCE_BYTES),
         )
 

@@ -12,7 +12,7 @@ comes in this order: its connections go up and down, on_dead if that was proven 
 on_dead no frame of that life is handed out. What a callback or handler raises is a bug and climbs out of `run`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import Final, Literal
 
@@ -56,8 +56,11 @@ class Links:
         *,
         tls: Tls | None = None,
         backlog_bytes_max: int = BACKLOG_BYTES_MAX,
+        objection: Callable[[str], str] = "{} is not a member".format,
     ) -> None:
-        """`peers` are the link addresses of the other nodes by name."""
+        """`objection`: what somebody of this name is told who is no peer.
+
+        `peers` are the link addresses of the other nodes by name, empty for one that has to dial here first."""
         self._network = network
         self._credentials = credentials
         self._chance = chance
@@ -65,11 +68,13 @@ class Links:
         self._backlog_bytes_max = backlog_bytes_max
         self._handlers: dict[int, Handler] = {}
         self._news = News()
+        self._objection = objection
         self._nursery: trio.Nursery | None = None
         self._peers = {name: Peer(name, address, self._news) for name, address in peers.items()}
         self.on_up = self._news.up
         self.on_down = self._news.down
         self.on_dead = self._news.dead
+        self.on_refused = self._news.refused
         self.on_incoming = self._news.incoming
         self.on_incoming_closed = self._news.incoming_closed
 
@@ -80,7 +85,9 @@ class Links:
 
     async def run(self, listener: Listener, admin: AdminHandler | None = None) -> None:
         """Keep the links up, and answer at `listener`, until cancelled; it is closed then. `admin` answers commands."""
-        reception = Reception(self._credentials, self._peers, self._handlers, tls=self._tls, admin=admin)
+        reception = Reception(
+            self._credentials, self._peers, self._handlers, tls=self._tls, admin=admin, objection=self._objection
+        )
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -109,7 +116,9 @@ class Links:
 
     def offset(self, peer: str, lane: str) -> int:
         """The stream offset behind everything queued so far; when on_up is told, where the connection begins."""
-        found = self._peers[peer]
+        found = self._peers.get(peer)
+        if found is None:
+            return 0
         half = found.outgoing.get(lane)
         return found.offsets[lane] if half is None else half.offset
 
@@ -121,7 +130,8 @@ class Links:
 
     async def drained(self, peer: str, lane: str, below_bytes: int) -> bool:
         """Wait until the backlog is at most `below_bytes`; False if the lane is down or goes down."""
-        half = self._peers[peer].outgoing.get(lane)
+        found = self._peers.get(peer)
+        half = None if found is None else found.outgoing.get(lane)
         return half is not None and await half.drained(below_bytes)
 
     def identity(self, peer: str) -> Identity | None:
@@ -146,8 +156,7 @@ class Links:
         """A node has joined, or has another address now."""
         found = self._peers.get(name)
         if found is not None:
-            found.address = address
-            found.kick()
+            found.move(address)
             return
         self._peers[name] = Peer(name, address, self._news)
         if self._nursery is not None:
@@ -155,9 +164,10 @@ class Links:
 
     def remove_peer(self, name: str) -> None:
         """A node has left: from now on it is a stranger."""
-        left = self._peers.pop(name)
-        left.disconnect("not a member any more")
-        left.scope.cancel()
+        left = self._peers.pop(name, None)
+        if left is not None:
+            left.disconnect("not a member any more")
+            left.scope.cancel()
 
     def block(self, peer: str, direction: Direction) -> None:
         """Pretend a cut: what the peer says ("in") or what is said to it ("out") is lost, until `unblock`.

@@ -19,12 +19,14 @@ LaneWatcher = Callable[[str, int, str], None]
 """Told peer, life and lane; never waits."""
 DeathWatcher = Callable[[str, int], None]
 """Told peer and life; never waits."""
+RefusalWatcher = Callable[[str, str], None]
+"""Told peer and its words; never waits."""
 
 
 class News:
     """Who wants to hear of connections and deaths."""
 
-    __slots__ = ("dead", "down", "incoming", "incoming_closed", "up")
+    __slots__ = ("dead", "down", "incoming", "incoming_closed", "refused", "up")
 
     def __init__(self) -> None:
         self.up: list[LaneWatcher] = []
@@ -32,6 +34,7 @@ class News:
         self.incoming: list[LaneWatcher] = []
         self.incoming_closed: list[LaneWatcher] = []
         self.dead: list[DeathWatcher] = []
+        self.refused: list[RefusalWatcher] = []
 
 
 class Peer:
@@ -40,6 +43,7 @@ class Peer:
     def __init__(self, name: str, address: str, news: News) -> None:
         self.name = name
         self.address = address
+        """Where it is dialled; empty as long as nobody knows."""
         self.evidence = Evidence()
         self.outgoing: dict[str, Outgoing] = {}
         self.incoming: dict[str, Incoming] = {}
@@ -108,6 +112,13 @@ class Peer:
         if ended is not None:
             self._dies(ended, "refused twice")
 
+    def hear_refusal(self, words: str) -> None:
+        """It does not want to speak to this node, and says why; empty: it has not said so."""
+        self.refusal = words
+        if words:
+            for watcher in self._news.refused:
+                watcher(self.name, words)
+
     def block(self, *, incoming: bool) -> None:
         """Pretend a cut: drop what comes, or what goes."""
         if incoming:
@@ -130,10 +141,18 @@ class Peer:
             self.mended.set()
             self.mended = trio.Event()
 
-    async def uncut(self) -> None:
-        """Wait while any direction is cut: a connection needs both to come about."""
-        while self.deaf or self.mute:
-            await self.mended.wait()
+    async def within_reach(self, lane: str) -> None:
+        """Wait while any direction is cut, since a connection needs both to come about, or nobody knows the address."""
+        while self.deaf or self.mute or not self.address:
+            await (self.mended if self.address else self.next_kick(lane)).wait()
+
+    def move(self, address: str) -> None:
+        """It is dialled at this address from now on."""
+        if address and address != self.address:
+            log.info("moved peer=%s from=%s to=%s", self.name, self.address or "nowhere", address)
+            self.address = address
+            self.evidence.moved()
+            self.kick()
 
     def kick(self) -> None:
         """Have whoever rests before the next dial look now."""

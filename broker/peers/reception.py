@@ -6,7 +6,7 @@ so that the dialler sees silence.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -49,12 +49,15 @@ class Reception:
         *,
         tls: Tls | None,
         admin: AdminHandler | None,
+        objection: Callable[[str], str] = "{} is not a member".format,
     ) -> None:
+        """`objection`: what somebody of this name is told who is no peer."""
         self._credentials = credentials
         self._peers = peers
         self._handlers = handlers
         self._tls = tls
         self._admin = admin
+        self._objection_to = objection
         self._greetings = 0
         self._commands = 0
         self._told: dict[tuple[str, str], float] = {}
@@ -111,7 +114,7 @@ class Reception:
             return f"{greeting.node} is this node's own name"
         peer = self._peers.get(greeting.node)
         if peer is None:
-            return f"{greeting.node} is not a member"
+            return self._objection_to(greeting.node)
         if not peer.evidence.believes(_identity(greeting), dialled=False):
             return f"a newer life of {greeting.node} was seen here (is its data folder an older copy? then remove it)"
         return None
@@ -131,6 +134,7 @@ class Reception:
         half = Incoming(stream, _identity(greeting), greeting.lane, offset=greeting.offset)
         try:
             if peer.opens(half):
+                peer.move(greeting.link)  # it has proved who it is, and knows best
                 peer.kick()
                 await half.run(self._handlers)
         finally:

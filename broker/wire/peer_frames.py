@@ -99,13 +99,23 @@ class Greeting:
     """Who opens a connection (hello) or answers one (welcome), and what for.
 
     `lane` is "control", "data" or "admin"; `offset` the stream offset at which the hello's connection begins; `life`
-    and `folder` name the run of the node and its data folder (S12, S13).
+    and `folder` name the run of the node and its data folder (S12, S13); `link` is where the node is dialled, empty if
+    it cannot say.
     """
 
-    __slots__ = ("cluster", "folder", "lane", "life", "node", "nonce", "offset")
+    __slots__ = ("cluster", "folder", "lane", "life", "link", "node", "nonce", "offset")
 
     def __init__(
-        self, *, cluster: str, node: str, life: int, folder: str, lane: str, nonce: bytes, offset: int = 0
+        self,
+        *,
+        cluster: str,
+        node: str,
+        life: int,
+        folder: str,
+        lane: str,
+        nonce: bytes,
+        offset: int = 0,
+        link: str = "",
     ) -> None:
         self.cluster = cluster
         self.node = node
@@ -114,11 +124,12 @@ class Greeting:
         self.lane = lane
         self.nonce = nonce
         self.offset = offset
+        self.link = link
 
     def encode(self) -> bytes:
         """The payload of a hello or welcome. Raises ValueError if a name is longer than 255 bytes."""
         fixed = _GREETING.pack(MAGIC, VERSION, self.nonce, self.life, self.offset)
-        names = [name.encode() for name in (self.cluster, self.node, self.folder, self.lane)]
+        names = [name.encode() for name in (self.cluster, self.node, self.folder, self.lane, self.link)]
         return fixed + b"".join(bytes((len(name),)) + name for name in names)
 
     @classmethod
@@ -131,7 +142,7 @@ class Greeting:
         try:
             _, _, nonce, life, offset = _GREETING.unpack_from(payload)
             names, start = [], _GREETING.size
-            for _ in range(4):
+            for _ in range(5):
                 stop = start + 1 + payload[start]
                 names.append(payload[start + 1 : stop].decode())
                 start = stop
@@ -139,8 +150,10 @@ class Greeting:
             raise PeerFrameError("a greeting that is not one") from None
         if start != len(payload):
             raise PeerFrameError("a greeting of the wrong length")
-        cluster, node, folder, lane = names
-        return cls(cluster=cluster, node=node, life=life, folder=folder, lane=lane, nonce=nonce, offset=offset)
+        cluster, node, folder, lane, link = names
+        return cls(
+            cluster=cluster, node=node, life=life, folder=folder, lane=lane, nonce=nonce, offset=offset, link=link
+        )
 
 
 def prove(cookie: bytes, role: str, hello: bytes, welcome: bytes) -> bytes:

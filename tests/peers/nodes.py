@@ -72,10 +72,11 @@ class Cluster:
         self._nursery = nursery
         self._chance = Random(seed)
 
-    async def start(self, name, life=1, *, folder=None, cookie=COOKIE, cluster="test", admin=None):
+    async def start(self, name, life=1, *, folder=None, cookie=COOKIE, cluster="test", admin=None, link="", known=None):
         host = self.network.host(name)
-        credentials = Credentials(Identity(name, life, folder or f"folder of {name}"), cluster=cluster, cookie=cookie)
-        others = {other: address_of(other) for other in self.names if other != name}
+        me = Identity(name, life, folder or f"folder of {name}")
+        credentials = Credentials(me, cluster=cluster, cookie=cookie, link=link)
+        others = {other: address_of(other) for other in self.names if other != name} | (known or {})
         links = Links(host, credentials, others, self._chance, **self.options)
         node = self.nodes[name] = Node(links, host, name, life)
         self._nursery.start_soon(node.run, await host.listen(address_of(name)), admin)
