@@ -5,7 +5,7 @@ not know queues or links. Chance is handed in. Source: RabbitMQ 3.10, `rabbit_mi
 `rabbit_queue_master_location_misc`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -51,6 +51,16 @@ def place(
             return _nodes(named, master, mirrors, synchronised, running)
         case _:
             return Placement(master, ())
+
+
+def relieved(placement: Placement, synchronised: Collection[str], drained: Collection[str]) -> Placement:
+    """The same copies with the master on a node that is not in maintenance, if one of those holds everything; the
+    node that has it now keeps its copy, as the youngest mirror."""
+    master, mirrors = placement
+    heirs = [node for node in mirrors if node in synchronised and node not in drained]
+    if master not in drained or not heirs:
+        return placement
+    return Placement(heirs[0], (*(node for node in mirrors if node != heirs[0]), master))
 
 
 def _exactly(count: int, master: str, mirrors: Sequence[str], running: Sequence[str], chance: Random) -> Placement:

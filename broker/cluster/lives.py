@@ -33,6 +33,8 @@ class Lives:
         known = self._current.items() if contact is None else self._current.items() & contact.items()
         self.reachable = {node: Life(node, number) for node, number in sorted(known)}
         """The lives that certainly go on, by node."""
+        self.drained = frozenset(name for name, record in members.items() if record.drained)
+        """The members in maintenance."""
 
     def is_over(self, life: Life) -> bool:
         """Certainly over: ended by a transaction, or a newer life of the node has been seen."""
@@ -62,6 +64,14 @@ class Lives:
     def is_stopped(self, node: str) -> bool:
         """Whether this is a member without a life."""
         return node in self._members and node not in self._current
+
+    def is_member(self, node: str) -> bool:
+        """Whether there is such a member, with a life or without."""
+        return node in self._members
+
+    def is_drained(self, node: str) -> bool:
+        """Whether the member is in maintenance."""
+        return node in self.drained
 
     def keeps_nothing(self, node: str) -> bool:
         """Whether the member runs with `data: memory`."""

@@ -57,6 +57,8 @@ class MemberRecord(NamedTuple):
     """The oldest life whose copies the present folder can still hold."""
     token: str = ""
     """Names the process that registered the life, so that a repeated request is known from a rival."""
+    drained: bool = False
+    """In maintenance: it serves no clients, and no master goes there that could be elsewhere."""
 
 
 class VhostRecord(NamedTuple):

@@ -6,6 +6,7 @@ leader's overlay.
 
     /cluster                              ClusterRecord
     /members/NODE                         MemberRecord
+    /rebalance                            the life that is spreading the masters anew
     /users/USER                           UserRecord
     /vhosts/VHOST                         VhostRecord
     /vhosts/VHOST/queues/QUEUE            QueueRecord
@@ -44,6 +45,7 @@ from policies.placement import node_name
 
 CLUSTER = "/cluster"
 MEMBERS = "/members"
+REBALANCE = "/rebalance"
 USERS = "/users"
 VHOSTS = "/vhosts"
 VHOST_FOLDERS = (

@@ -5,7 +5,8 @@ find a master if there is none, arrange the mirrors. Rules (DESIGN S2, S3, S12, 
 
 1. Who is over leaves the in-sync set only if another member certainly goes on; else all stay, as candidates with what
    their disks hold. Who lost its disk leaves if another candidate remains. The set is never empty.
-2. A new master is the oldest mirror that is in sync and goes on. Master, term and in-sync set change in one step.
+2. A new master is the oldest mirror that is in sync and goes on, if there is one on a node that is not in maintenance.
+   Master, term and in-sync set change in one step.
 3. With nobody in sync left but somebody unknown the queue waits for word of them.
 4. A candidate that returned with its disk is made master, under a new term, for its new life.
 5. `ha-promote-on-failure/-shutdown` count only if this transaction ended a member of the in-sync set while the leader
@@ -15,7 +16,7 @@ find a master if there is none, arrange the mirrors. Rules (DESIGN S2, S3, S12, 
 It must not know the tree; it returns a record, None for a queue that ends, and the news.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -24,7 +25,7 @@ from broker.cluster.lives import Lives
 from broker.cluster.operations import Event
 from broker.cluster.records import COMPLETENESS, RUNNING, UNAVAILABLE, WAITING, Life, QueueRecord
 from policies.keys import KEYS
-from policies.placement import place
+from policies.placement import place, relieved
 from policies.quorum import is_quorum
 
 FAILURE, SHUTDOWN, DISK, RESTART, FORGOTTEN = "failure", "shutdown", "disk", "restart", "forgotten"
@@ -80,12 +81,13 @@ def promote(record: QueueRecord, heir: Life, in_sync: Iterable[Life], zxid: int,
 
 
 def initial_nodes(
-    definition: Mapping[str, Any], proposed: str, running: list[str], chance: Random
+    definition: Mapping[str, Any], proposed: str, running: list[str], drained: Collection[str], chance: Random
 ) -> tuple[str, tuple[str, ...]]:
     """Master and mirrors of a new queue. Its copies are empty and so in sync: a master that the policy does not name
-    is replaced at once (mirroring rule 4.3)."""
+    is replaced at once (mirroring rule 4.3), and one on a node in maintenance too."""
     first = place(definition, proposed, (), (), running, chance)
-    return place(definition, first.master, first.mirrors, first.mirrors, running, chance)
+    second = place(definition, first.master, first.mirrors, first.mirrors, running, chance)
+    return relieved(second, second.mirrors, drained)
 
 
 def queue_event(kind: str, record: QueueRecord, **facts: Any) -> Event:
@@ -112,9 +114,10 @@ def _bury(record: QueueRecord, situation: Situation) -> QueueRecord:
 def _succeed(record: QueueRecord, situation: Situation, before: QueueRecord) -> QueueRecord | None:
     """The master is over, or has lost its disk: somebody else, or a queue that waits, or none."""
     lives, zxid = situation.lives, situation.zxid
-    for life in record.mirrors:
-        if life in record.in_sync and lives.goes_on(life):
-            return promote(record, life, record.in_sync, zxid)
+    heirs = [life for life in record.mirrors if life in record.in_sync and lives.goes_on(life)]
+    if heirs:
+        heir = next((life for life in heirs if not lives.is_drained(life.node)), heirs[0])
+        return promote(record, heir, record.in_sync, zxid)
     unknown = [life for life in record.in_sync if not lives.is_over(life)]
     if record.durable and not unknown:
         for life in record.in_sync:
@@ -200,7 +203,8 @@ def _hand_to_stopped(record: QueueRecord, situation: Situation) -> QueueRecord |
 
 
 def _arrange(record: QueueRecord, situation: Situation, former: list[str]) -> QueueRecord:
-    """The mirrors that the policy wants; the master moves if it wants another and that one is in sync (rule 4.3)."""
+    """The mirrors that the policy wants; the master moves to one that is in sync if the policy wants it elsewhere (rule
+    4.3), or if its node is in maintenance."""
     lives, definition = situation.lives, record.mirroring
     if not record.is_mirrored:
         return record._replace(mirrors=(), in_sync=(record.master,), state=RUNNING, reason="")
@@ -211,6 +215,7 @@ def _arrange(record: QueueRecord, situation: Situation, former: list[str]) -> Qu
     returning = [node for node in former if node in reachable and node not in present and node != master]
     synchronised = [node for node, life in present.items() if life in record.in_sync and lives.goes_on(life)]
     wanted = place(definition, master, [*present, *returning], synchronised, sorted(reachable), situation.chance)
+    wanted = relieved(wanted, synchronised, lives.drained)
     if wanted.master != master:
         record = promote(record, present[wanted.master], record.in_sync, situation.zxid)
     mirrors = tuple([reachable[node] for node in wanted.mirrors])
@@ -229,7 +234,12 @@ def _candidates(record: QueueRecord, lives: Lives, former: list[str]) -> tuple[s
         return ()
     mirrors = [life.node for life in record.mirrors]
     master = record.master.node
-    kept = [node for node in former if node in mirrors or (node != master and lives.is_stopped(node))]
+    # A node that runs again is given its copy back by a master that acts; until there is one, its disk may be needed.
+    acts = lives.goes_on(record.master)
+    away = [
+        node for node in former if node != master and (lives.is_stopped(node) or (lives.is_member(node) and not acts))
+    ]
+    kept = [node for node in former if node in mirrors or node in away]
     return (*kept, *[node for node in mirrors if node not in kept])
 
 

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.placement import Placement, first_master, is_mirrored, node_name, place
+from policies.placement import Placement, first_master, is_mirrored, node_name, place, relieved
 
 ALL = {"ha-mode": "all"}
 ABC = ["a", "b", "c"]
@@ -84,6 +84,16 @@ def test_a_placement_is_sound(definition, mirrors, synchronised, seed):
     assert {wanted.master, *wanted.mirrors} <= set(running)
     # The messages never go: either the master stays, or someone who holds everything takes over.
     assert wanted.master == "a" or wanted.master in synchronised
+
+
+def test_maintenance_moves_the_master_to_the_oldest_synchronised_mirror():
+    wanted = Placement("a", ("b", "c"))
+    assert relieved(wanted, ["b", "c"], []) == wanted
+    assert relieved(wanted, ["b", "c"], ["b"]) == wanted
+    assert relieved(wanted, ["b", "c"], ["a"]) == Placement("b", ("c", "a"))
+    assert relieved(wanted, ["b", "c"], ["a", "b"]) == Placement("c", ("b", "a"))
+    assert relieved(wanted, ["c"], ["a"]) == Placement("c", ("b", "a"))
+    assert relieved(wanted, [], ["a"]) == relieved(wanted, ["b", "c"], ["a", "b", "c"]) == wanted
 
 
 MASTERS = {"a": 3, "b": 1, "c": 1}

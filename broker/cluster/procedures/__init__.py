@@ -13,7 +13,17 @@ from typing import Final, NamedTuple
 
 from broker.cluster.operations import Operation
 from broker.cluster.overlay import Overlay
-from broker.cluster.procedures import copies, exchanges, lives, policies, queues, topic_permissions, users, vhosts
+from broker.cluster.procedures import (
+    copies,
+    exchanges,
+    lives,
+    maintenance,
+    policies,
+    queues,
+    topic_permissions,
+    users,
+    vhosts,
+)
 from broker.cluster.procedures.draft import Answer, Draft, Request
 from broker.cluster.refusal import Refused
 
@@ -51,6 +61,10 @@ PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
     "promote_most_complete": copies.promote_most_complete,
     "promote": copies.promote,
     "transfer": copies.transfer,
+    "drain_node": maintenance.drain_node,
+    "revive_node": maintenance.revive_node,
+    "begin_rebalance": maintenance.begin_rebalance,
+    "end_rebalance": maintenance.end_rebalance,
 }
 
 

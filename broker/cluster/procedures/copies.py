@@ -82,6 +82,8 @@ def transfer(draft: Draft) -> Answer:
     heir = _living(record, lives, node)
     if heir == record.master:
         return {"master": heir}
+    if lives.is_drained(node):
+        raise Refused("drained", f"{node} is in maintenance: no master goes there")
     if record.state != RUNNING or heir not in record.in_sync:
         raise Refused("unsynchronised", f"{node} has no synchronised mirror of queue '{record.name}'")
     after = promoted(record, heir, record.in_sync, draft.zxid)

@@ -12,7 +12,8 @@ from broker.cluster.asked import REQUIRED, ask
 from broker.cluster.lives import Lives
 from broker.cluster.operations import Event
 from broker.cluster.overlay import Overlay
-from broker.cluster.records import Life, encode
+from broker.cluster.records import Life, MemberRecord, encode
+from broker.cluster.refusal import Refused
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -38,6 +39,14 @@ class Draft:
     def life(self) -> Life:
         """The life that the request is about."""
         return Life(self.ask("node", str), self.ask("life", int))
+
+    def member(self) -> MemberRecord:
+        """The member `node` that the request is about. Raises Refused `not_found`."""
+        node = self.ask("node", str)
+        record = schema.member(self.overlay, node)
+        if record is None:
+            raise Refused("not_found", f"{node} is not a member of this cluster")
+        return record
 
     def lives(self, *, met: Life | None = None, ended: Collection[Life] = ()) -> Lives:
         """What is known of all lives now; `met` is in contact whatever the leader knew."""

@@ -64,7 +64,7 @@ def add_member(draft: Draft) -> Answer:
 
 def forget_member(draft: Draft) -> Answer:
     """A member that does not run is one no more, and nothing waits for it. Members: node."""
-    record = _member(draft)
+    record = draft.member()
     if record.running:
         raise Refused("running", f"{record.name} must be stopped before it can be removed")
     draft.overlay.delete(schema.member_path(record.name))
@@ -81,7 +81,7 @@ def register_life(draft: Draft) -> Answer:
     only come back as a blank one), folder (its id), blank (it holds nothing), memory (`data: memory`), damaged (ids of
     queues whose copy recovery could not repair), token (names the process; a repeat with the same is answered again).
     """
-    record, life = _member(draft), draft.life()
+    record, life = draft.member(), draft.life()
     folder, token = draft.ask("folder", str), draft.ask("token", str, "")
     if record.running and (record.life, record.token) == (life.number, token):
         return {"life": life.number, "began": False}
@@ -97,6 +97,7 @@ def register_life(draft: Draft) -> Answer:
         memory=memory,
         memory_from=life.number if is_fresh else record.memory_from,
         token=token,
+        drained=record.drained,
     )
     ended = [Life(record.name, record.life)] if record.running else []
     if not draft.lives().reachable.keys() - {life.node}:
@@ -117,7 +118,7 @@ def register_life(draft: Draft) -> Answer:
 
 def end_life(draft: Draft) -> Answer:
     """A life is over. Members: node, life, why ("failure", "shutdown", "disk", "absent")."""
-    record, life, why = _member(draft), draft.life(), draft.ask("why", str)
+    record, life, why = draft.member(), draft.life(), draft.ask("why", str)
     if why not in (FAILURE, SHUTDOWN, DISK, ABSENT):
         raise Refused("invalid", f"a life ends by failure, shutdown, disk or absence, not by {why}")
     if not record.running or record.life != life.number:
@@ -144,14 +145,6 @@ def reconcile(draft: Draft) -> Answer:
 
 def _keys_of(node: str) -> list[str]:
     return [schema.copies_key(node), schema.wants_key(node), schema.WANTS_ANY]
-
-
-def _member(draft: Draft) -> MemberRecord:
-    node = draft.ask("node", str)
-    record = schema.member(draft.overlay, node)
-    if record is None:
-        raise Refused("not_found", f"{node} is not a member of this cluster")
-    return record
 
 
 def _end_transient_exchanges(draft: Draft) -> None:

@@ -90,18 +90,19 @@ def placed_queue(
 ) -> QueueRecord:
     """The record of a new queue, its copies where arguments, policy and configuration want them; `local`: who asks."""
     definition = ruling.definition or {}
-    reachable = draft.lives().reachable | {local.node: local}
+    lives = draft.lives()
+    reachable = lives.reachable | {local.node: local}
     nodes: tuple[str, tuple[str, ...]]
     if owner is not None:
         nodes = (local.node, ())
     else:
-        locator = _locator(draft, arguments, definition)
-        masters = dict.fromkeys(reachable, 0)
+        locator, drained = _locator(draft, arguments, definition), lives.drained
+        masters = dict.fromkeys([node for node in reachable if node not in drained] or reachable, 0)
         if locator == "min-masters":
-            masters = {node: len(draft.overlay.find(schema.masters_key(node))) for node in reachable}
+            masters = {node: len(draft.overlay.find(schema.masters_key(node))) for node in masters}
         wanted = mirroring(from_json(arguments), definition)
         proposed = first_master(locator, wanted, local.node, masters, draft.chance)
-        nodes = initial_nodes(wanted, proposed, sorted(reachable), draft.chance)
+        nodes = initial_nodes(wanted, proposed, sorted(reachable), drained, draft.chance)
     master, mirrors = nodes
     copies = tuple(reachable[node] for node in mirrors)
     return QueueRecord(

@@ -43,6 +43,7 @@ ACTIONS = {
     "sleep": 1,
     "blank": 2,
     "promote": 1,
+    "maintain": 2,
 }
 STEP = st.tuples(
     st.sampled_from([action for action, weight in ACTIONS.items() for _ in range(weight)]),
@@ -196,6 +197,10 @@ class World:
         record = self.acting(name)
         if record is not None:
             self.leader.ask("transfer", id=record.id, node=node, contact=self.contact(number))
+
+    def maintain(self, node, number):
+        do = "drain_node" if number % 2 else "revive_node"
+        self.leader.ask(do, node=node, contact=self.contact(0))
 
     def check(self):
         for name in (DURABLE, TRANSIENT):
