@@ -10,6 +10,7 @@ import trio
 from broker.amqp.handshake import Limits
 from broker.management.door import HttpDoor, api
 from broker.node.certificates import client_context
+from broker.node.maintenance import Maintenance
 from broker.node.store import unless_disk_fails
 from broker.server.door import Door
 from broker.server.gate import Gate
@@ -50,20 +51,26 @@ class Doors:
             handshake_timeout_s=settings.handshake_timeout / 1000,
             consumer_timeout_ms=settings.consumer_timeout,
         )
+        maintenance = Maintenance(hall.tree.tree, node.name)
         amqp = AmqpListener(door, world.network, report.amqp)
-        await self._enter(amqp, nursery)
+        await self._enter(amqp, nursery, maintenance)
         if report.amqps is not None and node.cluster.tls is not None:
             amqps = AmqpListener(door, world.network, report.amqps, client_context(node.cluster.tls))
-            await self._enter(amqps, nursery)
+            await self._enter(amqps, nursery, maintenance)
             report.amqps = amqps.address
         if world.http is not None:
             http = world.http(api(hall, census), report.http)
             await self._enter(http, nursery)
             report.http = http.address
+        nursery.start_soon(maintenance.run)
         report.open(hall, amqp.address)
 
-    async def _enter(self, door: AmqpListener | HttpDoor, nursery: trio.Nursery) -> None:
+    async def _enter(
+        self, door: AmqpListener | HttpDoor, nursery: trio.Nursery, maintenance: Maintenance | None = None
+    ) -> None:
         await door.open()
+        if maintenance is not None and isinstance(door, AmqpListener):
+            maintenance.admit(door)
         self._open.append(door)
         nursery.start_soon(unless_disk_fails, door.run)
 

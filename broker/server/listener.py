@@ -6,6 +6,7 @@ listener that accepted them. It must not know what a session does.
 
 import logging
 import ssl
+from contextlib import suppress
 
 import trio
 
@@ -20,7 +21,7 @@ SHUTDOWN_WORDS = "broker forced connection closure with reason 'shutdown'"
 
 
 class AmqpListener:
-    """One open port. `open` it, `run` it; `close` ends `run`."""
+    """One open port. `open` it, `run` it; `suspend` lets nobody in until `resume`; `close` ends `run`."""
 
     def __init__(self, door: Door, network: Network, address: str, tls: ssl.SSLContext | None = None) -> None:
         self.address = address
@@ -32,6 +33,8 @@ class AmqpListener:
         self._listener: Listener | None = None
         self._nursery: trio.Nursery | None = None
         self._closing = trio.Event()
+        self._resumed = trio.Event()
+        self._resumed.set()
         self._last_has_left = trio.Event()
 
     async def open(self) -> None:
@@ -45,13 +48,38 @@ class AmqpListener:
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(keep_beating, self.sessions)
             try:
-                while not self._closing.is_set():
-                    stream = await self._listener.accept()
-                    self._nursery.start_soon(self._serve, stream)
-            except trio.ClosedResourceError:
+                accepted = None
+                while self._listener is not accepted:
+                    accepted = self._listener
+                    await self._accept(accepted, self._nursery)
+                    await self._resumed.wait()
                 await trio.sleep_forever()  # the last sessions; `close` cancels
             finally:
                 self._listener.close_now()
+
+    async def _accept(self, listener: Listener, nursery: trio.Nursery) -> None:
+        """Let in whoever comes, until this port is closed."""
+        with suppress(trio.ClosedResourceError):
+            while True:
+                nursery.start_soon(self._serve, await listener.accept())
+
+    def suspend(self, words: str) -> None:
+        """Close the port for the time being, and tell everybody to go."""
+        if self._resumed.is_set():
+            self._resumed = trio.Event()
+        if self._listener is not None:
+            self._listener.close_now()
+        self._tell_all(words)
+
+    async def resume(self) -> None:
+        """Open it again, where it was. Raises OSError if somebody else has taken it."""
+        if not self._resumed.is_set():
+            await self.open()
+            self._resumed.set()
+
+    def _tell_all(self, words: str) -> None:
+        for session in tuple(self.sessions):
+            session.force_close(words)
 
     async def _serve(self, stream: Stream) -> None:
         if self._tls is not None:
@@ -59,7 +87,7 @@ class AmqpListener:
             if secured is None:
                 return
             stream = secured
-        if self._closing.is_set():  # it came while the others were told to go
+        if self._closing.is_set() or not self._resumed.is_set():  # it came while the others were told to go
             stream.close_now()
             return
         session = Session(stream, self._door, self.address)
@@ -86,10 +114,10 @@ class AmqpListener:
     async def close(self, grace_s: float, words: str = SHUTDOWN_WORDS) -> None:
         """Accept nobody any more, tell everybody to go, and return when they have or the time is over."""
         self._closing.set()
+        self._resumed.set()
         if self._listener is not None:
             self._listener.close_now()
-        for session in tuple(self.sessions):
-            session.force_close(words)
+        self._tell_all(words)
         if self.sessions:
             with trio.move_on_after(grace_s):
                 await self._last_has_left.wait()

@@ -68,6 +68,30 @@ async def test_who_does_not_go_is_hung_up_on_when_grace_is_over(house):
     assert house.hall.closed_clients == 1
 
 
+async def test_a_suspended_port_is_closed_until_it_is_resumed(house):
+    listener = await listening(house)
+    talker = await Talker(await dialled(house, listener)).open()
+    address = listener.address
+    for _ in range(2):
+        listener.suspend("Node was put into maintenance mode")
+    close = await talker.expect(methods.ConnectionClose)
+    await talker.ended()
+    assert (close.reply_code, close.reply_text) == (320, "CONNECTION_FORCED - Node was put into maintenance mode")
+    with pytest.raises(Exception, match="refused"):
+        await dialled(house, listener)
+    for _ in range(2):
+        await listener.resume()
+    assert listener.address == address
+    await Talker(await dialled(house, listener)).open()
+    listener.suspend("again")
+    await listener.resume()  # before the listener has noticed
+    await Talker(await dialled(house, listener)).open()
+    listener.suspend("and then for good")
+    await listener.close(5.0)
+    with pytest.raises(Exception, match="refused"):
+        await dialled(house, listener)
+
+
 class Certificates:
     """An authority, what a server needs of it, and clients with and without a certificate."""
 
