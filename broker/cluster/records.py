@@ -59,6 +59,10 @@ class MemberRecord(NamedTuple):
     """Names the process that registered the life, so that a repeated request is known from a rival."""
     drained: bool = False
     """In maintenance: it serves no clients, and no master goes there that could be elsewhere."""
+    link: str = ""
+    """Where other nodes dial it; empty if it has not said so."""
+    leaving: bool = False
+    """Retired: it gets no vote any more, and is about to be forgotten."""
 
 
 class VhostRecord(NamedTuple):

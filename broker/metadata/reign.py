@@ -101,7 +101,8 @@ class Reign:
     def _give_votes(self) -> None:
         """The list of members with a vote follows the members in the tree, one at a time; a newcomer once it holds
         everything."""
-        wanted = schema.members(self._overlay.tree)
+        members = schema.members(self._overlay.tree)
+        wanted = {name: record for name, record in members.items() if not record.leaving}
         voters, guests = self._zab.members, self._zab.guests
         if not wanted or not self._zab.may_propose():
             return

@@ -18,6 +18,7 @@ from broker.cluster.procedures import (
     exchanges,
     lives,
     maintenance,
+    membership,
     policies,
     queues,
     topic_permissions,
@@ -29,8 +30,10 @@ from broker.cluster.refusal import Refused
 
 PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
     "found": lives.found,
-    "add_member": lives.add_member,
-    "forget_member": lives.forget_member,
+    "add_member": membership.add_member,
+    "retire_member": membership.retire_member,
+    "forget_member": membership.forget_member,
+    "rename_member": membership.rename_member,
     "register_life": lives.register_life,
     "end_life": lives.end_life,
     "reconcile": lives.reconcile,

@@ -1,4 +1,4 @@
-"""Requests about the cluster itself: its founding, its members, their lives.
+"""Requests about the cluster itself: its founding, and the lives of its members.
 
 Decides that the end of a life and all that follows from it is one transaction: who leaves which in-sync set, who is
 promoted, what vanishes, who takes the places (DESIGN rules S10, S12, S13). It must not know how a death was found out,
@@ -16,7 +16,7 @@ from broker.cluster.procedures.users import write_permission, write_user
 from broker.cluster.procedures.vhosts import write_vhost
 from broker.cluster.records import ClusterRecord, ExchangeRecord, Life, MemberRecord, PermissionRecord, VhostRecord
 from broker.cluster.refusal import Refused
-from broker.cluster.succession import DISK, FAILURE, FORGOTTEN, RESTART, SHUTDOWN, Situation
+from broker.cluster.succession import DISK, FAILURE, RESTART, SHUTDOWN, Situation
 
 ABSENT = "absent"
 DEFAULT_VHOST, DEFAULT_DESCRIPTION = "/", "Default virtual host"
@@ -25,8 +25,8 @@ DEFAULT_VHOST, DEFAULT_DESCRIPTION = "/", "Default virtual host"
 def found(draft: Draft) -> Answer:
     """The first transaction of a cluster; refused if there is one.
 
-    Members: name, id, members (names), vhosts (names), users (as put_user, and permissions: vhost -> [configure,
-    write, read]), policies and operator_policies (as put_policy).
+    Members: name, id, members (names), links (name -> where it is dialled), vhosts (names), users (as put_user, and
+    permissions: vhost -> [configure, write, read]), policies and operator_policies (as put_policy).
     """
     record = ClusterRecord(draft.ask("name", str), draft.ask("id", str))
     if (present := schema.cluster(draft.overlay)) is not None:
@@ -36,8 +36,9 @@ def found(draft: Draft) -> Answer:
     draft.put(schema.CLUSTER, record)
     for folder in (schema.MEMBERS, schema.USERS, schema.VHOSTS):
         draft.overlay.create(folder, b"")
+    links: dict[str, str] = draft.ask("links", dict, {})
     for node in draft.ask("members", list):
-        draft.put(schema.member_path(node), MemberRecord(node))
+        draft.put(schema.member_path(node), MemberRecord(node, link=links.get(node, "")))
     for vhost in draft.ask("vhosts", list, ["/"]):
         write_vhost(draft, VhostRecord(vhost, DEFAULT_DESCRIPTION if vhost == DEFAULT_VHOST else ""))
     for user in draft.ask("users", list, []):
@@ -52,34 +53,13 @@ def found(draft: Draft) -> Answer:
     return {"id": record.id}
 
 
-def add_member(draft: Draft) -> Answer:
-    """One more member; it takes part once it registers a life. Members: node."""
-    node = draft.ask("node", str)
-    if schema.member(draft.overlay, node) is not None:
-        return {"created": False}
-    draft.put(schema.member_path(node), MemberRecord(node))
-    draft.tell(Event.of("member", node=node, change="joined"))
-    return {"created": True}
-
-
-def forget_member(draft: Draft) -> Answer:
-    """A member that does not run is one no more, and nothing waits for it. Members: node."""
-    record = draft.member()
-    if record.running:
-        raise Refused("running", f"{record.name} must be stopped before it can be removed")
-    draft.overlay.delete(schema.member_path(record.name))
-    draft.tell(Event.of("member", node=record.name, change="forgotten"))
-    situation = Situation(draft.lives(), draft.zxid, draft.chance, FORGOTTEN)
-    settle_all(draft, [schema.copies_key(record.name)], situation)
-    return {"deleted": True}
-
-
 def register_life(draft: Draft) -> Answer:
     """A node begins a new life, and ends its last one if nobody has yet.
 
     Members: node, life (higher than any before; else refused `old_life`: the folder is an old copy, and the node may
     only come back as a blank one), folder (its id), blank (it holds nothing), memory (`data: memory`), damaged (ids of
-    queues whose copy recovery could not repair), token (names the process; a repeat with the same is answered again).
+    queues whose copy recovery could not repair), token (names the process; a repeat with the same is answered again),
+    link (where the node is dialled).
     """
     record, life = draft.member(), draft.life()
     folder, token = draft.ask("folder", str), draft.ask("token", str, "")
@@ -98,6 +78,8 @@ def register_life(draft: Draft) -> Answer:
         memory_from=life.number if is_fresh else record.memory_from,
         token=token,
         drained=record.drained,
+        link=draft.ask("link", str, "") or record.link,
+        leaving=record.leaving,
     )
     ended = [Life(record.name, record.life)] if record.running else []
     if not draft.lives().reachable.keys() - {life.node}:
