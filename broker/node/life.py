@@ -1,0 +1,272 @@
+"""One life of a node: from what is on disk to its end.
+
+Decides the order in which a life's parts come up and go down, and when it is over: when the node is told to stop, when
+the cluster has ended it, when it has been without a majority for too long, or when its disk has failed. It must not
+know what its parts do, nor what follows upon its end (`node`).
+"""
+
+import logging
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.cluster import records as identified
+from broker.cluster import schema
+from broker.cluster.records import QueueRecord
+from broker.cluster.succession import DISK
+from broker.management.census import Census
+from broker.metadata.driver import Driver
+from broker.metadata.shared_tree import SharedTree
+from broker.node.certificates import contexts_of
+from broker.node.commands import Commands
+from broker.node.doors import Doors
+from broker.node.founding import founding_of
+from broker.node.recovered import copies_of
+from broker.node.set_aside import SetAside
+from broker.node.store import Store, unless_disk_fails
+from broker.peers.greeting import Credentials, Identity
+from broker.peers.links import CUTS, Links
+from broker.storage.fsync import Fsync
+from broker.storage.journal import JournalFailed
+from broker.vhosts.certificates import NameRule
+from broker.vhosts.hall import Hall
+from broker.vhosts.logins import LoginRules
+from broker.vhosts.properties import server_properties
+from broker.vhosts.switchboard import Switchboard
+
+if TYPE_CHECKING:
+    from broker.node.configuration import Settings
+    from broker.node.node import Node
+
+log = logging.getLogger("warren.node")
+
+STOP_GRACE_S = 3.0
+"""How long clients get for their farewell."""
+FAILED_GRACE_S = 0.3
+"""The same where the disk has failed: their queues wait for this node's end."""
+HAND_OVER_S = 1.0
+"""So long a life whose disk has failed waits for the cluster to end it."""
+LAST_WORDS_S = 0.1
+"""The same without a metadata log to hear of it by, and perhaps with an office that others have to take over."""
+QUORUM_SHARE_OF_TICKTIME = 0.6
+"""A node without a majority pauses after this share of net_ticktime, as its lease does."""
+
+
+class End(Enum):
+    """Why a life ended."""
+
+    STOPPED = "stopped"
+    """Somebody told the node to stop."""
+    OVER = "over"
+    """The cluster goes on without this life, or this node was without a majority: a new one begins."""
+
+
+class Life:
+    """From what is on disk to the end of one life."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._end = End.OVER
+        self._scope = trio.CancelScope()
+        self._doors = Doors(node)
+        settings = node.config.settings
+        self._store = Store(node.disk, Fsync(settings.fsync, settings.fsync_interval), node.suspects)
+        self._failure: JournalFailed | None = None
+        self._failed = trio.Event()
+        self._quorum_changed = trio.Event()
+
+    async def run(self) -> End:
+        """Live."""
+        node, world = self._node, self._node.world
+        store = self._store
+        await store.open(world.chance, world.clock.stamp_ms(), world.boot)
+        folder = store.folder
+        listener = await world.network.listen(node.report.link)
+        node.report.begin_life(folder.life, listener.address)
+        log.info("event=life_begins node=%s life=%d queues=%d", node.name, folder.life, len(store.recovery.queues))
+        links = self._make_links()
+        driver = Driver(
+            identified.Life(node.name, folder.life),
+            folder.id,
+            node.cluster.names,
+            store.durable,
+            store.zab_log,
+            links,
+            world.chance,
+            net_ticktime=node.config.settings.net_ticktime,
+            founding=founding_of(node.cluster),
+            over=node.proven_over,
+        )
+        tree = SharedTree(driver)
+        driver.on_log_failed.append(store.fail)
+        hall = self._make_hall(links, tree)
+        commands = Commands(node.report, node.timeline, links)
+        node.report.join(links, tree)
+        node.timeline.follow(tree.tree)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._keep_store)
+                    nursery.start_soon(self._hand_over, driver)
+                    nursery.start_soon(links.run, listener, commands.answer)
+                    await nursery.start(driver.run)
+                    nursery.start_soon(node.timeline.run)
+                    nursery.start_soon(self._watch_for_stop, tree)
+                    tree.on_quorum(self._on_quorum)
+                    tree.on_life_ended(self._on_life_ended)
+                    await tree.propose(await self._registration(tree))
+                    await store.registered()
+                    nursery.start_soon(self._watch_quorum, tree)
+                    census = Census(hall, node.report)
+                    await nursery.start(partial(unless_disk_fails, hall.run))
+                    await self._doors.open(hall, census, nursery)
+                    log.info("event=serving node=%s amqp=%s", node.name, node.report.amqp)
+                    commands.serve(hall, census)
+                    await self._import_definitions(commands)
+        finally:
+            store.close()
+            listener.close_now()
+        if self._failure is not None:
+            raise self._failure
+        return self._end
+
+    def _make_hall(self, links: Links, tree: SharedTree) -> Hall:
+        """Made before the links are up: other nodes may have something for it as soon as they are."""
+        node, world, store = self._node, self._node.world, self._store
+        switchboard = Switchboard(
+            node=node.name,
+            life=store.folder.life,
+            journal=store.journal,
+            links=links,
+            clock=world.clock,
+            lease_valid=lambda: self._failure is None and tree.lease_valid(),
+        )
+        return Hall(
+            switchboard,
+            tree,
+            world.chance,
+            copies_of(store.recovery.queues),
+            server_properties(node.cluster.name),
+            locator=node.config.settings.queue_master_locator,
+            login_rules=_login_rules(node.config.settings),
+            memory=world.memory,
+            alarm_limits=node.alarm_limits,
+            keep_aside=SetAside(node.disk, world.clock, node.timeline).keep,
+        )
+
+    def _make_links(self) -> Links:
+        node, folder = self._node, self._store.folder
+        credentials = Credentials(
+            Identity(node.name, folder.life, folder.id), cluster=node.cluster.name, cookie=node.cluster.cookie
+        )
+        peers = {other.name: str(other.link.reachable) for other in node.cluster.nodes if other.name != node.name}
+        links = Links(node.world.network, credentials, peers, node.world.chance, tls=contexts_of(node.cluster.tls))
+        links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
+        links.on_up.append(lambda peer, life, lane: node.timeline.peer_found(peer))
+        for peer, cut in node.cut.items():
+            for direction in CUTS[cut]:
+                links.block(peer, direction)
+        return links
+
+    async def _registration(self, tree: SharedTree) -> dict[str, Any]:
+        """What this life says of itself. Where the journal was damaged no copy here counts as complete (S3)."""
+        node, world, folder = self._node, self._node.world, self._store.folder
+        damaged: list[int] = []
+        if self._store.is_damaged:
+            await self._until_quorum(tree)
+            copies = schema.found(tree.tree, QueueRecord, schema.copies_key(node.name))
+            damaged = [record.id for record in copies]
+        return {
+            "do": "register_life",
+            "node": node.name,
+            "life": folder.life,
+            "folder": folder.id,
+            "blank": folder.blank,
+            "memory": not world.disk.keeps,
+            "damaged": damaged,
+            "token": f"{world.chance.getrandbits(64):x}",
+        }
+
+    async def _import_definitions(self, commands: Commands) -> None:
+        """Once for each start of the process, as in RabbitMQ; every node that is given them does so."""
+        node = self._node
+        if node.definitions is None:
+            return
+        answer = await commands.answer({"do": "import_definitions", "definitions": node.definitions})
+        node.definitions = None
+        if "error" in answer:
+            log.error("event=definitions_refused node=%s why=%r", node.name, answer["error"])
+            node.timeline.tell("definitions", f"definitions were not imported: {answer['error']}")
+        else:
+            log.info("event=definitions_imported node=%s", node.name)
+
+    # ------------------------------------------------------------------ its end
+
+    def _finish(self, why: str) -> None:
+        log.warning("event=life_over node=%s why=%r", self._node.name, why)
+        self._node.timeline.tell("life", f"node {self._node.name}: {why}")
+        self._scope.cancel()
+
+    def _on_life_ended(self) -> None:
+        if not self._node.stopping.is_set():  # who asked for it has something left to do
+            self._finish(f"life {self._store.folder.life} was ended by the cluster")
+
+    def _on_quorum(self, there: bool) -> None:
+        self._quorum_changed.set()
+        self._quorum_changed = trio.Event()
+
+    async def _until_quorum(self, tree: SharedTree, *, there: bool = True) -> None:
+        """Return when this node has a majority behind it, or (`there` False) has it no more."""
+        while tree.has_quorum is not there:
+            await self._quorum_changed.wait()
+
+    async def _watch_quorum(self, tree: SharedTree) -> None:
+        """Without a majority nobody else can be asked whether this node's word still counts: it pauses (S3, S9)."""
+        while True:
+            await self._until_quorum(tree, there=False)
+            with trio.move_on_after(QUORUM_SHARE_OF_TICKTIME * self._node.config.settings.net_ticktime):
+                await self._until_quorum(tree)
+            if not tree.has_quorum:
+                self._node.report.close()
+                self._finish(f"paused: {self._node.report.why_not_serving()}")
+                return
+
+    async def _keep_store(self) -> None:
+        try:
+            await self._store.keep()
+        except JournalFailed as failure:
+            self._failure = failure
+            self._failed.set()
+
+    async def _hand_over(self, driver: Driver) -> None:
+        """The disk has failed: nothing more is confirmed. The others are told while this node can still speak, so that
+        its masters go where mirrors are in sync, as when it is stopped; whatever comes of that, it ends soon."""
+        await self._failed.wait()
+        self._node.report.close(str(self._failure))
+        driver.say_farewell(DISK)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._doors.close, FAILED_GRACE_S)
+            await trio.sleep(HAND_OVER_S if self._store.zab_log.works else LAST_WORDS_S)
+            self._scope.cancel()
+
+    async def _watch_for_stop(self, tree: SharedTree) -> None:
+        node = self._node
+        await node.stopping.wait()
+        self._end = End.STOPPED
+        node.report.close()
+        await self._doors.close(STOP_GRACE_S)
+        life = self._store.folder.life
+        with trio.move_on_after(STOP_GRACE_S):
+            await tree.propose({"do": "end_life", "node": node.name, "life": life, "why": "shutdown"})
+        with trio.move_on_after(STOP_GRACE_S):
+            await self._store.end()
+        self._scope.cancel()
+
+
+def _login_rules(settings: "Settings") -> LoginRules:
+    name_rule = NameRule(
+        settings.ssl_cert_login_from, settings.ssl_cert_login_san_type, settings.ssl_cert_login_san_index
+    )
+    return LoginRules(settings.auth_mechanisms, settings.loopback_users, name_rule)
