@@ -252,7 +252,9 @@ def _news(before: QueueRecord, after: QueueRecord, cause: str) -> list[Event]:
 
 
 def promotion_event(before: QueueRecord, after: QueueRecord, cause: str, **facts: Any) -> Event:
-    """A new master, told with the old one."""
+    """A new master, told with the old one, whether it held everything, and which `kinds` of messages may be missing:
+    `missing` is how many, None if nobody can say."""
+    kinds = _kinds_missing(before, after)
     return queue_event(
         "promotion",
         after,
@@ -261,8 +263,17 @@ def promotion_event(before: QueueRecord, after: QueueRecord, cause: str, **facts
         term=after.term,
         term_count=after.term_count,
         lossy=after.lossy_term == after.term,
-        **facts,
+        in_sync=not kinds,
+        kinds=kinds,
+        **{"missing": None if kinds else 0, **facts},
     )
+
+
+def _kinds_missing(before: QueueRecord, after: QueueRecord) -> list[str]:
+    if after.lossy_term == after.term:
+        return ["persistent", "transient"] if after.durable else ["transient"]
+    # A later life of a node has what its disk kept.
+    return [] if after.master in before.in_sync else ["transient"]
 
 
 def _nodes(lives: Iterable[Life]) -> str:

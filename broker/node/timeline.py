@@ -121,7 +121,11 @@ def _text(facts: dict[str, Any]) -> str:
     queue = facts.get("queue")
     match facts["kind"]:
         case "promotion":
-            missing = f", {facts['missing']} messages missing" if facts["missing"] else ""
+            missing = ""
+            if facts["missing"]:
+                missing = f", {facts['missing']} messages missing"
+            elif facts["missing"] is None and facts.get("kinds"):
+                missing = f", {' and '.join(facts['kinds'])} messages may be missing"
             where = f"{facts['to']} promoted in place of {facts['from']}"
             return f"queue {queue}: {where} after {facts['ms']} ms ({facts['cause']}){missing}"
         case "waiting":
@@ -132,6 +136,8 @@ def _text(facts: dict[str, Any]) -> str:
         case "sync":
             why = f": {facts['why']}" if facts.get("why") else ""
             return f"queue {queue}: mirror on {facts['node']} {facts['change']} the in-sync set{why}"
+        case "maintenance":
+            return f"node {facts['node']} is {facts['change']}"
         case "policy":
             return f"policy {facts['name']} {facts['change']}"
         case "cluster":

@@ -115,26 +115,28 @@ class Upkeep:
             missing: dict[str, int] = {}
             for life in record.mirrors:
                 if schema.is_current(tree.tree, life):
-                    counts[life.node], missing[life.node] = await self._held(record.id, life.node)
+                    counts[life.node], missing[life.node] = await held_by(self._hall, record.id, life.node)
             if counts:
                 await self._propose(
                     do="promote_most_complete", id=record.id, counts=counts, missing=missing, version=record.version
                 )
-
-    async def _held(self, queue_id: int, node: str) -> tuple[int, int]:
-        if node == self._hall.life.node:
-            return self._hall.catalogue.held(queue_id)
-        try:
-            answer, _ = await self._hall.switchboard.call(node, {"do": "held", "queue": queue_id})
-        except PeerLost:
-            return 0, 0
-        return int(answer["held"]), int(answer["lacking"])
 
     async def _propose(self, **request: Any) -> None:
         try:
             await self._hall.tree.propose(request)
         except Refused as refused:
             log.info("event=refused request=%s why=%r", request["do"], refused.why)
+
+
+async def held_by(hall: "Hall", queue_id: int, node: str) -> tuple[int, int]:
+    """How many messages of a queue a node's copy holds, and how many it knows to lack; none if it does not answer."""
+    if node == hall.life.node:
+        return hall.catalogue.held(queue_id)
+    try:
+        answer, _ = await hall.switchboard.call(node, {"do": "held", "queue": queue_id})
+    except PeerLost:
+        return 0, 0
+    return int(answer["held"]), int(answer["lacking"])
 
 
 async def _repeat(chore: Callable[[], Awaitable[None]]) -> None:

@@ -59,6 +59,13 @@ def test_without_a_lost_link_the_master_was_given_up_for_its_silence() -> None:
     assert event["text"].endswith("after 5000 ms (silence), 3 messages missing")
 
 
+def test_what_may_be_missing_is_told_where_nobody_can_count_it() -> None:
+    (event,) = House().commit(promotion("operator", missing=None, kinds=["persistent", "transient"], in_sync=False))
+    assert event["text"].endswith("(operator), persistent and transient messages may be missing")
+    (event,) = House().commit(promotion("operator", missing=0, kinds=[], in_sync=True))
+    assert event["text"].endswith("(operator)")
+
+
 def test_a_link_that_came_back_counts_for_nothing() -> None:
     house = House()
     house.timeline.peer_lost("n1")

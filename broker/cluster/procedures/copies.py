@@ -65,13 +65,15 @@ def promote_most_complete(draft: Draft) -> Answer:
 
 
 def promote(draft: Draft) -> Answer:
-    """An operator names the node that shall serve a queue that waits; what it has not got is lost."""
+    """An operator names the node that shall serve a queue that waits; what it has not got is lost. `held`, `missing`:
+    how many messages it holds, and knows to lack, if somebody has asked it."""
     record, lives, node = wanted_queue(draft), draft.lives(), draft.ask("node", str)
     if record.state == RUNNING:
         raise Refused("running", f"queue '{record.name}' has a running master on {record.master.node}")
     heir = _living(record, lives, node)
     after = promoted(record, heir, (), draft.zxid, lossy=True)
-    draft.tell(promotion_event(record, after, "operator"))
+    asked = {name: draft.request[name] for name in ("held", "missing") if draft.ask(name, int, 0)}
+    draft.tell(promotion_event(record, after, "operator", **asked))
     settle(draft, record, Situation(lives, draft.zxid, draft.chance, "operator"), after)
     return {"master": heir}
 

@@ -164,6 +164,35 @@ class TestPromotion:
             assert [life.node for life in leader.queue().mirrors] == [second], "its disk has most of it"
 
 
+class TestTheReport:
+    """Of each promotion: whether the new master held everything, and if not, what may be missing."""
+
+    def report(self, leader):
+        (event,) = leader.told("promotion")
+        return event["in_sync"], event["missing"], event["kinds"]
+
+    def test_a_synchronised_mirror_lacks_nothing(self, three):
+        three.declare()
+        three.kill("n1")
+        assert self.report(three) == (True, 0, [])
+        three.ask("transfer", vhost="/", name="q", node="n3")
+        assert self.report(three) == (True, 0, [])
+
+    def test_a_master_that_comes_back_has_what_its_disk_kept(self):
+        leader = unsynchronised(WHEN_SYNCED)
+        leader.start("n1")
+        assert self.report(leader) == (False, None, ["transient"])
+
+    @pytest.mark.parametrize(("durable", "kinds"), [(True, ["persistent", "transient"]), (False, ["transient"])])
+    def test_a_mirror_that_was_not_synchronised_may_lack_anything(self, durable, kinds):
+        leader = Leader("n1", "n2", policy=ALL)
+        leader.declare(durable=durable)
+        leader.leave("n2")
+        leader.kill("n1")
+        leader.ask("promote", vhost="/", name="q", node="n2", held=3, missing=4)
+        assert self.report(leader) == (False, 4, kinds)
+
+
 class TestAlways:
     """Two steps: the living mirrors are asked before one of them is taken."""
 
