@@ -350,9 +350,10 @@ class Leading:
             member.say(progress.name, self._marks(progress, number))
         status = self._status()
         member.tell([name for name in member.linked if name not in self._followers], status)
-        self._find_confirmed(now)
+        self._find_confirmed(now, alone=True)
 
-    def _find_confirmed(self, now: float) -> None:
+    def _find_confirmed(self, now: float, *, alone: bool = False) -> None:
+        """`alone`: nobody else has answered this round yet, so that it says nothing of the followers' leases."""
         member, beats = self._member, self._beats
         marks = self._marks_of("round") | {member.me.name: beats.round}
         unanswered = now >= self._answered_until
@@ -362,7 +363,7 @@ class Leading:
             member.lease.confirm(beats.confirmed_sent_at, member.history.last_zxid, member.applied)
             for progress in self._followers.values():
                 progress.find_echo(beats.confirmed)
-            if beats.hurry:
+            if beats.hurry and not alone:
                 # A follower without a lease may have to be the only one that confirms: three rounds give it one.
                 beats.hurry = any(not progress.has_lease for progress in self._followers.values())
                 self._beat(now)

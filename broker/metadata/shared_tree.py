@@ -76,6 +76,11 @@ class SharedTree:
         return self._driver.zab.epoch
 
     @property
+    def voters(self) -> dict[str, str]:
+        """Name -> folder id of the members with a vote, as this node's log has it; empty if that is blank."""
+        return self._driver.zab.members
+
+    @property
     def has_quorum(self) -> bool:
         """Whether this node serves: in an established majority, up to date, in touch, and awake."""
         return self._driver.zab.has_quorum(trio.current_time())

@@ -65,6 +65,12 @@ class Address:
             return self
         return Address("::1" if self.host == "::" else "127.0.0.1", self.port)
 
+    def announced(self, listening: str) -> str:
+        """What others are to dial when this is listened on as `listening`; empty if only they can know."""
+        if self.host in _EVERY_INTERFACE:
+            return ""
+        return str(Address(self.host, int(listening.rpartition(":")[2])))
+
     def clashes_with(self, other: "Address") -> bool:
         """Whether both cannot be listened on at the same time."""
         hosts = {self.host.replace("localhost", "127.0.0.1"), other.host.replace("localhost", "127.0.0.1")}

@@ -5,14 +5,17 @@ Decides which facts of the file seed the cluster; later they are committed state
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from broker.node.configuration import Cluster
 
 
-def founding_of(cluster: Cluster) -> dict[str, Any]:
-    """The request `found`, without the id that the agreement gives."""
-    return {"do": "found", "name": cluster.name, "members": list(cluster.names), **contents_of(cluster)}
+def founding_of(cluster: Cluster, members: Mapping[str, str]) -> dict[str, Any]:
+    """The request `found`, without the id that the agreement gives. `members`: name -> where it is dialled."""
+    return {"do": "found", "name": cluster.name, "members": list(members), "links": dict(members)} | contents_of(
+        cluster
+    )
 
 
 def contents_of(cluster: Cluster) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import trio
 
 from broker.cluster import records as identified
 from broker.cluster import schema
+from broker.cluster.history import History
 from broker.cluster.records import QueueRecord
 from broker.cluster.succession import DISK
 from broker.management.census import Census
@@ -23,6 +24,7 @@ from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.doors import Doors
 from broker.node.founding import founding_of
+from broker.node.membership import Disagrees, disagreement
 from broker.node.recovered import copies_of
 from broker.node.set_aside import SetAside
 from broker.node.store import Store, unless_disk_fails
@@ -74,6 +76,8 @@ class Life:
         settings = node.config.settings
         self._store = Store(node.disk, Fsync(settings.fsync, settings.fsync_interval), node.suspects)
         self._failure: JournalFailed | None = None
+        self._disagreement: Disagrees | None = None
+        self._link = ""
         self._failed = trio.Event()
         self._quorum_changed = trio.Event()
 
@@ -86,23 +90,24 @@ class Life:
         listener = await world.network.listen(node.report.link)
         node.report.begin_life(folder.life, listener.address)
         log.info("event=life_begins node=%s life=%d queues=%d", node.name, folder.life, len(store.recovery.queues))
-        links = self._make_links()
+        links = self._make_links(listener.address)
         driver = Driver(
             identified.Life(node.name, folder.life),
             folder.id,
-            node.cluster.names,
+            node.membership.names,
             store.durable,
             store.zab_log,
             links,
             world.chance,
             net_ticktime=node.config.settings.net_ticktime,
-            founding=founding_of(node.cluster),
+            founding=founding_of(node.cluster, node.membership.addresses),
             over=node.proven_over,
         )
         tree = SharedTree(driver)
         driver.on_log_failed.append(store.fail)
         hall = self._make_hall(links, tree)
         commands = Commands(node.report, node.timeline, links)
+        node.membership.follow(tree, links)
         node.report.join(links, tree)
         node.timeline.follow(tree.tree)
         try:
@@ -126,8 +131,11 @@ class Life:
                     commands.serve(hall, census)
                     await self._import_definitions(commands)
         finally:
+            node.membership.leave_life()
             store.close()
             listener.close_now()
+        if self._disagreement is not None:
+            raise self._disagreement
         if self._failure is not None:
             raise self._failure
         return self._end
@@ -156,19 +164,39 @@ class Life:
             keep_aside=SetAside(node.disk, world.clock, node.timeline).keep,
         )
 
-    def _make_links(self) -> Links:
-        node, folder = self._node, self._store.folder
+    def _make_links(self, listening: str) -> Links:
+        node, folder, durable = self._node, self._store.folder, self._store.durable
+        self._link = node.config.link.announced(listening)
         credentials = Credentials(
-            Identity(node.name, folder.life, folder.id), cluster=node.cluster.name, cookie=node.cluster.cookie
+            Identity(node.name, folder.life, folder.id),
+            cluster=node.cluster.name,
+            cookie=node.cluster.cookie,
+            link=self._link,
         )
-        peers = {other.name: str(other.link.reachable) for other in node.cluster.nodes if other.name != node.name}
-        links = Links(node.world.network, credentials, peers, node.world.chance, tls=contexts_of(node.cluster.tls))
+        voters = History(durable).members
+        links = Links(
+            node.world.network,
+            credentials,
+            node.membership.peers(voters),
+            node.world.chance,
+            tls=contexts_of(node.cluster.tls),
+            objection=node.membership.objection,
+        )
+        if voters:
+            links.on_refused.append(partial(self._hear_refusal, voters))
         links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
         links.on_up.append(lambda peer, life, lane: node.timeline.peer_found(peer))
         for peer, cut in node.cut.items():
             for direction in CUTS[cut]:
                 links.block(peer, direction)
         return links
+
+    def _hear_refusal(self, voters: dict[str, str], peer: str, words: str) -> None:
+        """A member by this node's own log serves, and does not know this node (any more)."""
+        why = disagreement(self._node.name, peer)
+        if peer in voters and why in words and self._disagreement is None:
+            self._disagreement = Disagrees(why)
+            self._scope.cancel()
 
     async def _registration(self, tree: SharedTree) -> dict[str, Any]:
         """What this life says of itself. Where the journal was damaged no copy here counts as complete (S3)."""
@@ -186,6 +214,7 @@ class Life:
             "blank": folder.blank,
             "memory": not world.disk.keeps,
             "damaged": damaged,
+            "link": self._link,
             "token": f"{world.chance.getrandbits(64):x}",
         }
 

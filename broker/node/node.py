@@ -27,6 +27,7 @@ from broker.management.door import HttpDoor
 from broker.node.configuration import Cluster
 from broker.node.failed_node import say_why
 from broker.node.life import End, Life
+from broker.node.membership import Disagrees, Membership
 from broker.node.report import Report
 from broker.node.store import Unusable
 from broker.node.timeline import Timeline
@@ -80,7 +81,8 @@ class Node:
         self.proven_over: dict[str, int] = {}
         """By name the newest life whose end this process has seen proven; it outlives the lives of this node."""
         self.stopping = trio.Event()
-        self.report = Report(cluster, self.config, world.clock)
+        self.membership = Membership(cluster, name, self.disk)
+        self.report = Report(cluster, self.config, world.clock, self.membership)
         self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime)
 
     def stop(self) -> None:
@@ -90,8 +92,10 @@ class Node:
     async def run(self) -> None:
         """One life after the other, until the node is told to stop. Raises Unusable if not even the first can begin."""
         await self.timeline.load()
+        await self.membership.load()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.disk.run)
+            nursery.start_soon(self.membership.keep)
             await self._live()
             nursery.cancel_scope.cancel()
 
@@ -110,6 +114,10 @@ class Node:
                 if not self.report.life:
                     raise
                 self.report.fail(f"{first_of(unusable)}, then `warren restart {self.name}`")
+            except* Disagrees as disagrees:
+                self.report.fail(
+                    f"{first_of(disagrees)} (`warren ctl -n {self.name} reset` makes it a node of its own)"
+                )
             except* Refused as refused:
                 self.report.fail(
                     f"{first_of(refused)}: the data folder is an older copy: remove it, and start the node again"

@@ -6,12 +6,14 @@ Decides the words of `warren status` and of a paused node's log. It must not cha
 from typing import TYPE_CHECKING, Any
 
 from broker.cluster import schema
+from broker.node.membership import disagreement
 from broker.world.process import announce, process_id, resident_bytes
 
 if TYPE_CHECKING:
     from broker.cluster.records import QueueRecord
     from broker.metadata.shared_tree import SharedTree
     from broker.node.configuration import Cluster, Node
+    from broker.node.membership import Membership
     from broker.peers.links import Links
     from broker.vhosts.hall import Hall
     from broker.world.clock import Clock
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 class Report:
     """The facts of one process; a new life fills in its parts as they come up."""
 
-    def __init__(self, cluster: "Cluster", node: "Node", clock: "Clock") -> None:
+    def __init__(self, cluster: "Cluster", node: "Node", clock: "Clock", membership: "Membership") -> None:
         self._cluster = cluster
         self._node = node
+        self._membership = membership
         self._clock = clock
         self._started_ms = clock.stamp_ms()
         self.life = 0
@@ -30,6 +33,8 @@ class Report:
         """Why this node cannot go on, if it cannot."""
         self.ending = ""
         """Why this life is about to end, if its disk has failed."""
+        self.stopped = ""
+        """Why there is no life, if an operator has stopped it while the process stays."""
         self.amqp = str(node.amqp)
         self.amqps = None if node.amqps is None else str(node.amqps)
         self.http = str(node.http)
@@ -77,10 +82,12 @@ class Report:
 
     @property
     def state(self) -> str:
-        """`running` when clients are served, `paused` without a majority, `failed` without a working disk, else
-        `starting`."""
+        """`running` when clients are served, `paused` without a majority, `failed` without a working disk or a place
+        in the cluster, `stopped` by an operator, else `starting`."""
         if self.failure or self.ending:
             return "failed"
+        if self.stopped:
+            return "stopped"
         if self.hall is not None:
             return "running"
         return "paused" if self.tree is not None and not self.tree.has_quorum else "starting"
@@ -90,23 +97,47 @@ class Report:
         links = self.links
         if links is None:
             return []
-        return [name for name in self._cluster.names if name != self._node.name and not links.is_up(name, "control")]
+        return [name for name in self._membership.others if not links.is_up(name, "control")]
 
     def why_not_serving(self) -> str:
         """One line: how many nodes are missing, and what would let it go on."""
         if self.failure or self.ending:
             return self.failure or f"{self.ending}: the others take over"
-        missing, there = self.waiting_for(), len(self._cluster.nodes)
-        if there - len(missing) >= self._cluster.quorum:
+        if self.stopped:
+            return self.stopped
+        missing, there, quorum = self.waiting_for(), len(self._membership.names), self._membership.quorum
+        if self.tree is not None and not self.tree.voters and self._is_refused_by_a_cluster():
+            return f"node {self._node.name} is no member of the cluster yet: `warren apply` makes it one"
+        if there - len(missing) >= quorum:
             return f"node {self._node.name} is joining: {there - len(missing)} of {there} nodes are there"
         if refusals := {} if self.links is None else self.links.refusals():
             words = "; ".join(f"{name}: {why}" for name, why in refusals.items())
             return f"node {self._node.name} is not let in by {words}"
         return (
             f"node {self._node.name} waits for {' or '.join(missing)}: {there - len(missing)} of {there} nodes are "
-            f"there, {self._cluster.quorum} are needed by partition_handling: {self._cluster.partition_handling} "
+            f"there, {quorum} are needed by partition_handling: {self._cluster.partition_handling} "
             f"(`warren start {missing[0]}` would help; no other setting serves without a majority)"
         )
+
+    def _is_refused_by_a_cluster(self) -> bool:
+        refusals = {} if self.links is None else self.links.refusals()
+        return any(disagreement(self._node.name, name) in words for name, words in refusals.items())
+
+    def members(self) -> dict[str, dict[str, Any]]:
+        """The members as this node knows them: where each is dialled, whether it has a life and a vote, and whether it
+        is about to leave."""
+        tree = self.tree
+        records = {} if tree is None else schema.members(tree.tree)
+        voters = {} if tree is None else tree.voters
+        return {
+            name: {
+                "link": link,
+                "running": name in records and records[name].running,
+                "voter": name in voters and name in records and voters[name] == records[name].folder,
+                "leaving": name in records and records[name].leaving,
+            }
+            for name, link in self._membership.addresses.items()
+        }
 
     def status(self, *, queues: bool) -> dict[str, Any]:
         """One node's answer to `status`."""
@@ -117,6 +148,7 @@ class Report:
             "cluster": self._cluster.name,
             "state": state,
             "reason": None if state == "running" else self.why_not_serving(),
+            "members": self.members(),
             "waiting_for": [] if state == "running" else self.waiting_for(),
             "pid": process_id(),
             "life": self.life,

@@ -13,6 +13,7 @@ from broker.node.changes import ALLOWED
 from broker.node.commands import Commands
 from broker.node.configuration import load
 from broker.node.facts import KINDS
+from broker.node.membership import Membership
 from broker.node.report import Report
 from broker.node.timeline import Timeline
 from broker.peers.greeting import Credentials, Identity
@@ -74,7 +75,7 @@ async def open_commands():
     cluster, clock = load(None), RealClock()
     credentials = Credentials(Identity("n1", 1, "f"), cluster="test", cookie="c")
     links = Links(TcpNetwork(), credentials, {"n2": "127.0.0.1:1"}, Random(2))
-    report = Report(cluster, cluster.node("n1"), clock)
+    report = Report(cluster, cluster.node("n1"), clock, Membership(cluster, "n1", MemoryDisk()))
     commands = Commands(report, Timeline("n1", clock, MemoryDisk(), 60), links)
     async with open_hall() as hall:
         report.join(links, None)
