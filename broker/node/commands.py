@@ -14,6 +14,7 @@ from broker.node.changes import Changes
 from broker.node.facts import Facts
 from broker.node.interventions import Interventions
 from broker.node.limits import Limits
+from broker.node.masters import Masters
 from broker.node.naming import Unknown, queue_of, vhost_of
 from broker.peers.links import CUTS, check_cuts
 from broker.vhosts import by_hand
@@ -48,7 +49,6 @@ class Commands:
         }
         self._verbs: dict[str, Callable[[Hall, Answer], Awaitable[Answer]]] = {
             "apply": self._apply,
-            "promote": self._promote,
             "publish": self._publish,
             "get": self._get,
         }
@@ -59,6 +59,7 @@ class Commands:
         self._parts = {
             "facts": Facts(hall, census).answer,
             **Interventions(hall, census).verbs,
+            **Masters(hall, census).verbs,
             **Changes(hall).verbs,
             **Limits(hall.alarms.limits).verbs,
         }
@@ -147,15 +148,6 @@ class Commands:
             await DefinitionImport(hall, request["definitions"]).run()
             done.append("definitions")
         return {"set": done}
-
-    # ------------------------------------------------------------------ copies
-
-    async def _promote(self, hall: "Hall", request: Answer) -> Answer:
-        handle = queue_of(hall, request)
-        record = handle.record
-        asked = {"do": "promote", "id": record.id, "node": ask(request, "node", str).removeprefix("rabbit@")}
-        answer = await hall.tree.propose(asked)
-        return {"from": record.master.node, "to": answer["master"][0], "missing": 0}
 
     # ------------------------------------------------------------------ messages by hand
 

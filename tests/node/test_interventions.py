@@ -5,27 +5,14 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from broker.management.census import DEADLINE_S, Census
+from broker.management.census import DEADLINE_S
 from broker.node.commands import Commands
 from broker.wire import methods
 from broker.wire.basic_methods import BasicConsume, BasicConsumeOk, BasicQos, BasicQosOk
-from tests.management.browser import FakeFacts
+from tests.node.answering import Starting, commands_of
 from tests.vhosts.halls import open_cluster
 
 NODES = ("n1", "n2")
-
-
-class Starting:
-    """A report of a node that is not there yet."""
-
-    def why_not_serving(self):
-        return "node n1 is joining"
-
-
-def commands_of(node):
-    commands = Commands(Starting(), None, None)
-    commands.serve(node.hall, Census(node.hall, FakeFacts(node.name)))
-    return commands
 
 
 @asynccontextmanager
