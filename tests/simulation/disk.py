@@ -15,7 +15,7 @@ from typing import Literal
 
 from broker.world.descriptors import Chunk
 from broker.world.disk import AppendFile, Disk
-from tests.simulation.virtual_time import pause
+from tests.simulation.virtual_time import Bell, pause
 
 DELAY_S_MAX = 0.002
 
@@ -90,6 +90,8 @@ class SimDisk(Disk):
         self.bytes_max: int | None = None
         self._faults: list[Fault] = []
         self._allocated: dict[str, int] = {}
+        self._stalled = False
+        self._bell = Bell()
 
     # -- what tests do to it -------------------------------------------------------------------------------------------
 
@@ -97,8 +99,18 @@ class SimDisk(Disk):
         """From now on let these fail, for all files or for those whose names begin so."""
         self._faults += [Fault(operation, code, under) for operation in operations]
 
+    def stall(self) -> None:
+        """Let everything that is asked of it take for ever, until it may `go_on`."""
+        self._stalled = True
+
+    def go_on(self) -> None:
+        """Let it do what was asked of it meanwhile."""
+        self._stalled = False
+        self._bell.ring()
+
     def mend(self) -> None:
         """Let it work again, with room for everything."""
+        self.go_on()
         self._faults.clear()
         self.full = self.sync_fails = False
         self.bytes_max = None
@@ -272,6 +284,8 @@ class SimDisk(Disk):
             self.powered = False
         if self.powered and life == self.life:
             await pause(self._chance.uniform(0, DELAY_S_MAX))
+            while self._stalled:
+                await self._bell.wait()
         if not self.powered or life != self.life:
             raise PowerCut
 

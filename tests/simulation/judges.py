@@ -5,11 +5,13 @@ They must not know why anything happens: what clients saw, what was committed, a
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from broker.cluster.entries import epoch_of
 from broker.cluster.operations import Create, Set
 from broker.cluster.records import QueueRecord, decode
 from broker.metadata.state import State, Transaction
@@ -33,7 +35,11 @@ QUEUE_PATH = re.compile(r"/vhosts/[^/]+/queues/[^/]+")
 
 
 class Broken(AssertionError):
-    """A promise is broken; the text names it."""
+    """A promise is broken; the text names it. `trace` is what had happened."""
+
+    def __init__(self, text: str, trace: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.trace = trace
 
 
 # ---------------------------------------------------------------------- what clients saw
@@ -127,6 +133,7 @@ class Histories:
         self._current: dict[State, list[int]] = {}
         self._masters: dict[tuple[int, int], tuple[str, int]] = {}
         self._quorum_queues: dict[str, QueueRecord] = {}
+        self._leader = ""
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -186,10 +193,30 @@ class Histories:
             hall = world.hall(name)
             assert hall is not None
             for queue_id, local in hall.guests.locals.items():
-                life = (name, hall.life.number)
-                if self._masters.setdefault((queue_id, local.master.term), life) != life:
-                    others = self._masters[queue_id, local.master.term]
-                    raise Broken(f"masters: {life} and {others} serve term {local.master.term:#x} of {queue_id:#x}")
+                life, term = (name, hall.life.number), local.master.term
+                if (queue_id, term) not in self._masters:
+                    self._masters[queue_id, term] = life
+                    queue = next((record.name for record in world.queues() if record.id == queue_id), f"{queue_id:#x}")
+                    world.note(f"{name} is master of {queue} in term {term:#x}")
+                elif self._masters[queue_id, term] != life:
+                    others = self._masters[queue_id, term]
+                    raise Broken(f"masters: {life} and {others} serve term {term:#x} of {queue_id:#x}")
+        leader = world.leader()
+        if leader != self._leader and leader is not None:
+            self._leader = leader
+            world.note(f"{leader} leads")
+
+    def promotions(self) -> int:
+        """How often a queue went on under a master on another node."""
+        terms = sorted(self._masters)
+        return sum(
+            before[0] == after[0] and self._masters[before][0] != self._masters[after][0]
+            for before, after in pairwise(terms)
+        )
+
+    def elections(self) -> int:
+        """How many leaders got something done."""
+        return len({epoch_of(zxid) for zxid in self._payloads})
 
 
 # ---------------------------------------------------------------------- what stands in the copies

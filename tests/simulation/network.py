@@ -1,8 +1,8 @@
 """A network made of dice: TCP as `broker.world.network` promises it, in virtual time and from one seed.
 
 Bytes of a connection arrive in order, late, and cut anywhere. Hosts can be cut from each other (also one way; what is
-said meanwhile arrives after healing, as TCP sends again), killed (their connections break, their ports refuse) and
-frozen (their kernel still accepts connections and bytes, but nobody reads or answers).
+said meanwhile arrives after healing, as TCP sends again), made slow to hear each other, killed (their connections
+break, their ports refuse) and frozen (their kernel still accepts connections and bytes, but nobody reads or answers).
 """
 
 import errno
@@ -29,7 +29,10 @@ class SimNetwork:
         self.owners: dict[str, str] = {}
         self.pipes: list[Pipe] = []
         self._hosts: dict[str, SimHost] = {}
+        self.partitions = 0
+        """How often the network was whole and was cut then."""
         self._cuts: set[tuple[str, str]] = set()
+        self._slow_s: dict[tuple[str, str], float] = {}
         self._frozen: set[str] = set()
         self._next_port = 40000
         self.changed = Bell()
@@ -41,6 +44,7 @@ class SimNetwork:
 
     def cut(self, a: str, b: str, *, one_way: bool = False) -> None:
         """Hold back what a says to b, and what b says to a unless one way."""
+        self.partitions += not self._cuts
         self._cuts.add((a, b))
         if not one_way:
             self._cuts.add((b, a))
@@ -50,9 +54,14 @@ class SimNetwork:
                 pipe.hold(now)
         self._ring()
 
+    def slow(self, a: str, b: str, delay_s: float) -> None:
+        """From now on let what they say to each other take so much longer."""
+        self._slow_s[a, b] = self._slow_s[b, a] = delay_s
+
     def heal(self) -> None:
-        """Mend every cut; what was held back arrives."""
+        """Mend every cut and hurry every slow link; what was held back arrives."""
         self._cuts.clear()
+        self._slow_s.clear()
         self._ring()
 
     def kill(self, name: str) -> None:
@@ -89,9 +98,9 @@ class SimNetwork:
         """Whether the process on a host stands still."""
         return name in self._frozen
 
-    def delay(self) -> float:
+    def delay(self, source: str = "", target: str = "") -> float:
         """A time on the wire."""
-        return self.chance.uniform(*self.delay_s)
+        return self.chance.uniform(*self.delay_s) + self._slow_s.get((source, target), 0.0)
 
     def free_address(self, host: str) -> str:
         """An address that nobody had."""
@@ -216,7 +225,7 @@ class Pipe:
         network = self.network
         if network.is_cut(self.source, self.target) or network.is_frozen(self.source):
             return None
-        self._last_arrival = max(self._last_arrival, trio.current_time() + network.delay())
+        self._last_arrival = max(self._last_arrival, trio.current_time() + network.delay(self.source, self.target))
         return self._last_arrival
 
     def _has_arrived(self) -> bool:

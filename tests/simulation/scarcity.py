@@ -3,6 +3,7 @@
 Decides the sizes. It must not know who is judged under them.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -33,3 +34,7 @@ def little_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(page, "PAGE_BYTES_MAX", 200)
     patch.setattr(dispatch, "UNDER_WAY_MAX", 8)
     patch.setattr(store, "Journal", partial(store.Journal, segment_bytes=SEGMENT_BYTES))
+
+
+SCARCITIES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {"memory": little_memory, "catch-up": slow_catch_up}
+"""By what there is little of."""

@@ -11,15 +11,15 @@ import trio
 from broker.storage.reserve import LOOK_EVERY_S, NAME
 from broker.vhosts.upkeep import EVERY_S
 from broker.wire.content import body_of
-from tests.simulation.course import Plan, run_seed
+from tests.simulation.course import brief, run_seed
 from tests.simulation.disk import SimDisk
 from tests.simulation.stage import bodies
 from tests.simulation.workload import Home
 from tests.simulation.world import HA_ALL, World, policy, simulate, until
 
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 60)
-DISKS = Plan(
-    faults=(
+DISKS = brief(
+    (
         "disk",
         "disk",
         "disk master",
@@ -65,7 +65,7 @@ def test_nor_by_more_seeds(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(MORE_SEEDS))
 def test_nor_with_slow_disks_and_more_of_everything(seed: int) -> None:
-    run_seed(seed, Plan(DISKS.faults, steps=6, publishers=2, consumers=2, disk_delay_s_max=0.03))
+    run_seed(seed, brief(DISKS.faults, steps=6, publishers=2, consumers=2, disk_delay_s_max=0.03))
 
 
 @pytest.mark.parametrize("leads", [False, True], ids=["follower", "leader"])

@@ -32,7 +32,7 @@ from broker.wire import records
 from broker.wire.message import Run
 from broker.world.descriptors import Chunk
 from tests.simulation import disk
-from tests.simulation.course import Plan, run_seed
+from tests.simulation.course import Plan, brief, run_seed
 from tests.simulation.disk import SimAppendFile
 from tests.simulation.judges import Broken
 from tests.simulation.scarcity import little_memory
@@ -227,51 +227,51 @@ def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("break_rule", "verdict", "plan", "first_seed"),
     [
-        (confirm_before_mirrors_answered, "lost", Plan(["mirrors asleep, kill master"]), 0),
-        (promote_a_copy_out_of_sync, "lost", Plan(["return, kill master"]), 4),
-        (acknowledge_before_the_journal_is_synced, "lost", Plan(["power of all, back without master"]), 8),
+        (confirm_before_mirrors_answered, "lost", brief(["mirrors asleep, kill master"]), 0),
+        (promote_a_copy_out_of_sync, "lost", brief(["return, kill master"]), 4),
+        (acknowledge_before_the_journal_is_synced, "lost", brief(["power of all, back without master"]), 8),
         pytest.param(
             confirm_before_the_own_journal_is_synced,
             "lost",
-            Plan(["power of all, back without master"]),
+            brief(["power of all, back without master"]),
             0,
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            keep_every_segment, "space", Plan(["kill master"], publishers=2, consumers=2), 0, marks=pytest.mark.slow
+            keep_every_segment, "space", brief(["kill master"], publishers=2, consumers=2), 0, marks=pytest.mark.slow
         ),
         pytest.param(
             go_on_after_a_failed_sync,
             "lost",
-            Plan(["disk master", "power of all, back without master"]),
+            brief(["disk master", "power of all, back without master"]),
             14,
             marks=pytest.mark.slow,
         ),
-        (accept_lower_terms, "copies|lost", Plan(["freeze master", "freeze, kill another, thaw"]), 7),
-        (deliver_without_announcing, "repeat", Plan(["kill master"]), 0),
-        (give_out_without_a_lease, "repeat", Plan(["freeze, kill another, thaw"], consumers=4), 0),
-        (forget_on_mirrors_what_came_back, "count|copies", Plan(["kill master"], kinds=["quorum"]), 0),
-        (promote_a_copy_out_of_sync, "promotion", Plan(["return, kill master"], kinds=["quorum"]), 2),
-        (give_out_beyond_the_limit, "count", Plan(["kill master"], kinds=["quorum"]), 2),
-        (forget_letters_before_they_arrive, "lost", Plan(["half cut off, kill master"], kinds=["letters"]), 3),
-        (give_letters_up_while_a_target_is_away, "lost", Plan(["kill"], kinds=["letters"]), 1),
+        (accept_lower_terms, "copies|lost", brief(["freeze master", "freeze, kill another, thaw"]), 7),
+        (deliver_without_announcing, "repeat", brief(["kill master"]), 0),
+        (give_out_without_a_lease, "repeat", brief(["freeze, kill another, thaw"], consumers=4), 0),
+        (forget_on_mirrors_what_came_back, "count|copies", brief(["kill master"], kinds=["quorum"]), 0),
+        (promote_a_copy_out_of_sync, "promotion", brief(["return, kill master"], kinds=["quorum"]), 2),
+        (give_out_beyond_the_limit, "count", brief(["kill master"], kinds=["quorum"]), 2),
+        (forget_letters_before_they_arrive, "lost", brief(["half cut off, kill master"], kinds=["letters"]), 3),
+        (give_letters_up_while_a_target_is_away, "lost", brief(["kill"], kinds=["letters"]), 1),
         (
             forget_delayed_messages_before_they_arrive,
             "lost",
-            Plan(["half cut off, kill master"], kinds=["delayed"]),
+            brief(["half cut off, kill master"], kinds=["delayed"]),
             39,
         ),
-        (release_at_a_promotion, "early", Plan(["kill master"], kinds=["delayed"]), 1),
+        (release_at_a_promotion, "early", brief(["kill master"], kinds=["delayed"]), 1),
         (
             keep_refusals_to_oneself,
             "lost",
-            Plan(["half cut off, kill master"], kinds=["full"], publishers=3, consumers=2),
+            brief(["half cut off, kill master"], kinds=["full"], publishers=3, consumers=2),
             3,
         ),
-        (answer_whoever_is_there, "stray", Plan(["kill"], kinds=["calls"], publishers=6), 0),
-        (grant_ahead_under_a_limit, "prefetch", Plan(["kill"], kinds=["full"], publishers=3), 0),
-        (lend_to_a_master_that_is_gone, "not drained", Plan(["cut off master"], kinds=["full"]), 8),
-        (call_every_death_a_rejection, "death", Plan(["kill master"], kinds=["letters"]), 0),
+        (answer_whoever_is_there, "stray", brief(["kill"], kinds=["calls"], publishers=6), 0),
+        (grant_ahead_under_a_limit, "prefetch", brief(["kill"], kinds=["full"], publishers=3), 0),
+        (lend_to_a_master_that_is_gone, "not drained", brief(["cut off master"], kinds=["full"]), 8),
+        (call_every_death_a_rejection, "death", brief(["kill master"], kinds=["letters"]), 0),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

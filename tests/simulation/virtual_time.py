@@ -39,7 +39,7 @@ class VirtualTime(trio.abc.Clock):
             while alarms and alarms[0][0] <= self.now:
                 heapq.heappop(alarms)[2]()
         elif deadline == float("inf"):
-            return deadline  # nothing will ever happen
+            raise RuntimeError("everybody waits, and nothing will ever happen")
         else:
             self.now = max(self.now, deadline)
         return 0

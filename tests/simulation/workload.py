@@ -155,7 +155,7 @@ class Workload:
 
         def confirmed(body: bytes, acked: bool) -> None:
             ledger.answered(body, acked)
-            world.note(f"{'confirmed' if acked else 'refused'} {body.decode()}")
+            world.note(f"{'confirmed' if acked else 'refused'} {text_of(body)}")
 
         client.on_confirm = confirmed
         number = 0
@@ -184,7 +184,7 @@ class Workload:
         def delivered(event: Delivered) -> None:
             for body in map(body_of, event.contents):
                 heard.add(body)
-                self.world.note(f"{asker} hears {body.decode()}")
+                self.world.note(f"{asker} hears {text_of(body)}")
                 if not body.startswith(asker.encode() + b":"):
                     ledger.strays.append((body, asker))
 
@@ -233,7 +233,7 @@ class Workload:
                     ledger.surfeits.append((consumer, len(got) - answered, prefetch))
                 time, headers = trio.current_time(), headers_of(content)
                 ledger.delivered(Delivery(body, queue, consumer, event.redelivered, headers, time))
-                world.note(f"{consumer} gets {body.decode()}{' again' if event.redelivered else ''}")
+                world.note(f"{consumer} gets {text_of(body)}{' again' if event.redelivered else ''}")
 
         answered = 0
         client.on_deliver = delivered
@@ -269,6 +269,11 @@ class Workload:
             answered = tag
             await client.flush()
         client.close()
+
+
+def text_of(body: bytes) -> str:
+    """What identifies a message, for people."""
+    return body.decode().rstrip()
 
 
 class Home:
