@@ -20,7 +20,8 @@ class ReturnCounts:
 
     def __init__(self) -> None:
         self._noted: defaultdict[Master, deque[tuple[int, list[tuple[int, int, int]]]]] = defaultdict(deque)
-        self._safe: dict[tuple[int, int], int] = {}
+        self._safe: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+        """By term in which it became so."""
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -40,7 +41,7 @@ class ReturnCounts:
             freed = advance(master, journal_synced)
             noted = self._noted.get(master)
             while noted and noted[0][0] <= master.confirmed_note:
-                self._keep(master.copy.queue_id, noted.popleft()[1])
+                self._keep(master, noted.popleft()[1])
             return freed
 
         with (
@@ -50,14 +51,17 @@ class ReturnCounts:
         ):
             yield
 
-    def _keep(self, queue_id: int, counts: list[tuple[int, int, int]]) -> None:
+    def _keep(self, master: Master, counts: list[tuple[int, int, int]]) -> None:
         for first, last, times in counts:
             for position in range(first, last + 1):
-                self._safe[queue_id, position] = max(times, self._safe.get((queue_id, position), 0))
+                safe = self._safe[master.copy.queue_id, position]
+                safe[master.term] = max(times, safe.get(master.term, 0))
 
     def _judge(self, master: Master) -> None:
+        """A sleeper that learns late of the term it was given knows nothing of later ones, and nobody asks it."""
         for run in master.queue.living():
             for position in range(run.first, run.last + 1):
-                safe = self._safe.get((master.copy.queue_id, position), 0)
+                known = self._safe.get((master.copy.queue_id, position), {})
+                safe = max((times for term, times in known.items() if term < master.term), default=0)
                 if run.returned < safe:
                     raise Broken(f"count: {run} came back {safe} times, its new master knows of {run.returned}")
