@@ -9,10 +9,13 @@ import click
 
 from broker.cli.failures import Failed
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.road import Road, travel
+from broker.cli.road import ANSWER_TIMEOUT_S, Road, travel
 from broker.cli.status import QUEUE_COLUMNS, fetch_status, queue_rows
 from broker.cli.tables import print_table
 from broker.node.configuration import Cluster
+
+MOVE_TIMEOUT_S = 330.0
+"""A little longer than a node waits for a mirror to be filled."""
 
 
 @click.command(epilog="Example: warren queues --json | jq '.queues[].unsynchronised'")
@@ -58,16 +61,17 @@ def cancel_sync(cluster: Cluster, queue: str, vhost: str) -> None:
 @with_vhost
 @with_cluster
 def promote(cluster: Cluster, queue: str, node: str, vhost: str) -> None:
-    """Make the copy on NODE the master of a queue that waits for a node which will not come back.
+    """Make the copy on NODE the master of a queue.
 
-    What only the missing nodes had is given up.
+    A queue that runs loses nothing: the copy is filled first if it lacks something. Of a queue that waits for a node
+    which will not come back, what only the missing nodes had is given up.
     """
-    answer = _ask(cluster, {"do": "promote", "vhost": vhost, "queue": queue, "node": node})
+    answer = _ask(cluster, {"do": "promote", "vhost": vhost, "queue": queue, "node": node}, MOVE_TIMEOUT_S)
     click.echo(f"{queue}: {answer['from'] or 'no master'} -> {answer['to']}, {answer['missing']} messages missing")
 
 
-def _ask(cluster: Cluster, request: dict[str, Any]) -> dict[str, Any]:
+def _ask(cluster: Cluster, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
     async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any(request)
+        return await road.ask_any(request, timeout_s)
 
     return travel(journey, cluster)

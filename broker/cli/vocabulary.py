@@ -17,7 +17,14 @@ To a node, at its link address:
     sync          {vhost, queue}                                    -> {state: "syncing" | "synchronised"}
     sync_state    {vhost, queue}                    -> {state: "syncing" | "synchronised" | "not_syncing"}
     cancel_sync   {vhost, queue}                                    -> {state: "cancelled" | "not_syncing"}
-    promote       {vhost, queue, node}                              -> {from: node | null, to: node, missing: int}
+    promote       {vhost, queue, node}                              -> {from: node, to: node, missing: int}; of a queue
+                  that runs: as transfer
+    transfer      {vhost, queue, node}                              -> {from: node, to: node, missing: 0}; answered when
+                  the mirror there holds everything and is the master
+    rebalance     {type: "all" | "classic" | "quorum", vhost_pattern, queue_pattern}, each optional
+                  -> {rows: [{node, quorum: int, classic: int}], moved: [{vhost, queue, from, to}], failed: [the same,
+                  and why]}; answered when all is done; refused `rebalance_in_progress`
+    drain, revive {node: by default who is asked}                   -> {node, changed: bool}; drained: staying: [queue]
     publish       {vhost, exchange, key, bodies: [Body], persistent: bool, declare: bool}
                                                                     -> {published, unroutable, refused: int}; answered
                   when everything is confirmed; `declare` makes the durable queue `key` first if there is none

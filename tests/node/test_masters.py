@@ -56,6 +56,7 @@ class TestTransfer:
             await commands["n2"].answer({"do": "promote", "queue": "q", "node": "n2"})
             await filled(cluster, commands, count=5, node="n3")
             assert [body_of(content) for _, content in await client.deliveries(5)] == [b"%d" % n for n in range(5)]
+            await cluster.until_in_sync("q", "n1", "n2", "n3")
             assert shown(cluster) == "n2* n3* n1*"
 
     async def test_to_where_it_is_already_and_where_it_cannot_go(self, autojump_clock):

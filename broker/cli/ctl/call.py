@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from broker.cli.ctl import output
-from broker.cli.ctl.failures import CtlFailure, Denied, Exit, no_vhost
+from broker.cli.ctl.failures import CtlFailure, Denied, Exit, Misuse, no_vhost
 from broker.cli.failures import Misused
 from broker.cli.options import load_cluster
 
@@ -90,6 +90,12 @@ class Call:
     def chosen_node(self) -> str | None:
         """Who was to be asked; None: anybody."""
         return None if self._settings.node is None else f"rabbit@{node_name(self._settings.node)}"
+
+    def about_node(self) -> str:
+        """The node that the command is about; unlike rabbitmqctl's, ours knows no local one. Raises Misuse."""
+        if self._settings.node is None:
+            raise Misuse("which node is meant has to be said: --node <node>")
+        return node_name(self._settings.node)
 
     @property
     def node(self) -> str:

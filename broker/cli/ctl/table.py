@@ -74,6 +74,12 @@ SECTIONS: Final[dict[str, Commands]] = {
         export_definitions="Write everything that was declared and set to a file.",
         import_definitions="Set what a file names.",
     ),
+    "Maintenance": _of(
+        "broker.cli.ctl.maintenance",
+        drain="Take a node out of service: no clients, no masters.",
+        rebalance="Spread the masters of mirrored queues over the nodes.",
+        revive="Put a drained node back into service.",
+    ),
     "Queues and clients": _of(
         "broker.cli.ctl.queues",
         cancel_sync_queue="Stop filling the mirrors of a queue.",
