@@ -22,7 +22,7 @@ from broker.vhosts.switchboard import PeerLost
 from broker.wire.message import SHORT_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from broker.management.census import Census
     from broker.node.report import Report
@@ -36,8 +36,16 @@ Answer = dict[str, Any]
 class Commands:
     """The admin road of one node; before the node has entered the cluster only local questions are answered."""
 
-    def __init__(self, report: "Report", timeline: "Timeline", links: "Links | None") -> None:
+    def __init__(
+        self,
+        report: "Report",
+        timeline: "Timeline",
+        links: "Links | None",
+        always: "Mapping[str, Callable[[Answer], Awaitable[Answer]]] | None" = None,
+    ) -> None:
+        """`always`: further verbs, which are answered also while the node is not in the cluster."""
         self._hall: Hall | None = None
+        self._always = always or {}
         self._report = report
         self._timeline = timeline
         self._links = links
@@ -84,6 +92,8 @@ class Commands:
     async def _carry_out(self, do: str, request: Answer) -> Answer:
         if do in self._local:
             return self._local[do](request)
+        if do in self._always:
+            return await self._always[do](request)
         if self._hall is None:
             return {"error": self._report.why_not_serving()}
         if do in self._parts:

@@ -16,6 +16,7 @@ from broker.cluster import records as identified
 from broker.cluster import schema
 from broker.cluster.history import History
 from broker.cluster.records import QueueRecord
+from broker.cluster.refusal import Refused
 from broker.cluster.succession import DISK
 from broker.management.census import Census
 from broker.metadata.driver import Driver
@@ -32,6 +33,7 @@ from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import CUTS, Links
 from broker.storage.fsync import Fsync
 from broker.storage.journal import JournalFailed
+from broker.storage.wiping import wipe
 from broker.vhosts.certificates import NameRule
 from broker.vhosts.hall import Hall
 from broker.vhosts.logins import LoginRules
@@ -85,6 +87,9 @@ class Life:
         """Live."""
         node, world = self._node, self._node.world
         store = self._store
+        if node.membership.standing.orders.reset:  # an operator's reset was cut short
+            await wipe(node.disk)
+            await node.membership.obeyed()
         await store.open(world.chance, world.clock.stamp_ms(), world.boot)
         folder = store.folder
         listener = await world.network.listen(node.report.link)
@@ -106,7 +111,7 @@ class Life:
         tree = SharedTree(driver)
         driver.on_log_failed.append(store.fail)
         hall = self._make_hall(links, tree)
-        commands = Commands(node.report, node.timeline, links)
+        commands = Commands(node.report, node.timeline, links, node.application.verbs)
         node.membership.follow(tree, links)
         node.report.join(links, tree)
         node.timeline.follow(tree.tree)
@@ -121,8 +126,10 @@ class Life:
                     nursery.start_soon(self._watch_for_stop, tree)
                     tree.on_quorum(self._on_quorum)
                     tree.on_life_ended(self._on_life_ended)
+                    await self._leave_behind(tree)
                     await tree.propose(await self._registration(tree))
                     await store.registered()
+                    await node.membership.obeyed()
                     nursery.start_soon(self._watch_quorum, tree)
                     census = Census(hall, node.report)
                     await nursery.start(partial(unless_disk_fails, hall.run))
@@ -198,6 +205,15 @@ class Life:
             self._disagreement = Disagrees(why)
             self._scope.cancel()
 
+    async def _leave_behind(self, tree: SharedTree) -> None:
+        """Whom an operator has ordered to be forgotten: before this life counts, so that its copies are those of a
+        stopped node, which may be the best there are."""
+        for name in self._node.membership.standing.orders.forget:
+            try:
+                await tree.propose({"do": "forget_member", "node": name, "gone": True})
+            except Refused as refused:
+                log.warning("event=not_left_behind node=%s why=%r", name, refused.why)
+
     async def _registration(self, tree: SharedTree) -> dict[str, Any]:
         """What this life says of itself. Where the journal was damaged no copy here counts as complete (S3)."""
         node, world, folder = self._node, self._node.world, self._store.folder
@@ -239,7 +255,7 @@ class Life:
         self._scope.cancel()
 
     def _on_life_ended(self) -> None:
-        if not self._node.stopping.is_set():  # who asked for it has something left to do
+        if not self._node.application.closing.is_set():  # who asked for it has something left to do
             self._finish(f"life {self._store.folder.life} was ended by the cluster")
 
     def _on_quorum(self, there: bool) -> None:
@@ -282,7 +298,7 @@ class Life:
 
     async def _watch_for_stop(self, tree: SharedTree) -> None:
         node = self._node
-        await node.stopping.wait()
+        await node.application.closing.wait()
         self._end = End.STOPPED
         node.report.close()
         await self._doors.close(STOP_GRACE_S)

@@ -109,9 +109,13 @@ class Membership:
         return len(self.names) // 2 + 1
 
     @property
-    def lists_this_node(self) -> bool:
-        """Whether this node takes itself for one."""
-        return self._name in self.addresses
+    def is_committed(self) -> bool:
+        """Whether they are known from a cluster, not only from its file."""
+        return self.standing.members is not None
+
+    def known_address(self, name: str) -> str:
+        """Where that node is dialled, member or not; empty if nobody knows."""
+        return self.addresses.get(name) or self._file.get(name, "")
 
     def peers(self, voters: Mapping[str, str]) -> dict[str, str]:
         """Whom to have links with from the start; `voters`: those in the log, some of whom may have no address yet."""

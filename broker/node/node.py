@@ -24,11 +24,12 @@ import trio
 
 from broker.cluster.refusal import Refused
 from broker.management.door import HttpDoor
+from broker.node.application import Application
 from broker.node.configuration import Cluster
-from broker.node.failed_node import say_why
 from broker.node.life import End, Life
 from broker.node.membership import Disagrees, Membership
 from broker.node.report import Report
+from broker.node.resting import rest
 from broker.node.store import Unusable
 from broker.node.timeline import Timeline
 from broker.storage.journal import JournalDamaged, JournalFailed
@@ -83,11 +84,13 @@ class Node:
         self.stopping = trio.Event()
         self.membership = Membership(cluster, name, self.disk)
         self.report = Report(cluster, self.config, world.clock, self.membership)
+        self.application = Application(self)
         self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime)
 
     def stop(self) -> None:
         """Let the present life be the last."""
         self.stopping.set()
+        self.application.close()
 
     async def run(self) -> None:
         """One life after the other, until the node is told to stop. Raises Unusable if not even the first can begin."""
@@ -104,7 +107,7 @@ class Node:
             suspects, life = set(self.suspects), Life(self)
             try:
                 if await life.run() is End.STOPPED:
-                    return
+                    self.application.note_rest()
             except* JournalFailed as failed:
                 first = first_of(failed)
                 self.timeline.tell("disk", f"node {self.name}: {first}")
@@ -123,11 +126,15 @@ class Node:
                     f"{first_of(refused)}: the data folder is an older copy: remove it, and start the node again"
                 )
             if self.report.failure:
-                await say_why(self)
-                return
+                self.application.fail()
             self.report.forget_life()
+            if not self.stopping.is_set() and (self.report.failure or self.report.stopped):
+                await rest(self)
+                self.report.failure = self.report.stopped = ""
+            if self.stopping.is_set():
+                return
             with trio.move_on_after(BETWEEN_LIVES_S):
-                await self.stopping.wait()
+                await self.application.closing.wait()
 
 
 def first_of(failure: Exception) -> Exception:

@@ -109,7 +109,10 @@ class Report:
         if self.tree is not None and not self.tree.voters and self._is_refused_by_a_cluster():
             return f"node {self._node.name} is no member of the cluster yet: `warren apply` makes it one"
         if there - len(missing) >= quorum:
-            return f"node {self._node.name} is joining: {there - len(missing)} of {there} nodes are there"
+            what = "" if self.tree is None else self.tree.waiting_for
+            return f"node {self._node.name} is joining: {there - len(missing)} of {there} nodes are there" + (
+                f" ({what})" if what else ""
+            )
         if refusals := {} if self.links is None else self.links.refusals():
             words = "; ".join(f"{name}: {why}" for name, why in refusals.items())
             return f"node {self._node.name} is not let in by {words}"

@@ -23,12 +23,12 @@ async def open_commands():
 
 
 def test_nobody_may_speak_of_lives_copies_or_queues():
-    about_people = ("user", "vhost", "permission", "policy", "limits")
+    about_people = ("user", "vhost", "permission", "policy", "limits", "_member")
     assert {name for name in PROCEDURES if any(word in name for word in about_people)} == ALLOWED
 
 
 @pytest.mark.parametrize(
-    "do", ["end_life", "forget_member", "enter_in_sync", "found", "declare_queue", "nonsense", None]
+    "do", ["end_life", "register_life", "enter_in_sync", "found", "declare_queue", "nonsense", None]
 )
 async def test_what_is_refused(do):
     async with open_commands() as (_hall, commands):

@@ -1,15 +1,19 @@
 """Acceptance scenarios 25 to 27, and the life of a cluster: members come, go, return blank, restart one by one."""
 
 from dataclasses import replace
+from itertools import permutations
 from random import Random
 
+import pytest
 import trio
 
 from broker.cluster import schema
+from broker.cluster.refusal import Refused
 from broker.node.configuration import Address
 from broker.node.configuration import Node as NodeSection
+from broker.node.membership import Orders
 from tests.simulation.disk import SimDisk
-from tests.simulation.stage import Stage, bodies
+from tests.simulation.stage import Stage, bodies, play
 from tests.simulation.world import HA_ALL, Host, World, simulate, until
 
 
@@ -127,3 +131,279 @@ def test_the_founders_may_all_be_replaced() -> None:
         assert await (await stage.client("n4")).drain("q") == bodies(20)
 
     simulate(2, story)
+
+
+# -- the commands of an operator ---------------------------------------------------------------------------------------
+
+
+async def order(world: World, name: str, do: str, **members: object) -> dict[str, object]:
+    """A command to one node whose process stays. Raises Refused."""
+    node = world.hosts[name].node
+    assert node is not None
+    return await node.application.verbs[do]({"do": do, **members})
+
+
+async def stop_app(world: World, name: str) -> None:
+    """As `warren ctl stop_app`: returns when the broker has stopped."""
+    await order(world, name, "stop_app")
+    await until(lambda: state(world, name) == "stopped", 15)
+    await trio.sleep(1.5)  # its address refuses for a second, then it answers commands
+
+
+async def start_app(world: World, name: str) -> None:
+    """Likewise."""
+    await order(world, name, "start_app")
+    await until(lambda: name in world.serving(), 30)
+
+
+def state(world: World, name: str) -> str:
+    """In `status`."""
+    node = world.hosts[name].node
+    assert node is not None
+    return node.report.state
+
+
+def reason(world: World, name: str) -> str:
+    """In `status`."""
+    node = world.hosts[name].node
+    assert node is not None
+    return node.report.why_not_serving()
+
+
+def test_an_app_is_stopped_and_started_while_its_process_stays() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        process = world.hosts["n1"].node
+        await stop_app(world, "n1")
+        assert reason(world, "n1") == ("the broker was stopped by stop_app: `warren ctl -n n1 start_app` starts it")
+        await until(lambda: stage.placed("q")[0] == "n2", 10)
+        await order(world, "n1", "stop_app")
+        await start_app(world, "n1")
+        assert world.hosts["n1"].node is process
+        await until(world.synchronised, 20)
+        assert await (await stage.client("n1")).drain("q") == bodies(10)
+        with pytest.raises(Refused, match="stop_app stops it"):
+            await order(world, "n1", "reset")
+
+    play(scenario)
+
+
+def test_scenario_25_a_forgotten_node_is_refused_until_it_is_reset() -> None:
+    """Its unmirrored queues are gone with it; what was mirrored stays."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await (await stage.client("n3")).declare("own")
+        await stage.set_policy(HA_ALL, pattern="^q")
+        await stage.filled("q", 10)
+        with pytest.raises(Refused, match="n3 must be stopped before it can be removed"):
+            await ask(world, "forget_member", node="n3")
+        await world.stop("n3")
+        await ask(world, "forget_member", node="n3")
+        with pytest.raises(KeyError):
+            world.queue("own")
+        await until(lambda: voters(world) == {"n1", "n2"}, 10)
+        world.start("n3")
+        await until(lambda: state(world, "n3") == "failed", 20)
+        assert "Node 'n3' thinks it's clustered with node 'n" in reason(world, "n3")
+        assert "disagrees" in reason(world, "n3")
+        await trio.sleep(1.5)
+        await order(world, "n3", "reset")
+        await start_app(world, "n3")
+        assert members(world, "n3") == ["n3"]
+        assert await (await stage.client("n2")).count("q") == 10
+        with pytest.raises(KeyError):
+            world.queue("q", at="n3")
+        await stop_app(world, "n3")
+        assert await order(world, "n3", "join_cluster", target="n1") == {"already": False}
+        assert await order(world, "n3", "join_cluster", target="n1") == {"already": True}
+        await start_app(world, "n3")
+        await until(lambda: voters(world) == {"n1", "n2", "n3"}, 20)
+        await until(world.synchronised, 20)
+        assert await (await stage.client("n3")).drain("q") == bodies(10)
+
+    play(scenario)
+
+
+def test_scenario_25_refusals() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stop_app(world, "n3")
+        with pytest.raises(Refused, match="cannot cluster node with itself"):
+            await order(world, "n3", "join_cluster", target="n3")
+        with pytest.raises(Refused, match="nobody here knows where n9 is dialled"):
+            await order(world, "n3", "join_cluster", target="n9")
+        with pytest.raises(Refused, match=r"The node selected is not in the cluster\."):
+            await order(world, "n3", "forget_offline", node="n9")
+        with pytest.raises(Refused, match="all the other nodes must be offline"):
+            await order(world, "n3", "forget_offline", node="n1")
+        await order(world, "n3", "force_reset")
+        with pytest.raises(Refused, match="Node 'n1' thinks it's clustered with node 'n3', but 'n3' disagrees"):
+            await order(world, "n3", "join_cluster", target="n1")
+        await ask(world, "forget_member", node="n3")
+        with pytest.raises(Refused, match="do not have this node as part of the cluster"):
+            await order(world, "n3", "update_cluster_nodes", target="n1")
+        assert await order(world, "n3", "join_cluster", target="n1") == {"already": False}
+        world.kill("n1", "n2")
+        with pytest.raises(Refused, match=r"You cannot leave a cluster if no online nodes are present\."):
+            await order(world, "n3", "reset")
+
+    play(scenario)
+
+
+def test_a_node_resets_itself_out_of_its_cluster() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.filled("q", 10)
+        await stop_app(world, "n3")
+        await order(world, "n3", "reset")
+        await until(lambda: voters(world) == {"n1", "n2"}, 10)
+        assert members(world, "n1") == ["n1", "n2"]
+        world.kill("n3")
+        world.start("n3")
+        await until(lambda: "n3" in world.serving(), 20)
+        assert members(world, "n3") == ["n3"]
+        assert await (await stage.client("n2")).count("q") == 10
+
+    play(scenario)
+
+
+def test_a_reset_that_was_cut_short_is_finished() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stop_app(world, "n3")
+        node = world.hosts["n3"].node
+        assert node is not None
+        await ask(world, "forget_member", node="n3")
+        await node.membership.order(Orders(reset=True), {"n3": "n3:25672"})
+        world.kill("n3", power=True)
+        world.start("n3")
+        await until(lambda: "n3" in world.serving(), 20)
+        assert members(world, "n3") == ["n3"]
+
+    play(scenario)
+
+
+# -- starts ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rolling_restart_loses_nothing_and_always_serves() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        for number, name in enumerate(world.hosts):
+            await world.stop(name)
+            await until(lambda: stage.row("q")["state"] == "running", 5)
+            other = world.serving()[0]
+            client = await stage.client(other)
+            await client.confirm_select()
+            await client.publish_all("q", bodies(10, 10 * (number + 1) + 1))
+            world.start(name)
+            await world.ready()
+            await until(world.synchronised, 20)
+        assert await (await stage.client("n1")).drain("q") == bodies(40)
+
+    play(scenario)
+
+
+def test_a_node_with_an_empty_disk_comes_back_under_its_old_name() -> None:
+    """It has no vote before a quorum that does not need it has admitted it (S13)."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        before = voters_with_folders(world)
+        world.kill("n3")
+        world.hosts["n3"].disk = SimDisk(Random(3))
+        world.kill("n2")
+        world.start("n3")
+        await trio.sleep(10)
+        assert world.serving() == [], "of three with a memory one is no majority, whoever else is there"
+        assert "n2" in reason(world, "n1")
+        world.start("n2")
+        await world.ready()
+        await until(world.synchronised, 20)
+        after = voters_with_folders(world)
+        assert after.keys() == before.keys()
+        assert after["n3"] != before["n3"]
+        world.kill("n1")
+        assert await (await stage.client("n3")).drain("q") == bodies(10)
+
+    play(scenario)
+
+
+def voters_with_folders(world: World) -> dict[str, str]:
+    """Likewise, with the folder in which each has its memory."""
+    tree = world.tree(world.leader() or "n1")
+    assert tree is not None
+    return tree.voters
+
+
+@pytest.mark.parametrize("order_of_start", list(permutations(("n1", "n2", "n3"))), ids="-".join)
+def test_all_are_killed_at_once_and_come_back_in_any_order(order_of_start: tuple[str, str, str]) -> None:
+    """With pause_minority the first waits, and says for whom."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        world.kill("n1", "n2", "n3", power=True)
+        first, second, third = order_of_start
+        world.start(first)
+        await trio.sleep(5)
+        assert world.serving() == []
+        for missing in (second, third):
+            assert missing in reason(world, first)
+        world.start(second)
+        await until(lambda: set(world.serving()) == {first, second}, 30)
+        await until(lambda: stage.row("q")["state"] == "running", 10)
+        assert await (await stage.client(second)).count("q") == 10
+        world.start(third)
+        await world.ready()
+        await until(world.synchronised, 30)
+        assert await (await stage.client(third)).drain("q") == bodies(10)
+
+    play(scenario)
+
+
+def test_members_are_found_at_new_addresses_after_a_start_with_other_ports() -> None:
+    """As with port 0 in the file: what the cluster has committed of addresses is no longer true."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        for name in world.hosts:
+            await world.stop(name)
+        moved = [replace(node, link=Address(node.name, 30000)) for node in world.cluster.nodes]
+        world.cluster = replace(world.cluster, nodes=tuple(moved))
+        world.start()
+        await world.ready()
+        await until(world.synchronised, 20)
+        node = world.hosts["n1"].node
+        assert node is not None
+        assert node.membership.standing.members == {name: f"{name}:30000" for name in world.hosts}
+
+    play(scenario)
+
+
+def test_one_node_moves_and_nobody_elses_file_knows() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await world.stop("n3")
+        known = world.cluster
+        nodes = [replace(node, link=Address("n3", 30000)) if node.name == "n3" else node for node in known.nodes]
+        world.cluster = replace(known, nodes=tuple(nodes))
+        world.start("n3")
+        await world.ready()
+        world.cluster = known
+        world.kill("n1")
+        world.start("n1")
+        await world.ready()
+        await until(lambda: world.leader() is not None, 10)
+
+    play(scenario)
