@@ -286,6 +286,11 @@ class Master:
         self.note_settled()
         return [note for note in self.take_notes() if note.durable]
 
+    def unsafe_settles(self) -> list[Range]:
+        """What has settled, and not every copy that counts is known to have that."""
+        effects = [*(wait.effect for wait in self.witnesses.waiting), *(note.effect for note in self.outbox)]
+        return [each for effect in effects if isinstance(effect, list) for each in effect]
+
     def shipped(self, note: Note, lsn: int) -> None:
         """The note stands in the own journal up to `lsn` (0: it need not), and went out to the mirrors.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from broker.queues.page import Piece
+    from broker.queues.settings import Settings
     from broker.wire.message import Run
 
 
@@ -33,6 +34,27 @@ class Stock:
     def log(self) -> None:
         """From now on somebody wants to know what settled."""
         self._departures.logged = True
+
+    # -- what former masters gave out --------------------------------------------------------------------------------
+
+    def settle_wherever(self, first: int, last: int) -> None:
+        """Whoever got the positions first..last of a former master has acknowledged them; who has them by now has them
+        for nothing."""
+        found = [each for line in self._ready.lines() for each in line.discard(first, last)]
+        for range_first, range_last in (*found, *self._unacked.discard_of_all(first, last)):
+            self.counters.acked += range_last - range_first + 1
+            self._departures.settle(range_first, range_last)
+
+    def reject_ready(self, first: int, last: int, settings: "Settings") -> None:
+        """Whoever got the positions first..last of a former master did not want them, and nobody has got them since."""
+        for line in self._ready.lines():
+            for piece in line.remove(first, last):
+                self._departures.bury(piece, "rejected", settings)
+
+    @property
+    def dying(self) -> Line:
+        """Dead letters under way."""
+        return self._departures.dying
 
     # -- looks -------------------------------------------------------------------------------------------------------
 

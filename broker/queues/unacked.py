@@ -44,6 +44,10 @@ class Unacked:
         self._shrunk(holder, line, before)
         return ranges
 
+    def discard_of_all(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Forget what anybody holds of the positions first..last; the ranges that were really there."""
+        return [each for holder in list(self._lines) for each in self.discard(holder, first, last)]
+
     def take_back(self, holder: "Hashable", first: int, last: int) -> "list[Piece]":
         """Take from the holder what it holds of the positions first..last."""
         line = self._lines.get(holder)

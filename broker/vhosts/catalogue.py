@@ -49,6 +49,7 @@ class Catalogue:
         timers: "Timers",
         copies: dict[int, Copy],
         spawn: Callable[..., None],
+        running_peers: Callable[[], list[str]],
         delete_unused: Callable[[Handle], Awaitable[None]],
         chance: "Random",
         replies: "Replies",
@@ -64,6 +65,7 @@ class Catalogue:
         self._timers = timers
         self._copies = copies
         self._spawn = spawn
+        self._running_peers = running_peers
         self._delete_unused = delete_unused
         self._chance = chance
         self._replies = replies
@@ -188,6 +190,7 @@ class Catalogue:
                 auto_delete=record.auto_delete,
                 delete=lambda: self._delete_unused(handle),
                 spawn=self._spawn,
+                unheard=self._running_peers(),
             )
             handle.serve_here(local)
             self._guests.locals[record.id] = local

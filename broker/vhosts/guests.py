@@ -128,6 +128,7 @@ class Guests:
             del self._attachments[key]
         for local in self.locals.values():
             local.debts.cancel(peer)
+            local.receipts.cancel(peer)
 
     # ------------------------------------------------------------------ frames
 
@@ -151,7 +152,7 @@ class Guests:
             guest.grant(total, loan=loan)
 
     def _receive_settle(self, peer: str, payload: bytes, offset: int) -> None:
-        _queue_id, number, what, first, last = frames.decode_settle(payload)
+        _queue_id, number, what, first, last, answer = frames.decode_settle(payload)
         key = (peer, number)
         guest, fetching = self._guests.get(key), self._fetchers.get(key)
         if what == frames.RELEASE:  # nothing of it is left at its node
@@ -163,6 +164,9 @@ class Guests:
             guest.local.settle(guest, what, first, last)
         elif fetching is not None:
             fetching.settle(key, what, first, last)
+        local = fetching if guest is None else guest.local
+        if answer and local is not None:
+            local.receipts.take(peer, what, answer, first, last)
 
     # ------------------------------------------------------------------ calls
 
@@ -174,8 +178,7 @@ class Guests:
             return {"not_master": True}, b""
         match fields["do"]:
             case "origin":
-                self._begin_anew(peer, local)
-                return {"highest": local.attach(peer, fields["origin"], fields["answered"])}, b""
+                return self._attach(peer, local, fields), b""
             case "consume":
                 return self._consume(peer, local, fields), b""
             case "cancel":
@@ -192,6 +195,14 @@ class Guests:
             case _:
                 return counts_of(local), b""
 
+    def _attach(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
+        self._begin_anew(peer, local)
+        for what, history, ranges in fields["settles"]:
+            local.settle_again(history, what, ranges)
+            local.receipts.take(peer, what, fields["settled"], *ranges[-1])
+        local.heard(peer)
+        return {"highest": local.attach(peer, fields["origin"], fields["answered"]), "history": local.history}
+
     def _is_attached(self, peer: str, local: "Local", fields: dict[str, Any]) -> bool:
         """Whether this call is of that node's newest attachment: calls of one turn are served in any order."""
         key, attachment = (peer, local.queue_id), fields["attachment"]
@@ -206,6 +217,7 @@ class Guests:
             guest = self._guests.pop(key)
             local.cancel(guest)
             local.settle(guest, frames.RELEASE, 0, 0)
+        local.receipts.cancel(peer)
         for key in [key for key, owner in self._fetchers.items() if key[0] == peer and owner is local]:
             del self._fetchers[key]
             local.settle(key, frames.RELEASE, 0, 0)

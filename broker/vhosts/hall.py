@@ -99,6 +99,7 @@ class Hall:
             self.timers,
             copies,
             self._spawn,
+            self._running_peers,
             self._delete_unused,
             chance,
             self.replies,
@@ -117,6 +118,7 @@ class Hall:
         links.handle(frames.REPAID, self._receive_repaid)
         links.handle(frames.ANSWERED, self._receive_answered)
         links.handle(frames.REFUSED, self._receive_refused)
+        links.handle(frames.SETTLED, self._receive_settled)
         links.on_up.append(self._link_up)
         links.on_down.append(self._link_down)
         links.on_incoming.append(self._link_opened)
@@ -286,6 +288,12 @@ class Hall:
         handle = self.catalogue.handles.get(queue_id)
         if handle is not None:
             handle.publications.refused(first, last)
+
+    def _receive_settled(self, peer: str, payload: bytes, offset: int) -> None:
+        queue_id, what, number = frames.decode_triple(payload)
+        handle = self.catalogue.handles.get(queue_id)
+        if handle is not None:
+            handle.settles.safe_upto(what, number)
 
     # ------------------------------------------------------------------ proposals
 

@@ -16,9 +16,11 @@ from broker.cluster.records import RUNNING, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
 from broker.vhosts.delivery_count import counted
 from broker.vhosts.guests import counts_of, get_opened
+from broker.vhosts.holders import Holders
 from broker.vhosts.local import Local
 from broker.vhosts.publications import Pending, Publications
 from broker.vhosts.remote import Remote
+from broker.vhosts.settles import Settles
 from broker.vhosts.subscription import Fetcher, Holder, Subscription
 from broker.vhosts.switchboard import PeerLost
 from broker.wire import queue_frames as frames
@@ -27,6 +29,7 @@ from broker.wire.message import Run
 from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
+    from broker.vhosts.settles import History
     from broker.vhosts.switchboard import Switchboard
 
 RETRY_S = 0.005
@@ -56,12 +59,12 @@ class Handle:
         self.local: Local | None = None
         self.remote: Remote | None = None
         self.deleted = False
-        self.subscriptions: dict[tuple[object, str], Subscription] = {}
         self.publications = Publications(switchboard.origin)
+        self.settles = Settles()
         self._switchboard = switchboard
         self._spawn = spawn
-        self._by_number: dict[int, Subscription] = {}
-        self._fetchers: set[Fetcher] = set()
+        self._holders = Holders()
+        self.subscriptions = self._holders.subscriptions
         self._changed = trio.Event()
 
     @property
@@ -81,6 +84,9 @@ class Handle:
         self._leave()
         self.local = local
         self.remote = None
+        for what, history, ranges in self.settles.again():
+            local.settle_again(history, what, ranges)
+        self.settles.forget()
         self._follow()
 
     def serve_at(self, record: QueueRecord) -> None:
@@ -104,7 +110,7 @@ class Handle:
     def _attach(self, master: Life, term: int) -> None:
         self._leave()
         self.local = None
-        self.remote = Remote(self.record.id, master.node, term, self.publications, self._switchboard)
+        self.remote = Remote(self.record.id, master.node, term, self.publications, self.settles, self._switchboard)
         self._spawn(self._attach_remote, self.remote)
 
     async def _attach_remote(self, remote: Remote) -> None:
@@ -120,18 +126,19 @@ class Handle:
             pause_s = min(2 * pause_s, 0.1)
 
     def _leave(self) -> None:
-        """What the old side gave out returns there by itself; here it is only remembered as gone."""
+        """What the old side gave out returns there by itself; here it is only remembered as gone, and as whose."""
+        history: History = []
         if self.remote is not None:
             self.remote.end()
-        holders: list[Holder] = [*self._by_number.values(), *self._fetchers]
-        for holder in holders:
-            holder.alive = False
-        self._by_number.clear()
-        self._fetchers.clear()
-        for key, subscription in list(self.subscriptions.items()):
-            subscription.alive = False
+            history = self.remote.history
+        elif self.local is not None:
+            history = self.local.history
+            for first, last in self.local.unsafe_settles:
+                self.settles.add(frames.ACKNOWLEDGE, history, first, last)
+        self._holders.lose_master(history)
+        for subscription in list(self.subscriptions.values()):
             if not subscription.survives_failover:
-                del self.subscriptions[key]
+                self._holders.end(subscription)
                 subscription.channel.cancel_consumer(subscription.tag)
 
     def _follow(self) -> None:
@@ -141,21 +148,19 @@ class Handle:
         self._notify()
 
     async def _resubscribe(self, old: Subscription) -> None:
-        key = (old.channel, old.tag)
-        if self.subscriptions.get(key) is not old:
+        if not self._holders.is_consuming(old):
             return
         new = old.again(self._switchboard.number())
-        self.subscriptions[key] = new
+        self.subscriptions[new.channel, new.tag] = new
         try:
             await self._subscribe(new)
         except Moved:
             return  # there is another one in its place, or it was cancelled
         except ChannelException:
-            if self.subscriptions.get(key) is new:
-                del self.subscriptions[key]
+            if self._holders.end(new):
                 new.channel.cancel_consumer(new.tag)
             return
-        if self.subscriptions.get(key) is new:
+        if self._holders.is_consuming(new):
             self.wake(new)
         else:
             self.release(new)  # it was cancelled, or its channel closed, meanwhile
@@ -165,11 +170,8 @@ class Handle:
         self.deleted = True
         if self.remote is not None:
             self.remote.end()
-        for subscription in list(self.subscriptions.values()):
-            subscription.alive = False
+        for subscription in self._holders.clear():
             subscription.channel.cancel_consumer(subscription.tag)
-        self.subscriptions.clear()
-        self._by_number.clear()
         self.local = self.remote = None
         self.publications.answer_all()
         self._notify()
@@ -257,13 +259,11 @@ class Handle:
                 raise in_use from None
         elif "in_use" in answer[0]:
             raise in_use
-        self._by_number[subscription.number] = subscription
+        self._holders.known(subscription)
 
     async def cancel(self, subscription: Subscription) -> None:
         """End a consumer; what it holds it may still answer."""
-        key = (subscription.channel, subscription.tag)
-        if self.subscriptions.get(key) is subscription:
-            del self.subscriptions[key]
+        self._holders.end(subscription)
         if not subscription.alive:
             return
         local = self.local
@@ -325,10 +325,13 @@ class Handle:
             self.remote.wake(subscription)
 
     def settle(self, holder: Holder, what: int, first: int, last: int) -> None:
-        """Acknowledge, requeue or reject; positions that a dead master gave have returned by themselves."""
+        """Acknowledge, requeue or reject. What a master that is gone gave has returned by itself; but its successor is
+        told of answers that come before it is there."""
         if what != frames.RELEASE:
             holder.answered(last - first + 1)
         if not holder.alive:
+            if self.local is None and (self.remote is None or not self.remote.ready):
+                self.settles.add(what, holder.history, first, last)
             return
         if self.local is not None:
             self.local.settle(holder, what, first, last)
@@ -339,7 +342,7 @@ class Handle:
 
     def _go_on(self, subscription: Subscription) -> None:
         """It has answered for something: it may get more, or, if it was cancelled, that may have been the last."""
-        if self.subscriptions.get((subscription.channel, subscription.tag)) is subscription:
+        if self._holders.is_consuming(subscription):
             if self.remote is None:
                 return
             if subscription.is_limited:  # others of its channel may have waited for longer
@@ -351,31 +354,26 @@ class Handle:
 
     def delivered(self, number: int, run: Run) -> None:
         """A master elsewhere gave a run to a consumer here; one that has gone gives it back."""
-        subscription = self._by_number.get(number)
+        subscription = self._holders.find(number)
         if subscription is not None and self.remote is not None:
             self.remote.deliver(subscription, run)
 
     def repaid(self, number: int, total: int, *, wants: bool) -> None:
         """A master elsewhere gave back what a channel with a limit had lent it for a consumer here."""
-        subscription = self._by_number.get(number)
+        subscription = self._holders.find(number)
         if subscription is not None and self.remote is not None:
             self.remote.repaid(subscription, total, wants=wants)
 
     def held_by(self, channel: object) -> list[Subscription]:
         """The consumers of a channel, and those it cancelled that may still hold messages."""
-        holders = [*self._by_number.values(), *self.subscriptions.values()]
-        return list(dict.fromkeys(holder for holder in holders if holder.channel is channel))
+        return self._holders.of(channel)
 
     def release(self, holder: Holder) -> None:
         """Its channel is closed: what it held returns, and nothing of it is left."""
+        self._holders.forget(holder)
         if isinstance(holder, Fetcher):
-            self._fetchers.discard(holder)
             self.settle(holder, frames.RELEASE, 0, 0)
             return
-        key = (holder.channel, holder.tag)
-        if self.subscriptions.get(key) is holder:
-            del self.subscriptions[key]
-        self._by_number.pop(holder.number, None)
         if self.local is not None:
             self.local.part_with(holder)
         elif self.remote is not None:
@@ -385,5 +383,5 @@ class Handle:
     def fetcher(self) -> Fetcher:
         """A new holder for what a channel gets."""
         fetcher = Fetcher(self, self._switchboard.number())
-        self._fetchers.add(fetcher)
+        self._holders.add_fetcher(fetcher)
         return fetcher

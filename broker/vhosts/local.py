@@ -4,15 +4,18 @@ Decides nothing about messages (the queue does) nor about copies (the master mac
 in their outboxes to the journal, to the mirrors and to the publishers. It must not know policies or clients' dialogue.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from broker.mirroring.ranges import upto
+from broker.mirroring.terms import Terms
 from broker.queues.consumers import Consumer
-from broker.vhosts.debts import Debts
+from broker.vhosts.intake import Intake
+from broker.vhosts.loans import Loans
 from broker.vhosts.pager import Pager
-from broker.vhosts.publications import Pending, Publications
+from broker.vhosts.receipts import Receipts
 from broker.wire import queue_frames as frames
 from broker.wire.message import Run
 
@@ -21,21 +24,27 @@ if TYPE_CHECKING:
 
     from broker.mirroring.copy import Copy
     from broker.mirroring.master import Master
+    from broker.mirroring.ranges import Range
     from broker.queues.dead_letter import DeadLetter
     from broker.vhosts.dispatch import Road
     from broker.vhosts.guests import Guest
     from broker.vhosts.paging import Paging
+    from broker.vhosts.publications import Publications
+    from broker.vhosts.settles import History
     from broker.vhosts.switchboard import Switchboard
     from broker.vhosts.timers import Timers
 
+HEARING_S = 1.0
+"""A new master waits so long for other nodes to tell what their consumers have answered for already."""
 
-class Local:
+
+class Local(Intake):
     """A master with its journal, its mirrors and its publishers."""
 
     def __init__(
         self,
         master: "Master",
-        publications: Publications,
+        publications: "Publications",
         switchboard: "Switchboard",
         timers: "Timers",
         paging: "Paging",
@@ -43,41 +52,30 @@ class Local:
         auto_delete: bool,
         delete: Callable[[], Awaitable[None]],
         spawn: Callable[..., None],
+        unheard: Collection[str] = (),
     ) -> None:
-        self.master = master
-        self.queue = master.queue
-        self.queue_id = master.copy.queue_id
-        self.switchboard = switchboard
+        """`unheard`: the nodes whose consumers may have answered for messages that the last master gave out."""
+        super().__init__(master, publications, switchboard)
         self.timers = timers
         self.delete = delete
         self._auto_delete = auto_delete
         self._spawn = spawn
-        self._publications = publications
         self.pager = Pager(self, paging, dead_letters, spawn)
-        self.debts = Debts(self.queue_id, switchboard)
+        self.receipts = Receipts(self.queue_id, switchboard)
+        self.unsafe_settles: list[Range] = []
+        """Of a master that has ended: what it settled and its successor may not know of."""
+        self._stored_lsn = 0
+        self._unheard = set(unheard) if self._may_have_given() else set()
         self._wider = trio.Event()
         self._roomy: dict[Consumer, None] = {}
-        self._borrowers: dict[Guest, None] = {}
+        self._loans = Loans(master)
         self.ended = False
+        if self._unheard:
+            master.give(False)
+            spawn(self._stop_hearing)
         if unreleased := switchboard.journal.unreleased(self.queue_id):
             master.settle_again(unreleased)
-        self._replay(publications)
-
-    def _replay(self, publications: Publications) -> None:
-        """Publications of this node from before the promotion: those not yet in the log enter it now (S6)."""
-        highest = self.master.copy.origins.get(publications.origin, 0)
-        for first, last in self.master.copy.refused.get(publications.origin, []):
-            publications.refused(first, last)
-        for entry in list(publications.entries):
-            if entry.last_sequence <= highest:
-                entry.note = self.master.note
-                continue
-            run = entry.run
-            if run.sequence <= highest:
-                run = run.cut(highest + 1 - run.sequence, len(run.contents))
-            run.redelivered = True
-            entry.note = self._take(run, entry.pending)
-        self.switchboard.touch(self)
+        self._replay()
 
     def end(self) -> "Copy":
         """The queue is deleted or has another master: from now on nothing of it is sent, given out or answered. Returns
@@ -86,83 +84,11 @@ class Local:
         self.timers.forget(self)
         self.pager.end()
         self._wider.set()
+        self.master.note_settled()
+        self.unsafe_settles = self.master.unsafe_settles()
         for note in self.master.last_notes():
             self.switchboard.store(note.raw, note.record)
         return self.master.retire()
-
-    # ------------------------------------------------------------------ publishing
-
-    def publish(self, run: Run, pending: Pending | None) -> None:
-        """Take a run from a channel of this node."""
-        if self.queue.consumers:  # else nothing is given out
-            self._heed_lease()
-        if pending is None:
-            self.master.publish(run, self.switchboard.stamp_ms)
-            self.switchboard.touch(self)
-            return
-        if not self.master.logged:
-            refused, _ = self.master.publish(run, self.switchboard.stamp_ms)
-            for start, stop in refused:
-                pending.refuse(start, stop)
-            pending.answer()
-            self.switchboard.touch(self)
-            return
-        entry = self._publications.add(run, pending)
-        entry.note = self._take(run, pending)
-        self.switchboard.touch(self)
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether what is published now may as well come at the end of the turn: no consumer waits for it, and this
-        node's disk is all that its confirm will wait for."""
-        if self.master.witnesses.anybody:
-            return False
-        return not self.queue.consumers or self.queue.messages_ready > 0
-
-    def _take(self, run: Run, pending: Pending) -> int:
-        refused, note = self.master.publish(run, self.switchboard.stamp_ms)
-        for start, stop in refused:
-            pending.refuse(start, stop)
-        if refused:
-            self.master.answered(self._publications.origin, self._publications.next_unanswered - 1)
-        # without a note of its own the run is as safe as the last one that has one: answers stay in order
-        return note or self.master.note
-
-    def publish_from(self, peer: str, run: Run) -> None:
-        """Take a run from a channel of another node; what this log has already is only answered (S6)."""
-        self._heed_lease()
-        if run.origin is None:
-            self.master.publish(run, self.switchboard.stamp_ms)
-            self.switchboard.touch(self)
-            return
-        highest = self.master.copy.origins.get(run.origin, 0)
-        last = run.sequence + len(run.contents) - 1
-        if run.sequence > highest + 1:
-            return  # a gap: its node has not yet asked how far we are, and will send all of it again
-        self.master.answered(run.origin, run.first - 1)
-        if last > highest:
-            if run.sequence <= highest:
-                run = run.cut(highest + 1 - run.sequence, len(run.contents))
-            refused, _ = self.master.publish(run, self.switchboard.stamp_ms)
-            for start, stop in refused:
-                self.debts.refuse(peer, run.sequence + start, run.sequence + stop - 1)
-        self._owe(peer, last)
-
-    def attach(self, peer: str, origin: str, answered: int) -> int:
-        """A node asks how far this log has its publications; those up to `answered` have had their answer elsewhere."""
-        highest = max(answered, self.master.copy.origins.get(origin, 0))
-        if highest:
-            self.master.copy.origins[origin] = highest
-            self.master.answered(origin, answered)
-            for first, last in self.master.copy.refused.get(origin, []):
-                self.debts.refuse(peer, first, last)
-            self._owe(peer, highest)
-        return highest
-
-    def _owe(self, peer: str, sequence: int) -> None:
-        """Answer this node when all that is in the log now is safe."""
-        self.debts.owe(self.master.note, peer, sequence)
-        self.switchboard.touch(self)
 
     # ------------------------------------------------------------------ consuming
 
@@ -199,15 +125,8 @@ class Local:
     def lend(self, consumer: "Guest") -> None:
         """A consumer was lent room for this turn, or until the messages that are there may be given out."""
         if not self.ended:
-            self._borrowers[consumer] = None
+            self._loans.add(consumer)
             self.wake(consumer)
-
-    def _call_in(self) -> None:
-        """Unless messages are being announced or loaded for somebody, what is unused of loans is of no use here."""
-        if not (self.master.gives and (self.queue.wants_open() or self.queue.wants_contents())):
-            borrowers, self._borrowers = self._borrowers, {}
-            for borrower in borrowers:
-                borrower.repay()
 
     def get(self, holder: "Hashable", *, ack_required: bool) -> Run | None:
         """One message; None if there is none that may be had now (see `opens`)."""
@@ -273,12 +192,50 @@ class Local:
                 self._roomy[holder] = None
         self.switchboard.touch(self)
 
+    # ------------------------------------------------------------------ what a former master gave out
+
+    @property
+    def history(self) -> "History":
+        """Whose positions are whose, as far as this master knows."""
+        return list(self.master.copy.terms.entries) or [(self.master.term, 1)]
+
+    def settle_again(self, history: "History", what: int, ranges: "list[Range]") -> None:
+        """What consumers have answered for under a former master, who had this history (S6). Where this log has
+        another one, other messages are meant."""
+        common = Terms(self.history).common(history, self.queue.next_position - 1)
+        for first, last in upto(ranges, common):
+            if what == frames.ACKNOWLEDGE:
+                self.queue.settle_wherever(first, last)
+            else:
+                self.queue.reject_ready(first, last, self.queue.settings)
+        self.switchboard.touch(self)
+
+    def heard(self, peer: str) -> None:
+        """This node has told what its consumers have answered for."""
+        if self._unheard:
+            self._unheard.discard(peer)
+            self._heed_lease()
+
+    def _may_have_given(self) -> bool:
+        """Whether anything here may have been delivered by a former master."""
+        first = self.queue.first_ready
+        return first is not None and first <= max(self.master.copy.marks.values(), default=0)
+
+    async def _stop_hearing(self) -> None:
+        await trio.sleep(HEARING_S)
+        self._unheard.clear()
+        if not self.ended:
+            self._heed_lease()
+
+    # ------------------------------------------------------------------ whether anything is given out
+
     def _heed_lease(self) -> None:
         """Nothing is given out while somebody else may be master already (S4)."""
         self._heed(leased=self.switchboard.lease_valid())
 
     def _heed(self, *, leased: bool) -> None:
-        if leased != self.master.gives and self.master.give(leased):
+        """Nor while what stands here may have been answered for elsewhere (S6)."""
+        if (leased and not self._unheard) != self.master.gives and self.master.give(not self.master.gives):
             self.queue.pump()
             self.switchboard.touch(self)
             self.widen()
@@ -329,14 +286,17 @@ class Local:
                 self.pager.letters.send(letter)
         if not master.logged:
             self.debts.pay(master.note)
+            self.receipts.note(0, 0, self.queue.dying)
+            self.receipts.pay(-1, 0)
         else:
             master.open_more()
             master.note_settled()
             self._ship()
+            self.receipts.note(master.note, self._stored_lsn, self.queue.dying)
             if master.witnesses.reached(self.switchboard.journal.synced):
                 self.advance()
-        if self._borrowers:
-            self._call_in()
+        if self._loans:
+            self._loans.call_in()
         if self.queue.heeds_time:
             self.timers.watch(self)
         self.pager.turn()
@@ -363,6 +323,7 @@ class Local:
                         follower.noted(note.number, offset)
             master.shipped(note, lsn)
         if last_lsn:
+            self._stored_lsn = last_lsn
             switchboard.advance_at(last_lsn, self)
 
     def advance(self) -> None:
@@ -391,8 +352,10 @@ class Local:
         self._publications.noted_upto(master.confirmed_note)
         if self.debts:
             self.debts.pay(master.confirmed_note)
-        if self._borrowers:
-            self._call_in()
+        if self.receipts:
+            self.receipts.pay(master.witnesses.marks()[1], journal.synced)
+        if self._loans:
+            self._loans.call_in()
 
     @property
     def waits(self) -> bool:

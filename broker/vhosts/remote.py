@@ -11,6 +11,7 @@ from broker.wire import records
 from broker.wire.message import Run
 
 if TYPE_CHECKING:
+    from broker.vhosts.settles import History, Settles
     from broker.vhosts.subscription import Holder, Subscription
     from broker.vhosts.switchboard import Switchboard
 
@@ -48,7 +49,13 @@ class Remote:
     """A master elsewhere, in one term. `ready` once it has said how far it has our publications."""
 
     def __init__(
-        self, queue_id: int, peer: str, term: int, publications: Publications, switchboard: "Switchboard"
+        self,
+        queue_id: int,
+        peer: str,
+        term: int,
+        publications: Publications,
+        settles: "Settles",
+        switchboard: "Switchboard",
     ) -> None:
         self.queue_id = queue_id
         self.peer = peer
@@ -56,7 +63,10 @@ class Remote:
         self.ready = False
         self.attachment = switchboard.number()
         """Names this attachment: what an earlier one asks late must not be done any more."""
+        self.history: History = []
+        """Whose positions are whose, as the master says."""
         self._publications = publications
+        self._settles = settles
         self._switchboard = switchboard
         self._grants: dict[Subscription, Grant] = {}
         self._ended = False
@@ -80,12 +90,20 @@ class Remote:
         self._switchboard.send(self.peer, frames.PUBLISH, records.encode_publish(self.queue_id, self.term, run))
 
     async def attach(self) -> bool:
-        """Ask the master how far it has our publications, and send it the rest in order (S6); False: not yet."""
-        publications = self._publications
-        # what lies before the first unanswered one was answered, whether or not this master has ever seen it
-        answer, _ = await self.call("origin", origin=publications.origin, answered=publications.next_unanswered - 1)
+        """Tell the master what was answered for under its predecessors, ask it how far it has our publications, and
+        send it the rest in order (S6); False: not yet."""
+        publications, settles = self._publications, self._settles
+        answer, _ = await self.call(
+            "origin",
+            origin=publications.origin,
+            # what lies before the first unanswered one was answered, whether or not this master has ever seen it
+            answered=publications.next_unanswered - 1,
+            settles=list(settles.again()),
+            settled=settles.number,
+        )
         if "highest" not in answer:
             return False
+        self.history = answer["history"]
         highest = answer["highest"]
         for entry in self._publications.entries:
             if entry.last_sequence > highest:
@@ -173,5 +191,6 @@ class Remote:
 
     def settle(self, holder: "Holder", what: int, first: int, last: int) -> None:
         """Acknowledge, requeue or reject positions, or give back all that is held."""
-        frame = frames.encode_settle(self.queue_id, holder.number, what, first, last)
+        answer = self._settles.add(what, self.history, first, last)
+        frame = frames.encode_settle(self.queue_id, holder.number, what, first, last, answer)
         self._switchboard.send(self.peer, frames.SETTLE, frame)

@@ -13,6 +13,7 @@ from broker.wire.message import Run
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
     from broker.vhosts.handle import Handle
+    from broker.vhosts.settles import History
 
 OUTBOX_BYTES_MAX = 256 * 1024
 """A connection whose client reads slower than this backlog gets nothing more until it drains."""
@@ -33,6 +34,8 @@ class Fetcher:
         self.number = number
         self.alive = True
         """False once the master that gave these messages is gone: they return by themselves."""
+        self.history: History = []
+        """That of the master that is gone."""
 
     def answered(self, count: int) -> None:
         """So many of its messages were settled; fetchers have no window."""
@@ -64,6 +67,7 @@ class Subscription(Consumer):
         self.prefetch_count = prefetch_count
         self.outstanding = 0
         self.alive = True
+        self.history: History = []
         self._size_bytes = 0
         self._tag_bytes = tag.encode()
 

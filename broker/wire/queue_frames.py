@@ -46,12 +46,15 @@ LOAN = 79
 REPAID = 80
 """Master to a consumer's node: of the loan up to this total nothing is left; whether there are messages for another."""
 
+SETTLED = 81
+"""Master to a consumer's node: its answers of this kind up to this number are safe."""
+
 ACKNOWLEDGE, REQUEUE, REJECT, RELEASE = range(4)
 """What a SETTLE does with its positions; RELEASE returns all that the holder has."""
 
 _PAIR = struct.Struct(">QQ")
 _TRIPLE = struct.Struct(">QQQ")
-_SETTLE = struct.Struct(">QQBQQ")
+_SETTLE = struct.Struct(">QQBQQQ")
 _NUMBER = struct.Struct(">I")
 _LENGTH = struct.Struct(">II")
 _CONSUMER = struct.Struct(">Q")
@@ -81,7 +84,8 @@ def decode_pair(payload: bytes) -> tuple[int, int]:
 
 def encode_triple(first: int, second: int, third: int) -> bytes:
     """REFUSED (queue id, first, last), CREDIT and LOAN (queue id, consumer, total), UNAPPLIED (queue id, term, offset),
-    REPAID (queue id, consumer, twice the total, and one more if there are messages)."""
+    REPAID (queue id, consumer, twice the total, and one more if there are messages), SETTLED (queue id, kind,
+    number)."""
     return _TRIPLE.pack(first, second, third)
 
 
@@ -91,15 +95,15 @@ def decode_triple(payload: bytes) -> tuple[int, int, int]:
     return first, second, third
 
 
-def encode_settle(queue_id: int, holder: int, what: int, first: int, last: int) -> bytes:
-    """SETTLE."""
-    return _SETTLE.pack(queue_id, holder, what, first, last)
+def encode_settle(queue_id: int, holder: int, what: int, first: int, last: int, answer: int = 0) -> bytes:
+    """SETTLE; `answer` is the number under which its node waits to hear that it is safe (0: it does not)."""
+    return _SETTLE.pack(queue_id, holder, what, first, last, answer)
 
 
-def decode_settle(payload: bytes) -> tuple[int, int, int, int, int]:
-    """Queue id, holder, what, first and last position."""
-    queue_id, holder, what, first, last = _SETTLE.unpack(payload)
-    return queue_id, holder, what, first, last
+def decode_settle(payload: bytes) -> tuple[int, int, int, int, int, int]:
+    """Queue id, holder, what, first and last position, number of the answer."""
+    queue_id, holder, what, first, last, answer = _SETTLE.unpack(payload)
+    return queue_id, holder, what, first, last, answer
 
 
 def encode_request(number: int, fields: dict[str, Any]) -> bytes:

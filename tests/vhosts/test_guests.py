@@ -28,10 +28,13 @@ class House:
         place = {"queue": 1, "term": term, "attachment": attachment}
         return await self.switchboard.handlers[do](peer, {"do": do, **place, **fields})
 
-    async def attach(self, peer="n2", *, attachment=1, answered=0):
+    async def attach(self, peer="n2", *, attachment=1, answered=0, settles=(), settled=0):
         """How far the master has that node's publications."""
-        answer, _ = await self.call("origin", peer, attachment=attachment, origin=f"{peer}/1", answered=answered)
-        return answer
+        told = {"settles": settles, "settled": settled}
+        answer, _ = await self.call(
+            "origin", peer, attachment=attachment, origin=f"{peer}/1", answered=answered, **told
+        )
+        return answer.get("highest")
 
     async def consume(self, number, peer="n2", *, grant=100, **facts):
         wanted = {"tag": "c", "ack_required": True, "exclusive": False, "priority": 0, **facts}
@@ -145,7 +148,7 @@ async def test_who_attaches_again_has_given_up_what_it_held_and_others_have_not(
     await house.consume(7, grant=1)
     await house.call("get", number=8, ack_required=True)
     await house.consume(9, "n3", grant=1)
-    assert await house.attach() == {"highest": 0}
+    assert await house.attach() == 0
     statistics = house.local.statistics()
     assert (statistics["messages_ready"], statistics["messages_unacked"], statistics["consumers"]) == (2, 1, 1)
     house.guests.peer_gone("n3")
@@ -193,21 +196,21 @@ async def test_publications_of_another_term_are_not_taken(house):
     assert house.local.queue.messages_ready == 1
     house.switchboard.end_turn()
     assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ANSWERED, "n2")] == [(1, 1)]
-    assert await house.attach() == {"highest": 1}
+    assert await house.attach() == 1
 
 
 async def test_a_late_call_of_an_attachment_that_was_given_up_is_not_served(house):
     await house.attach(attachment=4)
     for late in (3, 5):
         assert await house.call("counts", attachment=late) == ({"not_master": True}, b"")
-    assert await house.attach(attachment=3) == {"not_master": True}
+    assert await house.attach(attachment=3) is None
     assert (await house.call("counts", attachment=4))[0]["messages"] == 0
     house.guests.peer_gone("n2")
     assert await house.call("counts", attachment=4) == ({"not_master": True}, b"")
 
 
 async def test_what_a_node_has_had_answered_elsewhere_is_no_gap_here(house):
-    assert await house.attach(answered=7) == {"highest": 7}
+    assert await house.attach(answered=7) == 7
     run = run_of("a")
     run.origin, run.sequence = "n2/1", 8
     house.switchboard.hear("n2", frames.PUBLISH, records.encode_publish(1, TERM, run))
@@ -248,3 +251,40 @@ async def test_a_loan_is_not_repaid_while_what_it_is_for_is_loaded(house):
     house.local.purge()
     house.switchboard.end_turn()
     assert len(house.switchboard.take(frames.REPAID)) == 1
+
+
+def settled(house, peer="n2"):
+    return [frames.decode_triple(payload) for payload in house.switchboard.take(frames.SETTLED, peer)]
+
+
+async def test_a_consumers_node_hears_that_its_answers_are_safe(house):
+    house.local.publish(run_of("a", "b"), None)
+    await house.consume(7)
+    house.switchboard.hear("n2", frames.SETTLE, frames.encode_settle(1, 7, frames.ACKNOWLEDGE, 1, 2, 5))
+    house.switchboard.end_turn()
+    assert settled(house) == [(1, frames.ACKNOWLEDGE, 5)]
+
+
+async def test_answers_from_before_a_failover_count_where_the_histories_are_one(house):
+    house.local.publish(run_of("a", "b", "c", "d"), None)
+    answers = [(frames.ACKNOWLEDGE, [(TERM, 1)], [(1, 1), (3, 3)])]
+    assert await house.attach(settles=answers, settled=4) == 0
+    house.switchboard.end_turn()
+    assert settled(house) == [(1, frames.ACKNOWLEDGE, 4)]
+    await house.consume(7, attachment=1)
+    assert house.delivered() == [(7, ["b"]), (7, ["d"])]
+    foreign = [(frames.ACKNOWLEDGE, [(TERM - 1, 1)], [(2, 2), (4, 4)])]  # other messages stood there
+    await house.attach(attachment=2, settles=foreign, settled=5)
+    house.switchboard.end_turn()
+    assert settled(house) == [(1, frames.ACKNOWLEDGE, 5)]
+    assert house.local.queue.messages_unacked + house.local.queue.messages_ready == 2
+
+
+async def test_rejections_from_before_a_failover_count_for_what_nobody_has_got_since():
+    house = House(dead_letter_exchange="x")
+    house.local.publish(run_of("a", "b"), None)
+    await house.consume(7, "n3", grant=1)
+    await house.attach(settles=[(frames.REJECT, [(TERM, 1)], [(1, 2)])], settled=1)
+    house.switchboard.end_turn()
+    assert [(letter.run.first, letter.reason) for letter in house.local.letters] == [(2, "rejected")]
+    assert house.local.queue.messages_unacked == 1

@@ -24,14 +24,14 @@ class Board(FakeSwitchboard):
     async def call(self, peer, fields):
         self.asked.append(fields["do"])
         if fields["do"] == "origin":
-            return {"highest": 0}, b""
+            return {"highest": 0, "history": []}, b""
         await self.answering.wait()
         return {}, b""
 
     def released(self):
         """The numbers of holders that were given up."""
         settled = [frames.decode_settle(payload) for payload in self.take(frames.SETTLE)]
-        return [number for _, number, what, _, _ in settled if what == frames.RELEASE]
+        return [number for _, number, what, *_ in settled if what == frames.RELEASE]
 
 
 class Outlet:

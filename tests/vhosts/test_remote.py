@@ -6,6 +6,7 @@ from broker.queues.consumers import Consumer
 from broker.vhosts import remote as room
 from broker.vhosts.publications import Publications
 from broker.vhosts.remote import WINDOW_MESSAGES, Remote
+from broker.vhosts.settles import Settles
 from broker.wire import queue_frames as frames
 from broker.wire import records
 from tests.mirroring.lane import run_of
@@ -17,13 +18,13 @@ class Board(FakeSwitchboard):
 
     def __init__(self):
         super().__init__()
-        self.answered = {"highest": 0}
+        self.answered = {"highest": 0, "history": []}
         self.asked = []
 
     async def call(self, peer, fields):
         self.asked.append((peer, fields))
         if self.answered is None:
-            return {"highest": fields["answered"]}, b""
+            return {"highest": fields["answered"], "history": []}, b""
         return self.answered, b""
 
 
@@ -55,7 +56,7 @@ def publications(board):
 
 @pytest.fixture
 def remote(board, publications):
-    return Remote(1, "n2", 10, publications, board)
+    return Remote(1, "n2", 10, publications, Settles(), board)
 
 
 def published(board):
@@ -74,6 +75,7 @@ async def test_publications_wait_until_the_master_says_how_far_it_has_them(board
     assert published(board) == []
     assert await remote.attach()
     question = {"do": "origin", "queue": 1, "term": 10, "attachment": 1, "origin": "n1/1", "answered": 0}
+    question |= {"settles": [], "settled": 0}
     assert board.asked == [("n2", question)]
     assert published(board) == [(1, 1, True), (0, 1, False)]
     remote.publish(run_of("b"), FakePending())
@@ -84,7 +86,7 @@ async def test_publications_wait_until_the_master_says_how_far_it_has_them(board
 async def test_only_what_the_master_lacks_is_sent_again(board, remote, publications):
     for body in "abc":
         remote.publish(run_of(body), FakePending())
-    board.answered = {"highest": 2}
+    board.answered = {"highest": 2, "history": []}
     assert await remote.attach()
     assert published(board) == [(3, 1, True)]
     assert not any(entry.run.redelivered for entry in publications.entries), "the flag is for the wire alone"
@@ -102,7 +104,7 @@ async def test_what_was_answered_is_no_gap_for_a_master_that_never_saw_it(board,
 
 
 async def test_each_attachment_has_a_number_of_its_own(board, publications):
-    one, two = (Remote(1, "n2", 10, publications, board) for _ in range(2))
+    one, two = (Remote(1, "n2", 10, publications, Settles(), board) for _ in range(2))
     assert one.attachment < two.attachment
 
 
@@ -152,7 +154,7 @@ def test_a_cancelled_consumer_is_forgotten_and_may_still_answer(board, remote):
     remote.forget(client)
     remote.settle(client, frames.REQUEUE, 3, 4)
     (payload,) = board.take(frames.SETTLE, "n2")
-    assert frames.decode_settle(payload) == (1, 7, frames.REQUEUE, 3, 4)
+    assert frames.decode_settle(payload) == (1, 7, frames.REQUEUE, 3, 4, 0)
 
 
 async def test_what_comes_early_without_confirms_is_sent_when_the_master_has_answered(board, remote, monkeypatch):

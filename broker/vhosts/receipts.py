@@ -1,0 +1,80 @@
+"""What consumers' nodes are still to be told of one queue: which of their answers no failover can undo any more.
+
+Decides when an answer is safe: an acknowledgement once the log has it on every disk that counts, a rejection once its
+dead letter needs this queue no more, too. It must not know how a note of the log gets there.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from broker.wire import queue_frames as frames
+
+if TYPE_CHECKING:
+    from broker.queues.line import Line
+    from broker.vhosts.switchboard import Switchboard
+
+REJECTED_MAX = 4096
+"""Of more stretches of rejected messages nobody is told: their nodes keep no more of them, either."""
+
+
+class Receipts:
+    """The answers that one master owes to the nodes of consumers, in the order of its log."""
+
+    def __init__(self, queue_id: int, switchboard: "Switchboard") -> None:
+        self._queue_id = queue_id
+        self._switchboard = switchboard
+        self._answered: dict[tuple[str, int], int] = {}
+        """By node and kind the number of the last answer that came in this turn."""
+        self._rejected: deque[tuple[str, int, int, int]] = deque()
+        """(node, number, first, last) of what may still be on its way as a dead letter."""
+        self._owed: deque[tuple[int, int, str, int, int]] = deque()
+        """(note, its end in the journal, node, kind, number)."""
+
+    def __bool__(self) -> bool:
+        return bool(self._owed)
+
+    def take(self, peer: str, what: int, number: int, first: int, last: int) -> None:
+        """A consumer's node has answered for these positions, under this number."""
+        if what == frames.ACKNOWLEDGE:
+            self._answered[peer, what] = number
+            return
+        if self._rejected:
+            node, _, begin, upto = self._rejected[-1]
+            if node == peer and upto + 1 == first:
+                self._rejected[-1] = (peer, number, begin, last)
+                return
+        self._rejected.append((peer, number, first, last))
+        if len(self._rejected) > REJECTED_MAX:
+            self._rejected.popleft()
+
+    def note(self, note: int, lsn: int, dying: "Line") -> None:
+        """The end of a turn: what was answered for is in the log up to this note, which ends there in the journal;
+        `dying` are the dead letters under way."""
+        while self._rejected:
+            peer, number, first, last = self._rejected[0]
+            if next(dying.between(first, last), None) is not None:
+                break
+            self._rejected.popleft()
+            self._answered[peer, frames.REJECT] = number
+        if self._answered:
+            answered, self._answered = self._answered, {}
+            self._owed += [(note, lsn, peer, what, number) for (peer, what), number in answered.items()]
+
+    def pay(self, synced_note: int, journal_synced: int) -> None:
+        """Every mirror that counts has synced up to this note (-1: there is none that does), the own disk up to there.
+
+        Who cannot be told now will ask anew, and tell again what it still keeps.
+        """
+        safe: dict[tuple[str, int], int] = {}
+        owed = self._owed
+        while owed and owed[0][1] <= journal_synced and (synced_note < 0 or owed[0][0] <= synced_note):
+            _, _, peer, what, number = owed.popleft()
+            safe[peer, what] = number
+        for (peer, what), number in safe.items():
+            self._switchboard.send(peer, frames.SETTLED, frames.encode_triple(self._queue_id, what, number))
+
+    def cancel(self, peer: str) -> None:
+        """The node has gone, or begins anew."""
+        self._answered = {key: number for key, number in self._answered.items() if key[0] != peer}
+        self._rejected = deque(entry for entry in self._rejected if entry[0] != peer)
+        self._owed = deque(entry for entry in self._owed if entry[2] != peer)

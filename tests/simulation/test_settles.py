@@ -1,0 +1,138 @@
+"""What was acknowledged at a node that goes on does not come again when the master of its queue dies (rule S6)."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import pytest
+import trio
+
+from broker.vhosts.local import Local
+from broker.vhosts.settles import Settles
+from broker.wire.basic_methods import BasicReject
+from broker.wire.content import body_of
+from broker.wire.events import Delivered
+from tests.simulation.client import Client
+from tests.simulation.judges import Broken
+from tests.simulation.stage import Stage, bodies
+from tests.simulation.world import HA_ALL, World, policy, simulate, until
+
+MESSAGES = 400
+ON_ITS_WAY_S = 0.05
+"""A client's word takes no longer to its node."""
+
+
+class Reader:
+    """A consumer that answers some of what it has, again and again; `done`: when it has answered for what."""
+
+    def __init__(self, client: Client, chance: Random, done: dict[bytes, float], seen: Counter[bytes]) -> None:
+        self._client = client
+        self._chance = chance
+        self._done = done
+        self._seen = seen
+        self._held: list[tuple[int, bytes]] = []
+        client.on_deliver = self._take
+        self.again: list[bytes] = []
+
+    def _take(self, event: Delivered) -> None:
+        for tag, content in enumerate(event.contents, event.first_tag):
+            body = body_of(content)
+            self._held.append((tag, body))
+            self._seen[body] += 1
+            done = self._done.get(body)
+            if done is not None:
+                self.again.append(body)
+
+    async def run(self, *, rejects: bool) -> None:
+        """Until it is cancelled from outside."""
+        await self._client.consume("q", 20)
+        while True:
+            await trio.sleep(self._chance.choice([0.0, 0.002, 0.01, 0.03]))
+            self._chance.shuffle(self._held)
+            answered = [self._held.pop() for _ in range(self._chance.randint(0, len(self._held)))]
+            for tag, body in answered:
+                if rejects and self._chance.random() < 0.5:
+                    self._client.say(BasicReject(tag, requeue=False))
+                else:
+                    self._client.acknowledge(tag)
+                self._done.setdefault(body, trio.current_time())
+            await self._client.flush()
+
+
+def judge_settles(done: dict[bytes, float], again: list[bytes], killed: float) -> None:
+    """What had been answered for when the master died came to nobody again."""
+    wrong = [body for body in again if done[body] < killed - ON_ITS_WAY_S]
+    if wrong:
+        raise Broken(f"again: {len(wrong)} messages that were acknowledged, {wrong[:5]}")
+
+
+def consume_over_a_death(seed: int, *, rejects: bool = False) -> None:
+    """Two consumers at nodes that go on; one of them is the next master."""
+    done: dict[bytes, float] = {}
+    seen: Counter[bytes] = Counter()
+    again: list[bytes] = []
+    killed: list[float] = []
+
+    async def story(world: World) -> None:
+        stage, chance = Stage(world), Random(seed)
+        await stage.filled("q", MESSAGES)
+        await until(lambda: world.synchronised("q"), 10)
+        readers = [
+            Reader(await stage.client(node, f"reader at {node}"), chance, done, seen) for node in ("n2", "n3", "n3")
+        ]
+        async with trio.open_nursery() as nursery:
+            for reader in readers:
+                nursery.start_soon(lambda reader=reader: reader.run(rejects=rejects))
+            await trio.sleep(chance.uniform(0.01, 0.15))
+            for node in ("n2", "n3"):
+                world.network.cut(node, "n1", one_way=True)  # what they say from now on is said to the dead
+            await trio.sleep(chance.uniform(0.0, 0.3))
+            killed.append(trio.current_time())
+            world.kill("n1")
+            await until(lambda: set(seen) == set(bodies(MESSAGES)), 20)
+            await until(lambda: stage.row("q")["messages"] == 0, 20)
+            nursery.cancel_scope.cancel()
+        again.extend(body for reader in readers for body in reader.again)
+
+    simulate(seed, story, policies=[policy(HA_ALL)])
+    judge_settles(done, again, *killed)
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_what_was_acknowledged_does_not_come_again(seed: int) -> None:
+    consume_over_a_death(seed)
+
+
+def test_nor_what_was_rejected() -> None:
+    consume_over_a_death(0, rejects=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 60))
+def test_nor_by_more_seeds(seed: int) -> None:
+    consume_over_a_death(seed, rejects=bool(seed % 2))
+
+
+def keep_no_settles(patch: pytest.MonkeyPatch) -> None:
+    """A consumer's node sends its word once."""
+    patch.setattr(Settles, "again", lambda settles: iter(()))
+
+
+def ask_nobody(patch: pytest.MonkeyPatch) -> None:
+    """A new master gives out what others have answered for."""
+    patch.setattr(Local, "_may_have_given", lambda local: False)
+
+
+@pytest.mark.parametrize("break_rule", [keep_no_settles, ask_nobody])
+def test_a_judge_sees_it(break_rule: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    break_rule(monkeypatch)
+    assert any(is_seen(seed) for seed in range(40))
+
+
+def is_seen(seed: int) -> bool:
+    """Whether the judge sees something."""
+    try:
+        consume_over_a_death(seed)
+    except Broken:
+        return True
+    return False
