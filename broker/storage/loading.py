@@ -23,6 +23,9 @@ from broker.world.disk import Disk
 READ_BYTES_MAX = 1024 * 1024
 """What is read and decoded in one step."""
 
+GAP_BYTES_MAX = 16 * 1024
+"""What lies between two places is read, too, if it is no more: to skip it is quicker than to go to the disk again."""
+
 RECORDS_PER_STEP = 200
 
 _CONTENTS = (Publish.KIND, Volatile.KIND)
@@ -81,7 +84,9 @@ class Reading:
 
     async def _read_segment(self, segment: Segment, stretches: list[Stretch]) -> list[Run]:
         places = await self._shelf.places(segment, self._queue_id)
-        spans = joined([span for stretch in stretches for span in places.spans(stretch.first, stretch.last)])
+        spans = joined(
+            (span for stretch in stretches for span in places.spans(stretch.first, stretch.last)), segment.sound_from
+        )
         wanted = Wanted(self._queue_id, stretches)
         for offset, end in spans:
             await self._shelf.wait_written(segment, end)
@@ -149,13 +154,15 @@ class Wanted:
         return sorted(self._found, key=lambda record: record.run.first)
 
 
-def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Neighbouring bytes are read at one go, unless that gets too much."""
+def joined(spans: Iterable[tuple[int, int]], sound_from: int | None = None) -> list[tuple[int, int]]:
+    """Neighbouring bytes are taken at one go, unless that gets too much; with `sound_from`, behind which everything is
+    sound, also such as have a little between them."""
     together: list[tuple[int, int]] = []
     for offset, end in sorted(spans):
         if together:
             start, stop = together[-1]
-            if offset <= stop and (end <= stop or end - start <= READ_BYTES_MAX):
+            near = stop if sound_from is None or stop < sound_from else stop + GAP_BYTES_MAX
+            if offset <= near and (end <= stop or end - start <= READ_BYTES_MAX):
                 together[-1] = (start, max(end, stop))
                 continue
             offset = max(offset, stop)

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from broker.storage.journal import Journal, JournalDamaged, JournalFailed
-from broker.storage.loading import READ_BYTES_MAX, joined
+from broker.storage.loading import GAP_BYTES_MAX, READ_BYTES_MAX, joined
 from broker.wire.message import Run, Traits
 from broker.wire.records import Drop, Publish, QueueRecord, Settle, Term, encode
 from tests.simulation.disk import SimDisk
@@ -213,3 +213,10 @@ def test_neighbours_are_read_at_one_go_up_to_a_limit():
     assert joined([(20, 30), (0, 10), (10, 20), (40, 50)]) == [(0, 30), (40, 50)]
     assert joined([(0, half), (half, 2 * half), (2 * half, 2 * half + 1)]) == [(0, 2 * half), (2 * half, 2 * half + 1)]
     assert joined([(0, 3 * half), (half, 2 * half)]) == [(0, 3 * half)]
+
+
+def test_a_little_between_two_places_is_read_along_unless_it_may_be_damaged():
+    far = 30 + GAP_BYTES_MAX
+    assert joined([(20, 30), (far + 1, far + 9)], sound_from=0) == [(20, 30), (far + 1, far + 9)]
+    assert joined([(20, 30), (far, far + 9)], sound_from=30) == [(20, far + 9)]
+    assert joined([(20, 30), (30, 40), (41, 50)], sound_from=41) == [(20, 40), (41, 50)]
