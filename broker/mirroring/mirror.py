@@ -5,6 +5,7 @@ records. It never expires, drops or delivers anything by itself: the master does
 and disks: what has to be stored goes to an outbox.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from broker.mirroring.copy import Copy
@@ -67,15 +68,12 @@ class Beyond:
 class Mirror:
     """A copy that follows the master of one term at a time."""
 
-    __slots__ = ("_beyond", "_freed", "_gauge", "_straight", "_surplus", "copy", "former_term", "outbox", "term")
+    __slots__ = ("_beyond", "_former_term", "_freed", "_gauge", "copy", "outbox", "term")
 
     def __init__(self, copy: Copy) -> None:
         self.copy = copy
         self.term = 0
-        self.former_term = copy.terms.newest
-        """The newest term that this copy had a part in before it followed the present master."""
-        self._straight = True
-        self._surplus: list[Piece] = []
+        self._former_term = copy.terms.newest
         self._beyond: Beyond | None = None
         self._freed: list[Range] = []
         self._gauge = Gauge(lambda: copy.line.resident_bytes)
@@ -104,22 +102,31 @@ class Mirror:
             if run.origin is not None:
                 beyond.lowest[run.origin] = min(run.sequence, beyond.lowest.get(run.origin, run.sequence))
 
-    def receive_offer(self, offer: Offer) -> tuple[Statement, list[Piece]]:
+    def beyond(self, offer: Offer) -> Iterator[Piece]:
+        """What this copy would have to give up for this master, in order; it must not change meanwhile."""
+        copy = self.copy
+        common = copy.terms.common(offer.terms, copy.next_position - 1)
+        if offer.term < copy.promised or common >= copy.next_position - 1:
+            return iter(())
+        return copy.line.between(common + 1, copy.next_position - 1)
+
+    def former_term_under(self, offer: Offer) -> int:
+        """The newest term that this copy had a part in before it followed this master, or will follow it."""
+        return self._former_term if offer.term == self.term else self.copy.terms.newest
+
+    def receive_offer(self, offer: Offer) -> Statement:
         """Follow this master, or refuse it for a newer one (S4).
 
-        Beyond the common point the own records are void; they are returned, so that what was confirmed there by a
-        master whose successor did not have it can be set aside (S5). The statement must not leave before the outbox is
-        on disk: the promise has to survive this process. Raises ValueError while there are `pages_beyond`.
+        Beyond the common point the own records are void. The statement must not leave before the outbox is on disk: the
+        promise has to survive this process. Raises ValueError while there are `pages_beyond`.
         """
         copy = self.copy
         if self.pages_beyond(offer) is not None:
             raise ValueError(f"what queue {copy.queue_id} has to give up was not read")
         if offer.term < copy.promised:
-            return Statement(copy.queue_id, offer.term, copy.promised, 0, []), []
-        if offer.term != self.term:
-            self.former_term = copy.terms.newest
+            return Statement(copy.queue_id, offer.term, copy.promised, 0, [])
+        self._former_term = self.former_term_under(offer)
         self.term = copy.promised = offer.term
-        self._straight = False
         common = copy.terms.common(offer.terms, copy.next_position - 1)
         dropped = copy.line.remove(common + 1, copy.next_position)
         copy.next_position = max(common + 1, offer.next_position)  # holes below are filled by catch-up
@@ -131,7 +138,7 @@ class Mirror:
         self._take_back(dropped)
         if copy.paged:
             self._freed += [(piece.first, piece.last) for piece in dropped]
-        return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges()), dropped
+        return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges())
 
     def _take_back(self, dropped: list[Piece]) -> None:
         """These messages are not here any more, so their publishers must not hear that they are."""
@@ -165,7 +172,6 @@ class Mirror:
                 self.copy.refused[origin] = refused
                 self._store(Entry(raw, record))
             case records.Hole(_, _, ranges):
-                self._straight = True  # what came before it was about the past
                 self.copy.lacking = ranges
                 self._store(Entry(raw, record))
             case records.Returned(_, _, counts):
@@ -196,8 +202,6 @@ class Mirror:
     def _settle(self, record: records.Settle, raw: bytes) -> None:
         copy, ranges = self.copy, record.ranges
         gone: list[Range] = []
-        if not self._straight:
-            self._surplus += [piece for first, last in ranges for piece in copy.line.between(first, last)]
         for first, last in ranges:
             for left, right in copy.line.discard(first, last):
                 extend(gone, left, right)
@@ -236,12 +240,6 @@ class Mirror:
         for them any more."""
         freed, self._freed = self._freed, []
         return freed
-
-    def take_surplus(self) -> list[Piece]:
-        """Drain what lived here and not in the master's log, once the master has put this copy straight. The contents
-        of pages can be read until the record that was applied last is in the journal."""
-        surplus, self._surplus = self._surplus, []
-        return surplus
 
     def take_entries(self) -> list[Entry]:
         """Drain what has to be stored, in order."""

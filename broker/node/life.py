@@ -27,7 +27,6 @@ from broker.node.doors import Doors
 from broker.node.founding import founding_of
 from broker.node.membership import Disagrees, disagreement
 from broker.node.recovered import copies_of
-from broker.node.set_aside import SetAside
 from broker.node.store import Store, unless_disk_fails
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import CUTS, Links
@@ -168,7 +167,7 @@ class Life:
             login_rules=_login_rules(node.config.settings),
             memory=world.memory,
             alarm_limits=node.alarm_limits,
-            keep_aside=SetAside(node.disk, world.clock, node.timeline).keep,
+            keeper=node.set_aside,
         )
 
     def _make_links(self, listening: str) -> Links:

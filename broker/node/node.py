@@ -26,10 +26,12 @@ from broker.cluster.refusal import Refused
 from broker.management.door import HttpDoor
 from broker.node.application import Application
 from broker.node.configuration import Cluster
+from broker.node.healing import Healing
 from broker.node.life import End, Life
 from broker.node.membership import Disagrees, Membership
 from broker.node.report import Report
 from broker.node.resting import rest
+from broker.node.set_aside import SetAside
 from broker.node.store import Unusable
 from broker.node.timeline import Timeline
 from broker.storage.journal import JournalDamaged, JournalFailed
@@ -86,6 +88,8 @@ class Node:
         self.report = Report(cluster, self.config, world.clock, self.membership)
         self.application = Application(self)
         self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime)
+        self.healing = Healing(self.disk)
+        self.set_aside = SetAside(name, self.disk, world.clock, self.timeline, self.healing)
 
     def stop(self) -> None:
         """Let the present life be the last."""
@@ -95,9 +99,11 @@ class Node:
     async def run(self) -> None:
         """One life after the other, until the node is told to stop. Raises Unusable if not even the first can begin."""
         await self.timeline.load()
+        await self.healing.load()
         await self.membership.load()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.disk.run)
+            nursery.start_soon(self.healing.run)
             nursery.start_soon(self.membership.keep)
             await self._live()
             nursery.cancel_scope.cancel()

@@ -7,6 +7,8 @@ follows what was committed, also when that was this node's own wish.
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import trio
+
 from broker.cluster import schema
 from broker.cluster.arguments import from_json
 from broker.cluster.records import RUNNING, BindingRecord, ExchangeRecord, Life, QueueRecord, VhostRecord, decode
@@ -15,11 +17,13 @@ from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
 from broker.mirroring.ranges import count
 from broker.routing.exchange import DestinationKind
+from broker.vhosts.aside import ASK_AGAIN_S
 from broker.vhosts.dead_letters import DeadLetters
 from broker.vhosts.handle import Handle
 from broker.vhosts.local import Local
 from broker.vhosts.releases import Releases
 from broker.vhosts.settings import alternate_of, settings_of
+from broker.vhosts.switchboard import PeerLost
 from broker.vhosts.vhost import Vhost
 from broker.wire import records
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from broker.cluster.tree import Tree
+    from broker.vhosts.aside import Aside
     from broker.vhosts.followers import Followers
     from broker.vhosts.guests import Guests
     from broker.vhosts.mirrors import Mirrors
@@ -53,6 +58,7 @@ class Catalogue:
         delete_unused: Callable[[Handle], Awaitable[None]],
         chance: "Random",
         replies: "Replies",
+        aside: "Aside",
     ) -> None:
         self.vhosts: dict[str, Vhost] = {}
         self.handles: dict[int, Handle] = {}
@@ -69,6 +75,9 @@ class Catalogue:
         self._delete_unused = delete_unused
         self._chance = chance
         self._replies = replies
+        self._aside = aside
+        self._going: set[int] = set()
+        """Copies of a lost history that nobody wants: they go once what only they have is kept."""
 
     def held(self, queue_id: int) -> tuple[int, int]:
         """How many messages of a queue this node's copy holds, and how many it knows to lack."""
@@ -180,6 +189,7 @@ class Catalogue:
             copy = self._mirrors.leave(record.id) or self._take_copy(record)
             self._copies[record.id] = copy
             master = Master(copy, record.term, settings, mirrored=record.is_mirrored)
+            self._aside.served(record.id)
             local = Local(
                 master,
                 handle.publications,
@@ -219,17 +229,46 @@ class Catalogue:
         A former life of this node may be in the in-sync set of a master that is dead and not yet known to be.
         """
         self._mirrors.leave(record.id)
-        named = {*record.candidates, *(life.node for life in record.in_sync)}
-        wanted = record.state != RUNNING or self._life.node in named
-        if record.id in self._copies and not wanted:
+        if record.id in self._copies and not self._may_serve(record):
             self._forget_copy(record.id)
 
+    def _may_serve(self, record: QueueRecord) -> bool:
+        named = {*record.candidates, *(life.node for life in (*record.mirrors, *record.in_sync, record.master))}
+        return record.state != RUNNING or self._life.node in named
+
     def _forget_copy(self, queue_id: int) -> None:
+        if self._aside.is_of_lost_history(queue_id):
+            if queue_id not in self._going:
+                self._going.add(queue_id)
+                self._spawn(self._let_go, queue_id)
+            return
         copy = self._copies.pop(queue_id)
         self._paging.forget(queue_id)
         if copy.durable or self._switchboard.journal.holds(queue_id):
             drop = records.Drop(queue_id)
             self._switchboard.store(records.encode(drop), drop)
+
+    async def _let_go(self, queue_id: int) -> None:
+        """Keep what only this copy has, and forget it, unless it is wanted again meanwhile."""
+        while self._aside.is_of_lost_history(queue_id) and not self._is_wanted(queue_id):
+            handle = self.handles.get(queue_id)
+            try:
+                master = None if handle is None else handle.record.master.node
+                await self._aside.keep_of_unwanted(self._copies[queue_id], master)
+            except PeerLost:
+                await trio.sleep(ASK_AGAIN_S)
+            else:
+                self._aside.served(queue_id)
+        self._going.discard(queue_id)
+        if not self._is_wanted(queue_id):
+            self._forget_copy(queue_id)
+
+    def _is_wanted(self, queue_id: int) -> bool:
+        """Whether there is a queue that this node's copy is, or may become, a part of."""
+        handle = self.handles.get(queue_id)
+        if queue_id not in self._copies:
+            return True  # there is nothing to let go
+        return handle is not None and self._may_serve(handle.record)
 
     def _drop_queue(self, record: QueueRecord) -> None:
         handle = self.handles.pop(record.id, None)

@@ -5,7 +5,7 @@ HTTP and commands use the same verbs.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,9 @@ from broker.cluster.records import Life, Owner, QueueRecord, UserRecord, VhostRe
 from broker.cluster.refusal import Refused
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
-from broker.queues.row import weight_of
-from broker.storage.loading import Reading
 from broker.vhosts.access import Access
 from broker.vhosts.alarms import AlarmLimits, Alarms
+from broker.vhosts.aside import HOLDINGS, Aside, Keeper, Nobody
 from broker.vhosts.catalogue import Catalogue
 from broker.vhosts.client import Client, User
 from broker.vhosts.client_limits import ClientLimits
@@ -38,7 +37,6 @@ from broker.vhosts.switchboard import Switchboard
 from broker.vhosts.timers import Timers
 from broker.wire import queue_frames as frames
 from broker.wire import records
-from broker.wire.message import Run
 
 if TYPE_CHECKING:
     from random import Random
@@ -50,9 +48,6 @@ if TYPE_CHECKING:
     from broker.world.memory import Memory
 
 log = logging.getLogger("warren.queues")
-
-ASIDE_BYTES_MAX = 16 * 1024 * 1024
-"""So much of what a copy has given up is read before it is kept."""
 
 
 class Hall:
@@ -70,14 +65,13 @@ class Hall:
         login_rules: LoginRules | None = None,
         memory: "Memory | None" = None,
         alarm_limits: AlarmLimits | None = None,
-        keep_aside: Callable[[QueueRecord, list[Run]], Awaitable[None]] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """`locator`: where the master of a new queue goes when neither argument nor policy say it.
 
         `memory`: None if nobody has to watch it.
-        `keep_aside` is told of messages that may have been confirmed and that the queue does not have any more.
+        `keeper` is given messages that may have been confirmed, and that their queue is about to lose.
         """
-        self._keep_aside = keep_aside
         self.server_properties = server_properties
         self.switchboard = switchboard
         self.tree = tree
@@ -88,7 +82,8 @@ class Hall:
         self.pressure = Pressure(switchboard, self.alarms)
         self.followers = Followers(switchboard, self._propose_entry, self._spawn)
         paging = Paging(switchboard.journal)
-        self.mirrors = Mirrors(switchboard, paging, self._spawn, self._set_aside)
+        self._aside = Aside(keeper or Nobody(), switchboard, self._record_of)
+        self.mirrors = Mirrors(switchboard, paging, self._spawn, self._aside)
         self.replies = Replies(switchboard)
         self.catalogue = Catalogue(
             switchboard,
@@ -103,6 +98,7 @@ class Hall:
             self._delete_unused,
             chance,
             self.replies,
+            self._aside,
         )
         self.roster = Roster(switchboard, self.guests, self._running_peers)
         self.client_limits = ClientLimits(lambda: tree.tree, self.roster)
@@ -126,6 +122,7 @@ class Hall:
         self.switchboard.journal.on_synced.append(self._synced)
         self.switchboard.answer("synchronise", self._serve_synchronise)
         self.switchboard.answer("held", self._serve_held)
+        self.switchboard.answer(HOLDINGS, self._serve_holdings)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow the tree and serve, until cancelled."""
@@ -209,6 +206,17 @@ class Hall:
     async def _serve_held(self, peer: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         held, lacking = self.catalogue.held(fields["queue"])
         return {"held": held, "lacking": lacking}, b""
+
+    async def _serve_holdings(self, peer: str, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Nothing yet while the commit that makes this node master is on its way: it is asked again."""
+        local = self.guests.locals.get(fields["queue"])
+        if local is None:
+            return {}, b""
+        return {"terms": local.master.copy.terms.entries, "living": local.queue.living_ranges()}, b""
+
+    def _record_of(self, queue_id: int) -> QueueRecord | None:
+        handle = self.catalogue.handles.get(queue_id)
+        return None if handle is None else handle.record
 
     @property
     def peers(self) -> list[str]:
@@ -316,31 +324,3 @@ class Hall:
 
     async def _delete_unused(self, handle: Handle) -> None:
         await self.declarations.delete_unused(handle)
-
-    def _set_aside(self, queue_id: int, former_term: int, given_up: list[Run | Reading]) -> None:
-        """A copy gave up what its master has not. Unless a promotion since was lossy, none of it was confirmed (S5)."""
-        handle = self.catalogue.handles.get(queue_id)
-        if handle is not None and handle.record.lossy_term > former_term and self._nursery is not None:
-            self._spawn(self._read_and_keep, handle.record, given_up)
-            return
-        for each in given_up:
-            if isinstance(each, Reading):
-                each.release()
-
-    async def _read_and_keep(self, record: QueueRecord, given_up: list[Run | Reading]) -> None:
-        runs: list[Run] = []
-        weight_bytes = 0
-        for each in given_up:
-            read = [each] if isinstance(each, Run) else await each.read()
-            runs += read
-            weight_bytes += sum(map(weight_of, read))
-            if weight_bytes > ASIDE_BYTES_MAX:
-                await self._keep(record, runs)
-                runs, weight_bytes = [], 0
-        if runs:
-            await self._keep(record, runs)
-
-    async def _keep(self, record: QueueRecord, runs: list[Run]) -> None:
-        log.warning("event=set_aside queue=%s messages=%d", record.name, sum(run.count for run in runs))
-        if self._keep_aside is not None:
-            await self._keep_aside(record, runs)

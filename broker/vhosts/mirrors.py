@@ -9,39 +9,34 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from broker.mirroring.copy import Copy
 from broker.mirroring.mirror import Mirror, Offer, Statement
-from broker.queues.page import Piece
+from broker.vhosts.aside import ASK_AGAIN_S, Aside
+from broker.vhosts.switchboard import PeerLost
 from broker.wire import queue_frames as frames
 from broker.wire import records
-from broker.wire.message import Run
 
 if TYPE_CHECKING:
-    from broker.storage.loading import Reading
     from broker.vhosts.paging import Paging
     from broker.vhosts.switchboard import Switchboard
-
-SetAside = Callable[[int, int, "list[Run | Reading]"], None]
-"""Told of messages that a copy had to give up: queue id, the newest term that the copy had a part in, messages, some of
-which are still to be read."""
 
 
 class Mirrors:
     """One per node."""
 
-    def __init__(
-        self, switchboard: "Switchboard", paging: "Paging", spawn: Callable[..., None], set_aside: SetAside
-    ) -> None:
+    def __init__(self, switchboard: "Switchboard", paging: "Paging", spawn: Callable[..., None], aside: Aside) -> None:
         self._switchboard = switchboard
         self._paging = paging
         self._spawn = spawn
-        self._set_aside = set_aside
+        self._aside = aside
         self.mirrors: dict[int, Mirror] = {}
         self._grown: dict[Mirror, None] = {}
         """Those that were told something since they were last looked at."""
         self._parked: dict[int, tuple[str, Offer, int]] = {}
         self._looking: dict[Mirror, tuple[str, Offer, int]] = {}
-        """The newest offers to copies of which something is just being read."""
+        """The newest offers to copies of which something is just being read or kept."""
         self._received: dict[str, int] = {}
         self._unsynced: dict[str, deque[tuple[int, int]]] = {}
         self._told: dict[str, tuple[int, int]] = {}
@@ -74,7 +69,10 @@ class Mirrors:
         mirror = self.mirrors.pop(queue_id, None)
         self._parked.pop(queue_id, None)
         self._paging.forget(queue_id)
-        return None if mirror is None else mirror.copy
+        if mirror is None:
+            return None
+        self._aside.left(mirror)
+        return mirror.copy
 
     def _receive_offer(self, peer: str, payload: bytes, offset: int) -> None:
         fields = frames.decode_json(payload)
@@ -91,30 +89,44 @@ class Mirrors:
         looking = self._looking.get(mirror)
         if looking is not None and looking[1].term > offer.term:
             return  # a master of the past
-        if looking is not None or (pages := mirror.pages_beyond(offer)) is not None:
+        if looking is not None or self._is_unprepared(mirror, offer):
             self._looking[mirror] = (peer, offer, offset)
             if looking is None:
-                self._spawn(self._look_beyond, mirror, pages)
+                self._spawn(self._prepare, mirror)
             return
-        statement, dropped = mirror.receive_offer(offer)
+        if self._aside.is_undecided(mirror, offer):
+            self._parked[offer.queue_id] = (peer, offer, offset)
+            return
+        statement = mirror.receive_offer(offer)
         statement.offset = offset
-        if dropped:
-            given_up = [self._kept(offer.queue_id, piece) for piece in dropped]
-            self._set_aside(offer.queue_id, mirror.former_term, given_up)
+        if not statement.refused:
+            self._aside.followed(mirror)
         self._store(mirror)
         # all that it claims must be on disk, also what came from an earlier master a moment ago
         self._statements.append((self._switchboard.journal.appended, peer, statement))
         self._switchboard.touch(self)
 
-    async def _look_beyond(self, mirror: Mirror, pages: tuple[int, int]) -> None:
-        """Only the contents say whose messages the copy may have to give up. What was read for an offer says nothing
-        of one that came meanwhile: for that it is looked again, with another beginning."""
-        first, last = pages
+    def _is_unprepared(self, mirror: Mirror, offer: Offer) -> bool:
+        return mirror.pages_beyond(offer) is not None or self._aside.is_due(mirror, offer)
+
+    async def _prepare(self, mirror: Mirror) -> None:
+        """Only the contents say whose messages the copy may have to give up, and some of them have to be kept first.
+        What was read for an offer says nothing of one that came meanwhile: for that it is looked again."""
         queue_id = mirror.copy.queue_id
-        runs = await self._switchboard.journal.load(queue_id, first, last)
+        while self.mirrors.get(queue_id) is mirror:
+            peer, offer, _ = self._looking[mirror]
+            if (pages := mirror.pages_beyond(offer)) is not None:
+                runs = await self._switchboard.journal.load(queue_id, *pages)
+                mirror.look_beyond(pages[1], runs)
+            elif self._aside.is_due(mirror, offer):
+                try:
+                    await self._aside.keep_for(mirror, peer, offer)
+                except PeerLost:
+                    await trio.sleep(ASK_AGAIN_S)
+            else:
+                break
         newest = self._looking.pop(mirror)
         if self.mirrors.get(queue_id) is mirror:
-            mirror.look_beyond(last, runs)
             self._take_offer(*newest)
 
     def _receive_record(self, peer: str, payload: bytes, offset: int) -> None:
@@ -124,10 +136,7 @@ class Mirrors:
         mirror = self.mirrors.get(record.queue_id)
         if mirror is not None and mirror.apply(record, payload):
             self._grown[mirror] = None
-            surplus = [self._kept(record.queue_id, piece) for piece in mirror.take_surplus()]
             lsn = self._store(mirror)
-            if surplus:
-                self._set_aside(record.queue_id, mirror.former_term, surplus)
             if lsn:
                 self._unsynced.setdefault(peer, deque()).append((offset, lsn))
         else:
@@ -136,12 +145,6 @@ class Mirrors:
             self._switchboard.send(peer, frames.UNAPPLIED, frames.encode_triple(record.queue_id, promised, offset))
         self._received[peer] = offset
         self._switchboard.touch(self)
-
-    def _kept(self, queue_id: int, piece: Piece) -> "Run | Reading":
-        """To be held before it is given up: then nothing takes it off the disk."""
-        if isinstance(piece, Run):
-            return piece
-        return self._switchboard.journal.locate(queue_id, piece.first, piece.last)
 
     def _store(self, mirror: Mirror) -> int:
         lsn = 0

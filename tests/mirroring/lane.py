@@ -98,7 +98,7 @@ class Replica:
         """Contents beyond this go to the shelf."""
         Shelf.of(self.mirror.copy).put(self.mirror.page_out(window_bytes))
 
-    def receive(self, offer: Offer) -> tuple[Statement, list[Piece]]:
+    def receive(self, offer: Offer) -> Statement:
         """Take an offer, as soon as what it costs has been looked at."""
         while (pages := self.mirror.pages_beyond(offer)) is not None:
             first, last = pages
@@ -134,7 +134,7 @@ class Cluster:
         if member:
             master.witnesses.member_nodes.add(replica.node)
         offer = Offer(1, master.term, list(master.copy.terms.entries), master.copy.next_position)
-        statement, _ = replica.receive(offer)
+        statement = replica.receive(offer)
         assert not statement.refused
         for raw in catch_up.receive_statement(master, follower, statement, automatic=automatic):
             self._send(replica, follower, raw)

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.mirror import Mirror, Offer
-from broker.queues.page import Page
 from broker.queues.settings import Settings
 from broker.wire import records
 from broker.wire.content import body_of
@@ -26,7 +25,7 @@ def master_bodies(cluster: Cluster) -> list[str]:
 def test_a_lower_term_is_refused_by_name_of_the_promised_one() -> None:
     mirror = Mirror(Copy(1, True))
     mirror.receive_offer(Offer(1, 12, [(12, 1)], 1))
-    statement, _ = mirror.receive_offer(Offer(1, 9, [(9, 1)], 1))
+    statement = mirror.receive_offer(Offer(1, 9, [(9, 1)], 1))
     assert statement.refused == 12
     assert mirror.term == 12
 
@@ -310,7 +309,8 @@ def test_what_a_copy_gives_up_is_read_before_it_claims_anything() -> None:
     assert second.mirror.pages_beyond(offer) == (3, 4)
     with pytest.raises(ValueError, match="was not read"):
         second.mirror.receive_offer(offer)
-    statement, dropped = second.receive(offer)
+    dropped = [*second.mirror.beyond(offer)]
+    statement = second.receive(offer)
     assert (statement.common, statement.living) == (2, [(1, 2)])
     assert Shelf.of(second.mirror.copy).contents(dropped) == [*run_of("c", "d").contents]
     assert second.mirror.copy.origins == {"n2/1": 2}
@@ -324,20 +324,6 @@ def test_a_refused_offer_has_nothing_read() -> None:
     mirror.page_out(1)
     assert mirror.pages_beyond(Offer(1, 9, [(9, 1)], 1)) is None
     assert mirror.pages_beyond(Offer(1, 11, [(11, 1)], 1)) == (1, 1)
-
-
-def test_surplus_may_have_to_be_read() -> None:
-    cluster = Cluster(["n2"])
-    cluster.master.publish(run_of("a", "b"), 0)
-    cluster.settle_down()
-    heir = Cluster([], copy=cluster.replicas["n2"].mirror.copy, term=20)
-    heir.master.queue.purge()
-    old = Replica("n1", cluster.master.retire(), life=2)
-    old.forget(1)
-    heir.join(old)
-    heir.settle_down()
-    assert [(piece.first, piece.last, isinstance(piece, Page)) for piece in old.mirror.take_surplus()] == [(1, 2, True)]
-    assert len(old.mirror.copy.line) == 0
 
 
 def test_a_mirror_forgets_nearly_everything_and_tells_what_is_not_needed_any_more() -> None:

@@ -3,9 +3,7 @@ import trio
 
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.cluster.refusal import Refused
-from broker.vhosts import hall as hall_room
 from broker.vhosts.client import User
-from tests.queues.fakes import run_of
 from tests.vhosts.halls import open_cluster
 from tests.vhosts.room import open_hall
 
@@ -66,25 +64,3 @@ async def test_any_node_can_have_mirrors_filled(autojump_clock):
         await cluster.until_in_sync("q", "n1", "n2")
         assert not await one.synchronise(cluster.nodes["n1"].handle("q"), start=True)
         assert two.peers == ["n1"]
-
-
-async def test_what_a_copy_gives_up_is_read_and_kept_in_portions(autojump_clock, monkeypatch):
-    monkeypatch.setattr(hall_room, "ASIDE_BYTES_MAX", 1000)
-    kept = []
-
-    async def keep(record, runs):
-        kept.append([run.first for run in runs])
-
-    class Lying:
-        def __init__(self, *firsts):
-            self.firsts = firsts
-
-        async def read(self):
-            return [run_of(1, first=first, size=400) for first in self.firsts]
-
-    async with open_hall() as hall:
-        await hall.declarations.declare_plain("/", "q")
-        record = hall.catalogue.vhosts["/"].handles["q"].record
-        hall._keep_aside = keep
-        await hall._read_and_keep(record, [run_of(1, first=1), Lying(2, 3), Lying(4), Lying(5, 6), Lying(7), Lying()])
-    assert kept == [[1, 2, 3], [4, 5, 6], [7]]

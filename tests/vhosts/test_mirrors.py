@@ -7,6 +7,7 @@ from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Offer, Statement
 from broker.queues.settings import Settings
+from broker.vhosts.aside import Aside, Nobody
 from broker.vhosts.followers import CATCH_UP_BYTES_MAX, Followers
 from broker.vhosts.local import Local
 from broker.vhosts.mirrors import Mirrors
@@ -30,12 +31,9 @@ class House:
     def __init__(self, node="n1", begin=0):
         self.switchboard = FakeSwitchboard(node, begin)
         self.entering = []
-        self.set_aside = []
         self.followers = Followers(self.switchboard, None, lambda _, local, follower: self.entering.append(follower))
         self.paging = Paging(self.switchboard.journal)
-        self.mirrors = Mirrors(
-            self.switchboard, self.paging, None, lambda queue_id, term, runs: self.set_aside.append(runs)
-        )
+        self.mirrors = Mirrors(self.switchboard, self.paging, None, Aside(Nobody(), self.switchboard, lambda _: None))
 
     def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=()):
         """Be the master of queue 1, with a mirror on n2."""
@@ -378,12 +376,11 @@ def test_an_offer_waits_for_the_commit_that_makes_this_node_a_mirror():
     assert house.mirrors.statistics() == {1: 0}
 
 
-def test_what_a_new_master_does_not_have_is_set_aside():
+def test_what_a_new_master_does_not_have_goes():
     house = House("n2")
     house.mirrors.follow(Copy(1, True))
     house.offer("n1")
     house.record("n1", publish_record(1, "a", "b"), 100)
     offer = Offer(1, TERM + 5, [(TERM, 1), (TERM + 5, 2)], 2)  # it has a, and not b
     house.switchboard.hear("n3", frames.OFFER, frames.encode_json(asdict(offer)))
-    assert [[run.first for run in runs] for runs in house.set_aside] == [[2]]
     assert len(house.mirrors.leave(1).line) == 1

@@ -1,0 +1,93 @@
+"""What a node remembers while it goes over from a history that lost to the one that won (DESIGN S9).
+
+Decides what has to survive a kill: whose history is taken, that the own metadata log still has to go, and which queues'
+copies were not yet compared with a master of that history. It must not know how they are compared.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.storage import zab_log
+
+if TYPE_CHECKING:
+    from broker.world.disk import Disk
+
+log = logging.getLogger("warren.node")
+
+FILE = "healing.json"
+
+
+class Healing:
+    """From `begin` until every copy was compared; over several lives of the node, and processes."""
+
+    def __init__(self, disk: "Disk") -> None:
+        self.leader = ""
+        self.epoch: int | None = None
+        """The node follows only a history with this epoch; None: its log has it, or none has won."""
+        self.queues: dict[int, tuple[str, str]] = {}
+        """By id vhost and name of queues whose copy here may hold what only the lost history had."""
+        self._is_log_due = False
+        self._disk = disk
+        self._changed = trio.Event()
+
+    async def load(self) -> None:
+        """Take up what an earlier process left, and do what it had no time for. Raises OSError."""
+        try:
+            found = json.loads(await self._disk.read(FILE))
+        except FileNotFoundError:
+            return
+        self.leader, self.epoch, self._is_log_due = found["leader"], found["epoch"], found["is_log_due"]
+        self.queues = {int(queue_id): (vhost, name) for queue_id, (vhost, name) in found["queues"].items()}
+        await self._forget_log()
+
+    async def begin(self, leader: str, epoch: int, queues: Mapping[int, tuple[str, str]]) -> None:
+        """Give the own history up for that of this leader: its metadata log goes, once that is written down. `queues`:
+        of which there are copies here. Raises OSError."""
+        self.leader, self.epoch, self._is_log_due = leader, epoch, True
+        self.queues |= queues
+        await self._write()
+        await self._forget_log()
+
+    async def joined(self) -> None:
+        """The log of this node has that history. Raises OSError."""
+        if self.epoch is not None:
+            self.leader, self.epoch = "", None
+            await self._write()
+
+    def strike_off(self, queue_id: int) -> None:
+        """The copy was compared, or is not there any more."""
+        if self.queues.pop(queue_id, None) is not None:
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Write down what was struck off, until cancelled: if that gets lost, it is compared again."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            try:
+                await self._write()
+            except OSError as error:
+                log.warning("event=healing_not_written file=%s why=%s", self._disk.path_of(FILE), error)
+            await trio.sleep(0.2)  # many at once are one write
+
+    async def _forget_log(self) -> None:
+        if self._is_log_due:
+            await self._disk.remove(zab_log.NAME)
+            self._is_log_due = False
+            await self._write()
+
+    async def _write(self) -> None:
+        if not self.queues and self.epoch is None:
+            await self._disk.remove(FILE)
+            return
+        content: dict[str, Any] = {
+            "leader": self.leader,
+            "epoch": self.epoch,
+            "is_log_due": self._is_log_due,
+            "queues": {str(queue_id): list(names) for queue_id, names in self.queues.items()},
+        }
+        await self._disk.replace(FILE, json.dumps(content).encode() + b"\n")
