@@ -52,6 +52,8 @@ class Queue(Window):
         self._limit(settings)
         if settings.counts_returns and settings.delivery_limit is not None:
             self._bury_worn(settings.delivery_limit)
+        if self._limited:  # the limit may have come while there was no master to heed it
+            self._shed()
 
     # -- the life of a message ---------------------------------------------------------------------------------------
 

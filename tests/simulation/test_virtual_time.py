@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 import trio
 
+from tests.simulation import virtual_time
 from tests.simulation.virtual_time import Bell, VirtualTime, pause
 
 
@@ -55,3 +57,11 @@ async def test_under_another_clock_it_is_the_same(autojump_clock: trio.testing.M
     await pause(1.0)
     await Bell().wait(2.0)
     assert trio.current_time() == 2.0
+
+
+def test_who_waits_for_nothing_is_told_so() -> None:
+    clock = VirtualTime()
+    assert clock.deadline_to_sleep_time(float("inf")) == virtual_time.IDLE_S
+    clock._idle_s = virtual_time.IDLE_S_MAX
+    with pytest.raises(RuntimeError, match="nothing will ever happen"):
+        clock.deadline_to_sleep_time(float("inf"))
