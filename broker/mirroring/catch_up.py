@@ -18,7 +18,7 @@ from broker.queues.returns import join_stretch
 from broker.wire import records
 from broker.wire.message import Run
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 512 * 1024
 BATCH_MESSAGES = 4096
 """Messages in a chunk unless the policy says it (ha-sync-batch-size)."""
 REST_BYTES_MAX = 1024 * 1024

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Switchboard
 
-CATCH_UP_BYTES_MAX = 1024 * 1024
+CATCH_UP_BYTES_MAX = 2 * 1024 * 1024
 """So much of catch-up may be under way to one mirror and not yet received."""
 
 
@@ -40,8 +40,8 @@ class Followers:
         self._followed: dict[int, Local] = {}
         """Those of them that have mirrors now: most of what comes along is about these only."""
         self._acknowledged: dict[str, tuple[int, int]] = {}
-        self._fetching: set[Follower] = set()
-        """For these contents are being read."""
+        self._fetching: dict[Local, dict[Follower, None]] = {}
+        """Masters of which contents are being read, and the mirrors that wait for that."""
         links = switchboard.links
         links.handle(frames.STATEMENT, self._receive_statement)
         links.handle(frames.UNAPPLIED, self._receive_unapplied)
@@ -216,22 +216,25 @@ class Followers:
         self._switchboard.touch(local)
 
     def _fetch_more(self, local: "Local", follower: Follower) -> None:
-        wanted = catch_up.wanted(local.master, follower)
-        if wanted is not None and follower not in self._fetching:
-            self._fetching.add(follower)
-            self._spawn(self._fetch, local, follower, *wanted)
+        """Read what it lacks next. Mirrors that are filled together want the same: one reading at a time serves all."""
+        waiting = self._fetching.get(local)
+        if waiting is not None:
+            waiting[follower] = None
+        elif (wanted := catch_up.wanted(local.master, follower)) is not None:
+            self._fetching[local] = {follower: None}
+            self._spawn(self._fetch, local, *wanted)
 
-    async def _fetch(self, local: "Local", follower: Follower, first: int, last: int) -> None:
+    async def _fetch(self, local: "Local", first: int, last: int) -> None:
         """Send what is out of memory; it does not come back into the queue for that."""
         runs = await local.pager.load(first, last)
-        self._fetching.discard(follower)
-        if local.ended or local.master.witnesses.followers.get(follower.node) is not follower:
-            return
-        chunk = catch_up.chunk_of(local.master, follower, runs)
-        if not chunk and catch_up.wanted(local.master, follower) == (first, last):
-            raise LostContents(local.queue_id, first, last)
-        if self._send(follower, chunk):
-            self._feed(local, follower)
+        for follower in self._fetching.pop(local):
+            if local.ended or local.master.witnesses.followers.get(follower.node) is not follower:
+                continue
+            chunk = catch_up.chunk_of(local.master, follower, runs)
+            if not chunk and catch_up.wanted(local.master, follower) == (first, last):
+                raise LostContents(local.queue_id, first, last)
+            if self._send(follower, chunk):
+                self._feed(local, follower)
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
         self._acknowledged[peer] = received, synced = frames.decode_pair(payload)

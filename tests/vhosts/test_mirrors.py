@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+import trio
+
 from broker.cluster.records import Life, QueueRecord
 from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
@@ -35,8 +37,8 @@ class House:
         self.paging = Paging(self.switchboard.journal)
         self.mirrors = Mirrors(self.switchboard, self.paging, None, Aside(Nobody(), self.switchboard, lambda _: None))
 
-    def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=()):
-        """Be the master of queue 1, with a mirror on n2."""
+    def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=(), mirrors=("n2",)):
+        """Be the master of queue 1, with mirrors on these nodes."""
         master = Master(Copy(1, True), TERM, Settings(), mirrored=True)
         local = Local(
             master, Publications("n1/1"), self.switchboard, FakeTimers(), self.paging, None, False, None, None
@@ -50,7 +52,7 @@ class House:
             "q",
             Life("n1", 1),
             TERM,
-            mirrors=(Life("n2", 1),),
+            mirrors=tuple(Life(node, 1) for node in mirrors),
             in_sync=lives,
             durable=True,
             definition=definition,
@@ -64,11 +66,11 @@ class House:
         self.switchboard.journal.sync()
         self.mirrors.flush()
 
-    def hear_statement(self, common=0, living=(), refused=0, offset=None):
+    def hear_statement(self, common=0, living=(), refused=0, offset=None, peer="n2"):
         """The answer to the last offer, or to the one that ended at `offset`."""
         offset = self.offered if offset is None else offset
         statement = Statement(1, TERM, refused, common, list(living), offset)
-        self.switchboard.hear("n2", frames.STATEMENT, frames.encode_json(asdict(statement)))
+        self.switchboard.hear(peer, frames.STATEMENT, frames.encode_json(asdict(statement)))
 
     def hear_unapplied(self, promised, offset):
         self.switchboard.hear("n2", frames.UNAPPLIED, frames.encode_triple(1, promised, offset))
@@ -181,6 +183,34 @@ def test_what_is_published_and_gone_while_a_mirror_is_filled_is_known_to_it_when
     assert local.master.witnesses.followers["n2"].joined
     found = {record.origin: record.highest for record in sent_records(house) if isinstance(record, records.Origin)}
     assert found == {"n3/1": 7}
+
+
+async def test_one_reading_from_the_disk_serves_all_mirrors_that_are_filled_together():
+    house = House()
+    spawned = []
+    house.followers._spawn = lambda function, *args: spawned.append((function, args))
+    local = house.lead(bodies=["x" * 1000] * 2000, mirrors=("n2", "n3"))
+    contents = local.master.page_out(0)
+    readings = []
+
+    async def load(first, last):
+        await trio.lowlevel.checkpoint()
+        readings.append((first, last))
+        return [run for run in contents if first <= run.first and run.last <= last]
+
+    local.pager.load = load
+    for node in ("n2", "n3"):
+        house.hear_statement(peer=node)
+    while spawned:
+        function, args = spawned.pop()
+        await function(*args)
+    on_disk = max(run.last for run in contents)
+    assert [first for first, _ in readings] == [1, *(last + 1 for _, last in readings[:-1])]
+    assert readings[-1][1] == on_disk
+    followers = local.master.witnesses.followers
+    assert followers["n2"].missing == followers["n3"].missing
+    sent = [record for record in sent_records(house) if isinstance(record, records.Publish)]
+    assert sum(record.run.count for record in sent if record.run.first <= on_disk) == 2 * on_disk
 
 
 def test_catch_up_that_loses_its_link_begins_anew():
