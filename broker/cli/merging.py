@@ -4,7 +4,7 @@ Decides whose word counts: a node's about itself, the master's about a queue, th
 silent. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from broker.cli.vocabulary import NodeRow, Partition, QueueRow, Status
@@ -16,9 +16,10 @@ Answers = Mapping[str, Mapping[str, Any] | None]
 def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Mapping[str, Any]]) -> Status:
     """`status --json`. `answers`: each node's status, None for the silent; `processes`: empty without a supervisor."""
     living = {name: answer for name, answer in answers.items() if answer is not None and "error" not in answer}
+    drained = _drained(living)
     return {
         "cluster": cluster.name,
-        "nodes": [_node(cluster, name, living.get(name), processes.get(name)) for name in answers],
+        "nodes": [_node(cluster, name, living.get(name), processes.get(name), drained) for name in answers],
         "queues": _queues(living),
         "partitions": [
             Partition(node=name, cut_from=sorted(answer["cut_from"]))
@@ -28,7 +29,19 @@ def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Map
     }
 
 
-def _node(cluster: Cluster, name: str, answer: Mapping[str, Any] | None, process: Mapping[str, Any] | None) -> NodeRow:
+def _drained(living: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Who is in maintenance, as the node with the newest epoch knows."""
+    newest = max(living.values(), key=lambda answer: answer.get("epoch") or 0, default={})
+    return {name for name, member in newest.get("members", {}).items() if member.get("drained")}
+
+
+def _node(
+    cluster: Cluster,
+    name: str,
+    answer: Mapping[str, Any] | None,
+    process: Mapping[str, Any] | None,
+    drained: Collection[str],
+) -> NodeRow:
     doors = process or {door: str(address) for door, address in cluster.node(name).doors.items()}
     row = NodeRow(
         name=name,
@@ -46,6 +59,7 @@ def _node(cluster: Cluster, name: str, answer: Mapping[str, Any] | None, process
         memory_bytes=None,
         alarms=[],
         fsync=None,
+        maintenance=name in drained,
     )
     if answer is not None:
         for key in (

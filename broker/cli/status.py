@@ -72,7 +72,7 @@ def queue_rows(queues: list[QueueRow]) -> list[list[Any]]:
         [
             queue["name"],
             queue["vhost"],
-            queue["state"],
+            queue["state"] if queue["sync_percent"] is None else f"{queue['state']} {queue['sync_percent']}%",
             queue["master"],
             queue["mirrors"],
             queue["in_sync"],
@@ -87,6 +87,11 @@ def queue_rows(queues: list[QueueRow]) -> list[list[Any]]:
 def reasons(found: Status) -> list[str]:
     """Why nodes and queues are not as they should be, one line each."""
     lines = [f"{node['name']}: {node['reason']}" for node in found["nodes"] if node["reason"]]
+    lines += [
+        f"{node['name']}: in maintenance (`warren ctl revive --node {node['name']}` ends it)"
+        for node in found["nodes"]
+        if node["maintenance"]
+    ]
     lines += [f"{node['name']}: low on {' & '.join(node['alarms'])}" for node in found["nodes"] if node["alarms"]]
     lax = ", ".join(node["name"] for node in found["nodes"] if node["fsync"] not in (None, "always"))
     lines += [f"{lax}: confirmed messages may be lost if the machine fails: fsync is not always"] if lax else []

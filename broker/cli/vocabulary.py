@@ -81,10 +81,27 @@ class QueueRow(TypedDict):
     durable: bool
     unsynchronised: dict[str, int]
     """Mirror -> messages that it lacks."""
+    sync_messages: int | None
+    """While mirrors are filled (state `syncing`): how many messages the one has that lacks most."""
+    sync_percent: int | None
+    promotion: "Promotion | None"
+    """How it got its present master; null for the first, or if its node does not remember."""
     messages: int | None
     messages_ready: int | None
     messages_unacknowledged: int | None
     consumers: int | None
+
+
+class Promotion(TypedDict):
+    """A change of master, as the time line tells it (see Event), of this `term` of the queue."""
+
+    stamp_ms: int
+    cause: str
+    ms: int
+    in_sync: bool
+    missing: int | None
+    kinds: list[str]
+    term: int
 
 
 class NodeStatus(TypedDict):
@@ -113,6 +130,8 @@ class NodeStatus(TypedDict):
     """Unless `always`, confirmed messages may be lost with the machine; null with `data: memory`, which keeps none."""
     cut_from: list[str]
     """Living nodes that this one cannot hear or must not hear."""
+    members: dict[str, dict[str, Any]]
+    """What it knows of each: link, running, voter, leaving, drained."""
     queues: NotRequired[list[QueueRow]]
 
 
@@ -134,6 +153,8 @@ class NodeRow(TypedDict):
     memory_bytes: int | None
     alarms: list[str]
     fsync: str | None
+    maintenance: bool
+    """It was drained: it serves no clients, and has no masters that could be elsewhere."""
 
 
 class Partition(TypedDict):
@@ -172,7 +193,9 @@ class Process(Doors):
 class Event(TypedDict):
     """One line of the time line; kinds may add fields of their own.
 
-    A `promotion` has vhost, queue, cause (kill, stop, silence, policy, operator), from, to, ms and missing.
+    A `promotion` has vhost, queue, cause (kill, stop, silence, policy, maintenance, operator), from, to, ms (from the
+    loss of the old master), in_sync (whether the new one held everything), missing (messages; null if nobody can say)
+    and kinds (which may be missing: persistent, transient).
     """
 
     id: str

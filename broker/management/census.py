@@ -112,9 +112,7 @@ class Census:
             local = locals_.get(number)
             if local is not None:
                 depth = sounding.take(local.queue, durable=local.master.copy.durable)
-                followers = local.master.witnesses.followers.values()
-                filling = any(follower.filling for follower in followers)
-                figures.append((number, {**local.statistics(), **depth, "filling": filling}))
+                figures.append((number, {**local.statistics(), **depth}))
         return {"figures": figures}
 
     async def _serve(self, peer: str, fields: dict[str, Any]) -> Answer:

@@ -50,7 +50,7 @@ def port_listener(visit: "Visit") -> dict[str, Any]:
     text = visit.part("port")
     if not (text.isascii() and text.isdigit() and len(text) <= 5):
         raise Refusal(400, "bad_request", "Invalid port number")
-    ports = [row["port"] for row in listeners(visit.census.node, visit.census.here())]
+    ports = [row["port"] for row in listeners(visit, visit.census.node, visit.census.here())]
     if int(text) not in ports:
         raise Unhealthy("No active listener", missing=int(text), ports=ports)
     return {**_OK, "port": int(text)}
@@ -59,7 +59,7 @@ def port_listener(visit: "Visit") -> dict[str, Any]:
 def protocol_listener(visit: "Visit") -> dict[str, Any]:
     """This node speaks that protocol."""
     wanted = visit.part("protocol")
-    protocols = [row["protocol"] for row in listeners(visit.census.node, visit.census.here())]
+    protocols = [row["protocol"] for row in listeners(visit, visit.census.node, visit.census.here())]
     if _PROTOCOLS.get(wanted, wanted) not in protocols:
         raise Unhealthy("No active listener", missing=wanted, protocols=protocols)
     return {**_OK, "protocol": wanted}

@@ -5,6 +5,7 @@ Decides the field names of a node. What a node did not answer is not made up: it
 
 from typing import TYPE_CHECKING, Any
 
+from broker.cluster import schema
 from broker.management.visit import NotFound, rabbit
 from policies.placement import node_name
 
@@ -18,7 +19,7 @@ _DOORS = {"amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "clustering": "li
 async def listed(visit: "Visit") -> list[dict[str, Any]]:
     """All nodes."""
     visit.check_monitors()
-    return [_described(name, facts) for name, facts in (await visit.census.nodes()).items()]
+    return [_described(visit, name, facts) for name, facts in (await visit.census.nodes()).items()]
 
 
 async def single(visit: "Visit") -> dict[str, Any]:
@@ -27,14 +28,14 @@ async def single(visit: "Visit") -> dict[str, Any]:
     facts, name = await visit.census.nodes(), node_name(visit.part("name"))
     if name not in facts:
         raise NotFound
-    return _described(name, facts[name])
+    return _described(visit, name, facts[name])
 
 
-def listeners(name: str, facts: "Figures") -> list[dict[str, Any]]:
-    """Where a node listens, and for what."""
+def listeners(visit: "Visit", name: str, facts: "Figures") -> list[dict[str, Any]]:
+    """Where a node listens, and for what; not for AMQP while it is in maintenance."""
     found = []
     for protocol, door in _DOORS.items():
-        if facts.get(door) is None:
+        if facts.get(door) is None or (protocol.startswith("amqp") and _is_drained(visit, name)):
             continue
         host, _, port = facts[door].rpartition(":")
         ip_address = host.strip("[]")
@@ -42,8 +43,14 @@ def listeners(name: str, facts: "Figures") -> list[dict[str, Any]]:
     return found
 
 
-def _described(name: str, facts: "Figures | None") -> dict[str, Any]:
-    node: dict[str, Any] = {"name": rabbit(name), "type": "disc", "running": facts is not None, "being_drained": False}
+def _is_drained(visit: "Visit", name: str) -> bool:
+    member = schema.member(visit.tree, name)
+    return member is not None and member.drained
+
+
+def _described(visit: "Visit", name: str, facts: "Figures | None") -> dict[str, Any]:
+    node: dict[str, Any] = {"name": rabbit(name), "type": "disc", "running": facts is not None}
+    node["being_drained"] = _is_drained(visit, name)
     if facts is None:
         return node
     return node | {

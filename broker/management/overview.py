@@ -40,7 +40,7 @@ async def show(visit: "Visit") -> dict[str, Any]:
     }
     if visit.monitors:
         nodes = await visit.census.nodes()
-        found = [one for name, facts in nodes.items() if facts is not None for one in listeners(name, facts)]
+        found = [one for name, facts in nodes.items() if facts is not None for one in listeners(visit, name, facts)]
         contexts = [
             {"node": one["node"], "description": "RabbitMQ Management", "path": "/", "port": str(one["port"])}
             for one in found

@@ -88,9 +88,10 @@ async def _name_consumers(hall: "Hall", rows: list[Row]) -> set[str]:
     return silent
 
 
-def fills_mirrors(record: "QueueRecord", figures: "Figures") -> bool:
-    """Whether mirrors that lack something get it: by policy, or because somebody asked for that."""
-    return figures["filling"] or record.mirroring.get("ha-sync-mode") == "automatic"
+def sync_messages(figures: "Figures") -> int | None:
+    """How many messages the mirror has that lacks most of those that are being sent; None while none is filled."""
+    most: int = max(figures["missing"].values(), default=0)
+    return max(0, figures["messages"] - most) if most and figures["filling"] else None
 
 
 def described(record: "QueueRecord", figures: "Figures | None") -> Row:
@@ -164,7 +165,9 @@ def _mirroring(record: "QueueRecord", figures: "Figures") -> Row:
         "recoverable_slaves": [rabbit(node) for node in record.candidates] if record.durable else None,
     }
     lacking: Mapping[str, int] = figures["missing"]
-    most = max(lacking.values(), default=0)
-    if most and fills_mirrors(record, figures):
-        fields |= {"state": "syncing", "sync_messages": max(0, figures["messages"] - most)}
+    strangers = [life.node for life in mirrors if life not in synchronised]
+    # Not RabbitMQ's: how much would be lost with the master, if one of these took over.
+    fields["unsynchronised"] = {rabbit(node): lacking.get(node, 0) for node in strangers}
+    if (arrived := sync_messages(figures)) is not None:
+        fields |= {"state": "syncing", "sync_messages": arrived}
     return fields

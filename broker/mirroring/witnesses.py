@@ -6,7 +6,7 @@ know what the notes say.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker.mirroring.ranges import Range
 
@@ -52,6 +52,17 @@ class Witnesses:
     def anybody(self) -> bool:
         """Whether there is, or should be, any mirror at all."""
         return bool(self.followers or self.member_nodes)
+
+    def statistics(self) -> dict[str, Any]:
+        """`missing`: how many messages each mirror lacks that has said what it holds. `filling`: whether any is being
+        sent what it lacks. `unsettled`: whether any that is not in sync may become so unasked."""
+        followers = self.followers
+        strangers = [follower for node, follower in followers.items() if node not in self.member_nodes]
+        return {
+            "missing": {node: follower.missing_count for node, follower in followers.items() if follower.stated},
+            "filling": any(follower.missing for follower in followers.values()),
+            "unsettled": any(follower.missing or not follower.lacking for follower in strangers),
+        }
 
     def required(self) -> set[str]:
         """Whose acknowledgement a confirm needs."""

@@ -105,7 +105,13 @@ class Commands:
     # ------------------------------------------------------------------ local
 
     def _status(self, request: Answer) -> Answer:
-        return self._report.status(queues=ask(request, "queues", bool, True))
+        answer = self._report.status(queues=ask(request, "queues", bool, True))
+        if "queues" in answer:
+            promotions = self._timeline.last_promotions()
+            for row in answer["queues"]:
+                promotion = promotions.get((row["vhost"], row["name"]))
+                row["promotion"] = promotion if promotion is not None and promotion["term"] == row["term"] else None
+        return answer
 
     def _events(self, request: Answer) -> Answer:
         return {"events": self._timeline.since(ask(request, "after_ms", int, 0))}

@@ -6,6 +6,7 @@ Decides the words of `warren status` and of a paused node's log. It must not cha
 from typing import TYPE_CHECKING, Any
 
 from broker.cluster import schema
+from broker.management.queues import sync_messages
 from broker.node.membership import disagreement
 from broker.world.process import announce, process_id, resident_bytes
 
@@ -138,6 +139,7 @@ class Report:
                 "running": name in records and records[name].running,
                 "voter": name in voters and name in records and voters[name] == records[name].folder,
                 "leaving": name in records and records[name].leaving,
+                "drained": name in records and records[name].drained,
             }
             for name, link in self._membership.addresses.items()
         }
@@ -189,6 +191,8 @@ class Report:
         synchronised = {life.node for life in record.in_sync}
         missing = {} if figures is None else {node: n for node, n in figures["missing"].items() if n}
         waiting = record.state != "running"
+        arrived = None if figures is None else sync_messages(figures)
+        percent = None if figures is None or arrived is None else 100 * arrived // max(1, figures["messages"])
         mirrors = [life.node for life in record.mirrors if life != record.master]
         return {
             "vhost": record.vhost,
@@ -198,17 +202,16 @@ class Report:
             "mirrors": mirrors if record.is_mirrored else None,
             "in_sync": [node for node in mirrors if node in synchronised] if record.is_mirrored else None,
             "term": record.term_count,
-            "state": "syncing" if missing and not waiting and self._filling(record) else record.state,
+            "state": record.state if arrived is None else "syncing",
             "reason": record.reason or None,
             "policy": record.policy,
             "operator_policy": record.operator_policy,
             "durable": record.durable,
             "unsynchronised": {node: missing.get(node, 0) for node in mirrors if node not in synchronised},
+            "sync_messages": arrived,
+            "sync_percent": percent,
             "messages": None if figures is None else figures["messages"],
             "messages_ready": None if figures is None else figures["messages_ready"],
             "messages_unacknowledged": None if figures is None else figures["messages_unacked"],
             "consumers": None if figures is None else figures["consumers"],
         }
-
-    def _filling(self, record: "QueueRecord") -> bool:
-        return record.mirroring.get("ha-sync-mode") == "automatic"

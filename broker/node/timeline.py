@@ -24,6 +24,7 @@ EVENTS_MAX = 5000
 
 CAUSES = {"failure": "kill", "shutdown": "stop", "absent": "kill", "restart": "kill", "transfer": "operator"}
 """Causes as commands name them; others stand for themselves."""
+PROMOTION_FACTS = ("stamp_ms", "from", "to", "cause", "ms", "in_sync", "missing", "kinds")
 
 
 class Timeline:
@@ -77,6 +78,15 @@ class Timeline:
     def since(self, after_ms: int) -> list[dict[str, Any]]:
         """Events with a later stamp."""
         return [event for event in self._events if event["stamp_ms"] > after_ms]
+
+    def last_promotions(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """By virtual host and name of a queue how it got its last master, with that master's `term` as people count."""
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for event in self._events:
+            if event["kind"] == "promotion":
+                facts = {name: event.get(name) for name in PROMOTION_FACTS}
+                found[event["vhost"], event["queue"]] = {**facts, "term": event.get("term_count")}
+        return found
 
     async def run(self) -> None:
         """Keep the file in step, until cancelled."""

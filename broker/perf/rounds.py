@@ -225,6 +225,8 @@ def match_promotions(hits: Iterable[Hit], judge: Judge, events: Iterable[dict[st
                             "to": event["to"],
                             "ms": None if ms is None else round(ms, 1),
                             "missing": event["missing"],
+                            "in_sync": event.get("in_sync"),
+                            "kinds": event.get("kinds"),
                             "round": hit.round,
                         }
                     )

@@ -266,11 +266,7 @@ class Local(Intake):
 
     def statistics(self) -> dict[str, Any]:
         """What can be counted, and which mirror lacks how much."""
-        followers = self.master.witnesses.followers
-        return {
-            **self.queue.statistics(),
-            "missing": {node: follower.missing_count for node, follower in followers.items() if follower.stated},
-        }
+        return {**self.queue.statistics(), **self.master.witnesses.statistics()}
 
     # ------------------------------------------------------------------ the end of a turn
 

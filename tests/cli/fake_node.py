@@ -105,6 +105,9 @@ class FakeNode:
                     "operator_policy": None,
                     "durable": True,
                     "unsynchronised": {},
+                    "sync_messages": None,
+                    "sync_percent": None,
+                    "promotion": None,
                     "messages": len(self.messages) if living[0] == self.node.name else None,
                 }
             ]

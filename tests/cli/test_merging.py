@@ -17,7 +17,8 @@ def queue(name="q", master="n1", mirrors=("n2", "n3"), **facts):
     mirrored = list(mirrors) if mirrors is not None else None
     return {
         "vhost": "/", "name": name, "type": "classic", "master": master, "mirrors": mirrored, "in_sync": mirrored,
-        "term": 1, "state": "running", "reason": None, "policy": None, "unsynchronised": {}, "messages": None, **facts,
+        "term": 1, "state": "running", "reason": None, "policy": None, "unsynchronised": {},
+        "sync_percent": None, "messages": None, **facts,
     }  # fmt: skip
 
 
@@ -164,3 +165,14 @@ def test_preview_of_messages_over_a_limit_and_of_nothing():
     change = foresee(queue(mirrors=None, messages=9, policy="p"), [policy(max_length=4)], [], ["n1"])
     assert change.note == "5 messages are over max-length"
     assert foresee(queue(policy="p"), [policy(ha_mode="all")], [], ["n1", "n2", "n3"]) is None
+
+
+def test_who_is_in_maintenance_is_told_by_the_newest_epoch_also_of_nodes_that_are_down():
+    def members(*drained):
+        return {name: {"drained": name in drained} for name in ("n1", "n2", "n3")}
+
+    found = merged(
+        {"n1": answer("n1", epoch=1, members=members("n2")), "n2": answer("n2", epoch=2, members=members("n3"))}
+    )
+    assert [node["maintenance"] for node in found["nodes"]] == [False, False, True]
+    assert not any(node["maintenance"] for node in merged({})["nodes"])

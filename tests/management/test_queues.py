@@ -40,7 +40,8 @@ def mirrored(**definition):
     [
         ({}, False, {"n2": 0, "n3": 4}, "running", None),
         ({}, True, {"n2": 0, "n3": 4}, "syncing", 6),
-        ({"ha-sync-mode": "automatic"}, False, {"n3": 10}, "syncing", 0),
+        ({"ha-sync-mode": "automatic"}, False, {"n3": 10}, "running", None),
+        ({"ha-sync-mode": "automatic"}, True, {"n3": 10}, "syncing", 0),
         ({"ha-sync-mode": "automatic"}, True, {"n3": 0}, "running", None),
     ],
 )
@@ -48,6 +49,7 @@ def test_a_queue_whose_mirrors_are_filled_is_syncing(definition, filling, missin
     row = described(mirrored(**definition), figures(messages=10, missing=missing, filling=filling))
     assert (row["state"], row.get("sync_messages")) == (state, synchronised)
     assert row["slave_nodes"] == ["rabbit@n2", "rabbit@n3"]
+    assert row["unsynchronised"] == {"rabbit@n3": missing["n3"]}
     assert row["synchronised_slave_pids"] == ["<n2.5.7.0>"]
 
 

@@ -185,6 +185,18 @@ async def test_a_dead_node_is_not_asked(autojump_clock):
         assert trio.current_time() == began
 
 
+async def test_a_node_in_maintenance_listens_to_no_clients(autojump_clock):
+    async with open_two() as (cluster, browsers):
+        cluster.decree.decide(do="drain_node", node="n1")
+        assert [node["being_drained"] for node in await browsers["n2"].json("nodes")] == [True, False]
+        answer = await browsers["n1"].ask(f"{CHECKS}/protocol-listener/amqp091")
+        assert (answer.status, answer.json["protocols"]) == (503, ["http", "clustering"])
+        assert await browsers["n2"].json(f"{CHECKS}/protocol-listener/amqp091") == {
+            "status": "ok",
+            "protocol": "amqp091",
+        }
+
+
 async def test_healthy():
     async with open_one() as (_, browser):
         for check in ("alarms", "local-alarms", "virtual-hosts"):

@@ -76,7 +76,7 @@ class TestTransfer:
         async with open_commands() as (cluster, commands):
             await filled(cluster, commands, count=7)
             cluster.mirror(**MANUAL, **{"ha-promote-on-failure": "when-synced"})
-            await cluster.until(lambda: cluster.nodes["n2"].copy("q").lacking)
+            await cluster.until(lambda: cluster.nodes["n3"].copy("q").lacking)
             cluster.kill("n1")
             asked = {"do": "promote", "queue": "q", "node": "n3"}
             assert await commands["n2"].answer(asked) == {"from": "n1", "to": "n3", "missing": 7}

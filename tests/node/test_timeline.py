@@ -66,6 +66,13 @@ def test_what_may_be_missing_is_told_where_nobody_can_count_it() -> None:
     assert event["text"].endswith("(operator)")
 
 
+def test_the_last_promotion_of_a_queue_is_remembered() -> None:
+    house = House()
+    house.commit(promotion(term_count=2), promotion(term_count=3, in_sync=True, kinds=[]))
+    (last,) = house.timeline.last_promotions().values()
+    assert (last["term"], last["from"], last["in_sync"], last["missing"]) == (3, "n1", True, 0)
+
+
 def test_a_link_that_came_back_counts_for_nothing() -> None:
     house = House()
     house.timeline.peer_lost("n1")

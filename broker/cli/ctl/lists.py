@@ -151,14 +151,20 @@ def list_queues(call: Call, columns: tuple[str, ...], *, online: bool, offline: 
     chosen = QUEUES.chosen(columns)
     call.say(f"Timeout: {call.timeout_s:.1f} seconds ...")
     call.say(f"Listing queues for vhost {call.vhost} ...")
-    rows, silent = QUEUES.fetch(call, chosen, "node", "state", vhost=call.vhost)
+    rows, silent = QUEUES.fetch(call, chosen, "node", "state", "sync_messages", vhost=call.vhost)
     if local:
         rows = [row for row in rows if row["node"] == call.node]
         online, offline = True, False
     if online != offline:
         rows = [row for row in rows if (row["state"] == "down") is offline]
-    QUEUES.show(call, chosen, rows)
+    QUEUES.show(call, chosen, rows if call.is_json else [_with_progress(row) for row in rows])
     warn_of(silent)
+
+
+def _with_progress(row: dict[str, Any]) -> dict[str, Any]:
+    """As Erlang writes the state of a queue whose mirrors are filled."""
+    arrived = row.get("sync_messages")
+    return row if arrived is None else {**row, "state": f"{{syncing,{arrived}}}"}
 
 
 @ctl_command("list_unresponsive_queues", f"[--local] {COLUMNS}", example="name pid")

@@ -57,7 +57,7 @@ def node(monkeypatch, capsys):
 def test_queues_by_default(node):
     done = node.ctl("list_queues", "-p", "v")
     assert done == (0, "Timeout: 60.0 seconds ...\nListing queues for vhost v ...\nname\tmessages\ndq\t3\ngone\t\n", "")
-    fields = ["messages", "name", "node", "state"]
+    fields = ["messages", "name", "node", "state", "sync_messages"]
     assert node.asked == [{"do": "facts", "kind": "queues", "fields": fields, "vhost": "v"}]
 
 
@@ -68,6 +68,12 @@ def test_how_much_is_said_around_a_list(node, options, head):
         assert out.startswith("Timeout: 5.0 seconds ...\n")
     else:
         assert out == f"{head}dq\t3\ngone\t\n"
+
+
+def test_a_queue_whose_mirrors_are_filled_shows_how_far_that_is(node):
+    node.rows["queues"] = [{**QUEUES[0], "state": "syncing", "sync_messages": 7}]
+    assert node.ctl("list_queues", "-s", "name", "state").out == "dq\t{syncing,7}\n"
+    assert '"state":"syncing"' in node.ctl("list_queues", "-s", "state", "--formatter", "json").out
 
 
 def test_values_are_printed_as_erlang_terms(node):
