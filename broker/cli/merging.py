@@ -19,6 +19,7 @@ def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Map
     drained = _drained(living)
     return {
         "cluster": cluster.name,
+        "members": list(members_of(living)) or list(cluster.names),
         "nodes": [_node(cluster, name, living.get(name), processes.get(name), drained) for name in answers],
         "queues": _queues(living),
         "partitions": [
@@ -35,6 +36,16 @@ def _drained(living: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return {name for name, member in newest.get("members", {}).items() if member.get("drained")}
 
 
+def members_of(living: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The members, as the node tells them that is furthest; {} if none knows of any."""
+    told = [answer for answer in living.values() if answer.get("members")]
+    if not told:
+        return {}
+    best = max(told, key=lambda answer: (answer.get("state") == "running", answer.get("epoch") or 0))
+    members: dict[str, dict[str, Any]] = best["members"]
+    return members
+
+
 def _node(
     cluster: Cluster,
     name: str,
@@ -42,7 +53,7 @@ def _node(
     process: Mapping[str, Any] | None,
     drained: Collection[str],
 ) -> NodeRow:
-    doors = process or {door: str(address) for door, address in cluster.node(name).doors.items()}
+    doors = process or _doors(cluster, name)
     row = NodeRow(
         name=name,
         state="unreachable",
@@ -87,6 +98,13 @@ def _node(
         row["reason"] = process["reason"]
         row["pid"] = process["pid"]
     return row
+
+
+def _doors(cluster: Cluster, name: str) -> Mapping[str, Any]:
+    """Where the file says that it listens; a member that is not in the file tells it itself, or nobody knows."""
+    if name not in cluster.names:
+        return {"amqp": "", "http": "", "link": ""}
+    return {door: str(address) for door, address in cluster.node(name).doors.items()}
 
 
 def _queues(living: Mapping[str, Mapping[str, Any]]) -> list[QueueRow]:

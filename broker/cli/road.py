@@ -3,7 +3,7 @@
 Decides whom to ask and how a refusal or a silence is told. It must not know what a request means.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -33,21 +33,31 @@ class Road:
         self.cluster = cluster
         folder = cluster.run_folder
         self.run = RunFile.read(folder) if supervisor_lives(folder) else None
+        self._elsewhere: dict[str, Address] = {}
         self._network = TcpNetwork()
         contexts = contexts_of(cluster.tls)
         self._dialler = None if contexts is None else contexts.dialler
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The nodes, in the order of the file."""
-        return self.cluster.names
+        """The nodes: those of the file in its order, then those that run here, or are known to be members, besides."""
+        running = self.run.nodes if self.run is not None else {}
+        return tuple(dict.fromkeys((*self.cluster.names, *running, *self._elsewhere)))
+
+    def learn(self, links: Mapping[str, str]) -> list[str]:
+        """Members as a node told them, with their link addresses: those that were not known yet, from now on are."""
+        found = {name: Address.parse(link) for name, link in links.items() if link and name not in self.names}
+        self._elsewhere |= found
+        return list(found)
 
     def link(self, name: str) -> Address:
         """Where the node's link is dialled. Raises Failed for a node that there is not."""
         if self.run is not None and name in self.run.nodes:
             return self.run.nodes[name].link.reachable
+        if name in self._elsewhere:
+            return self._elsewhere[name].reachable
         if name not in self.cluster.names:
-            raise Failed(f"there is no node {name}: {', '.join(self.cluster.names)}")
+            raise Failed(f"there is no node {name}: {', '.join(self.names)}")
         return self.cluster.node(name).link.reachable
 
     async def ask(self, name: str, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:

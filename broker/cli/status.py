@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from broker.cli.failures import Failed
-from broker.cli.merging import merge_status
+from broker.cli.merging import members_of, merge_status
 from broker.cli.options import print_json, with_cluster, with_json
 from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
 from broker.cli.tables import megabytes, print_table, seconds
@@ -29,7 +29,7 @@ def status(cluster: Cluster, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        _print(found, cluster)
+        _print(found)
     if all(node["state"] != "running" for node in found["nodes"]):
         raise Failed(f"no node of cluster {cluster.name} serves clients")
 
@@ -41,7 +41,11 @@ async def fetch_status(road: Road, *, queues: bool = True) -> Status:
         processes = (await road.ask_supervisor({"do": "processes"}))["nodes"]
     # A frozen node takes the connection and never answers: it is not waited for if that is known.
     asked = [name for name in road.names if name not in processes or processes[name]["state"] in ASKED_STATES]
-    answers = await road.ask_all({"do": "status", "queues": queues}, STATUS_TIMEOUT_S, asked)
+    question = {"do": "status", "queues": queues}
+    answers = await road.ask_all(question, STATUS_TIMEOUT_S, asked)
+    members = members_of({name: answer for name, answer in answers.items() if not isinstance(answer, Silent)})
+    if unknown := road.learn({name: facts["link"] for name, facts in members.items()}):
+        answers |= await road.ask_all(question, STATUS_TIMEOUT_S, unknown)
     heard = {name: None if isinstance(answer := answers.get(name), Silent) else answer for name in road.names}
     return merge_status(road.cluster, heard, processes)
 
@@ -100,11 +104,10 @@ def reasons(found: Status) -> list[str]:
     return lines
 
 
-def _print(found: Status, cluster: Cluster) -> None:
+def _print(found: Status) -> None:
+    there = len(found["members"])
     running = sum(node["state"] == "running" for node in found["nodes"])
-    click.echo(
-        f"cluster {found['cluster']}: {running} of {len(cluster.names)} nodes run, {cluster.quorum} are a majority"
-    )
+    click.echo(f"cluster {found['cluster']}: {running} of {there} nodes run, {there // 2 + 1} are a majority")
     print_table("", NODE_COLUMNS, node_rows(found))
     if found["queues"]:
         click.echo()

@@ -104,6 +104,18 @@ class Promotion(TypedDict):
     term: int
 
 
+class Member(TypedDict):
+    """One member of the cluster."""
+
+    link: str
+    """Where it is dialled; empty if nobody knows."""
+    running: bool
+    voter: bool
+    """Whether it counts when there must be a majority: not before it holds everything."""
+    leaving: bool
+    drained: bool
+
+
 class NodeStatus(TypedDict):
     """One node's answer to `status`."""
 
@@ -113,6 +125,8 @@ class NodeStatus(TypedDict):
     """`running` when clients are served; a `failed` node has a disk that must be mended before it is restarted."""
     reason: str | None
     """For a node that does not run: why, how many nodes are missing, which setting would let it go on."""
+    members: dict[str, Member]
+    """Who belongs to the cluster, as this node knows it."""
     waiting_for: list[str]
     pid: int
     life: int
@@ -130,8 +144,6 @@ class NodeStatus(TypedDict):
     """Unless `always`, confirmed messages may be lost with the machine; null with `data: memory`, which keeps none."""
     cut_from: list[str]
     """Living nodes that this one cannot hear or must not hear."""
-    members: dict[str, dict[str, Any]]
-    """What it knows of each: link, running, voter, leaving, drained."""
     queues: NotRequired[list[QueueRow]]
 
 
@@ -168,6 +180,8 @@ class Status(TypedDict):
     """`warren status --json`."""
 
     cluster: str
+    members: list[str]
+    """Who belongs to the cluster, as it has committed it; the file's nodes if nobody answers."""
     nodes: list[NodeRow]
     queues: list[QueueRow]
     partitions: list[Partition]
