@@ -156,8 +156,7 @@ def may_join(master: Master, follower: Follower) -> bool:
     if not follower.missing:
         return True
     queue = master.queue
-    mean_bytes = queue.message_bytes // max(1, queue.messages_ready + queue.messages_unacked) + 64
-    if count(follower.missing) * mean_bytes > REST_BYTES_MAX:
+    if count(follower.missing) * queue.mean_bytes > REST_BYTES_MAX:
         return False
     rest = (piece for first, last in follower.missing for piece in queue.pieces_of(first, last))
     return not any(isinstance(piece, Page) for piece in rest)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from broker.queues.settings import Settings
     from broker.wire.message import Run
 
+HEAD_BYTES = 64
+"""About what goes with a body: its head, and its share of a record."""
+
 
 class Stock:
     """All messages of one queue. `logged` says whether somebody wants to know what settled."""
@@ -72,6 +75,11 @@ class Stock:
     def message_bytes(self) -> int:
         """Bytes of the bodies of all messages, ready and unacknowledged."""
         return self._ready.size_bytes + self._unacked.size_bytes
+
+    @property
+    def mean_bytes(self) -> int:
+        """About what a message takes on a link or disk."""
+        return self.message_bytes // max(1, self.messages_ready + self.messages_unacked) + HEAD_BYTES
 
     @property
     def first_ready(self) -> int | None:

@@ -1,8 +1,8 @@
 """What is full on this node and on the others: publishers wait for both, since what they send ends up on any of them.
 
 Decides why publishers have to wait (DESIGN S8, S11): an alarm of memory or disk, a journal or a mirror that does not
-keep up, a link with too much on its way, too many publications without answer. It must not know who is kept waiting,
-nor how.
+keep up, a link with too much on its way, too many publications without answer; and how much they are slowed while a
+catch-up would not end (S5). It must not know who is kept waiting, nor how.
 """
 
 import logging
@@ -38,13 +38,16 @@ class Pressure:
         self._raised: list[str] = []
         self._was_full = False
         self._lag = Lag()
+        self._own_share = 1.0
+        self._shares: dict[str, float] = {}
         switchboard.links.handle(frames.PRESSURE, self._hear)
         switchboard.links.on_incoming_closed.append(self._forget)
 
     def look(self, peers: Iterable[str], masters: "Iterable[Local]", handles: "Iterable[Handle]") -> dict[str, str]:
         """What is full now, and the word for clients; empty for a short wait that needs none."""
-        board, peers = self._switchboard, list(peers)
+        board, peers, masters = self._switchboard, list(peers), list(masters)
         full = self._full_here(masters)
+        self._own_share = self._lag.look(masters, board.stamp_ms)
         self._tell(peers, full)
         for peer, reasons in self._elsewhere.items():
             full |= {f"node {peer} {reason}".rstrip(): reason for reason in reasons or ("",)}
@@ -54,7 +57,12 @@ class Pressure:
             full["unanswered"] = ""
         return full
 
-    def _full_here(self, masters: "Iterable[Local]") -> dict[str, str]:
+    @property
+    def share(self) -> float:
+        """The share of their time in which publishers may publish."""
+        return min(self._own_share, *self._shares.values(), 1.0)
+
+    def _full_here(self, masters: "list[Local]") -> dict[str, str]:
         journal, raised = self._switchboard.journal, self._alarms.look()
         if raised != self._raised:
             self._raised = raised
@@ -62,23 +70,23 @@ class Pressure:
         full = {resource: resource for resource in raised}
         if journal.backlog_bytes > JOURNAL_BACKLOG_BYTES_MAX:
             full["journal"] = ""
-        masters = list(masters)
-        if self._lag.look(masters, self._switchboard.stamp_ms):
-            full["catch-up"] = ""
         followers = (follower for local in masters for follower in local.master.witnesses.followers.values())
         if any(follower.outstanding_bytes > MIRROR_BACKLOG_BYTES_MAX for follower in followers):
             full["mirrors"] = ""
         return full
 
     def _tell(self, peers: list[str], full: dict[str, str]) -> None:
-        if full or self._was_full:
-            payload = frames.encode_json({"full": bool(full), "reasons": sorted(filter(None, full.values()))})
+        is_full = bool(full) or self._own_share < 1.0
+        if is_full or self._was_full:
+            reasons = sorted(filter(None, full.values()))
+            payload = frames.encode_json({"full": bool(full), "reasons": reasons, "share": self._own_share})
             for peer in peers:
                 self._switchboard.send(peer, frames.PRESSURE, payload)
-        self._was_full = bool(full)
+        self._was_full = is_full
 
     def _hear(self, peer: str, payload: bytes, offset: int) -> None:
         fields = frames.decode_json(payload)
+        self._shares[peer] = fields["share"]
         if fields["full"]:
             self._elsewhere[peer] = fields["reasons"]
         else:
@@ -87,3 +95,4 @@ class Pressure:
     def _forget(self, peer: str, life: int, lane: str) -> None:
         if lane == "data":
             self._elsewhere.pop(peer, None)
+            self._shares.pop(peer, None)

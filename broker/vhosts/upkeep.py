@@ -1,8 +1,9 @@
 """What a hall looks after from time to time, because no message would bring it up.
 
 Decides when a mirror has kept silent for too long (DESIGN S11), asks the living mirrors of a queue without synchronised
-copy what they hold (S3), closes the publishers' gate while something is full (S8, S11), and lets masters go on that had
-to wait for this node's lease (S4). It must not decide who is promoted: the tree's procedures do.
+copy what they hold (S3), closes the publishers' gate while something is full (S8, S11) or, for moments, while a
+catch-up would not end (S5), and lets masters go on that had to wait for this node's lease (S4). It must not decide who
+is promoted: the tree's procedures do.
 """
 
 import logging
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("warren.queues")
 
 EVERY_S = 0.1
+SLICE_S = 0.04
+"""Who may publish in a share of the time only waits no longer than this at a time: confirms go on."""
 
 Close = Callable[[str, str], None]
 Open = Callable[[str], None]
@@ -46,6 +49,7 @@ class Upkeep:
         async with trio.open_nursery() as nursery:
             for chore in (self._watch_gate, self._remove_silent_mirrors, self._find_most_complete):
                 nursery.start_soon(_repeat, chore)
+            nursery.start_soon(self._slow_publishers)
 
     # ------------------------------------------------------------------ back-pressure
 
@@ -59,6 +63,17 @@ class Upkeep:
         self._closed = set(full)
         self._wake_masters()
         hall.followers.progress()  # an entry that lost the race for a record's version is proposed again
+
+    async def _slow_publishers(self) -> None:
+        """Let them publish in their share of the time (S5)."""
+        while True:
+            share = self._hall.pressure.share
+            if share < 1.0:
+                self._close("catch-up", "")
+                await trio.sleep(SLICE_S * (1.0 - share))
+            if share > 0.0:
+                self._open("catch-up")
+                await trio.sleep(SLICE_S * share if share < 1.0 else EVERY_S)
 
     def _wake_masters(self) -> None:
         """A master waits for the lease, alone in its set or to give messages out; nothing else says it is back."""

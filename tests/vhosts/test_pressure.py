@@ -4,6 +4,7 @@ import pytest
 
 from broker.mirroring.follower import Follower
 from broker.vhosts import pressure
+from broker.vhosts.lag import WINDOW_MS
 from broker.vhosts.pressure import Pressure
 from broker.vhosts.publications import Publications
 from broker.wire import queue_frames as frames
@@ -49,6 +50,10 @@ class House:
         self.board.hear(peer, frames.PRESSURE, frames.encode_json(fields))
 
 
+def said(*reasons, share=1.0):
+    return {"full": bool(reasons), "reasons": list(reasons), "share": share}
+
+
 @pytest.fixture
 def house():
     return House()
@@ -64,22 +69,22 @@ def test_a_full_disk_is_told_to_clients_and_to_every_node_until_there_is_room(ho
     house.board.journal.backlog_bytes = BIG
     assert house.look() == {"disk": "disk", "journal": ""}
     assert house.look()
-    assert house.told("n2") == house.told("n3") == [{"full": True, "reasons": ["disk"]}] * 2, "they may not have heard"
+    assert house.told("n2") == house.told("n3") == [said("disk")] * 2, "they may not have heard"
     house.board.journal = Journal()
     house.alarms.raised = ["disk", "memory"]
     assert house.look() == {"disk": "disk", "memory": "memory"}
-    assert house.told("n2") == [{"full": True, "reasons": ["disk", "memory"]}]
+    assert house.told("n2") == [said("disk", "memory")]
     house.alarms.raised = []
     assert house.look() == house.look() == {}
-    assert house.told("n2") == [{"full": False, "reasons": []}]
+    assert house.told("n2") == [said()]
 
 
 def test_what_is_full_elsewhere_counts_here_until_it_is_not_or_its_link_ends(house):
-    house.hear("n2", full=True, reasons=["disk"])
-    house.hear("n3", full=True, reasons=[])
+    house.hear("n2", **said("disk"))
+    house.hear("n3", **(said() | {"full": True}))
     assert house.look() == {"node n2 disk": "disk", "node n3": ""}
     assert house.told() == [], "each speaks for itself"
-    house.hear("n2", full=False, reasons=[])
+    house.hear("n2", **said())
     (forget,) = house.board.links.on_incoming_closed
     forget("n3", 1, "control")
     assert house.look() == {"node n3": ""}
@@ -98,6 +103,27 @@ def test_a_mirror_that_does_not_keep_up_makes_publishers_wait(house):
     assert house.look() == {"mirrors": ""}
     follower.acknowledged(BIG, 1000)
     assert house.look() == {}
+
+
+def test_a_catch_up_that_would_not_end_slows_publishers_of_all_nodes(house):
+    local = local_of(FakeSwitchboard(), mirrored=True)
+    local.master.witnesses.followers["n2"] = follower = Follower("n2", 1)
+    follower.missing = [(1, 1000)]
+    house.masters.append(local)
+    assert house.look() == {}
+    assert house.pressure.share == 1.0
+    house.board.stamp_ms += WINDOW_MS
+    assert house.look() == {}
+    assert house.pressure.share == 0.5
+    assert house.told("n3") == [said(share=0.5)]
+    house.hear("n3", **said(share=0.25))
+    assert house.pressure.share == 0.25, "the slowest counts"
+    follower.missing = []
+    house.look()
+    assert house.told("n2")[-1] == said()
+    (forget,) = house.board.links.on_incoming_closed
+    forget("n3", 1, "data")
+    assert house.pressure.share == 1.0
 
 
 class Elsewhere:
