@@ -42,6 +42,7 @@ COMMANDS = {
     "cancel-sync": ("broker.cli.queues:cancel_sync", "Stop synchronising a queue."),
     "promote": ("broker.cli.queues:promote", "Make a node's copy of a queue its master."),
     "rebalance": ("broker.cli.rebalance:rebalance", "Spread the masters of mirrored queues over the nodes."),
+    "recovered": ("broker.cli.recovered:recovered", "Messages that queues have lost: list, show, replay, drop."),
     "events": ("broker.cli.events:events", "The time line: deaths, elections, promotions, syncs."),
     "logs": ("broker.cli.logs:logs", "What the nodes wrote."),
     "publish": ("broker.cli.messages:publish", "Publish messages by hand, and wait for their confirms."),

@@ -32,6 +32,12 @@ To a node, at its link address:
                                                                     -> {rows: [row], silent: [node]}; kinds: those of
                   node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
     get           {vhost, queue, count: int, keep: bool}            -> {messages: [Message], remaining: int}
+    recovered_list   {}                                             -> {files: [{node, file, vhost, queue, queue_id,
+                  messages, why, stamp_ms}], silent: [node]}; `silent` nodes do not run or have not told theirs
+    recovered_show   {file, after: int = 0, count: int = 10}        -> {messages: [Recovered], remaining: int}; those of
+                  node/recovery_line.py, fewer than `count` if they are large
+    recovered_replay {file, queue: optional}                        -> {confirmed, kept: int, why: {reason: int}}
+    recovered_drop   {file}                                         -> {messages: int}
     change        {request: {do: PROCEDURE, …}}                     -> the procedure's answer; users, rights, limits,
                   virtual hosts and policies only, with the members that `broker/cluster/procedures` says
     authenticate  {user, password}                                  -> {authenticated: bool, why: text if not}

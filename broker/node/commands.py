@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from broker.management.census import Census
+    from broker.node.recoveries import Recoveries
     from broker.node.report import Report
     from broker.node.timeline import Timeline
     from broker.peers.links import Links
@@ -62,7 +63,7 @@ class Commands:
         }
         self._parts: dict[str, Callable[[Answer], Awaitable[Answer]]] = {}
 
-    def serve(self, hall: "Hall", census: "Census") -> None:
+    def serve(self, hall: "Hall", census: "Census", recoveries: "Recoveries | None" = None) -> None:
         """The node has entered the cluster: from now on it answers for the whole of it."""
         self._parts = {
             "facts": Facts(hall, census).answer,
@@ -70,6 +71,7 @@ class Commands:
             **Masters(hall, census).verbs,
             **Changes(hall).verbs,
             **Limits(hall.alarms.limits).verbs,
+            **({} if recoveries is None else recoveries.verbs),
         }
         self._hall = hall
 

@@ -27,6 +27,7 @@ from broker.node.doors import Doors
 from broker.node.founding import founding_of
 from broker.node.membership import Disagrees, disagreement
 from broker.node.recovered import copies_of
+from broker.node.recoveries import Recoveries
 from broker.node.store import Store, unless_disk_fails
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import CUTS, Links
@@ -134,7 +135,7 @@ class Life:
                     await nursery.start(partial(unless_disk_fails, hall.run))
                     await self._doors.open(hall, census, nursery)
                     log.info("event=serving node=%s amqp=%s", node.name, node.report.amqp)
-                    commands.serve(hall, census)
+                    commands.serve(hall, census, Recoveries(hall, node.set_aside, node.timeline))
                     await self._import_definitions(commands)
         finally:
             node.membership.leave_life()

@@ -65,6 +65,31 @@ class FakeNode:
     async def answer(self, request: dict) -> dict:
         return getattr(self, "do_" + request["do"], self.unknown)(request)
 
+    # One file with three messages, of which the last cannot be replayed but into a queue that is named.
+
+    def do_recovered_list(self, request: dict) -> dict:
+        row = {"node": "n2", "file": "orders-n2-1.jsonl", "vhost": "/", "queue": "orders", "queue_id": 7, "messages": 3}
+        return {"files": [{**row, "why": "in a partition", "stamp_ms": 1_700_000_000_000}], "silent": ["n3"]}
+
+    def do_recovered_show(self, request: dict) -> dict:
+        everything = [
+            {"exchange": "", "key": "orders", "properties": {}, "body": "first", "encoding": "utf8"},
+            {"exchange": "logs", "key": "a.b", "properties": {"priority": 1}, "body": "/wA=", "encoding": "base64"},
+            {"exchange": "logs", "key": "a.c", "properties": {}, "body": "third", "encoding": "utf8"},
+        ]
+        after = request["after"]
+        return {"messages": everything[after : after + 1][: request["count"]], "remaining": 2 - after}
+
+    def do_recovered_replay(self, request: dict) -> dict:
+        if request["file"] != "orders-n2-1.jsonl":
+            return {"error": f"no node has a recovery file {request['file']} (not asked: n3)"}
+        if request["queue"]:
+            return {"confirmed": 3, "kept": 0, "why": {}}
+        return {"confirmed": 2, "kept": 1, "why": {"no queue takes them": 1}}
+
+    def do_recovered_drop(self, request: dict) -> dict:
+        return {"messages": 3}
+
     def unknown(self, request: dict) -> dict:
         return {"error": f"this node does not know the request {request['do']!r}"}
 
