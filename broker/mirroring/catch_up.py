@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Statement
+from broker.mirroring.pacing import BATCH_MESSAGES
 from broker.mirroring.ranges import Range, count, intersect, merge, subtract, upto
 from broker.queues.page import Page
 from broker.queues.positions import first_of, last_of
@@ -19,8 +20,6 @@ from broker.wire import records
 from broker.wire.message import Run
 
 CHUNK_BYTES = 512 * 1024
-BATCH_MESSAGES = 4096
-"""Messages in a chunk unless the policy says it (ha-sync-batch-size)."""
 REST_BYTES_MAX = 1024 * 1024
 """A mirror joins the live stream when it lacks at most so much."""
 
@@ -151,12 +150,13 @@ def chunk_of(master: Master, follower: Follower, runs: list[Run]) -> list[bytes]
     return chunk
 
 
-def may_join(master: Master, follower: Follower) -> bool:
+def may_join(master: Master, follower: Follower, rest_bytes_max: int | None = None) -> bool:
     """Whether the rest is small enough to go out at once, and in memory."""
     if not follower.missing:
         return True
     queue = master.queue
-    if count(follower.missing) * queue.mean_bytes > REST_BYTES_MAX:
+    most = REST_BYTES_MAX if rest_bytes_max is None else min(rest_bytes_max, REST_BYTES_MAX)
+    if count(follower.missing) * queue.mean_bytes > most:
         return False
     rest = (piece for first, last in follower.missing for piece in queue.pieces_of(first, last))
     return not any(isinstance(piece, Page) for piece in rest)

@@ -111,6 +111,10 @@ class Settings:
     """When the journal is durable: `always` before it says so, every `interval`, or `never` by us."""
     fsync_interval: int = 1000
     """Milliseconds."""
+    mirroring_sync_batch_size: int = 4096
+    """How many messages go at a time to a mirror that is filled, unless the policy says it (ha-sync-batch-size)."""
+    mirroring_sync_max_throughput: int = 0
+    """Bytes a second to such a mirror, for each queue; 0 = no limit."""
     queue_master_locator: str = "client-local"
     """Where the master of a new queue goes when neither argument nor policy say it."""
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from broker.node.configuration import Settings
 from broker.storage.fsync import Mode
-from broker.vhosts.alarms import Limit, disk_free_limit, memory_limit
+from broker.vhosts.alarms import Limit, disk_free_limit, memory_limit, parse_size
 from broker.vhosts.certificates import LoginFrom, SanType
 from broker.vhosts.logins import MECHANISMS
 from policies.keys import KEYS, LOCATORS
@@ -36,6 +36,13 @@ def _mechanism(value: str) -> str:
     return value
 
 
+def _throughput(value: Any) -> int:
+    found = parse_size(value) if isinstance(value, int | str) and not isinstance(value, bool) else -1
+    if found < 0:
+        raise ValueError("must be a number of bytes a second, as 10MB, or 0 for no limit")
+    return found
+
+
 def _users(value: Any) -> Any:
     if value == NOBODY:
         return ()
@@ -50,6 +57,7 @@ Locator = Annotated[str, AfterValidator(_locator)]
 Users = Annotated[tuple[Name, ...], BeforeValidator(_users)]
 MemoryLimit = Annotated[Limit, BeforeValidator(memory_limit)]
 DiskFreeLimit = Annotated[Limit, BeforeValidator(disk_free_limit)]
+Throughput = Annotated[int, BeforeValidator(_throughput)]
 Mechanism = Annotated[str, AfterValidator(_mechanism)]
 Mechanisms = Annotated[tuple[Mechanism, ...], Field(min_length=1)]
 
@@ -77,6 +85,8 @@ class NodeSettings(Section):
     vm_memory_high_watermark: MemoryLimit = _DEFAULTS.vm_memory_high_watermark
     disk_free_limit: DiskFreeLimit = _DEFAULTS.disk_free_limit
     fsync: Mode = _DEFAULTS.fsync
+    mirroring_sync_batch_size: Annotated[Whole, Field(ge=1)] = _DEFAULTS.mirroring_sync_batch_size
+    mirroring_sync_max_throughput: Throughput = _DEFAULTS.mirroring_sync_max_throughput
     fsync_interval: Annotated[Whole, Field(ge=1, le=60_000)] = _DEFAULTS.fsync_interval
 
 

@@ -21,6 +21,7 @@ from broker.cluster.succession import DISK
 from broker.management.census import Census
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
+from broker.mirroring.pacing import Pacing
 from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.doors import Doors
@@ -165,6 +166,9 @@ class Life:
             copies_of(store.recovery.queues),
             server_properties(node.cluster.name),
             locator=node.config.settings.queue_master_locator,
+            pacing=Pacing(
+                node.config.settings.mirroring_sync_batch_size, node.config.settings.mirroring_sync_max_throughput
+            ),
             login_rules=_login_rules(node.config.settings),
             memory=world.memory,
             alarm_limits=node.alarm_limits,

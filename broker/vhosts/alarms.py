@@ -118,15 +118,15 @@ def _limit(value: Any) -> Limit:
         if key == "relative" and isinstance(inner, int | float) and not isinstance(inner, bool):
             return float(max(-1, min(inner, BYTES_MAX)))
         if key == "absolute" and isinstance(inner, int | str) and not isinstance(inner, bool):
-            return _size(inner)
+            return parse_size(inner)
     elif isinstance(value, float):
         return value
     elif isinstance(value, int | str) and not isinstance(value, bool):
-        return _size(value)
+        return parse_size(value)
     raise ValueError('use {relative: 0.4} for a share of the machine\'s memory, or {absolute: "2GB"}')
 
 
-def _size(value: int | str) -> int:
+def parse_size(value: int | str) -> int:
     """Bytes of a text such as 50MB (powers of 1000), 50MiB or 50m (of 1024). Raises ValueError."""
     found = _SIZE.fullmatch(str(value))
     if found is None:

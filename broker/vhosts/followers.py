@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import trio
+
 from broker.cluster.records import QueueRecord
 from broker.mirroring import catch_up
 from broker.mirroring.follower import Follower
 from broker.mirroring.mirror import Offer, Statement
+from broker.mirroring.pacing import BATCH_MESSAGES, Pacing
 from broker.vhosts.pager import LostContents
 from broker.wire import queue_frames as frames
 
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
     from broker.vhosts.switchboard import Switchboard
 
 CATCH_UP_BYTES_MAX = 2 * 1024 * 1024
-"""So much of catch-up may be under way to one mirror and not yet received."""
+"""So much of catch-up may be under way to one mirror and not yet on its disk: what is confirmed waits behind it, and
+behind what else the disks have to take at a time."""
+REST_S = 0.1
+"""A mirror for which there is a limit joins the live stream when it lacks no more than what may go out in this time."""
 
 
 class Followers:
@@ -31,7 +37,11 @@ class Followers:
         switchboard: "Switchboard",
         enter: Callable[["Local", Follower], Awaitable[None]],
         spawn: Callable[..., None],
+        pacing: Pacing | None = None,
     ) -> None:
+        self._pacing = pacing or Pacing()
+        self._resting: set[Follower] = set()
+        """They are fed again when the limit of their catch-up allows it."""
         self._switchboard = switchboard
         self._enter = enter
         self._spawn = spawn
@@ -173,6 +183,12 @@ class Followers:
         else:  # its copy is not the one any more that answered the offer
             self.start_over(local, peer)
 
+    def _send_missing(self, local: "Local", follower: Follower, chunk: list[bytes]) -> bool:
+        """Messages that it lacked; see `_send`."""
+        if self._pacing.bytes_per_s:
+            self._pacing.spend(local.queue_id, follower.node, sum(map(len, chunk)), trio.current_time())
+        return self._send(follower, chunk)
+
     def _send(self, follower: Follower, chunk: list[bytes]) -> bool:
         """Records of catch-up; False if there is no link: when there is, the mirror states anew what it holds."""
         for raw in chunk:
@@ -187,20 +203,23 @@ class Followers:
         if not follower.stated or follower.refused:
             return
         master = local.master
+        joins = catch_up.may_join(master, follower, self._pacing.carries_bytes(REST_S))
+        if not joins and self._rests(local, follower):
+            return
         if not follower.joined and not self._send(follower, catch_up.announced(master)):
             return
-        joins = catch_up.may_join(master, follower)
-        mirroring = self._records[local.queue_id].mirroring
-        batch_messages = mirroring.get("ha-sync-batch-size", catch_up.BATCH_MESSAGES)
-        received = self._acknowledged.get(follower.node, (0, 0))[0]
+        batch_messages = self._pacing.batch_of(self._records[local.queue_id].mirroring, master.queue.mean_bytes)
+        synced = self._acknowledged.get(follower.node, (0, 0))[1]
         filled = bool(follower.missing)
-        while follower.missing and (joins or follower.sent - received < CATCH_UP_BYTES_MAX):
+        while follower.missing and (joins or follower.sent - synced < CATCH_UP_BYTES_MAX):
             chunk = catch_up.take_chunk(master, follower, batch_messages)
             if not chunk and follower.missing:
-                self._fetch_more(local, follower)
+                self._fetch_more(local, follower, batch_messages)
                 return
-            if not self._send(follower, chunk):
+            if not self._send_missing(local, follower, chunk):
                 return
+            if not joins and (batch_messages < BATCH_MESSAGES or self._rests(local, follower)):
+                break  # the next one when this one has been received, or paid for
         if follower.missing:
             return
         if follower.joined and not filled:
@@ -215,14 +234,32 @@ class Followers:
         self._propose_entry(local, follower)
         self._switchboard.touch(local)
 
-    def _fetch_more(self, local: "Local", follower: Follower) -> None:
+    def _rests(self, local: "Local", follower: Follower) -> bool:
+        """Whether it has had enough for now: it is fed again later."""
+        if not self._pacing.bytes_per_s:
+            return False
+        rest_s = self._pacing.rest_s(local.queue_id, follower.node, trio.current_time())
+        if rest_s and follower not in self._resting:
+            self._resting.add(follower)
+            self._spawn(self._feed_later, local, follower, rest_s)
+        return rest_s > 0
+
+    async def _feed_later(self, local: "Local", follower: Follower, rest_s: float) -> None:
+        await trio.sleep(rest_s)
+        self._resting.discard(follower)
+        if not local.ended and local.master.witnesses.followers.get(follower.node) is follower:
+            self._feed(local, follower)
+
+    def _fetch_more(self, local: "Local", follower: Follower, batch_messages: int) -> None:
         """Read what it lacks next. Mirrors that are filled together want the same: one reading at a time serves all."""
         waiting = self._fetching.get(local)
         if waiting is not None:
             waiting[follower] = None
         elif (wanted := catch_up.wanted(local.master, follower)) is not None:
             self._fetching[local] = {follower: None}
-            self._spawn(self._fetch, local, *wanted)
+            first, last = wanted
+            last = min(last, first + batch_messages - 1) if batch_messages < BATCH_MESSAGES else last
+            self._spawn(self._fetch, local, first, last)
 
     async def _fetch(self, local: "Local", first: int, last: int) -> None:
         """Send what is out of memory; it does not come back into the queue for that."""
@@ -231,9 +268,10 @@ class Followers:
             if local.ended or local.master.witnesses.followers.get(follower.node) is not follower:
                 continue
             chunk = catch_up.chunk_of(local.master, follower, runs)
-            if not chunk and catch_up.wanted(local.master, follower) == (first, last):
+            again = catch_up.wanted(local.master, follower)
+            if not chunk and again is not None and again[0] == first:
                 raise LostContents(local.queue_id, first, last)
-            if self._send(follower, chunk):
+            if self._send_missing(local, follower, chunk):
                 self._feed(local, follower)
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:

@@ -17,6 +17,7 @@ from broker.cluster.records import Life, Owner, QueueRecord, UserRecord, VhostRe
 from broker.cluster.refusal import Refused
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
+from broker.mirroring.pacing import Pacing
 from broker.vhosts.access import Access
 from broker.vhosts.alarms import AlarmLimits, Alarms
 from broker.vhosts.aside import HOLDINGS, Aside, Keeper, Nobody
@@ -62,6 +63,7 @@ class Hall:
         server_properties: dict[str, Any],
         *,
         locator: str = "client-local",
+        pacing: Pacing | None = None,
         login_rules: LoginRules | None = None,
         memory: "Memory | None" = None,
         alarm_limits: AlarmLimits | None = None,
@@ -69,6 +71,7 @@ class Hall:
     ) -> None:
         """`locator`: where the master of a new queue goes when neither argument nor policy say it.
 
+        `pacing`: how fast mirrors elsewhere are filled.
         `memory`: None if nobody has to watch it.
         `keeper` is given messages that may have been confirmed, and that their queue is about to lose.
         """
@@ -79,8 +82,8 @@ class Hall:
         self.timers = Timers(switchboard)
         self.guests = Guests(switchboard)
         self.alarms = Alarms(switchboard.journal, memory, alarm_limits or AlarmLimits())
-        self.pressure = Pressure(switchboard, self.alarms)
-        self.followers = Followers(switchboard, self._propose_entry, self._spawn)
+        self.pressure = Pressure(switchboard, self.alarms, pacing)
+        self.followers = Followers(switchboard, self._propose_entry, self._spawn, pacing)
         paging = Paging(switchboard.journal)
         self._aside = Aside(keeper or Nobody(), switchboard, self._record_of)
         self.mirrors = Mirrors(switchboard, paging, self._spawn, self._aside)

@@ -7,6 +7,8 @@ It must not know who is kept waiting, nor how the mirror is filled.
 
 from typing import TYPE_CHECKING
 
+from broker.mirroring.pacing import Pacing
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -35,7 +37,9 @@ class Window:
 class Lag:
     """The catch-ups of one node's masters."""
 
-    def __init__(self) -> None:
+    def __init__(self, pacing: Pacing | None = None) -> None:
+        """`pacing`: how fast mirrors are filled at most; no more than half of that is asked of a catch-up."""
+        self._paced_bytes = None if pacing is None else pacing.carries_bytes(WINDOW_MS / 2000)
         self._windows: dict[tuple[int, str, int], Window] = {}
         """By queue, mirror and its life."""
 
@@ -48,16 +52,19 @@ class Lag:
                     key = (local.queue_id, node, follower.life)
                     window = windows[key] = self._windows.get(key) or Window(now_ms, follower.missing_count)
                     if now_ms - window.began_ms >= WINDOW_MS:
-                        _judge(window, local.master, follower.missing_count)
+                        _judge(window, local.master, follower.missing_count, self._paced_bytes)
                         window.began_ms, window.count = now_ms, follower.missing_count
         self._windows = windows
         return min((SHARES[window.step] for window in windows.values()), default=1.0)
 
 
-def _judge(window: Window, master: "Master", count: int) -> None:
+def _judge(window: Window, master: "Master", count: int, paced_bytes: int | None) -> None:
     """Slow publishers more, or less: by what has become of this window's rest."""
-    enough = min(window.count // 4, SHRINKS_BYTES // master.queue.mean_bytes)
-    if window.count - count >= max(1, enough, window.count // SHRINKS_SHARE):
+    mean_bytes = master.queue.mean_bytes
+    enough = max(min(window.count // 4, SHRINKS_BYTES // mean_bytes), window.count // SHRINKS_SHARE)
+    if paced_bytes is not None:
+        enough = min(enough, paced_bytes // mean_bytes)
+    if window.count - count >= max(1, enough):
         window.step = max(window.step - 1, 0)
     else:
         window.step = min(window.step + 1, len(SHARES) - 1)

@@ -13,6 +13,7 @@ from broker.vhosts.lag import Lag
 from broker.wire import queue_frames as frames
 
 if TYPE_CHECKING:
+    from broker.mirroring.pacing import Pacing
     from broker.vhosts.alarms import Alarms
     from broker.vhosts.handle import Handle
     from broker.vhosts.local import Local
@@ -31,13 +32,13 @@ UNANSWERED_BYTES_MAX = 64 * 1024 * 1024
 class Pressure:
     """One per node. What is full here is told to the other nodes as long as it is."""
 
-    def __init__(self, switchboard: "Switchboard", alarms: "Alarms") -> None:
+    def __init__(self, switchboard: "Switchboard", alarms: "Alarms", pacing: "Pacing | None" = None) -> None:
         self._switchboard = switchboard
         self._alarms = alarms
         self._elsewhere: dict[str, list[str]] = {}
         self._raised: list[str] = []
         self._was_full = False
-        self._lag = Lag()
+        self._lag = Lag(pacing)
         self._own_share = 1.0
         self._shares: dict[str, float] = {}
         switchboard.links.handle(frames.PRESSURE, self._hear)

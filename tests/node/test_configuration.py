@@ -78,6 +78,13 @@ def test_a_node_may_have_an_fsync_policy_of_its_own(write):
     assert (Settings().fsync, Settings().fsync_interval) == ("always", 1000)
 
 
+def test_how_fast_mirrors_are_filled(write):
+    cluster = load(write("settings: {mirroring_sync_batch_size: 100, mirroring_sync_max_throughput: 10MB}"))
+    settings = cluster.nodes[0].settings
+    assert (settings.mirroring_sync_batch_size, settings.mirroring_sync_max_throughput) == (100, 10_000_000)
+    assert (Settings().mirroring_sync_batch_size, Settings().mirroring_sync_max_throughput) == (4096, 0)
+
+
 def test_a_file_that_the_supervisor_resolved_is_read_back_whole(write):
     cluster = load(EXAMPLE)
     path = write(json.dumps(cluster.as_json()), "cluster.json")
@@ -308,6 +315,14 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
         (
             "nodes: [{name: a, settings: {fsync_interval: 0}}]",
             "cluster.yaml:1: nodes[0].settings.fsync_interval: 0: must be at least 1",
+        ),
+        (
+            "settings: {mirroring_sync_max_throughput: -1}",
+            "cluster.yaml:1: settings.mirroring_sync_max_throughput: -1: must be a number of bytes a second",
+        ),
+        (
+            "settings: {mirroring_sync_max_throughput: fast}",
+            "cluster.yaml:1: settings.mirroring_sync_max_throughput: 'fast': use a whole number of bytes",
         ),
         (
             "settings: {vm_memory_high_watermark: 1.5}",

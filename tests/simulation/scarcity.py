@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from broker.mirroring import catch_up
+from broker.mirroring import catch_up, pacing
 from broker.node import store
 from broker.queues import page
 from broker.vhosts import dispatch, followers, paging
@@ -22,7 +22,7 @@ def slow_catch_up(patch: pytest.MonkeyPatch) -> None:
     """What a mirror lacks goes to it in many small pieces, while its queue works on."""
     patch.setattr(catch_up, "REST_BYTES_MAX", 300)
     patch.setattr(catch_up, "CHUNK_BYTES", 200)
-    patch.setattr(catch_up, "BATCH_MESSAGES", 2)
+    patch.setattr(pacing.Pacing, "batch_of", lambda *_: 2)
     patch.setattr(followers, "CATCH_UP_BYTES_MAX", 300)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from broker.mirroring.follower import Follower
+from broker.mirroring.pacing import Pacing
 from broker.vhosts.lag import SHARES, WINDOW_MS, Lag
 from tests.mirroring.lane import run_of
 from tests.vhosts.fakes import FakeSwitchboard
@@ -81,3 +82,14 @@ def test_a_catch_up_that_ended_or_began_anew_is_forgotten(local):
     local.master.witnesses.followers["n2"] = Follower("n2", 2)
     lacking(local, 1000, life=2)
     assert lag.look([local], 3 * WINDOW_MS + 200) == 1.0
+
+
+def test_of_a_paced_catch_up_no_more_is_asked_than_half_of_what_it_may_send(local):
+    local.publish(run_of(KIBIBYTE), None)
+    mean_bytes = local.queue.mean_bytes
+    for shrinks, share in ((60, 1.0), (40, 0.5)):
+        lag = Lag(Pacing(bytes_per_s=100 * mean_bytes * 1000 // WINDOW_MS))
+        lacking(local, 100_000)
+        lag.look([local], 0)
+        lacking(local, 100_000 - shrinks)
+        assert lag.look([local], WINDOW_MS) == share

@@ -1,7 +1,9 @@
 """Mirrored queues of several halls: what is on which node while policies come, nodes die and links break."""
 
 import pytest
+import trio
 
+from broker.mirroring.pacing import Pacing
 from broker.wire.basic_methods import BasicConsume, BasicConsumeOk, ConfirmSelect, ConfirmSelectOk
 from broker.wire.content import body_of
 from broker.wire.methods import QueueDeclare, QueueDeclareOk
@@ -102,3 +104,20 @@ async def test_links_that_break_under_load_cost_nothing_but_time(autojump_clock)
         while (await client.listen())[1].last_tag < 200:
             pass
         assert bodies_of(cluster.nodes["n2"]) == list(range(1, 201))
+
+
+async def test_a_limited_catch_up_keeps_to_its_limit_while_the_queue_works_on(autojump_clock):
+    async with open_cluster(2) as cluster:
+        cluster.nodes["n1"].hall.followers._pacing = pacing = Pacing(bytes_per_s=2500)
+        client = await publisher(cluster.nodes["n1"])
+        await publish(client, 1, 100)
+        began = trio.current_time()
+        cluster.mirror(**{"ha-sync-mode": "automatic"})
+        await trio.sleep(1)
+        missing = cluster.nodes["n1"].handle("q").local.statistics()["missing"]["n2"]
+        assert 40 <= missing < 100
+        await publish(client, 101, 110)
+        assert cluster.nodes["n1"].handle("q").local.statistics()["filling"]
+        await cluster.until_in_sync("q", "n1", "n2")
+        assert trio.current_time() - began > 100 * 60 / pacing.bytes_per_s, "a message is more than 60 bytes"
+        assert bodies_of(cluster.nodes["n2"]) == list(range(1, 111))
