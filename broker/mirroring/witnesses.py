@@ -64,6 +64,13 @@ class Witnesses:
             "unsettled": any(follower.missing or not follower.lacking for follower in strangers),
         }
 
+    @property
+    def are_settled(self) -> bool:
+        """Whether every mirror is in sync and gets all as it is made, and none is missed."""
+        followers = self.followers
+        joined = [node for node, follower in followers.items() if follower.joined and not follower.refused]
+        return len(joined) == len(followers) and self.member_nodes == followers.keys()
+
     def required(self) -> set[str]:
         """Whose acknowledgement a confirm needs."""
         if not self.followers:

@@ -49,6 +49,8 @@ class Followers:
         self._locals: dict[int, Local] = {}
         self._followed: dict[int, Local] = {}
         """Those of them that have mirrors now: most of what comes along is about these only."""
+        self._outside: dict[Local, None] = {}
+        """Those of them that have a mirror which does not simply follow: it is being filled, or is not in sync."""
         self._acknowledged: dict[str, tuple[int, int]] = {}
         self._fetching: dict[Local, dict[Follower, None]] = {}
         """Masters of which contents are being read, and the mirrors that wait for that."""
@@ -84,11 +86,17 @@ class Followers:
             self._followed[record.id] = local
         else:
             self._followed.pop(record.id, None)
+        if witnesses.anybody:
+            self._outside[local] = None
+        else:
+            self._outside.pop(local, None)
         self._switchboard.touch(local)
 
     def unlead(self, queue_id: int) -> None:
         """The master is not here any more."""
-        self._locals.pop(queue_id, None)
+        local = self._locals.pop(queue_id, None)
+        if local is not None:
+            self._outside.pop(local, None)
         self._followed.pop(queue_id, None)
         self._records.pop(queue_id, None)
 
@@ -121,6 +129,7 @@ class Followers:
 
     def link_down(self, peer: str) -> None:
         """What was sent to this node may be lost: its mirrors have to state anew what they hold."""
+        self._switchboard.transit.forget(peer)
         for local in self._followed.values():
             self._renew(local, peer)
 
@@ -142,6 +151,7 @@ class Followers:
         followers[node] = fresh = Follower(node, before.life)
         fresh.entering = before.entering
         fresh.filling = before.filling
+        self._outside[local] = None
         return True
 
     def _offer(self, local: "Local", node: str) -> None:
@@ -180,6 +190,7 @@ class Followers:
             return
         if promised > local.master.term:
             follower.refused = True
+            self._outside[local] = None
         else:  # its copy is not the one any more that answered the offer
             self.start_over(local, peer)
 
@@ -221,6 +232,7 @@ class Followers:
             if not joins and (batch_messages < BATCH_MESSAGES or self._rests(local, follower)):
                 break  # the next one when this one has been received, or paid for
         if follower.missing:
+            self._switchboard.transit.sent(follower.node, follower.sent, local)
             return
         if follower.joined and not filled:
             return  # nothing went out, so nothing would be acknowledged
@@ -230,6 +242,7 @@ class Followers:
         unsent = master.outbox[0].number - 1 if master.outbox else master.note
         follower.filled_note = unsent
         follower.noted(unsent, follower.sent)
+        self._switchboard.transit.sent(follower.node, follower.sent, local)
         follower.acknowledged(*self._acknowledged.get(follower.node, (0, 0)))
         self._propose_entry(local, follower)
         self._switchboard.touch(local)
@@ -276,7 +289,7 @@ class Followers:
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
         self._acknowledged[peer] = received, synced = frames.decode_pair(payload)
-        for local in self._followed.values():
+        for local in self._switchboard.transit.acknowledged(peer, received, synced):
             follower = local.master.witnesses.followers.get(peer)
             if follower is None or follower.refused:
                 continue
@@ -303,9 +316,16 @@ class Followers:
 
     def progress(self) -> None:
         """Settles may have drained what a mirror lacked."""
-        for local in self._followed.values():
-            for follower in local.master.witnesses.followers.values():
+        for local in list(self._outside):
+            witnesses = local.master.witnesses
+            for follower in witnesses.followers.values():
                 if follower.joined:
                     self._propose_entry(local, follower)
                 elif not follower.missing:
                     self._feed(local, follower)
+            if witnesses.are_settled:
+                self._outside.pop(local, None)
+
+    def concerned(self) -> "list[Local]":
+        """The masters that wait for a mirror, or have one that does not simply follow."""
+        return list({**self._outside, **dict.fromkeys(self._switchboard.transit.masters())})

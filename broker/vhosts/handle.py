@@ -190,6 +190,7 @@ class Handle:
             self.remote.publish(run, pending)
         elif pending is not None:
             if self.record.state == RUNNING:
+                self._switchboard.unanswered[self.publications] = None
                 self.publications.add(run, pending)
             else:
                 pending.refuse(0, len(run.contents))

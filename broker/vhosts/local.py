@@ -231,7 +231,10 @@ class Local(Intake):
 
     def _heed_lease(self) -> None:
         """Nothing is given out while somebody else may be master already (S4)."""
-        self._heed(leased=self.switchboard.lease_valid())
+        leased = self.switchboard.lease_valid()
+        if not leased:
+            self.switchboard.lease_missed = True
+        self._heed(leased=leased)
 
     def _heed(self, *, leased: bool) -> None:
         """Nor while what stands here may have been answered for elsewhere (S6)."""
@@ -308,6 +311,7 @@ class Local(Intake):
     def _ship(self) -> None:
         master, switchboard = self.master, self.switchboard
         last_lsn = 0
+        ends: dict[str, int] = {}
         for note in master.take_notes():
             lsn = 0
             if note.durable:
@@ -317,7 +321,10 @@ class Local(Intake):
                     offset = switchboard.send(follower.node, frames.RECORD, note.raw)
                     if offset >= 0 and follower.joined:  # without a link it will state anew what it holds
                         follower.noted(note.number, offset)
+                        ends[follower.node] = offset
             master.shipped(note, lsn)
+        for node, offset in ends.items():
+            switchboard.transit.sent(node, offset, self)
         if last_lsn:
             self._stored_lsn = last_lsn
             switchboard.advance_at(last_lsn, self)
@@ -332,6 +339,8 @@ class Local(Intake):
             return
         master, journal = self.master, self.switchboard.journal
         leased = self.switchboard.lease_valid()
+        if not leased:
+            self.switchboard.lease_missed = True
         self._heed(leased=leased)
         if master.logged and not leased and not master.witnesses.required():
             return

@@ -15,7 +15,6 @@ from broker.wire import queue_frames as frames
 if TYPE_CHECKING:
     from broker.mirroring.pacing import Pacing
     from broker.vhosts.alarms import Alarms
-    from broker.vhosts.handle import Handle
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Switchboard
 
@@ -44,8 +43,9 @@ class Pressure:
         switchboard.links.handle(frames.PRESSURE, self._hear)
         switchboard.links.on_incoming_closed.append(self._forget)
 
-    def look(self, peers: Iterable[str], masters: "Iterable[Local]", handles: "Iterable[Handle]") -> dict[str, str]:
-        """What is full now, and the word for clients; empty for a short wait that needs none."""
+    def look(self, peers: Iterable[str], masters: "Iterable[Local]") -> dict[str, str]:
+        """What is full now, and the word for clients; empty for a short wait that needs none. `masters`: those that
+        wait for a mirror, or fill one."""
         board, peers, masters = self._switchboard, list(peers), list(masters)
         full = self._full_here(masters)
         self._own_share = self._lag.look(masters, board.stamp_ms)
@@ -54,7 +54,7 @@ class Pressure:
             full |= {f"node {peer} {reason}".rstrip(): reason for reason in reasons or ("",)}
         if any(board.links.backlog_bytes(peer) > LINK_BACKLOG_BYTES_MAX for peer in peers):
             full["links"] = ""
-        if sum(each.publications.size_bytes for each in handles if each.local is None) > UNANSWERED_BYTES_MAX:
+        if self._unanswered_bytes() > UNANSWERED_BYTES_MAX:
             full["unanswered"] = ""
         return full
 
@@ -62,6 +62,12 @@ class Pressure:
     def share(self) -> float:
         """The share of their time in which publishers may publish."""
         return min(self._own_share, *self._shares.values(), 1.0)
+
+    def _unanswered_bytes(self) -> int:
+        unanswered = self._switchboard.unanswered
+        for publications in [each for each in unanswered if not each.entries]:
+            del unanswered[publications]
+        return sum(publications.size_bytes for publications in unanswered)
 
     def _full_here(self, masters: "list[Local]") -> dict[str, str]:
         journal, raised = self._switchboard.journal, self._alarms.look()

@@ -78,6 +78,8 @@ class Remote:
     def publish(self, run: Run, pending: Pending | None) -> None:
         """Send a run to the master; without confirms little is kept, and only until the master has answered."""
         if pending is not None:
+            if not self._publications.entries:
+                self._switchboard.unanswered[self._publications] = None
             self._publications.add(run, pending)
         if self.ready:
             self._send(run)

@@ -6,15 +6,19 @@ not know what a queue is: it holds things that `flush`. A turn ends as soon as t
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from broker.peers.links import Links
 from broker.storage.journal import Journal
+from broker.vhosts.transit import Transit
 from broker.wire import queue_frames as frames
 from broker.wire import records
 from broker.world.clock import Clock
+
+if TYPE_CHECKING:
+    from broker.vhosts.publications import Publications
 
 REQUEST_TIMEOUT_S = 30.0
 CONGESTED_BYTES = 4 * 1024 * 1024
@@ -69,6 +73,11 @@ class Switchboard:
         self.journal = journal
         self.links = links
         self.lease_valid = lease_valid
+        self.lease_missed = False
+        """A master here had to wait because the lease was not valid."""
+        self.transit = Transit()
+        self.unanswered: dict[Publications, None] = {}
+        """Those of masters elsewhere that may have no answer."""
         self._clock = clock
         self._touched: dict[Flushed, None] = {}
         self._unsynced: deque[tuple[int, Synced]] = deque()

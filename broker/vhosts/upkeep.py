@@ -55,7 +55,7 @@ class Upkeep:
 
     async def _watch_gate(self) -> None:
         hall = self._hall
-        full = hall.pressure.look(hall.peers, hall.guests.locals.values(), hall.catalogue.handles.values())
+        full = hall.pressure.look(hall.peers, hall.followers.concerned())
         for key in self._closed - full.keys():
             self._open(key)
         for key, reason in full.items():
@@ -77,7 +77,9 @@ class Upkeep:
 
     def _wake_masters(self) -> None:
         """A master waits for the lease, alone in its set or to give messages out; nothing else says it is back."""
-        if self._hall.tree.lease_valid():
+        board = self._hall.switchboard
+        if board.lease_missed and self._hall.tree.lease_valid():
+            board.lease_missed = False
             for local in list(self._hall.guests.locals.values()):
                 if not local.master.gives or (local.waits and not local.master.witnesses.required()):
                     local.advance()
@@ -87,7 +89,7 @@ class Upkeep:
     async def _remove_silent_mirrors(self) -> None:
         now = trio.current_time()
         seen: set[tuple[int, str]] = set()
-        for local in list(self._hall.guests.locals.values()):
+        for local in self._hall.followers.concerned():
             for node in local.master.witnesses.required():
                 key = (local.queue_id, node)
                 seen.add(key)

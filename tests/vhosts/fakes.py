@@ -1,5 +1,6 @@
 """A node's services without tasks: what is sent is kept, the journal syncs when it is told to."""
 
+from broker.vhosts.transit import Transit
 from broker.wire import queue_frames as frames
 
 
@@ -65,6 +66,9 @@ class FakeSwitchboard:
         self.touched = {}
         self.handlers = {}
         self.lease = True
+        self.lease_missed = False
+        self.transit = Transit()
+        self.unanswered = {}
         self.congested = {}
         self._numbers = 0
 

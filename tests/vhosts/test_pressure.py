@@ -36,12 +36,11 @@ class House:
         self.board.links.backlog_bytes = lambda peer: self.backlogs.get(peer, 0)
         self.backlogs = {}
         self.masters = []
-        self.handles = []
         self.alarms = Alarms()
         self.pressure = Pressure(self.board, self.alarms)
 
     def look(self):
-        return self.pressure.look(["n2", "n3"], self.masters, self.handles)
+        return self.pressure.look(["n2", "n3"], self.masters)
 
     def told(self, peer="n2"):
         return self.board.take_json(frames.PRESSURE, peer)
@@ -126,18 +125,9 @@ def test_a_catch_up_that_would_not_end_slows_publishers_of_all_nodes(house):
     assert house.pressure.share == 1.0
 
 
-class Elsewhere:
-    """A queue whose master is on another node."""
-
-    local = None
-
-    def __init__(self, publications):
-        self.publications = publications
-
-
 def test_what_is_on_its_way_counts_only_here(house, monkeypatch):
     publications = unanswered()
-    house.handles.append(Elsewhere(publications))
+    house.board.unanswered[publications] = None
     monkeypatch.setattr(pressure, "UNANSWERED_BYTES_MAX", publications.size_bytes - 1)
     house.backlogs["n3"] = BIG
     assert house.look() == {"links": "", "unanswered": ""}
