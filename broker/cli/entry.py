@@ -25,6 +25,7 @@ A cluster of three nodes on this machine, a queue on it, and the death of its ma
 
 COMMANDS = {
     "up": ("broker.cli.launch:up", "Start the cluster of cluster.yaml, one process per node."),
+    "apply": ("broker.cli.apply:apply", "Bring a running cluster to its file: nodes, vhosts, users, policies."),
     "down": ("broker.cli.launch:down", "Stop it, orderly."),
     "status": ("broker.cli.status:status", "Nodes, queues and partitions."),
     "wait": ("broker.cli.waiting:wait", "Return when the cluster is ready, or queues are synchronised."),

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
@@ -17,10 +17,12 @@ import click
 import trio
 
 from broker.cli import entry
+from broker.cli.apply import Done, bring
 from broker.cli.failures import Failed
+from broker.cli.membership import Membership
 from broker.cli.options import find_file, load_cluster, with_cluster, with_timeout
 from broker.cli.processes import LOG_FILE
-from broker.cli.readiness import become_ready, contents, urls
+from broker.cli.readiness import become_ready, urls
 from broker.cli.road import Road, travel
 from broker.cli.run_file import (
     RESOLVED_FILE,
@@ -51,7 +53,7 @@ Say = Callable[[str], None]
 def up(file: Path | None, config: Path | None, *, detach: bool, fresh: bool, restart: bool, timeout_s: float) -> int:
     """Start every node of the cluster on this machine as a process, and set its vhosts, users and policies.
 
-    Runs until Ctrl-C, which stops the nodes in order. A second `up` only sets what the file names.
+    Runs until Ctrl-C, which stops the nodes in order. A second `up` does what `warren apply` does.
     """
     cluster = load_cluster(file or config)
     folder = cluster.run_folder
@@ -122,6 +124,14 @@ async def _supervise(
     config = str(cluster.run_folder / RESOLVED_FILE)
     supervisor = Supervisor(cluster, partial(node_command, config), screen.say, local=local, restart=restart)
     failure: Failed | None = None
+
+    async def let_in(members: Collection[str]) -> None:
+        """The nodes that the file names and the cluster does not have yet; the reverse is only told."""
+        if any(name not in members for name in cluster.names):
+            await Membership(Road(cluster), screen.say).join(cluster)
+        if gone := [name for name in members if name not in cluster.names]:
+            screen.say(f"not in the file: {', '.join(gone)}, of the cluster though (`warren apply --prune` removes it)")
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, supervisor, screen.say, nursery.cancel_scope)
         await nursery.start(_run_to_its_end, supervisor, nursery.cancel_scope)
@@ -131,6 +141,7 @@ async def _supervise(
                 supervisor.processes,
                 timeout_s,
                 lambda: monotonic() - entry.STARTED_S,
+                let_in,
                 restarts=restart,
             )
         except Failed as error:
@@ -223,14 +234,12 @@ def _set_again(cluster: Cluster, *, fresh: bool) -> int:
     if fresh:
         raise Failed(f"--fresh: cluster {cluster.name} runs: `warren down` first")
 
-    async def apply(road: Road) -> None:
-        answer = await road.ask_any(contents(cluster))
-        for text in answer.get("set", ()):
-            click.echo(f"set {text}")
+    async def again(road: Road) -> None:
+        await bring(road, Done(click.echo), prune=False)
         pid = road.run.pid if road.run is not None else None
         click.echo(f"cluster {cluster.name} runs already (supervisor pid {pid}); it has what the file names")
 
-    travel(apply, cluster)
+    travel(again, cluster)
     return 0
 
 

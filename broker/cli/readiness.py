@@ -3,13 +3,14 @@
 Decides when a cluster counts as ready, as ready without some node, or as failed, and says so. It does not start nodes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import trio
 
 from broker.cli.failures import Failed
+from broker.cli.merging import members_of
 from broker.cli.processes import NodeProcess
 from broker.cli.road import Road, Silent
 from broker.cli.vocabulary import Doors
@@ -25,9 +26,16 @@ States = Mapping[str, Mapping[str, Any] | Silent]
 
 
 async def become_ready(
-    road: Road, processes: Mapping[str, NodeProcess], timeout_s: float, clock: Callable[[], float], *, restarts: bool
+    road: Road,
+    processes: Mapping[str, NodeProcess],
+    timeout_s: float,
+    clock: Callable[[], float],
+    newcomers: Callable[[Collection[str]], Awaitable[None]],
+    *,
+    restarts: bool,
 ) -> str:
-    """Waits for the cluster; the line that says it is ready. `clock`: seconds since `up` was called.
+    """Waits for the cluster; the line that says it is ready. `clock`: seconds since `up` was called; `newcomers` is
+    told the members once they serve, and lets in whom the file names besides.
 
     Raises Failed if no majority serves clients in time, or if it never can.
     """
@@ -37,19 +45,23 @@ async def become_ready(
     while True:
         states = await road.ask_all({"do": "status", "queues": False}, POLL_TIMEOUT_S)
         serving = [name for name, state in states.items() if _state(state) == "running"]
+        members = _members(cluster, states)
+        quorum = len(members) // 2 + 1
+        serving_members = [name for name in serving if name in members]
         dead = [] if restarts else [name for name, process in processes.items() if not process.is_alive()]
         now_s = trio.current_time()
-        if len(serving) >= cluster.quorum:
+        if len(serving_members) >= quorum:
             majority_since_s = now_s if majority_since_s is None else majority_since_s
             late = now_s - majority_since_s > STRAGGLER_GRACE_S
-            missing = [name for name in cluster.names if name not in serving]
+            missing = [name for name in members if name not in serving]
             if not missing or late or set(missing) <= set(dead):
                 await road.ask(serving[0], contents(cluster))
-                return _ready_line(cluster, serving, missing, clock())
-        out_of_reach = len(cluster.names) - len(dead) < cluster.quorum
+                await newcomers(members)
+                return _ready_line(members, serving, missing, clock())
+        out_of_reach = len(members) - len(set(dead) & set(members)) < quorum
         if out_of_reach or now_s > deadline_s:
             when = "" if out_of_reach else f" after {timeout_s:g} s"
-            raise Failed(f"no majority{when}: {_why(cluster, states, processes, serving)}")
+            raise Failed(f"no majority{when}: {_why(members, states, processes, serving)}")
         await trio.sleep(POLL_S)
 
 
@@ -79,9 +91,15 @@ def amqp_url(cluster: Cluster, address: str, scheme: str = "amqp") -> str:
     return f"{scheme}://{login}{address}/{quote(cluster.vhosts[0], safe='')}"
 
 
-def _ready_line(cluster: Cluster, serving: list[str], missing: list[str], seconds: float) -> str:
+def _members(cluster: Cluster, states: States) -> list[str]:
+    """Who belongs to the cluster, as its nodes tell; before its founding those of the file."""
+    told = members_of({name: state for name, state in states.items() if not isinstance(state, Silent)})
+    return list(told) or list(cluster.names)
+
+
+def _ready_line(members: list[str], serving: list[str], missing: list[str], seconds: float) -> str:
     if missing:
-        return f"cluster ready: {len(serving)} of {len(cluster.names)} nodes, waiting for {', '.join(missing)}"
+        return f"cluster ready: {len(serving)} of {len(members)} nodes, waiting for {', '.join(missing)}"
     return f"cluster ready: {len(serving)} node{'s' if len(serving) > 1 else ''} in {seconds:.2f} s"
 
 
@@ -89,13 +107,13 @@ def _state(state: Mapping[str, Any] | Silent) -> str | None:
     return None if isinstance(state, Silent) else state.get("state")
 
 
-def _why(cluster: Cluster, states: States, processes: Mapping[str, NodeProcess], serving: list[str]) -> str:
+def _why(members: list[str], states: States, processes: Mapping[str, NodeProcess], serving: list[str]) -> str:
     """Who serves, who does not, and what each of the others waits for."""
-    parts = [f"{len(serving)} of {len(cluster.names)} nodes serve, {cluster.quorum} are needed"]
-    for name in cluster.names:
+    parts = [f"{len(serving)} of {len(members)} nodes serve, {len(members) // 2 + 1} are needed"]
+    for name in members:
         if name in serving:
             continue
-        state, process = states[name], processes.get(name)
+        state, process = states.get(name, Silent("it is not in the file")), processes.get(name)
         if process is not None and not process.is_alive():
             parts.append(f"{name} {process.reason or 'stopped'}")
         elif isinstance(state, Silent):

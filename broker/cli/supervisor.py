@@ -4,7 +4,7 @@ Decides who is started, stopped and (if told so) restarted, and what is said abo
 cluster: whether the nodes serve clients is asked in `readiness`. Its tree:
 
     supervisor
-    ├─ port        commands: kill, stop, start, restart, freeze, thaw, block, unblock, down
+    ├─ port        commands: kill, stop, start, restart, freeze, thaw, adopt, release, block, unblock, down
     ├─ logs        kept within their limit
     └─ watch × living node
 """
@@ -12,16 +12,18 @@ cluster: whether the nodes serve clients is asked in `readiness`. Its tree:
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import trio
 
 from broker.cli.processes import NodeProcess
-from broker.cli.run_file import RUN_FILE, RunFile, RunningNode
+from broker.cli.run_file import RUN_FILE, RunFile, RunningNode, write_resolved
 from broker.cluster.asked import ask, ask_each
 from broker.cluster.refusal import Refused
 from broker.node.configuration import Address, Cluster
+from broker.node.configuration_ports import choose_free_ports, is_local, taken_ports
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import check_cuts
 from broker.peers.reception import Reception
@@ -56,6 +58,7 @@ class Supervisor:
         self.processes = {
             name: NodeProcess(cluster.node(name), cluster.run_folder / name, command(name)) for name in local
         }
+        self._command = command
         self.ended_by_itself = False
         self.done = trio.Event()
         self._say = say
@@ -112,6 +115,10 @@ class Supervisor:
             case "down":
                 self.done.set()
                 return {"stopping": [name for name, process in self.processes.items() if process.is_alive()]}
+            case "adopt":
+                return await self._adopt(Cluster.from_json(ask(request, "cluster", dict)))
+            case "release":
+                return self._release(ask(request, "node", str))
             case "block":
                 blocks = ask_each(request, "blocks", dict)
                 for name in blocks:
@@ -129,6 +136,40 @@ class Supervisor:
                 return await self._verbs[verb](self.processes[name])
             case other:
                 raise Refusal(f"the supervisor does not know the command {other!r}")
+
+    async def _adopt(self, file: Cluster) -> dict[str, Any]:
+        """The file has changed: start the nodes of this machine that are new in it. What nodes that are known listen on
+        stays as it is; everything else counts from their next start."""
+        settings = {node.name: node.settings for node in file.nodes}
+        known = [replace(node, settings=settings.get(node.name, node.settings)) for node in self.cluster.nodes]
+        new = [node for node in file.nodes if node.name not in self.cluster.names]
+        local = {node.name for node in new if is_local(node.link)}
+        try:
+            new = list(choose_free_ports(replace(file, nodes=tuple(new))).nodes)
+        except OSError as error:
+            raise Refusal(f"no free port can be had: {error.strerror or error}") from error
+        if taken := [line for node in new if node.name in local for line in taken_ports(node)]:
+            raise Refusal("; ".join(taken))
+        self.cluster = replace(file, nodes=(*known, *new))
+        write_resolved(self.cluster)
+        for node in new:
+            if node.name in local:
+                folder = self.cluster.run_folder / node.name
+                self.processes[node.name] = NodeProcess(node, folder, self._command(node.name))
+                self._say(f"{node.name} is new in the file, and started")
+                await self._launch(self.processes[node.name])
+        self.write_run_file()
+        return {"links": {name: process.doors["link"] for name, process in self.processes.items()}}
+
+    def _release(self, name: str) -> dict[str, Any]:
+        """A node has left the cluster."""
+        if name in self.processes and self.processes[name].is_alive():
+            raise Refusal(f"{name} runs (pid {self.processes[name].pid}): stop it first")
+        self.processes.pop(name, None)
+        self.cluster = replace(self.cluster, nodes=tuple(node for node in self.cluster.nodes if node.name != name))
+        write_resolved(self.cluster)
+        self.write_run_file()
+        return {}
 
     async def start(self, process: NodeProcess) -> dict[str, Any]:
         """Starts a node that does not run. Waits until it is ready, unless too few nodes run for any to be."""

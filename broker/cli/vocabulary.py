@@ -39,7 +39,7 @@ To a node, at its link address:
     recovered_replay {file, queue: optional}                        -> {confirmed, kept: int, why: {reason: int}}
     recovered_drop   {file}                                         -> {messages: int}
     change        {request: {do: PROCEDURE, …}}                     -> the procedure's answer; users, rights, limits,
-                  virtual hosts and policies only, with the members that `broker/cluster/procedures` says
+                  virtual hosts, policies and members of the cluster only, with what `broker/cluster/procedures` says
     authenticate  {user, password}                                  -> {authenticated: bool, why: text if not}
     export_definitions  {vhost: optional}                           -> {definitions: RabbitMQ's object}
     import_definitions  {definitions, vhost: optional}              -> {ignored: [text]}; answered when all is done
@@ -57,6 +57,9 @@ To the supervisor, at its own loopback port (run.json); `at_ms` is when the sign
                   or at once while too few nodes run for any to be ready
     block         {blocks: {node: {peer: "both" | "in" | "out"}}}   -> {}; handed to nodes that start later; adds
     unblock       {}                                                -> {}
+    adopt         {cluster: the file, resolved}                     -> {links: {node: address}} of the nodes that run
+                  here; those of this machine that are new in the file are started
+    release       {node}                                            -> {}; of a node that does not run, and has left
     down          {}                                                -> {stopping: [name]}
 """
 
@@ -85,6 +88,8 @@ class QueueRow(TypedDict):
     policy: str | None
     operator_policy: str | None
     durable: bool
+    exclusive: bool
+    """It ends with its connection."""
     unsynchronised: dict[str, int]
     """Mirror -> messages that it lacks."""
     sync_messages: int | None

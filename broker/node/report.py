@@ -207,6 +207,7 @@ class Report:
             "policy": record.policy,
             "operator_policy": record.operator_policy,
             "durable": record.durable,
+            "exclusive": record.exclusive is not None,
             "unsynchronised": {node: missing.get(node, 0) for node in mirrors if node not in synchronised},
             "sync_messages": arrived,
             "sync_percent": percent,

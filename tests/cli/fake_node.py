@@ -58,6 +58,16 @@ class FakeNode:
     def write(self, name: str, value: list[dict]) -> None:
         (self.cluster.run_folder / f"fake_{name}.json").write_text(json.dumps(value))
 
+    @property
+    def members(self) -> dict[str, dict]:
+        """As in `status`; `retired` are no voters any more."""
+        names = self.read("members") or list(self.cluster.names)
+        retired, living = self.read("retired"), self.living()
+        return {
+            name: {"link": "", "running": name in living, "voter": name not in retired, "leaving": name in retired}
+            for name in names
+        }
+
     def living(self) -> list[str]:
         run = json.loads((self.cluster.run_folder / "run.json").read_text())
         return [name for name, node in run["nodes"].items() if node["pid"]]
@@ -102,6 +112,7 @@ class FakeNode:
             "cluster": self.cluster.name,
             "state": "paused" if paused else "running",
             "reason": "1 of 3 nodes is reachable, 2 are needed" if paused else None,
+            "members": self.members,
             "waiting_for": ["n9"] if paused else [],
             "pid": os.getpid(),
             "life": 1,
@@ -129,6 +140,7 @@ class FakeNode:
                     "policy": "ha-all",
                     "operator_policy": None,
                     "durable": True,
+                    "exclusive": False,
                     "unsynchronised": {},
                     "sync_messages": None,
                     "sync_percent": None,
@@ -143,7 +155,18 @@ class FakeNode:
         self.policies += [policy for policy in request.get("policies", ()) if policy["name"] in fresh]
         return {"set": [f"policy {name}" for name in fresh]}
 
+    def do_drain(self, request: dict) -> dict:
+        return {"node": request["node"], "changed": True, "staying": []}
+
+    def change_members(self, do: str, node: str) -> dict:
+        members, retired = list(self.members), self.read("retired")
+        self.write("members", [*(name for name in members if name != node), *([] if do == "forget_member" else [node])])
+        self.write("retired", [*(name for name in retired if name != node), *([node] if do == "retire_member" else [])])
+        return {}
+
     def do_change(self, request: dict) -> dict:
+        if request["request"]["do"].endswith("_member"):
+            return self.change_members(request["request"]["do"], request["request"]["node"])
         asked = {key: value for key, value in request["request"].items() if key not in ("do", "operator")}
         kept = [policy for policy in self.policies if policy["name"] != asked["name"]]
         if request["request"]["do"] == "put_policy":
@@ -155,7 +178,8 @@ class FakeNode:
         return {}
 
     def do_facts(self, request: dict) -> dict:
-        return {"rows": self.policies if request["kind"] == "policies" else [], "silent": []}
+        known = {"policies": self.policies, "vhosts": [{"name": "/"}], "users": [{"name": "guest"}]}
+        return {"rows": known.get(request["kind"], []), "silent": []}
 
     def do_publish(self, request: dict) -> dict:
         if request["key"] != "orders":

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import trio
 
 from broker.cli.failures import Failed
 from broker.cli.readiness import amqp_url, become_ready, contents
@@ -42,8 +43,12 @@ def cluster(tmp_path):
     return load(path)
 
 
+async def nobody_comes(_members):
+    await trio.lowlevel.checkpoint()
+
+
 async def ready(road, processes=None, timeout_s=30.0, *, restarts=False):
-    return await become_ready(road, processes or {}, timeout_s, lambda: 1.234, restarts=restarts)
+    return await become_ready(road, processes or {}, timeout_s, lambda: 1.234, nobody_comes, restarts=restarts)
 
 
 async def test_all_nodes_serve(cluster):

@@ -1,0 +1,180 @@
+"""Nodes come into a running cluster, and go: one at a time, so that neither a majority nor a copy is lost on the way.
+
+Decides the steps, and when one would cost something: then it is refused, and the reason names what. Each step is a
+request to a node that serves or to the supervisor; a sequence that was cut short is taken up by running it again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import trio
+
+from broker.cli.failures import Failed
+from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent
+from broker.cli.status import fetch_status
+from broker.cli.vocabulary import QueueRow, Status
+from broker.node.configuration import Cluster
+
+POLL_S = 0.1
+FILL_S = 60.0
+"""So long a new node is given to be filled and to get its vote, or mirrors elsewhere to be filled before one goes."""
+STOP_S = 30.0
+DRAIN_TIMEOUT_S = 60.0
+
+Say = Callable[[str], None]
+Members = dict[str, dict[str, Any]]
+
+
+class Membership:
+    """The members of one running cluster, changed from outside. `say` gets a line for each thing that is done."""
+
+    def __init__(self, road: Road, say: Say) -> None:
+        self._road = road
+        self._say = say
+
+    async def members(self) -> Members:
+        """As a node that serves knows them. Raises Failed if none serves."""
+        members: Members = (await self._road.ask_any({"do": "status", "queues": False}))["members"]
+        return members
+
+    # ------------------------------------------------------------------ come
+
+    async def join(self, file: Cluster) -> list[str]:
+        """Make members of the nodes that are in the file and no members yet; those of this machine are started."""
+        members = await self.members()
+        wanted = [name for name in file.names if name not in members or members[name]["leaving"]]
+        if not wanted:
+            return []
+        here: dict[str, str] = {}
+        if self._road.has_supervisor:
+            here = (await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()}))["links"]
+        for name in wanted:
+            await self._join(file, name, here.get(name))
+        return wanted
+
+    async def _join(self, file: Cluster, name: str, here: str | None) -> None:
+        address = file.node(name).link
+        if here is None and address.port == 0:
+            raise Failed(f"{name} cannot join: port 0 is only known on its own machine: give its link a port")
+        link = here or str(address.reachable)
+        await self._change({"do": "add_member", "node": name, "link": link})
+        if here is None:
+            self._say(f"{name} is a member now; it is not of this machine: start it there (`warren node {name}`)")
+            return
+
+        async def is_filled() -> str:
+            member = (await self.members()).get(name, {})
+            return "" if member.get("voter") and member.get("running") else f"{name} does not hold everything yet"
+
+        await _until(is_filled, FILL_S)
+        self._say(f"{name} has joined")
+
+    # ------------------------------------------------------------------ go
+
+    async def remove(self, name: str, staying: Sequence[str]) -> None:
+        """Take one member out. `staying`: who is to be left in the end. Raises Failed if that would cost something."""
+        status = await fetch_status(self._road)
+        running = {node["name"] for node in status["nodes"] if node["state"] == "running"}
+        self._check_majority(name, staying, running)
+        if name in running:
+            await self._wait_for_copies(name)
+            await self._road.ask(name, {"do": "drain", "node": name}, DRAIN_TIMEOUT_S)
+            await self._wait_for_copies(name, masters_too=True)
+        else:
+            _raise_if(_sole_copies(status, name))
+        await self._change({"do": "retire_member", "node": name})
+        await _until(lambda: self._still(name, "voter"), FILL_S)
+        await self._stop(name, name in running)
+        await _until(lambda: self._still(name, "running"), STOP_S)
+        await self._change({"do": "forget_member", "node": name})
+        if self._road.has_supervisor:
+            await self._road.ask_supervisor({"do": "release", "node": name})
+        self._say(f"{name} was taken out")
+
+    def _check_majority(self, name: str, staying: Sequence[str], running: set[str]) -> None:
+        there = [other for other in staying if other in running]
+        if 2 * len(there) <= len(staying):
+            missing = ", ".join(other for other in staying if other not in running)
+            raise Failed(
+                f"{name} stays: of {', '.join(staying)} only {', '.join(there) or 'none'} would run, which is no "
+                f"majority (`warren start` {missing} first)"
+            )
+
+    async def _wait_for_copies(self, name: str, *, masters_too: bool = False) -> None:
+        """Until every queue could do without this node; `masters_too`: until it is master of none."""
+
+        async def what_is_lacking() -> str:
+            status = await fetch_status(self._road)
+            lacking = _sole_copies(status, name)
+            if masters_too:
+                lacking += [f"{row['name']} has its master there" for row in status["queues"] if row["master"] == name]
+            return f"{name} stays: {'; '.join(lacking)}" if lacking else ""
+
+        _raise_if(_unmirrored(await fetch_status(self._road), name))
+        await _until(what_is_lacking, FILL_S)
+
+    async def _still(self, name: str, what: str) -> str:
+        member = (await self.members()).get(name, {})
+        return f"{name} is still {'a voter' if what == 'voter' else 'running'}" if member.get(what) else ""
+
+    async def _stop(self, name: str, is_running: bool) -> None:
+        """The process, if it is the supervisor's; else the broker in it."""
+        if self._road.has_supervisor:
+            processes = (await self._road.ask_supervisor({"do": "processes"}))["nodes"]
+            if name in processes:
+                if processes[name]["pid"] is not None:
+                    await self._road.ask_supervisor({"do": "stop", "node": name})
+                return
+        if is_running:
+            try:
+                await self._road.ask(name, {"do": "stop_app"}, STATUS_TIMEOUT_S)
+            except Silent as silence:
+                raise Failed(f"{name} cannot be told to stop: {silence}") from None
+            self._say(f"{name}: its broker was stopped; its process is not of this machine, end it there")
+
+    async def _change(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._road.ask_any({"do": "change", "request": dict(request)})
+
+
+def _unmirrored(status: Status, name: str) -> list[str]:
+    """Queues that nothing but this node has or ever will have."""
+    return [
+        f"{name} stays: it has the only copy of queue {row['name']} in vhost {row['vhost']}, which no policy mirrors"
+        for row in status["queues"]
+        if row["mirrors"] is None and row["master"] == name and not row["exclusive"]
+    ]
+
+
+def _sole_copies(status: Status, name: str) -> list[str]:
+    """Queues for which nobody else holds everything, or that have no master now and may need this node for one."""
+    running = {node["name"] for node in status["nodes"] if node["state"] == "running"}
+
+    def needs(row: QueueRow) -> bool:
+        if row["exclusive"]:
+            return False
+        if row["master"] is None:
+            return name in (row["reason"] or "")
+        holders = {row["master"], *(row["in_sync"] or ())}
+        return name in holders and not (holders - {name}) & running
+
+    return [f"nobody else holds all of queue {row['name']}" for row in status["queues"] if needs(row)]
+
+
+def _raise_if(reasons: list[str]) -> None:
+    if reasons:
+        raise Failed("; ".join(reasons))
+
+
+async def _until(what_is_lacking: Callable[[], Awaitable[str]], seconds: float) -> None:
+    """Return when nothing is lacking. Raises Failed with what is, after so long."""
+    deadline_s = trio.current_time() + seconds
+    while True:
+        try:
+            lacking = await what_is_lacking()
+        except Failed as failure:  # while a new leader is elected nobody serves
+            lacking = failure.message
+        if not lacking:
+            return
+        if trio.current_time() > deadline_s:
+            raise Failed(f"{lacking} (waited {seconds:g} s; `warren apply` goes on where this ended)")
+        await trio.sleep(POLL_S)
