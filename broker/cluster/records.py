@@ -181,6 +181,11 @@ class QueueRecord(NamedTuple):
         return mirroring(from_json(self.arguments) if self.arguments else self.arguments, self.definition)
 
     @property
+    def expects_master(self) -> bool:
+        """Whether it has a master, or is about to get one: its living mirrors are just being asked which has most."""
+        return self.state == RUNNING or self.reason == COMPLETENESS
+
+    @property
     def is_mirrored(self) -> bool:
         """Whether mirror fields are shown: mirrored with no mirror now is not the same as not mirrored."""
         return self.exclusive is None and "ha-mode" in self.mirroring

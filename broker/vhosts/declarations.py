@@ -190,7 +190,9 @@ class Declarations:
         else:
             _check_reserved("queue", name)
         client.access(client.vhost).check("configure", "queue", name)
-        if name not in vhost.handles:
+        if name in vhost.handles:
+            vhost.handles[name].check_present()
+        else:
             check_queue_arguments(client, name, arguments)
             resource = f"queue '{name}' in vhost '{client.vhost}'"
             check_properties(resource, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete)
@@ -256,8 +258,8 @@ class Declarations:
         try:
             figures = await handle.counts()
         except ChannelException:
-            if if_empty:
-                raise Refused("in_use", f"{handle.text} in use") from None
+            if if_empty and not handle.deleted:
+                raise Refused("not_empty", f"{handle.text} not empty") from None  # nobody can say that it is
             return 0  # unavailable: it may be deleted all the same
         if if_empty and figures["messages_ready"]:
             raise Refused("not_empty", f"{handle.text} not empty")
@@ -275,6 +277,7 @@ class Declarations:
         vhost = self._catalogue.vhosts[client.vhost]
         if bind or self._is_bound(client.vhost, queue, source, key, arguments):
             client.check_exclusive(vhost.handle(queue))
+            vhost.handle(queue).check_present()
         await self._change_binding(client, source, "queue", queue, key, arguments, bind=bind)
 
     def _is_bound(self, vhost: str, queue: str, source: str, key: str, arguments: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from broker.amqp.errors import ChannelException
-from broker.cluster.records import RUNNING, Life, QueueRecord
+from broker.cluster.records import RUNNING, UNAVAILABLE, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
 from broker.vhosts.delivery_count import counted
 from broker.vhosts.guests import counts_of, get_opened
@@ -95,7 +95,8 @@ class Handle:
         if record.state != RUNNING:
             self._leave()
             self.local = self.remote = None
-            self.publications.refuse_all()
+            if not record.expects_master:
+                self.publications.refuse_all()
             self._notify()
             return
         if remote is not None and remote.term == record.term and remote.peer == life.node:
@@ -189,7 +190,7 @@ class Handle:
         elif self.remote is not None:
             self.remote.publish(run, pending)
         elif pending is not None:
-            if self.record.state == RUNNING:
+            if self.record.expects_master:
                 self._switchboard.unanswered[self.publications] = None
                 self.publications.add(run, pending)
             else:
@@ -208,12 +209,22 @@ class Handle:
                     return self.local
                 if self.remote is not None and self.remote.ready:
                     return self.remote
-                if self.record.state != RUNNING:
-                    break
+                self.check_present()
                 await self._changed.wait()
-        node = f"rabbit@{self.record.master.node}"
-        kind = "durable " if self.record.durable else ""
-        raise ChannelException(404, f"home node '{node}' of {kind}{self.text} is down or inaccessible")
+        raise self._absent()
+
+    def check_present(self) -> None:
+        """Raise 404 unless there is a master, or one is about to be there."""
+        if not self.record.expects_master:
+            raise self._absent()
+
+    def _absent(self) -> ChannelException:
+        """In RabbitMQ's words; and why, if none of its mirrors may take over."""
+        record = self.record
+        kind = "durable " if record.durable else ""
+        why = f": {record.reason}" if record.state == UNAVAILABLE else ""
+        text = f"home node 'rabbit@{record.master.node}' of {kind}{self.text} is down or inaccessible{why}"
+        return ChannelException(404, text)
 
     async def _call(self, do: str, holder: Holder | None = None, **fields: Any) -> tuple[dict[str, Any], bytes] | Local:
         """The local side, or the answer of the remote one; asks again after a failover.

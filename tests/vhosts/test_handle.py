@@ -12,6 +12,7 @@ from broker.wire.methods import (
     ChannelClose,
     ChannelOpen,
     ChannelOpenOk,
+    QueueBind,
     QueueDeclare,
     QueueDeclareOk,
     QueueDelete,
@@ -289,6 +290,9 @@ async def test_a_queue_whose_node_is_gone_says_so_at_once_refuses_and_can_be_del
             basic.BasicGet(queue="q"),
             basic.BasicConsume(queue="q"),
             QueuePurge(queue="q"),
+            QueueDeclare(queue="q", durable=True),
+            QueueDeclare(queue="q"),
+            QueueBind(queue="q", exchange="amq.fanout"),
         ):
             closed = await three.ask(1, attempt, ChannelClose)
             assert (closed.reply_code, closed.reply_text) == (
@@ -297,7 +301,7 @@ async def test_a_queue_whose_node_is_gone_says_so_at_once_refuses_and_can_be_del
             )
             await three.ask(1, ChannelOpen(), ChannelOpenOk)
         closed = await three.ask(1, QueueDelete(queue="q", if_empty=True), ChannelClose)
-        assert closed.reply_code == 406
+        assert (closed.reply_code, closed.reply_text) == (406, "PRECONDITION_FAILED - queue 'q' in vhost '/' not empty")
         await three.ask(1, ChannelOpen(), ChannelOpenOk)
         assert (await three.ask(1, QueueDelete(queue="q"), QueueDeleteOk)).message_count == 0
 
