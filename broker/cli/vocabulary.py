@@ -138,6 +138,11 @@ class NodeStatus(TypedDict):
     """For a node that does not run: why, how many nodes are missing, which setting would let it go on."""
     members: dict[str, Member]
     """Who belongs to the cluster, as this node knows it."""
+    cluster_name: str
+    """What clients are told."""
+    version: str
+    platform: str
+    cpu_cores: int
     waiting_for: list[str]
     pid: int
     life: int

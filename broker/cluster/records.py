@@ -40,6 +40,8 @@ class ClusterRecord(NamedTuple):
 
     name: str
     id: str
+    title: str = ""
+    """What clients are told, if an operator wants another word than the name, by which nodes know each other."""
 
 
 class MemberRecord(NamedTuple):

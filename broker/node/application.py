@@ -177,6 +177,7 @@ class Application:
         node = self._node
         await node.membership.order(Orders(reset=True), members)
         await wipe(node.disk)
+        await node.healing.forget()
         await node.membership.order(NO_ORDERS)
         node.report.failure, node.report.stopped = "", self._words()
         node.suspects.clear()

@@ -40,6 +40,7 @@ ALLOWED: Final = frozenset(
         "retire_member",
         "forget_member",
         "rename_member",
+        "set_cluster_name",
     }
 )
 HERE: Final = "127.0.0.1"

@@ -58,6 +58,11 @@ class Healing:
             self.leader, self.epoch = "", None
             await self._write()
 
+    async def forget(self) -> None:
+        """This node has no history any more, of whatever cluster. Raises OSError."""
+        self.leader, self.epoch, self.queues, self._is_log_due = "", None, {}, False
+        await self._write()
+
     def strike_off(self, queue_id: int) -> None:
         """The copy was compared, or is not there any more."""
         if self.queues.pop(queue_id, None) is not None:

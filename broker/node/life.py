@@ -15,9 +15,10 @@ import trio
 from broker.cluster import records as identified
 from broker.cluster import schema
 from broker.cluster.history import History
-from broker.cluster.records import QueueRecord
+from broker.cluster.records import ClusterRecord, QueueRecord, decode
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import DISK
+from broker.cluster.watches import Change
 from broker.management.census import Census
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
@@ -81,6 +82,7 @@ class Life:
         self._failure: JournalFailed | None = None
         self._disagreement: Disagrees | None = None
         self._link = ""
+        self._properties = server_properties(node.cluster.name)
         self._failed = trio.Event()
         self._quorum_changed = trio.Event()
 
@@ -90,6 +92,7 @@ class Life:
         store = self._store
         if node.membership.standing.orders.reset:  # an operator's reset was cut short
             await wipe(node.disk)
+            await node.healing.forget()
             await node.membership.obeyed()
         await store.open(world.chance, world.clock.stamp_ms(), world.boot)
         folder = store.folder
@@ -114,6 +117,7 @@ class Life:
         hall = self._make_hall(links, tree)
         commands = Commands(node.report, node.timeline, links, node.application.verbs)
         node.membership.follow(tree, links)
+        tree.watch(schema.CLUSTER, self._cluster_changed)
         node.report.join(links, tree)
         node.timeline.follow(tree.tree)
         try:
@@ -164,7 +168,7 @@ class Life:
             tree,
             world.chance,
             copies_of(store.recovery.queues),
-            server_properties(node.cluster.name),
+            self._properties,
             locator=node.config.settings.queue_master_locator,
             pacing=Pacing(
                 node.config.settings.mirroring_sync_batch_size, node.config.settings.mirroring_sync_max_throughput
@@ -257,6 +261,10 @@ class Life:
         log.warning("event=life_over node=%s why=%r", self._node.name, why)
         self._node.timeline.tell("life", f"node {self._node.name}: {why}")
         self._scope.cancel()
+
+    def _cluster_changed(self, change: Change) -> None:
+        if change.new:
+            self._properties["cluster_name"] = decode(ClusterRecord, change.new).title or self._node.cluster.name
 
     def _on_life_ended(self) -> None:
         if not self._node.application.closing.is_set():  # who asked for it has something left to do

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from broker.cluster import schema
 from broker.management.queues import sync_messages
 from broker.node.membership import disagreement
-from broker.world.process import announce, process_id, resident_bytes
+from broker.vhosts.properties import PRODUCT_VERSION, platform_text
+from broker.world.process import announce, cpu_cores, process_id, resident_bytes
 
 if TYPE_CHECKING:
     from broker.cluster.records import QueueRecord
@@ -144,6 +145,10 @@ class Report:
             for name, link in self._membership.addresses.items()
         }
 
+    def _title(self) -> str:
+        record = None if self.tree is None else schema.cluster(self.tree.tree)
+        return self._cluster.name if record is None else record.title or record.name
+
     def status(self, *, queues: bool) -> dict[str, Any]:
         """One node's answer to `status`."""
         state = self.state
@@ -154,6 +159,10 @@ class Report:
             "state": state,
             "reason": None if state == "running" else self.why_not_serving(),
             "members": self.members(),
+            "cluster_name": self._title(),
+            "version": PRODUCT_VERSION,
+            "platform": platform_text(),
+            "cpu_cores": cpu_cores(),
             "waiting_for": [] if state == "running" else self.waiting_for(),
             "pid": process_id(),
             "life": self.life,

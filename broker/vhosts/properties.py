@@ -21,18 +21,26 @@ CAPABILITIES = {
 }
 
 
-def server_properties(cluster_name: str) -> dict[str, Any]:
-    """As RabbitMQ 3.10.8 sends them."""
+PRODUCT_VERSION = "3.10.8"
+
+
+def platform_text() -> str:
+    """What really runs."""
     try:
         own = version("warren")
     except PackageNotFoundError:
         own = "from source"
+    return f"Warren {own} / Python {platform.python_version()}"
+
+
+def server_properties(cluster_name: str) -> dict[str, Any]:
+    """As RabbitMQ 3.10.8 sends them."""
     return {
         "capabilities": dict(CAPABILITIES),
         "cluster_name": cluster_name,
         "copyright": "Licensed under the Apache License, Version 2.0",
         "information": "Speaks AMQP 0-9-1 as RabbitMQ 3.10.8 does",
-        "platform": f"Warren {own} / Python {platform.python_version()}",
+        "platform": platform_text(),
         "product": "RabbitMQ",
-        "version": "3.10.8",
+        "version": PRODUCT_VERSION,
     }

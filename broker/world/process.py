@@ -19,6 +19,11 @@ def process_id() -> int:
     return os.getpid()
 
 
+def cpu_cores() -> int:
+    """How many of them this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def boot_id() -> str:
     """Which run of this machine this is; empty if the system does not say."""
     if sys.platform == "darwin":

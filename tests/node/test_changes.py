@@ -23,7 +23,7 @@ async def open_commands():
 
 
 def test_nobody_may_speak_of_lives_copies_or_queues():
-    about_people = ("user", "vhost", "permission", "policy", "limits", "_member")
+    about_people = ("user", "vhost", "permission", "policy", "limits", "_member", "_name")
     assert {name for name in PROCEDURES if any(word in name for word in about_people)} == ALLOWED
 
 

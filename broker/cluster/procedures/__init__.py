@@ -34,6 +34,7 @@ PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
     "retire_member": membership.retire_member,
     "forget_member": membership.forget_member,
     "rename_member": membership.rename_member,
+    "set_cluster_name": membership.set_cluster_name,
     "register_life": lives.register_life,
     "end_life": lives.end_life,
     "reconcile": lives.reconcile,

@@ -30,7 +30,7 @@ def found(draft: Draft) -> Answer:
     """
     record = ClusterRecord(draft.ask("name", str), draft.ask("id", str))
     if (present := schema.cluster(draft.overlay)) is not None:
-        if present == record:
+        if present.id == record.id:
             return {"id": record.id}
         raise Refused("exists", f"the cluster {present.name} has been founded")
     draft.put(schema.CLUSTER, record)

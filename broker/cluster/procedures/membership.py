@@ -96,6 +96,15 @@ def rename_member(draft: Draft) -> Answer:
     return {"renamed": True}
 
 
+def set_cluster_name(draft: Draft) -> Answer:
+    """What clients are told that the cluster is called. Members: name."""
+    cluster = schema.cluster(draft.overlay)
+    if cluster is None:
+        raise Refused("not_found", "there is no cluster yet")
+    draft.put(schema.CLUSTER, cluster._replace(title=draft.ask("name", str)))
+    return {"changed": True}
+
+
 def _renamed(record: QueueRecord, old: str, new: str) -> QueueRecord:
     def life(one: Life) -> Life:
         return one._replace(node=new) if one.node == old else one

@@ -81,3 +81,9 @@ def test_a_renamed_member_finds_its_copies_under_its_new_name():
     leader.ask("register_life", node="m2", life=2, folder="folder of n2")
     assert leader.queue("only").master == Life("m2", 2)
     assert leader.shown("only") == "m2*"
+
+
+def test_a_cluster_is_called_what_an_operator_says_and_stays_the_same_one(three):
+    three.ask("set_cluster_name", name="shop")
+    assert schema.cluster(three.tree).title == "shop"
+    assert three.ask("found", name="local", id="c1", members=["n1"]) == {"id": "c1"}
