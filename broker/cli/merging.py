@@ -22,12 +22,22 @@ def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Map
         "members": list(members_of(living)) or list(cluster.names),
         "nodes": [_node(cluster, name, living.get(name), processes.get(name), drained) for name in answers],
         "queues": _queues(living),
-        "partitions": [
-            Partition(node=name, cut_from=sorted(answer["cut_from"]))
-            for name, answer in living.items()
-            if answer.get("cut_from")
-        ],
+        "partition_handling": cluster.partition_handling.in_effect(list(members_of(living)) or cluster.names),
+        "partitions": _partitions(living),
     }
+
+
+def _partitions(living: Mapping[str, Mapping[str, Any]]) -> list[Partition]:
+    """Two that serve without each other have parted, though neither may hear of the other."""
+    views = {name: set(answer.get("view", ())) for name, answer in living.items() if answer["state"] == "running"}
+    found = []
+    for name, answer in living.items():
+        parted = set(answer.get("parted_from", ()))
+        if view := views.get(name):
+            parted |= {other for other, others in views.items() if others and not others & view}
+        if parted or answer.get("cut_from"):
+            found.append(Partition(node=name, cut_from=sorted(answer["cut_from"]), parted_from=sorted(parted)))
+    return found
 
 
 def _drained(living: Mapping[str, Mapping[str, Any]]) -> set[str]:

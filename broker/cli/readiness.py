@@ -46,7 +46,7 @@ async def become_ready(
         states = await road.ask_all({"do": "status", "queues": False}, POLL_TIMEOUT_S)
         serving = [name for name, state in states.items() if _state(state) == "running"]
         members = _members(cluster, states)
-        quorum = len(members) // 2 + 1
+        quorum = cluster.partition_handling.needed(members)
         serving_members = [name for name in serving if name in members]
         dead = [] if restarts else [name for name, process in processes.items() if not process.is_alive()]
         now_s = trio.current_time()
@@ -61,7 +61,8 @@ async def become_ready(
         out_of_reach = len(members) - len(set(dead) & set(members)) < quorum
         if out_of_reach or now_s > deadline_s:
             when = "" if out_of_reach else f" after {timeout_s:g} s"
-            raise Failed(f"no majority{when}: {_why(members, states, processes, serving)}")
+            what = "no majority" if quorum > 1 else "no node serves"
+            raise Failed(f"{what}{when}: {_why(members, states, processes, serving, quorum)}")
         await trio.sleep(POLL_S)
 
 
@@ -107,9 +108,11 @@ def _state(state: Mapping[str, Any] | Silent) -> str | None:
     return None if isinstance(state, Silent) else state.get("state")
 
 
-def _why(members: list[str], states: States, processes: Mapping[str, NodeProcess], serving: list[str]) -> str:
+def _why(
+    members: list[str], states: States, processes: Mapping[str, NodeProcess], serving: list[str], quorum: int
+) -> str:
     """Who serves, who does not, and what each of the others waits for."""
-    parts = [f"{len(serving)} of {len(members)} nodes serve, {len(members) // 2 + 1} are needed"]
+    parts = [f"{len(serving)} of {len(members)} nodes serve, {quorum} {'is' if quorum == 1 else 'are'} needed"]
     for name in members:
         if name in serving:
             continue

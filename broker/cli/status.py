@@ -12,7 +12,7 @@ from broker.cli.merging import members_of, merge_status
 from broker.cli.options import print_json, with_cluster, with_json
 from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
 from broker.cli.tables import megabytes, print_table, seconds
-from broker.cli.vocabulary import QueueRow, Status
+from broker.cli.vocabulary import Partition, QueueRow, Status
 from broker.node.configuration import Cluster
 
 ASKED_STATES = ("starting", "running")
@@ -100,14 +100,37 @@ def reasons(found: Status) -> list[str]:
     lax = ", ".join(node["name"] for node in found["nodes"] if node["fsync"] not in (None, "always"))
     lines += [f"{lax}: confirmed messages may be lost if the machine fails: fsync is not always"] if lax else []
     lines += [f"queue {queue['name']}: {queue['reason']}" for queue in found["queues"] if queue["reason"]]
-    lines += [f"{cut['node']} does not hear {', '.join(cut['cut_from'])}" for cut in found["partitions"]]
+    cuts = [cut for cut in found["partitions"] if cut["cut_from"]]
+    lines += [f"{cut['node']} does not hear {', '.join(cut['cut_from'])}" for cut in cuts]
+    return lines + _partings(found)
+
+
+def _partings(found: Status) -> list[str]:
+    """Each pair of histories once, with what can be done."""
+    sides = {(tuple(_together(found, cut)), tuple(cut["parted_from"])) for cut in found["partitions"]}
+    lines = []
+    for here, there in sorted(sides):
+        if there and here < there:
+            lines.append(
+                f"{' '.join(here)} and {' '.join(there)} went on without each other: queues have two masters "
+                f"(partition_handling: {found['partition_handling']})"
+            )
+    if lines and found["partition_handling"] == "ignore":
+        lines.append("`warren stop` all nodes of one side, then start them: what the others do not have is set aside")
     return lines
+
+
+def _together(found: Status, cut: Partition) -> list[str]:
+    """The nodes that have parted from the same ones."""
+    return sorted(other["node"] for other in found["partitions"] if other["parted_from"] == cut["parted_from"])
 
 
 def _print(found: Status) -> None:
     there = len(found["members"])
     running = sum(node["state"] == "running" for node in found["nodes"])
-    click.echo(f"cluster {found['cluster']}: {running} of {there} nodes run, {there // 2 + 1} are a majority")
+    mode = found["partition_handling"]
+    rule = f"{there // 2 + 1} are a majority" if mode == "pause_minority" else f"partition_handling: {mode}"
+    click.echo(f"cluster {found['cluster']}: {running} of {there} nodes run, {rule}")
     print_table("", NODE_COLUMNS, node_rows(found))
     if found["queues"]:
         click.echo()

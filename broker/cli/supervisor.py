@@ -276,26 +276,18 @@ class Supervisor:
 
     def _can_have_majority(self) -> bool:
         """Whether enough nodes run for any of them to serve; nodes of other machines may."""
-        elsewhere = len(self.cluster.names) - len(self.processes)
-        return elsewhere + len(self._up()) >= self.cluster.quorum
+        elsewhere = [name for name in self.cluster.names if name not in self.processes]
+        return self.cluster.partition_handling.may_serve([*elsewhere, *self._up()], self.cluster.names)
 
     def _up(self) -> list[str]:
         return [name for name, process in self.processes.items() if process.state in ("running", "starting")]
 
     def _majority(self) -> str:
-        """Whether the nodes that still run are a majority."""
-        members, quorum = self.cluster.names, self.cluster.quorum
-        up = self._up()
+        """Whether the nodes that still run go on without the others."""
+        members, up = self.cluster.names, self._up()
         if len(self.processes) < len(members):
             return f"of the nodes on this machine {', '.join(up) or 'none'} run on"
-        if len(up) >= quorum:
-            return f"{' and '.join(up)} {'has' if len(up) == 1 else 'have'} a majority"
-        missing = quorum - len(up)
-        return (
-            f"no majority is left: {len(up)} of {len(members)} run, {missing} more "
-            f"{'is' if missing == 1 else 'are'} needed before clients are served (partition_handling: "
-            f"{self.cluster.partition_handling})"
-        )
+        return self.cluster.partition_handling.prospects(up, members)
 
     async def _stop_all(self) -> None:
         async with trio.open_nursery() as nursery:

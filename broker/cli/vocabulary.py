@@ -160,6 +160,12 @@ class NodeStatus(TypedDict):
     """Unless `always`, confirmed messages may be lost with the machine; null with `data: memory`, which keeps none."""
     cut_from: list[str]
     """Living nodes that this one cannot hear or must not hear."""
+    parted_from: list[str]
+    """Nodes that went on without this one, as it did without them."""
+    view: list[str]
+    """Nodes of whom all have to agree; [] where a majority decides."""
+    partition_handling: str
+    """The mode; `auto` is resolved."""
     queues: NotRequired[list[QueueRow]]
 
 
@@ -186,10 +192,11 @@ class NodeRow(TypedDict):
 
 
 class Partition(TypedDict):
-    """A node, and the living ones that it cannot hear."""
+    """A node, the living ones that it cannot hear, and those that went on without it, as it did without them."""
 
     node: str
     cut_from: list[str]
+    parted_from: list[str]
 
 
 class Status(TypedDict):
@@ -198,6 +205,8 @@ class Status(TypedDict):
     cluster: str
     members: list[str]
     """Who belongs to the cluster, as it has committed it; the file's nodes if nobody answers."""
+    partition_handling: str
+    """The mode; `auto` is resolved."""
     nodes: list[NodeRow]
     queues: list[QueueRow]
     partitions: list[Partition]

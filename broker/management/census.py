@@ -31,7 +31,8 @@ class Facts(Protocol):
     """What a node says of its own process."""
 
     def status(self, *, queues: bool) -> dict[str, Any]:
-        """Its state, pid, role, epoch, addresses (`amqp`, `http`, `link`), `uptime_s`, `memory_bytes`, `cut_from`."""
+        """Its state, pid, role, epoch, addresses (`amqp`, `http`, `link`), `uptime_s`, `memory_bytes`, `cut_from`,
+        `parted_from`."""
 
 
 class Census:

@@ -54,7 +54,7 @@ def _described(visit: "Visit", name: str, facts: "Figures | None") -> dict[str, 
     if facts is None:
         return node
     return node | {
-        "partitions": [rabbit(other) for other in facts["cut_from"]],
+        "partitions": [rabbit(other) for other in sorted({*facts["cut_from"], *facts["parted_from"]})],
         "os_pid": str(facts["pid"]),
         "uptime": round(facts["uptime_s"] * 1000),
         "processors": facts["processors"],

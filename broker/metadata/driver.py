@@ -14,12 +14,13 @@ import trio
 
 from broker.cluster import schema
 from broker.cluster.entries import MARKER, TRANSACTION, DamagedLog, DurableState, LogOp, epoch_of
-from broker.cluster.member import Diverged
+from broker.cluster.member import Diverged, Yields
 from broker.cluster.messages import Malformed
+from broker.cluster.partitions import QuorumRule
 from broker.cluster.records import Life, MemberRecord, decode
 from broker.cluster.tree import Tree
 from broker.cluster.watches import Change
-from broker.cluster.zab import Ready, Zab
+from broker.cluster.zab import MAJORITY, Ready, Zab
 from broker.metadata import farewells
 from broker.metadata.farewells import Farewells
 from broker.metadata.reign import Reign
@@ -54,12 +55,15 @@ class Driver:
         net_ticktime: float = 5.0,
         founding: Mapping[str, Any] | None = None,
         over: dict[str, int] | None = None,
+        rule: QuorumRule = MAJORITY,
+        forced: bool = False,
+        only_epoch: int | None = None,
     ) -> None:
         """`members`: every node of the configuration; `durable`: what `disk_log` recovered; `over`: by name the newest
         life that this process has proven to be over, kept for the next life of this node.
 
-        `founding`: the request `found`, without its id, for the case that this node leads the cluster first. Raises
-        DamagedLog.
+        `founding`: the request `found`, without its id, for the case that this node leads the cluster first. `rule`,
+        `forced`, `only_epoch`: see `Zab`. Raises DamagedLog.
         """
         now = trio.current_time()
         self.life = life
@@ -73,7 +77,17 @@ class Driver:
         self.has_quorum = False
         self._proven_over = {} if over is None else over
         self.zab = Zab(
-            life.node, folder, members, durable, now=now, life=life.number, net_ticktime=net_ticktime, over=over
+            life.node,
+            folder,
+            members,
+            durable,
+            now=now,
+            life=life.number,
+            net_ticktime=net_ticktime,
+            over=over,
+            rule=rule,
+            forced=forced,
+            only_epoch=only_epoch,
         )
         self.requests = Requests(f"{chance.getrandbits(64):x}")
         self._disk_log = disk_log
@@ -115,7 +129,8 @@ class Driver:
         """Take part until cancelled.
 
         Raises JournalFailed if the disk does not keep what it is given and nobody wants to be told, Diverged if the
-        leader's history and what is committed here part: then this life must end as if killed (DESIGN S8, S9).
+        leader's history and what is committed here part: then this life must end as if killed (DESIGN S8, S9). Raises
+        Yields if this history is to be given up for another one.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
@@ -139,7 +154,7 @@ class Driver:
                 self._look(trio.current_time())
                 self._send(self.zab.take_urgent())
                 going_on = self._drain() or self._once_more
-        except (Diverged, DamagedLog) as failure:
+        except (Diverged, DamagedLog, Yields) as failure:
             self._fail(failure)
         finally:
             self._turning = False
@@ -151,7 +166,7 @@ class Driver:
             self.zab.receive(peer, payload, trio.current_time())
         except Malformed as error:
             log.error("malformed peer=%s why=%s", peer, error)
-        except (Diverged, DamagedLog) as failure:
+        except (Diverged, DamagedLog, Yields) as failure:
             self._fail(failure)
         self.turn()
 
@@ -171,6 +186,13 @@ class Driver:
         except (ValueError, TypeError) as error:
             log.error("malformed answer peer=%s why=%s", peer, error)
         self.turn()
+
+    def yield_to(self, leader: str, epoch: int) -> None:
+        """Give this history up for that of another leader, unless this node follows it already."""
+        try:
+            self.zab.yield_to(leader, epoch)
+        except Yields as yields:
+            self._fail(yields)
 
     def say_farewell(self, why: str) -> None:
         """Let everybody know that this life is about to end: whoever leads, now or next, need not find it out."""

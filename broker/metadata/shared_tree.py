@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import trio
 
+from broker.cluster.partitions import Parted
 from broker.cluster.tree import Tree
 from broker.cluster.watches import Callback, Watch
 from broker.metadata.driver import Driver
@@ -79,6 +80,20 @@ class SharedTree:
     def voters(self) -> dict[str, str]:
         """Name -> folder id of the members with a vote, as this node's log has it; empty if that is blank."""
         return self._driver.zab.members
+
+    @property
+    def view(self) -> tuple[str, ...]:
+        """The nodes of whom all have to agree; empty where a majority decides."""
+        return self._driver.zab.view
+
+    @property
+    def parted(self) -> dict[str, Parted]:
+        """By name the nodes in sight that live in another history."""
+        return self._driver.zab.parted
+
+    def yield_to(self, leader: str, epoch: int) -> None:
+        """Give this node's history up for that of another leader: its life ends by that."""
+        self._driver.yield_to(leader, epoch)
 
     @property
     def has_quorum(self) -> bool:

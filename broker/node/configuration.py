@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from broker.node.partition_handling import PartitionHandling
 from policies.models import OperatorPolicy, Policy
 
 if TYPE_CHECKING:
@@ -192,8 +193,7 @@ class Cluster:
 
     name: str
     cookie: str = field(repr=False)
-    partition_handling: str
-    """`pause_minority`; the mode `auto` is resolved."""
+    partition_handling: PartitionHandling
     nodes: tuple[Node, ...]
     data: Path | None
     """The folder above the nodes' folders; None: nothing is kept."""
@@ -221,11 +221,6 @@ class Cluster:
         return tuple(node.name for node in self.nodes)
 
     @property
-    def quorum(self) -> int:
-        """How many nodes are a majority."""
-        return len(self.nodes) // 2 + 1
-
-    @property
     def run_folder(self) -> Path:
         """Where run.json and the logs are: the data folder, or one of its own below the temporary folder."""
         if self.data is not None:
@@ -251,6 +246,7 @@ class Cluster:
         value["file"] = None if self.file is None else str(self.file)
         value["tls"] = None if self.tls is None else self.tls.as_json()
         value["definitions"] = None if self.definitions is None else str(self.definitions)
+        value["partition_handling"] = self.partition_handling.as_json()
         return {"resolved": 1, **value}
 
     @classmethod
@@ -274,7 +270,7 @@ class Cluster:
         return cls(
             name=value["name"],
             cookie=value["cookie"],
-            partition_handling=value["partition_handling"],
+            partition_handling=PartitionHandling.from_json(value["partition_handling"]),
             nodes=nodes,
             data=None if value["data"] is None else Path(value["data"]),
             vhosts=tuple(value["vhosts"]),

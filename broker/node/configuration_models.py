@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -28,6 +28,7 @@ from broker.node.configuration_file import Document, Place, read_document
 from broker.node.configuration_policies import expand_policies
 from broker.node.configuration_settings import Name, NodeSettings, Section, SettingsSection
 from broker.node.configuration_tls import TlsSection, read_tls
+from broker.node.partition_handling import PartitionHandling
 from policies.patterns import PatternInvalid, compile_pattern
 
 DEFAULT_NODES = ("n1", "n2", "n3")
@@ -70,7 +71,7 @@ class ClusterSection(Section):
 
     name: Name = "local"
     cookie: Name = DEFAULT_COOKIE
-    partition_handling: Literal["auto", "pause_minority"] = "auto"
+    partition_handling: Annotated[Any, BeforeValidator(PartitionHandling.parse)] = PartitionHandling()
 
 
 class NodeSection(Section):
@@ -142,7 +143,7 @@ def read_cluster(path: Path | None) -> Cluster:
     return Cluster(
         name=file.cluster.name,
         cookie=file.cluster.cookie,
-        partition_handling="pause_minority",
+        partition_handling=file.cluster.partition_handling,
         nodes=nodes,
         data=None if file.data == MEMORY else folder / Path(file.data).expanduser(),
         vhosts=tuple(file.vhosts),
@@ -240,11 +241,15 @@ def _check_unique(document: Document, place: Place, names: Sequence[str], *field
 
 
 def _check_partition_handling(document: Document, file: ClusterFile) -> None:
-    if len(file.nodes) == 2:
-        mode = file.cluster.partition_handling
-        text = f"partition_handling {mode} needs one node, or three or more: two have no majority when one is lost"
-        chosen = "partition_handling" in file.cluster.model_fields_set
-        document.complain(("cluster", "partition_handling") if chosen else ("nodes",), text)
+    names = [node.name for node in file.nodes]
+    handling = file.cluster.partition_handling
+    if handling.rule.wants_view(names):
+        text = f"{handling.in_effect(names)} is not to be had yet: use pause_minority, with one node or three or more"
+        document.complain(("cluster", "partition_handling"), text)
+    for index, name in enumerate(handling.nodes):
+        if name not in names:
+            text = f"there is no node {name!r}: choose from {', '.join(names)}"
+            document.complain(("cluster", "partition_handling", "nodes", index), text)
 
 
 def _check_cookie(document: Document, nodes: Sequence[Node]) -> None:

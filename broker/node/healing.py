@@ -6,19 +6,47 @@ copies were not yet compared with a master of that history. It must not know how
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from broker.cluster import schema
+from broker.cluster.entries import TRANSACTION
+from broker.cluster.operations import Create, Set
+from broker.cluster.records import QueueRecord, decode
+from broker.cluster.schema import copies_key
+from broker.metadata.state import Transaction
 from broker.storage import zab_log
 
 if TYPE_CHECKING:
+    from broker.cluster.entries import DurableState
+    from broker.cluster.tree import Tree
     from broker.world.disk import Disk
 
 log = logging.getLogger("warren.node")
 
 FILE = "healing.json"
+
+
+def copies_here(
+    node: str, tree: "Tree", durable: "DurableState", recovered: Iterable[int]
+) -> dict[int, tuple[str, str]]:
+    """By id vhost and name of the queues of which this node may hold something: those that the tree says, and those
+    whose copies were `recovered`, whose names may stand in the log only, not known to be committed."""
+    found = {record.id: (record.vhost, record.name) for record in schema.found(tree, QueueRecord, copies_key(node))}
+    names = {
+        record.id: (record.vhost, record.name)
+        for vhost in schema.vhosts(tree)
+        for record in schema.all_queues(tree, vhost.name)
+    }
+    for entry in durable.entries:
+        for operation in Transaction.decode(entry.payload).operations if entry.kind == TRANSACTION else ():
+            if isinstance(operation, Create | Set) and fnmatchcase(operation.path, schema.queue_path("*", "*")):
+                record = decode(QueueRecord, operation.data)
+                names[record.id] = (record.vhost, record.name)
+    return found | {queue_id: names.get(queue_id, ("", "")) for queue_id in recovered}
 
 
 class Healing:

@@ -15,6 +15,7 @@ import trio
 from broker.cluster import records as identified
 from broker.cluster import schema
 from broker.cluster.history import History
+from broker.cluster.member import Yields
 from broker.cluster.records import ClusterRecord, QueueRecord, decode
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import DISK
@@ -23,10 +24,12 @@ from broker.management.census import Census
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
 from broker.mirroring.pacing import Pacing
+from broker.node.autoheal import Autoheal
 from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.doors import Doors
 from broker.node.founding import founding_of
+from broker.node.healing import FILE, copies_here
 from broker.node.membership import Disagrees, disagreement
 from broker.node.recovered import copies_of
 from broker.node.recoveries import Recoveries
@@ -58,6 +61,11 @@ LAST_WORDS_S = 0.1
 """The same without a metadata log to hear of it by, and perhaps with an office that others have to take over."""
 QUORUM_SHARE_OF_TICKTIME = 0.6
 """A node without a majority pauses after this share of net_ticktime, as its lease does."""
+
+
+VIEW_TICKTIMES = 3.0
+"""Where all in sight decide, those who are left find each other once the others have been silent for net_ticktime;
+whose life ended meanwhile would have to wait for them."""
 
 
 class End(Enum):
@@ -111,6 +119,9 @@ class Life:
             net_ticktime=node.config.settings.net_ticktime,
             founding=founding_of(node.cluster, node.membership.addresses),
             over=node.proven_over,
+            rule=node.cluster.partition_handling.rule,
+            forced=node.membership.standing.orders.force_boot,
+            only_epoch=node.healing.epoch,
         )
         tree = SharedTree(driver)
         driver.on_log_failed.append(store.fail)
@@ -120,6 +131,7 @@ class Life:
         tree.watch(schema.CLUSTER, self._cluster_changed)
         node.report.join(links, tree)
         node.timeline.follow(tree.tree)
+        lost: Yields | None = None
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -135,17 +147,24 @@ class Life:
                     await tree.propose(await self._registration(tree))
                     await store.registered()
                     await node.membership.obeyed()
+                    await node.healing.joined()
                     nursery.start_soon(self._watch_quorum, tree)
                     census = Census(hall, node.report)
                     await nursery.start(partial(unless_disk_fails, hall.run))
                     await self._doors.open(hall, census, nursery)
                     log.info("event=serving node=%s amqp=%s", node.name, node.report.amqp)
                     commands.serve(hall, census, Recoveries(hall, node.set_aside, node.timeline))
+                    autoheal = Autoheal(node.cluster.partition_handling, hall, tree, node.timeline)
+                    nursery.start_soon(autoheal.run, partial(links.is_up, lane="control"))
                     await self._import_definitions(commands)
+        except* Yields as group:
+            lost = _first(group)
         finally:
             node.membership.leave_life()
             store.close()
             listener.close_now()
+        if lost is not None:
+            await self._give_history_up(lost, tree)
         if self._disagreement is not None:
             raise self._disagreement
         if self._failure is not None:
@@ -257,6 +276,18 @@ class Life:
 
     # ------------------------------------------------------------------ its end
 
+    async def _give_history_up(self, lost: Yields, tree: SharedTree) -> None:
+        """Remember which copies hold what only this history had; the next life begins in the other one."""
+        node, here = self._node, self._node.name
+        copies = copies_here(here, tree.tree, self._store.durable, self._store.recovery.queues)
+        text = f"node {here} gives its history up for that of {lost.leader}: what only its queues have is set aside"
+        node.timeline.tell("healed", text, leader=lost.leader, epoch=lost.epoch)
+        log.warning("event=yields node=%s leader=%s epoch=%d", here, lost.leader, lost.epoch)
+        try:
+            await node.healing.begin(lost.leader, lost.epoch, copies)
+        except OSError as error:
+            raise JournalFailed(f"{node.disk.path_of(FILE)}: {error.strerror or error}") from error
+
     def _finish(self, why: str) -> None:
         log.warning("event=life_over node=%s why=%r", self._node.name, why)
         self._node.timeline.tell("life", f"node {self._node.name}: {why}")
@@ -280,10 +311,13 @@ class Life:
             await self._quorum_changed.wait()
 
     async def _watch_quorum(self, tree: SharedTree) -> None:
-        """Without a majority nobody else can be asked whether this node's word still counts: it pauses (S3, S9)."""
+        """Without a quorum nobody else can be asked whether this node's word still counts: it pauses (S3, S9)."""
+        node = self._node
+        majority = not node.cluster.partition_handling.rule.wants_view(tree.voters)
+        patience = QUORUM_SHARE_OF_TICKTIME if majority else VIEW_TICKTIMES
         while True:
             await self._until_quorum(tree, there=False)
-            with trio.move_on_after(QUORUM_SHARE_OF_TICKTIME * self._node.config.settings.net_ticktime):
+            with trio.move_on_after(patience * node.config.settings.net_ticktime):
                 await self._until_quorum(tree)
             if not tree.has_quorum:
                 self._node.report.close()
@@ -320,6 +354,11 @@ class Life:
         with trio.move_on_after(STOP_GRACE_S):
             await self._store.end()
         self._scope.cancel()
+
+
+def _first(group: BaseExceptionGroup[Yields]) -> Yields:
+    first = group.exceptions[0]
+    return first if isinstance(first, Yields) else _first(first)
 
 
 def _login_rules(settings: "Settings") -> LoginRules:

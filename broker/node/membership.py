@@ -104,11 +104,6 @@ class Membership:
         return [name for name in self.names if name != self._name]
 
     @property
-    def quorum(self) -> int:
-        """How many are a majority."""
-        return len(self.names) // 2 + 1
-
-    @property
     def is_committed(self) -> bool:
         """Whether they are known from a cluster, not only from its file."""
         return self.standing.members is not None

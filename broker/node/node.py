@@ -85,10 +85,10 @@ class Node:
         """By name the newest life whose end this process has seen proven; it outlives the lives of this node."""
         self.stopping = trio.Event()
         self.membership = Membership(cluster, name, self.disk)
-        self.report = Report(cluster, self.config, world.clock, self.membership)
+        self.healing = Healing(self.disk)
+        self.report = Report(cluster, self.config, world.clock, self.membership, self.healing)
         self.application = Application(self)
         self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime)
-        self.healing = Healing(self.disk)
         self.set_aside = SetAside(name, self.disk, world.clock, self.timeline, self.healing)
 
     def stop(self) -> None:

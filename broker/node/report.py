@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from broker.cluster.records import QueueRecord
     from broker.metadata.shared_tree import SharedTree
     from broker.node.configuration import Cluster, Node
+    from broker.node.healing import Healing
     from broker.node.membership import Membership
     from broker.peers.links import Links
     from broker.vhosts.hall import Hall
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
 class Report:
     """The facts of one process; a new life fills in its parts as they come up."""
 
-    def __init__(self, cluster: "Cluster", node: "Node", clock: "Clock", membership: "Membership") -> None:
+    def __init__(
+        self,
+        cluster: "Cluster",
+        node: "Node",
+        clock: "Clock",
+        membership: "Membership",
+        healing: "Healing | None" = None,
+    ) -> None:
         self._cluster = cluster
         self._node = node
         self._membership = membership
+        self._healing = healing
         self._clock = clock
         self._started_ms = clock.stamp_ms()
         self.life = 0
@@ -107,21 +116,26 @@ class Report:
             return self.failure or f"{self.ending}: the others take over"
         if self.stopped:
             return self.stopped
-        missing, there, quorum = self.waiting_for(), len(self._membership.names), self._membership.quorum
         if self.tree is not None and not self.tree.voters and self._is_refused_by_a_cluster():
             return f"node {self._node.name} is no member of the cluster yet: `warren apply` makes it one"
-        if there - len(missing) >= quorum:
-            what = "" if self.tree is None else self.tree.waiting_for
-            return f"node {self._node.name} is joining: {there - len(missing)} of {there} nodes are there" + (
-                f" ({what})" if what else ""
-            )
+        return f"node {self._node.name} {self._what_it_waits_for()}"
+
+    def _what_it_waits_for(self) -> str:
+        handling, members, missing = self._cluster.partition_handling, self._membership.names, self.waiting_for()
+        there, needed = [name for name in members if name not in missing], handling.needed(members)
+        what = "" if self.tree is None else self.tree.waiting_for
+        if self._healing is not None and self._healing.epoch is not None:
+            return f"gave its history up for that of {self._healing.leader}" + (f": {what}" if what else "")
+        if len(there) >= needed and not handling.may_serve(there, members):
+            wanted = " or ".join(handling.preferred(members))
+            return f"waits for {wanted}: none of them is there (partition_handling: {handling.mode})"
+        if len(there) >= needed:
+            return f"is joining: {len(there)} of {len(members)} nodes are there" + (f" ({what})" if what else "")
         if refusals := {} if self.links is None else self.links.refusals():
-            words = "; ".join(f"{name}: {why}" for name, why in refusals.items())
-            return f"node {self._node.name} is not let in by {words}"
+            return f"is not let in by {'; '.join(f'{name}: {why}' for name, why in refusals.items())}"
         return (
-            f"node {self._node.name} waits for {' or '.join(missing)}: {there - len(missing)} of {there} nodes are "
-            f"there, {quorum} are needed by partition_handling: {self._cluster.partition_handling} "
-            f"(`warren start {missing[0]}` would help; no other setting serves without a majority)"
+            f"waits for {' or '.join(missing)}: {len(there)} of {len(members)} nodes are there, {needed} are needed by "
+            f"partition_handling: {handling.in_effect(members)} (`warren start {missing[0]}` would help)"
         )
 
     def _is_refused_by_a_cluster(self) -> bool:
@@ -177,6 +191,9 @@ class Report:
             "alarms": [] if self.hall is None else self.hall.alarms.look(),
             "fsync": None if self._cluster.data is None else self._node.settings.fsync,
             "cut_from": sorted(self.links.blocked()) if self.links is not None else [],
+            "parted_from": [] if tree is None else sorted(tree.parted),
+            "view": [] if tree is None else sorted(tree.view),
+            "partition_handling": self._cluster.partition_handling.in_effect(self._membership.names),
         }
         if queues:
             answer["queues"] = self.queues()

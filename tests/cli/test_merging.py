@@ -87,7 +87,7 @@ def test_a_failed_node_says_why_and_is_waited_for():
 
 def test_cuts_are_listed_by_node():
     found = merged({"n1": answer("n1", cut_from=["n3", "n2"]), "n2": answer("n2", cut_from=[])})
-    assert found["partitions"] == [{"node": "n1", "cut_from": ["n2", "n3"]}]
+    assert found["partitions"] == [{"node": "n1", "cut_from": ["n2", "n3"], "parted_from": []}]
 
 
 def test_what_lacks_synchronisation():

@@ -76,5 +76,6 @@ class FakeFacts:
             "uptime_s": 1.5,
             "memory_bytes": 1000,
             "cut_from": [],
+            "parted_from": [],
             "fsync": "always",
         }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from broker.node.configuration import Address, Cluster, ConfigurationError, Settings, load
 from broker.node.configuration_policies import read_policies
+from broker.node.partition_handling import PartitionHandling
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "cluster.yaml"
 
@@ -42,8 +43,7 @@ def test_the_example_of_the_repository_is_what_it_says():
     assert (cluster.data, cluster.run_folder) == (EXAMPLE.parent / "data", EXAMPLE.parent / "data")
     assert cluster.policies[0].definition["ha-mode"] == "all"
     assert cluster.users[0].permissions == {"/": (".*", ".*", ".*")}
-    assert cluster.partition_handling == "pause_minority"
-    assert cluster.quorum == 2
+    assert cluster.partition_handling.in_effect(cluster.names) == "pause_minority"
 
 
 def test_without_a_file_there_are_three_nodes_with_every_default(tmp_path, monkeypatch):
@@ -192,10 +192,43 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
             "cluster.yaml:1: nodes[0].settings.net_ticktime: unknown key: (known: heartbeat, ",
         ),
         (
-            "cluster: {partition_handling: autoheal}",
-            "cluster.yaml:1: cluster.partition_handling: 'autoheal': must be auto or pause_minority",
+            "cluster: {partition_handling: pause}",
+            "cluster.yaml:1: cluster.partition_handling: 'pause': must be auto, pause_minority, autoheal, ignore or "
+            "{mode: pause_if_all_down, nodes: [n1], recover: autoheal}",
         ),
-        ("nodes: [a, b]", "cluster.yaml:1: nodes: partition_handling auto needs one node, or three or more: two "),
+        (
+            "cluster: {partition_handling: pause_if_all_down}",
+            "cluster.yaml:1: cluster.partition_handling: 'pause_if_all_down': needs the nodes of which one has to be "
+            "there: use {mode: pause_if_all_down, nodes: [n1], recover: autoheal}",
+        ),
+        (
+            "cluster:\n  partition_handling: {mode: pause_if_all_down, nodes: [n1, n9, rabbit@n8], recover: ignore}",
+            "cluster.yaml:2: cluster.partition_handling.nodes[1]: there is no node 'n9': choose from n1, n2, n3",
+        ),
+        (
+            "cluster: {partition_handling: {mode: pause_if_all_down, nodes: [n1]}}",
+            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'nodes': ['n1']}: recover is "
+            "missing: must be autoheal or ignore",
+        ),
+        (
+            "cluster: {partition_handling: {mode: pause_if_all_down, nodes: [n1], recover: yes}}",
+            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'nodes': ['n1'], 'recover':...: "
+            "recover is True: must be autoheal or ignore",
+        ),
+        (
+            "cluster: {partition_handling: {mode: pause_if_all_down, recover: ignore}}",
+            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'recover': 'ignore'}: nodes must "
+            "be a list of node names: use ",
+        ),
+        (
+            "cluster: {partition_handling: {mode: autoheal, nodes: [n1]}}",
+            "cluster.yaml:1: cluster.partition_handling: {'mode': 'autoheal', 'nodes': ['n1']}: autoheal has no nodes: "
+            "use partition_handling: autoheal",
+        ),
+        (
+            "cluster: {partition_handling: {mode: pause_if_all_down, node: n1}}",
+            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'node': 'n1'}: unknown key node: ",
+        ),
         ("nodes: []", "cluster.yaml:1: nodes: has 0, must have at least 1"),
         ("nodes: [a, b, a]", "cluster.yaml:1: nodes[2].name: 'a' is taken by nodes[0]: give each its own name"),
         ("nodes: [rabbit@a]", "cluster.yaml:1: nodes[0].name: 'rabbit@a': a node name is made of letters, "),
@@ -205,10 +238,6 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
             "cluster.yaml:3: nodes[0].amqp: '127.0.0.1:99999': use host:port with a port from 0 to 65535, as ",
         ),
         ("nodes: [{name: a, amqp: 5672}]", "cluster.yaml:1: nodes[0].amqp: 5672: use host:port with a port from "),
-        (
-            "cluster: {partition_handling: pause_minority}\nnodes: [a, b]",
-            "cluster.yaml:1: cluster.partition_handling: partition_handling pause_minority needs one node, or three ",
-        ),
         (
             "nodes:\n- {name: a, amqp: '127.0.0.1:1'}\n- {name: b, link: '127.0.0.1:1'}\n- c",
             "cluster.yaml:3: nodes[1].link: 127.0.0.1:1 is taken by amqp of a: give each its own port",
@@ -395,3 +424,16 @@ def test_definitions_are_a_file_beside_this_one(write, tmp_path, problems):
     assert problems("definitions: rabbit.json") == [f"{where}{file} has no definitions: they are a JSON object"]
     write("nodes: {", "rabbit.json")
     assert problems("definitions: rabbit.json")[0].startswith(f"{where}{file} is not JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "handling"),
+    [
+        ("nodes: [a]", PartitionHandling()),
+        ("cluster: {partition_handling: pause_minority}\nnodes: [a, b]", PartitionHandling("pause_minority")),
+    ],
+)
+def test_partition_handling(write, text, handling):
+    cluster = load(write(text))
+    assert cluster.partition_handling == handling
+    assert Cluster.from_json(json.loads(json.dumps(cluster.as_json()))) == cluster

@@ -17,6 +17,7 @@ from broker.metadata.shared_tree import SharedTree
 from broker.node.configuration import Address, Cluster, Settings, User
 from broker.node.configuration import Node as NodeSection
 from broker.node.node import Node, Surroundings, first_of
+from broker.node.partition_handling import PartitionHandling
 from broker.node.store import Unusable
 from broker.vhosts.hall import Hall
 from broker.vhosts.local import Local
@@ -33,6 +34,7 @@ NAMES = ("n1", "n2", "n3")
 USER = "app"
 NET_TICKTIME_S = 2.0
 EPOCH_MS = 1_700_000_000_000
+MAJORITY = PartitionHandling("pause_minority")
 HA_ALL = {"ha-mode": "all", "ha-sync-mode": "automatic", "ha-promote-on-failure": "when-synced"}
 
 
@@ -78,6 +80,7 @@ class World:
         names: Iterable[str],
         policies: Iterable[Policy],
         settings: Settings,
+        handling: PartitionHandling,
     ) -> None:
         self.seed = seed
         self.chance = Random(f"world {seed}")
@@ -86,7 +89,7 @@ class World:
         self.trace: list[str] = []
         self._freezer = freezer
         self._began = trio.current_time()
-        self.cluster = _cluster(names, policies, settings)
+        self.cluster = _cluster(names, policies, settings, handling)
         self.hosts = {name: Host(name, SimDisk(Random(f"disk of {name} {seed}"))) for name in self.cluster.names}
 
     def note(self, text: str) -> None:
@@ -270,6 +273,7 @@ def simulate(
     names: Iterable[str] = NAMES,
     policies: Iterable[Policy] = (),
     start: bool = True,
+    handling: PartitionHandling = MAJORITY,
     **settings: Any,
 ) -> World:
     """Run a story from a seed. Nodes are started, and waited for, unless `start` is false; `settings` are theirs."""
@@ -277,7 +281,8 @@ def simulate(
 
     async def main() -> World:
         async with trio.open_nursery() as nursery:
-            world = World(seed, nursery, freezer, names, policies, Settings(net_ticktime=NET_TICKTIME_S, **settings))
+            own = Settings(net_ticktime=NET_TICKTIME_S, **settings)
+            world = World(seed, nursery, freezer, names, policies, own, handling)
             try:
                 if start:
                     world.start()
@@ -294,14 +299,16 @@ def simulate(
         return trio.run(main, clock=VirtualTime())
 
 
-def _cluster(names: Iterable[str], policies: Iterable[Policy], settings: Settings) -> Cluster:
+def _cluster(
+    names: Iterable[str], policies: Iterable[Policy], settings: Settings, handling: PartitionHandling
+) -> Cluster:
     nodes = [
         NodeSection(name, Address(name, 5672), Address(name, 15672), Address(name, 25672), settings) for name in names
     ]
     return Cluster(
         name="simulated",
         cookie="crumbs",
-        partition_handling="pause_minority",
+        partition_handling=handling,
         nodes=tuple(nodes),
         data=Path("simulated"),
         vhosts=("/",),
