@@ -69,6 +69,8 @@ class Picture:
                 return f"{name} is {answer['state']}" + (f": {answer['reason']}" if answer.get("reason") else "")
         if self.leader is None:
             return "nobody leads the metadata"
+        if len({answer.get("epoch") for answer in self.nodes.values()}) > 1:
+            return "not all nodes follow one leader"
         for name, row in self.queues(prefix).items():
             if row["state"] != "running":
                 return f"{name} is {row['state']}" + (f": {row['reason']}" if row.get("reason") else "")

@@ -21,6 +21,7 @@ from broker.perf.crew import PUBLISH_INTERVAL_S, Crew
 from broker.perf.faults import FAULTS, Deck
 from broker.perf.judge import Judge, promotion_figures
 from broker.perf.rounds import Rounds, Stuck, match_promotions
+from broker.perf.set_aside import count_set_aside
 from broker.wire.methods import QueueDeclare, QueueDelete
 from broker.world.network import Network
 
@@ -101,7 +102,8 @@ class Drill:
                 self._crew.stop()
                 await self._take_last_deliveries()
                 nursery.cancel_scope.cancel()
-            return self._report(await self._control.events(began_ms))
+            aside = await self._set_aside()
+            return self._report(await self._control.events(began_ms), aside)
         finally:
             with trio.CancelScope(shield=True):
                 await self._clean_up(policy)
@@ -157,6 +159,13 @@ class Drill:
                     return
                 await trio.sleep(0.1)
 
+    async def _set_aside(self) -> set[tuple[int, int]]:
+        try:
+            return await count_set_aside(self._control, self._prefix)
+        except Helpless as reason:
+            self._failure = self._failure or f"what was set aside is not known: {reason}"
+            return set()
+
     async def _clean_up(self, policy: dict[str, Any]) -> None:
         for target in self._targets.values():
             with suppress(Closed):
@@ -167,13 +176,13 @@ class Drill:
         with suppress(Helpless):
             await self._control.ask_any({"do": "change", "request": {"do": "clear_policy", **policy}})
 
-    def _report(self, events: list[dict[str, Any]]) -> dict[str, Any]:
+    def _report(self, events: list[dict[str, Any]], aside: set[tuple[int, int]]) -> dict[str, Any]:
         log, orders = self._rounds.log, self._orders
         promotions = match_promotions(log.hits, self._judge, events)
         return {
             "seed": orders.seed,
             "rounds": len(log.rounds),
-            **self._judge.verdict(),
+            **self._judge.verdict(aside),
             "promotions": promotions,
             **promotion_figures(promotions),
             "kills": self._deck.kills,

@@ -109,6 +109,9 @@ def _drill(cluster: Cluster, orders: Orders, say: Callable[[str], None]) -> dict
 
 def _drill_this(cluster: Cluster, control: Control, orders: Orders, say: Callable[[str], None]) -> dict[str, Any]:
     say(f"seed {orders.seed}")
+    if "partition" in orders.faults and cluster.partition_handling.rule.wants_view(cluster.names):
+        mode = cluster.partition_handling.in_effect(cluster.names)
+        say(f"partition_handling {mode}: a partition makes two masters, what one side confirms is set aside, not lost")
     orders.net_ticktime_s = max(node.settings.net_ticktime for node in cluster.nodes)
     return trio.run(Drill(control, targets(cluster), orders, say).run)
 

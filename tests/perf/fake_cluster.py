@@ -32,6 +32,8 @@ class FakeCluster:
         self.states = dict.fromkeys(NAMES, "stopped")
         self.asked: list[dict[str, Any]] = []
         self.timeline: list[dict[str, Any]] = []
+        self.recovered: list[dict[str, Any]] = []
+        self.recovered_messages: list[dict[str, Any]] = []
         self._takeover_s = takeover_s
         self._silence_s = silence_s
         self._scopes: dict[str, trio.CancelScope] = {}
@@ -105,6 +107,11 @@ class FakeCluster:
         """See `Control.ask_any`."""
         await trio.sleep(0.01)
         self.asked.append(request)
+        if request["do"] == "recovered_list":
+            return {"files": self.recovered, "silent": []}
+        if request["do"] == "recovered_show":
+            after, messages = request["after"], self.recovered_messages
+            return {"messages": messages[after : after + 1], "remaining": max(0, len(messages) - after - 1)}
         return {}
 
     async def events(self, after_ms: int) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ async def test_it_removes_what_it_made_and_nothing_else(autojump_clock: MockCloc
     made = [name for name in broker.declared if name != "orders"]
     assert sorted(broker.deleted) == sorted(made)
     assert len(made) >= 3
-    policy_set, policy_clear = (asked["request"] for asked in cluster.asked)
+    policy_set, policy_clear = (asked["request"] for asked in cluster.asked if asked["do"] == "change")
     prefix = made[0].rpartition(".")[0] + "."
     assert prefix.startswith("drill.")
     assert policy_set["pattern"] == "^" + prefix.replace(".", r"\.")
