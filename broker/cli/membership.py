@@ -43,11 +43,11 @@ class Membership:
         """Make members of the nodes that are in the file and no members yet; those of this machine are started."""
         members = await self.members()
         wanted = [name for name in file.names if name not in members or members[name]["leaving"]]
-        if not wanted:
-            return []
         here: dict[str, str] = {}
         if self._road.has_supervisor:
             here = (await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()}))["links"]
+            for name in here.keys() - set(file.names) - members.keys():  # it was forgotten, or has another name now
+                await self._release(name)
         for name in wanted:
             await self._join(file, name, here.get(name))
         return wanted
@@ -88,8 +88,14 @@ class Membership:
         await _until(lambda: self._still(name, "running"), STOP_S)
         await self._change({"do": "forget_member", "node": name})
         if self._road.has_supervisor:
-            await self._road.ask_supervisor({"do": "release", "node": name})
+            await self._release(name)
         self._say(f"{name} was taken out")
+
+    async def _release(self, name: str) -> None:
+        try:
+            await self._road.ask_supervisor({"do": "release", "node": name})
+        except Failed as failed:
+            self._say(f"{name} is no member, but its process is still there: {failed.message}")
 
     def _check_majority(self, name: str, staying: Sequence[str], running: set[str]) -> None:
         there = [other for other in staying if other in running]

@@ -51,7 +51,10 @@ def members_of(living: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
     told = [answer for answer in living.values() if answer.get("members")]
     if not told:
         return {}
-    best = max(told, key=lambda answer: (answer.get("state") == "running", answer.get("epoch") or 0))
+    # A node that was reset is a cluster of its own: it does not speak for those whom it has left.
+    best = max(
+        told, key=lambda answer: (answer.get("state") == "running", len(answer["members"]), answer.get("epoch") or 0)
+    )
     members: dict[str, dict[str, Any]] = best["members"]
     return members
 

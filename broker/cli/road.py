@@ -93,7 +93,7 @@ class Road:
     async def first_that_serves(self) -> str:
         """The node that is the first to say that it serves clients. Raises Failed if none does."""
         states: dict[str, dict[str, Any] | Silent] = {}
-        found: list[str] = []
+        found: dict[str, int] = {}
         question = {"do": "status", "queues": False}
 
         async def ask(name: str, scope: trio.CancelScope) -> None:
@@ -104,15 +104,16 @@ class Road:
                 return
             states[name] = state
             if state.get("state") == "running":
-                found.append(name)
-                scope.cancel()
+                found[name] = len(state.get("members", self.names))
+                if found[name] > 1 or len(self.names) == 1:
+                    scope.cancel()  # one that was reset, and is a cluster of its own, is taken if there is no other
 
         async with trio.open_nursery() as nursery:
             for name in self.names:
                 nursery.start_soon(ask, name, nursery.cancel_scope)
         if not found:
             raise Failed(nobody_serves(self.cluster, {name: states[name] for name in self.names}))
-        return found[0]
+        return max(found, key=lambda name: found[name])
 
     @property
     def has_supervisor(self) -> bool:

@@ -127,7 +127,7 @@ def _together(found: Status, cut: Partition) -> list[str]:
 
 def _print(found: Status) -> None:
     there = len(found["members"])
-    running = sum(node["state"] == "running" for node in found["nodes"])
+    running = sum(node["state"] == "running" and node["name"] in found["members"] for node in found["nodes"])
     mode = found["partition_handling"]
     rule = f"{there // 2 + 1} are a majority" if mode == "pause_minority" else f"partition_handling: {mode}"
     click.echo(f"cluster {found['cluster']}: {running} of {there} nodes run, {rule}")

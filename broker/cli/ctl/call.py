@@ -6,7 +6,8 @@ Decides who is asked, how long, and which lines the options suppress. It must no
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +16,11 @@ from broker.cli.ctl.failures import CtlFailure, Denied, Exit, Misuse, no_vhost
 from broker.cli.failures import Misused
 from broker.cli.options import load_cluster
 
+if TYPE_CHECKING:
+    from broker.node.configuration import Cluster
+
 ANSWER_TIMEOUT_S = 60
+POLL_S = 0.1
 
 
 @dataclass
@@ -42,6 +47,8 @@ class Call:
         self._settings = settings
         self._command = command
         self._answered_by = ""
+        self._reason = ""
+        """Why the node that was looked at last does not serve."""
 
     # ------------------------------------------------------------------ asking
 
@@ -98,9 +105,105 @@ class Call:
         return node_name(self._settings.node)
 
     @property
+    def named_node(self) -> str | None:
+        """The node that was named, if one was."""
+        return None if self._settings.node is None else node_name(self._settings.node)
+
+    @property
     def node(self) -> str:
         """Who has answered."""
         return f"rabbit@{self._answered_by}"
+
+    # ------------------------------------------------------------------ looking at nodes
+
+    def cluster(self) -> "Cluster":
+        """What the file says. Raises CtlFailure."""
+        try:
+            return load_cluster(self._settings.config)
+        except Misused as wrong:
+            raise CtlFailure(Exit.CONFIGURATION, wrong.message) from None
+
+    def survey(self) -> dict[str, dict[str, Any]]:
+        """What each node that answers says of itself (`status` without queues), members first."""
+        from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
+
+        async def journey(road: Road) -> dict[str, dict[str, Any]]:
+            answers = await road.ask_all({"do": "status", "queues": False}, STATUS_TIMEOUT_S)
+            return {name: answer for name, answer in answers.items() if not isinstance(answer, Silent)}
+
+        answers = travel(journey, self.cluster())
+        if not answers:
+            raise _unreachable(self._settings.node, "no node answers")
+        return dict(sorted(answers.items(), key=lambda item: item[1]["state"] != "running"))
+
+    def state_of(self, node: str) -> str:
+        """The node's state; "unreachable" if it does not answer. Raises CtlFailure if there is no such node."""
+        from broker.cli.failures import Failed
+        from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
+
+        async def journey(road: Road) -> str:
+            try:
+                answer = await road.ask(node, {"do": "status", "queues": False}, STATUS_TIMEOUT_S)
+            except Silent:
+                return "unreachable"
+            self._reason = str(answer.get("reason") or "")
+            return str(answer["state"])
+
+        try:
+            return travel(journey, self.cluster())
+        except Failed as failed:
+            raise _unreachable(f"rabbit@{node}", failed.message) from None
+
+    def reaches(self, node: str) -> bool:
+        """Whether the process of this node answers."""
+        return self.state_of(node) != "unreachable"
+
+    def link_of(self, node: str) -> str:
+        """Where the file or `warren up` says that the node is dialled; empty if neither knows it."""
+        from broker.cli.failures import Failed
+        from broker.cli.road import Road
+
+        try:
+            return str(Road(self.cluster()).link(node))
+        except Failed:
+            return ""
+
+    def seconds(self, default: int) -> int:
+        """How long is waited."""
+        return default if self._settings.timeout_s is None else self._settings.timeout_s
+
+    def poll(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Whether it becomes true within so long."""
+        deadline_s = monotonic() + seconds
+        while not condition():
+            if monotonic() > deadline_s:
+                return False
+            sleep(POLL_S)
+        return True
+
+    def wait_for_state(self, node: str | None, wanted: Sequence[str], default_s: int) -> None:
+        """Return when the node (None: any) has come to one of these states. Raises CtlFailure if it does not."""
+        seconds = self.seconds(default_s)
+
+        def has_come() -> bool:
+            if node is None:
+                return any(answer["state"] in wanted for answer in self._survey_if_any().values())
+            state = self.state_of(node)
+            if state == "failed" and state not in wanted:
+                raise CtlFailure(Exit.UNAVAILABLE, self._reason)
+            return state in wanted
+
+        if not self.poll(has_come, seconds):
+            asked = f"rabbit@{node}" if node else "any node"
+            why = f"\n{self._reason}" if self._reason else ""
+            text = f"Error: operation {self._command} on node {asked} timed out. Timeout value used: {seconds}{why}"
+            raise CtlFailure(Exit.TIMEOUT, text, bare=True)
+
+    def _survey_if_any(self) -> dict[str, dict[str, Any]]:
+        try:
+            return self.survey()
+        except CtlFailure:
+            return {}
 
     # ------------------------------------------------------------------ printing
 
