@@ -45,7 +45,10 @@ class Membership:
         wanted = [name for name in file.names if name not in members or members[name]["leaving"]]
         here: dict[str, str] = {}
         if self._road.has_supervisor:
-            here = (await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()}))["links"]
+            adopted = await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()})
+            here = adopted["links"]
+            for name in adopted["started"]:
+                self._say(f"{name} was started")
             for name in here.keys() - set(file.names) - members.keys():  # it was forgotten, or has another name now
                 await self._release(name)
         for name in wanted:
@@ -62,12 +65,26 @@ class Membership:
             self._say(f"{name} is a member now; it is not of this machine: start it there (`warren node {name}`)")
             return
 
+        self._road.learn({name: link})
+        woken = False
+
         async def is_filled() -> str:
+            nonlocal woken
+            if not woken and await self._state(name) == "failed":
+                # In a folder of an earlier membership it was refused before it was let in again.
+                await self._road.ask(name, {"do": "start_app"}, STATUS_TIMEOUT_S)
+                woken = True
             member = (await self.members()).get(name, {})
             return "" if member.get("voter") and member.get("running") else f"{name} does not hold everything yet"
 
         await _until(is_filled, FILL_S)
         self._say(f"{name} has joined")
+
+    async def _state(self, name: str) -> str:
+        try:
+            return str((await self._road.ask(name, {"do": "status", "queues": False}, STATUS_TIMEOUT_S))["state"])
+        except Silent:
+            return "unreachable"
 
     # ------------------------------------------------------------------ go
 

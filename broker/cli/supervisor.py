@@ -159,7 +159,8 @@ class Supervisor:
                 self._say(f"{node.name} is new in the file, and started")
                 await self._launch(self.processes[node.name])
         self.write_run_file()
-        return {"links": {name: process.doors["link"] for name, process in self.processes.items()}}
+        links = {name: process.doors["link"] for name, process in self.processes.items()}
+        return {"links": links, "started": [node.name for node in new if node.name in local]}
 
     def _release(self, name: str) -> dict[str, Any]:
         """A node has left the cluster."""

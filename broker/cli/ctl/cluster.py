@@ -186,8 +186,8 @@ def rename_cluster_node(call: Call, names: tuple[str, ...]) -> None:
         raise Misuse("Argument list should contain even number of nodes", Exit.DATA)
     pairs = [(node_name(old), node_name(new)) for old, new in zip(names[::2], names[1::2], strict=True)]
     cluster = call.cluster()
-    for old, _ in pairs:
-        offline.check_stopped(cluster, old)
+    for old, new in pairs:
+        offline.check_renaming(cluster, old, new)
     call.say("Renaming cluster nodes: \n " + "".join(f"rabbit@{old} -> rabbit@{new} \n" for old, new in pairs))
     for old, new in pairs:
         running = CtlFailure(Exit.UNAVAILABLE, f"rabbit@{old} runs: stop it first")

@@ -48,22 +48,22 @@ def rename(cluster: Cluster, old: str, new: str) -> None:
         )
 
     folder = cluster.node_folder(old)
-    if folder is None or not folder.is_dir():
-        return  # on another machine, or nothing is kept
-    _rewrite(cluster, old, renamed)
-    target = folder.with_name(new)
-    if target.exists():
-        raise CtlFailure(Exit.UNAVAILABLE, f"{target} is there already")
-    folder.rename(target)
-
-
-def check_stopped(cluster: Cluster, node: str) -> None:
-    """Nobody lives in the folder of that node, as far as this machine can see. Raises Misuse."""
-    folder = cluster.node_folder(node)
     if folder is not None and folder.is_dir():
-        disk = RealDisk(folder)
-        _claim(disk)
-        disk.release()
+        _rewrite(cluster, old, renamed)
+        folder.rename(folder.with_name(new))
+
+
+def check_renaming(cluster: Cluster, old: str, new: str) -> None:
+    """Nobody lives in the folder of that node, and its new place is free, as far as this machine can see: the folder
+    may be on another one, or nothing is kept. Raises Misuse, CtlFailure."""
+    folder = cluster.node_folder(old)
+    if folder is None or not folder.is_dir():
+        return
+    disk = RealDisk(folder)
+    _claim(disk)
+    disk.release()
+    if folder.with_name(new).exists():
+        raise CtlFailure(Exit.UNAVAILABLE, f"{folder.with_name(new)} is there already")
 
 
 def _rewrite(cluster: Cluster, node: str, change: Change) -> None:

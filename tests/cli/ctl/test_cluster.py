@@ -47,9 +47,9 @@ def test_nobody_writes_into_the_folder_of_a_node_that_runs(cluster):
     with pytest.raises(Misuse, match="requires the target node to be stopped"):
         offline.order_boot(cluster, "n2")
     with pytest.raises(Misuse, match="requires the target node to be stopped"):
-        offline.check_stopped(cluster, "n2")
+        offline.check_renaming(cluster, "n2", "m2")
     disk.release()
-    offline.check_stopped(cluster, "n2")
+    offline.check_renaming(cluster, "n2", "m2")
 
 
 def test_a_node_without_a_folder_here_cannot_be_given_orders(cluster):
@@ -67,4 +67,4 @@ def test_a_folder_is_renamed_with_its_node(cluster):
     assert orders_of(cluster, "m2")[1] == {"n1": "a:1", "m2": "a:2"}
     (cluster.data / "n3").mkdir()
     with pytest.raises(CtlFailure, match="is there already"):
-        offline.rename(cluster, "n3", "m2")
+        offline.check_renaming(cluster, "n3", "m2")
