@@ -21,6 +21,7 @@ from broker.wire.basic_methods import (
     BasicNack,
     BasicQos,
     BasicQosOk,
+    BasicRecoverOk,
     ConfirmSelect,
     ConfirmSelectOk,
 )
@@ -70,6 +71,8 @@ class Client:
         self.unconfirmed: dict[int, bytes] = {}
         self.on_confirm: Callable[[bytes, bool], None] = lambda body, acked: None
         self.on_deliver: Callable[[Delivered], None] = lambda delivered: None
+        self.on_recovered: Callable[[], None] = lambda: None
+        """All that was not acknowledged comes again from now on."""
         self._connection = ClientConnection(user, user, capabilities=capabilities)
         self._stream = stream
         self._published = 0
@@ -147,6 +150,8 @@ class Client:
         elif isinstance(event, ConnectionBlocked | ConnectionUnblocked):
             self.blocked = getattr(event, "reason", "")
         elif isinstance(event, Content) or channel == CHANNEL:
+            if isinstance(event, BasicRecoverOk):
+                self.on_recovered()
             self._heard.append(event)
 
     def _confirm(self, first: int, last: int, multiple: bool, *, acked: bool) -> None:

@@ -6,9 +6,9 @@ it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -22,6 +22,7 @@ from tests.simulation.judges import (
     Broken,
     Histories,
     judge_answers,
+    judge_cancels,
     judge_copies,
     judge_counts,
     judge_deaths,
@@ -31,9 +32,12 @@ from tests.simulation.judges import (
     judge_order,
     judge_prefetch,
     judge_repeats,
+    judge_single,
+    judge_transactions,
     takes_little_space,
     takes_no_space,
 )
+from tests.simulation.leases import Leases
 from tests.simulation.return_counts import ReturnCounts
 from tests.simulation.roads import DELIVERY_LIMIT, road
 from tests.simulation.scarcity import SCARCITIES
@@ -64,12 +68,16 @@ class Plan:
     persistent: bool = True
     publishers: int = 1
     consumers: int = 1
+    visitors: int = 0
+    """Clients that make queues and remove them."""
     kinds: Sequence[str] = ("plain", "plain")
     """Of the roads that are published to; see `road`. Without a kind there is no road."""
     disk_delay_s_max: float | None = None
     """If it is not that of `disk`: a slow disk leaves wide gaps between what was done and what is safe."""
     scarcities: Sequence[str] = ()
     """What there is little of; see `scarcity`."""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the policy of queues without one of their own that are not as in `HA_ALL`."""
     kept: Sequence[int] | None = None
     """Numbers of the faults that come; None: all of them."""
 
@@ -124,7 +132,7 @@ def run_seed(seed: int, plan: Plan = Plan()) -> Outcome:
     histories = Histories()
 
     roads = [road(kind, name) for kind, name in zip(plan.kinds, ROADS, strict=False) if kind]
-    policies = [policy(HA_ALL), *(each for road in roads for each in road.policies)]
+    policies = [policy({**HA_ALL, **plan.policy}), *(each for road in roads for each in road.policies)]
 
     async def story(world: World) -> None:
         workload = Workload(world, roads, persistent=plan.persistent)
@@ -132,7 +140,7 @@ def run_seed(seed: int, plan: Plan = Plan()) -> Outcome:
         await _run(world, workload, histories, plan)
 
     try:
-        with _surroundings(plan), histories.watching(), ReturnCounts().watching():
+        with _surroundings(plan), histories.watching(), ReturnCounts().watching(), Leases().watching():
             simulate(seed, story, policies=policies)
         histories.judge_prefixes()
     except BaseException as failure:
@@ -168,7 +176,7 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
     async with trio.open_nursery() as watchers:
         watchers.start_soon(_watch_masters, world, histories)
         await workload.declare()
-        workload.start(plan.publishers, plan.consumers)
+        workload.start(plan.publishers, plan.consumers, plan.visitors)
         for step in steps_of(world.seed, plan):
             await trio.sleep(step.pause_s)
             await Faults(world, Random(f"fault {step.number} {world.seed}")).befall(step.fault)
@@ -196,7 +204,7 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         world.note("quiet")
         watchers.cancel_scope.cancel()
     await judge_copies(world)
-    _judge_clients(workload)
+    _judge_clients(workload, histories)
 
 
 async def _judge_copies_twice(world: World) -> None:
@@ -209,16 +217,19 @@ async def _judge_copies_twice(world: World) -> None:
         await judge_copies(world)
 
 
-def _judge_clients(workload: Workload) -> None:
-    ledger = workload.ledger
-    judge_loss(ledger)
+def _judge_clients(workload: Workload, histories: Histories) -> None:
+    ledger, roads, changes = workload.ledger, workload.roads, histories.changes()
+    judge_loss(ledger, {road.name for road in roads if road.sheds})
+    judge_transactions(ledger)
+    judge_cancels(ledger, changes)
+    judge_single(ledger, {road.name for road in roads if road.single}, changes)
     judge_repeats(ledger)
     judge_order(ledger)
     judge_answers(ledger)
     judge_prefetch(ledger)
     judge_delays(ledger)
     judge_counts(ledger, DELIVERY_LIMIT)
-    judge_deaths(ledger, {queue: why for road in workload.roads for queue, why in road.deaths.items()})
+    judge_deaths(ledger, {queue: why for road in roads for queue, why in road.deaths.items()})
 
 
 async def _watch_masters(world: World, histories: Histories) -> None:

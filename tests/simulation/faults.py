@@ -27,6 +27,8 @@ DEATHS_OF_MASTERS = (
     "half cut off, kill master",
     "mirror restarts as it enters, kill master",
     "freeze master, kill heir, thaw",
+    "freeze master as a mirror enters, kill heir",
+    "quick restart, kill master",
     "master and leader",
 )
 DEATHS_OF_LEADERS = ("kill leader", "master and leader", "all at once", "power of all, back without master")
@@ -45,6 +47,9 @@ IN_TURN = (
     "half cut off, kill master",
     "mirror restarts as it enters, kill master",
     "freeze master, kill heir, thaw",
+    "quick restart, kill master",
+    "freeze master as a mirror enters, kill heir",
+    "mirrors return, cut off master",
 )
 
 
@@ -173,9 +178,26 @@ class Faults:
                 world.kill(self._master() or name)
             case "freeze master, kill heir, thaw":
                 await self._kill_heir_of(name)
+            case "quick restart, kill master":
+                world.kill(other)
+                world.start(other)
+                await trio.sleep(dice.uniform(0.02, 0.2))
+                world.kill(name)
+            case "freeze master as a mirror enters, kill heir":
+                await self._let_return(other)
+                await self._kill_heir_of(self._master() or name)
+            case "mirrors return, cut off master":
+                for each in [each for each in world.hosts if each != name]:
+                    world.kill(each)
+                    await trio.sleep(dice.uniform(0.3, 1.0))
+                    world.start(each)
+                    await until(lambda each=each: world.hall(each) is not None or not world.hosts[each].up, 20)
+                for each in world.hosts:
+                    self._cut(name, each, one_way=False)
+                await trio.sleep(dice.choice([3.0, 6.0]))
 
-    async def _restart_as_it_enters(self, mirror: str) -> None:
-        """Within the life of the proposal that takes it in, or of the queue's catch-up before."""
+    async def _let_return(self, mirror: str) -> None:
+        """So far that it is about to be taken in, or has just been, or catches up."""
         world, dice = self._world, self._dice
         world.kill(mirror)
         await trio.sleep(dice.uniform(0.1, 1.0))
@@ -184,6 +206,11 @@ class Faults:
             await until(lambda: world.hall(mirror) is not None, 5, 0.005)
             await until(lambda: any(mirror in _names(record.mirrors) for record in world.queues()), 5, 0.005)
             await trio.sleep(dice.uniform(0.0, 0.05))
+
+    async def _restart_as_it_enters(self, mirror: str) -> None:
+        """Within the life of the proposal that takes it in, or of the queue's catch-up before."""
+        world, dice = self._world, self._dice
+        await self._let_return(mirror)
         world.kill(mirror)
         await trio.sleep(dice.uniform(0.0, 0.05))
         world.start(mirror)
@@ -195,7 +222,7 @@ class Faults:
         led = [record.name for record in world.queues() if record.master.node == name]
         world.freeze(name)
         heirs: set[str] = set()
-        with trio.move_on_after(10):
+        with trio.move_on_after(10 if led else 0):
             while not heirs:
                 await trio.sleep(0.05)
                 heirs = {record.master.node for record in world.queues() if record.name in led} - {name}

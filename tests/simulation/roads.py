@@ -14,7 +14,7 @@ from broker.wire.properties import REPLY_TO, Properties
 from policies.models import Policy
 from tests.simulation.world import HA_ALL, policy
 
-ACKNOWLEDGE, REQUEUE, REJECT, LEAVE = "acknowledge", "requeue", "reject", "leave"
+ACKNOWLEDGE, REQUEUE, REJECT, LEAVE, RECOVER = "acknowledge", "requeue", "reject", "leave", "recover"
 ONLY_ACKNOWLEDGE = (ACKNOWLEDGE,)
 DELIVERY_LIMIT = 2
 
@@ -42,6 +42,24 @@ class Road:
     deaths: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By queue why the messages that come there can have died last."""
 
+    transacts: bool = False
+    """Its publishers say everything in transactions, of which they take some back."""
+    levels: int = 0
+    """So many priorities its messages have, besides none."""
+    fetches: bool = False
+    """Its consumers ask for each message."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Of its consumers."""
+    single: bool = False
+    """It has one active consumer at a time."""
+    sheds: bool = False
+    """Messages may be dropped there, and be lost."""
+
+    @property
+    def cancels(self) -> bool:
+        """Whether its consumers want to be told of a failover."""
+        return bool(self.arguments.get("x-cancel-on-ha-failover"))
+
     @property
     def exchange(self) -> str:
         """Where it is published to, with the road's name as key."""
@@ -52,6 +70,8 @@ class Road:
         properties = Properties(delivery_mode=2 if persistent else 1)
         if self.delays_ms:
             properties.headers = {"x-delay": chance.choice(self.delays_ms)}
+        if self.levels:
+            properties.priority = chance.randrange(self.levels + 1)
         if self.asks:
             properties.reply_to = REPLY_TO
         return properties
@@ -76,7 +96,35 @@ def road(kind: str, name: str) -> Road:
             return Road(
                 name, {name: full}, {name: (ACKNOWLEDGE, ACKNOWLEDGE, REQUEUE)}, shares_prefetch=True, sizes=(0, 0, 100)
             )
+        case "transactions":
+            return Road(name, {name: {}}, {name: ONLY_ACKNOWLEDGE}, transacts=True)
+        case "priorities":
+            queue = {"x-max-priority": 3}
+            return Road(name, {name: queue}, {name: (ACKNOWLEDGE, ACKNOWLEDGE, REQUEUE, RECOVER)}, levels=3)
+        case "single":
+            single = {"x-single-active-consumer": True}
+            return Road(name, {name: single}, {name: (ACKNOWLEDGE, ACKNOWLEDGE, RECOVER, LEAVE)}, single=True)
+        case "told":
+            told = {"x-cancel-on-ha-failover": True}
+            return Road(name, {name: {}}, {name: ONLY_ACKNOWLEDGE}, arguments=told)
+        case "fetched":
+            return Road(name, {name: {}}, {name: (ACKNOWLEDGE, ACKNOWLEDGE, REQUEUE, LEAVE)}, fetches=True)
+        case "capped":
+            return _capped(name)
     raise ValueError(kind)
+
+
+def _capped(name: str) -> Road:
+    """What is too much goes from the head, to a queue with a limit of its own."""
+    rest = f"{name}.rest"
+    limited = {"x-max-length": 10, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": rest}
+    return Road(
+        name,
+        {name: limited, rest: {"x-max-length": 30}},
+        {name: (ACKNOWLEDGE, ACKNOWLEDGE, REQUEUE), rest: ONLY_ACKNOWLEDGE},
+        deaths={rest: frozenset(["maxlen"])},
+        sheds=True,
+    )
 
 
 def _quorum(name: str) -> Road:

@@ -6,8 +6,8 @@ import pytest
 import trio
 
 from tests.simulation.disk import SimDisk
+from tests.simulation.homes import Home
 from tests.simulation.stage import bodies
-from tests.simulation.workload import Home
 from tests.simulation.world import HA_ALL, World, policy, simulate, until
 
 

@@ -13,8 +13,8 @@ from broker.vhosts.upkeep import EVERY_S
 from broker.wire.content import body_of
 from tests.simulation.course import brief, run_seed
 from tests.simulation.disk import SimDisk
+from tests.simulation.homes import Home
 from tests.simulation.stage import bodies
-from tests.simulation.workload import Home
 from tests.simulation.world import HA_ALL, World, policy, simulate, until
 
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 60)

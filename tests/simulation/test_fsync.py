@@ -4,8 +4,8 @@ import pytest
 import trio
 
 from broker.storage.fsync import Mode
+from tests.simulation.homes import Home
 from tests.simulation.stage import bodies
-from tests.simulation.workload import Home
 from tests.simulation.world import HA_ALL, World, policy, simulate, until
 
 

@@ -3,8 +3,8 @@
 import trio
 
 from broker.wire.content import body_of
+from tests.simulation.homes import Home
 from tests.simulation.memory import TOTAL_BYTES
-from tests.simulation.workload import Home
 from tests.simulation.world import World, simulate
 
 SHORT_BYTES = 32 * 1024 * 1024

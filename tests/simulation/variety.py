@@ -14,16 +14,19 @@ MIXES = (
     ("letters", "plain"),
     ("quorum", "delayed"),
     ("letters", "full"),
+    ("transactions", "single"),
+    ("priorities", "told"),
+    ("capped", "fetched"),
 )
 """What each seed in turn publishes to."""
 BUSY = Plan(publishers=2, consumers=2, steps=6, disk_delay_s_max=0.03)
 """Slow disks, and more of everything."""
 MANNERS = (
-    Plan(),
+    Plan(visitors=1),
     BUSY,
     Plan(),
     replace(BUSY, scarcities=["memory"]),
-    Plan(),
+    Plan(visitors=2),
     replace(BUSY, scarcities=["catch-up"]),
     Plan(),
     replace(BUSY, scarcities=["memory", "catch-up"]),

@@ -1,0 +1,196 @@
+"""Ways to break a rule about who is master, who is in sync, and whose word counts.
+
+Each takes one rule away and leaves everything else as it is. They must not know which judge sees it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from broker.cluster import succession
+from broker.cluster.partitions import Electorate
+from broker.cluster.procedures import PROCEDURES, copies
+from broker.cluster.procedures.draft import Draft
+from broker.cluster.records import Life, QueueRecord
+from broker.cluster.succession import Situation
+from broker.metadata.requests import Requests
+from broker.metadata.shared_tree import SharedTree
+from broker.mirroring import catch_up
+from broker.mirroring.follower import Follower
+from broker.mirroring.master import Master
+from broker.mirroring.mirror import Mirror, Statement
+from broker.mirroring.terms import Terms
+from broker.mirroring.witnesses import Witnesses
+from broker.vhosts.followers import Followers
+from broker.vhosts.local import Local
+from broker.wire import records
+
+Breaking = Callable[[pytest.MonkeyPatch], None]
+
+
+def count_an_entry_only_when_it_is_applied(patch: pytest.MonkeyPatch) -> None:
+    """S2: from its proposal on."""
+    patch.setattr(Witnesses, "required", lambda witnesses: witnesses.member_nodes)
+
+
+def let_who_restarts_keep_its_place(patch: pytest.MonkeyPatch) -> None:
+    """S12: members are lives, not names."""
+    bury = succession._bury
+
+    def forgiving(record: QueueRecord, situation: Situation) -> QueueRecord:
+        lives = situation.lives
+
+        def now(life: Life) -> Life:
+            current = lives.current(life.node)
+            return current if current and lives.is_over(life) and lives.goes_on(current) else life
+
+        mirrors, in_sync = tuple(map(now, record.mirrors)), tuple(map(now, record.in_sync))
+        if record.master in in_sync:
+            record = record._replace(mirrors=mirrors, in_sync=in_sync)
+        return bury(record, situation)
+
+    patch.setattr(succession, "_bury", forgiving)
+
+
+def let_a_restarted_master_keep_its_term(patch: pytest.MonkeyPatch) -> None:
+    """S3: a master appends only under a term that was committed for this life."""
+    promote = succession.promote
+
+    def as_it_was(record: QueueRecord, heir: Life, in_sync: Sequence[Life], zxid: int, **how: Any) -> QueueRecord:
+        after = promote(record, heir, in_sync, zxid, **how)
+        return after._replace(term=record.term) if heir.node == record.master.node else after
+
+    patch.setattr(succession, "promote", as_it_was)
+
+
+def change_records_whatever_their_version(patch: pytest.MonkeyPatch) -> None:
+    """S3: every change is conditional on what its author has seen."""
+    patch.setattr(copies, "_check_version", lambda draft, record: None)
+
+
+def let_entries_name_nodes(patch: pytest.MonkeyPatch) -> None:
+    """S2: a proposal names the mirror's life."""
+    enter = copies.enter_in_sync
+
+    def whoever_it_is_now(draft: Draft) -> Any:
+        current = draft.lives().current(draft.request["node"])
+        if current is not None:
+            draft.request = {**draft.request, "life": current.number}
+        return enter(draft)
+
+    patch.setitem(PROCEDURES, "enter_in_sync", whoever_it_is_now)
+    patch.setattr(copies, "_check_version", lambda draft, record: None)
+
+
+def forget_a_proposed_entry_when_its_mirror_goes(patch: pytest.MonkeyPatch) -> None:
+    """S2: until it has seen the proposal committed or refused."""
+    renew = Followers._renew
+
+    def forget(followers: Followers, local: Local, node: str) -> bool:
+        renewed = renew(followers, local, node)
+        if renewed:
+            local.master.witnesses.followers[node].entering = False
+        return renewed
+
+    patch.setattr(Followers, "_renew", forget)
+
+
+def believe_acknowledgements_of_another_stream(patch: pytest.MonkeyPatch) -> None:
+    """S1, S12: acknowledgements name a life: a new one has to state anew what it holds."""
+    patch.setattr(Followers, "_renew", lambda followers, local, node: False)
+
+
+def skip_truncation(patch: pytest.MonkeyPatch) -> None:
+    """S4: positions are compared, not whose they are."""
+    patch.setattr(Terms, "common", lambda terms, others, last: last)
+
+
+def promote_what_is_there_after_a_cold_start(patch: pytest.MonkeyPatch) -> None:
+    """S3: the promote keys count only if the last that was in sync ended while the quorum watched."""
+    patch.setattr(succession, "WATCHED", (*succession.WATCHED, "absent", "contact"))
+    without = succession._without_heirs
+
+    def hasty(record: QueueRecord, situation: Situation, before: QueueRecord) -> QueueRecord | None:
+        situation.lives.ended = {*situation.lives.ended, *before.in_sync}
+        return without(record, situation, before)
+
+    patch.setattr(succession, "_without_heirs", hasty)
+
+
+def commit_without_a_quorum(patch: pytest.MonkeyPatch) -> None:
+    """S9: one is enough."""
+    patch.setattr(Electorate, "agreed", lambda electorate, marks, folders: max(marks.values(), default=0))
+    patch.setattr(Electorate, "majority", lambda electorate, present: bool(present))
+
+
+def take_a_lease_for_granted(patch: pytest.MonkeyPatch) -> None:
+    """S4: a master that is alone in sync acts under a lease."""
+    patch.setattr(SharedTree, "lease_valid", lambda tree: True)
+
+
+def fill_only_what_is_above(patch: pytest.MonkeyPatch) -> None:
+    """S5: in sync is who holds every living record, also below the common point."""
+    receive = catch_up.receive_statement
+
+    def careless(master: Master, follower: Follower, statement: Statement, **how: Any) -> list[bytes]:
+        statement.living = [(1, statement.common)] if statement.common else []
+        return receive(master, follower, statement, **how)
+
+    patch.setattr(catch_up, "receive_statement", careless)
+
+
+def keep_what_the_master_lacks(patch: pytest.MonkeyPatch) -> None:
+    """S5: what settled while a mirror was away it drops when it returns."""
+    receive = catch_up.receive_statement
+
+    def careless(master: Master, follower: Follower, statement: Statement, **how: Any) -> list[bytes]:
+        return [
+            raw
+            for raw in receive(master, follower, statement, **how)
+            if not isinstance(records.decode(raw)[0], records.Settle)
+        ]
+
+    patch.setattr(catch_up, "receive_statement", careless)
+
+
+def forget_who_published_what(patch: pytest.MonkeyPatch) -> None:
+    """S6: a new master knows what it has, whoever sends it again."""
+    begin = Master.__init__
+
+    def forgetful(master: Master, copy: Any, *rest: Any, **how: Any) -> None:
+        copy.origins.clear()
+        copy.refused.clear()
+        begin(master, copy, *rest, **how)
+
+    patch.setattr(Master, "__init__", forgetful)
+
+
+def free_space_ahead_of_the_copies(patch: pytest.MonkeyPatch) -> None:
+    """S14: what a settle kills leaves the disk only when every copy that counts has that."""
+    advance = Master.advance
+
+    def hasty(master: Master, journal_synced: int) -> Any:
+        freed = advance(master, journal_synced)
+        for wait in master.witnesses.waiting:
+            if isinstance(wait.effect, list):
+                freed, wait.effect = [*freed, *wait.effect], None
+        return freed
+
+    patch.setattr(Master, "advance", hasty)
+
+
+def answer_a_declaration_when_it_is_applied_here(patch: pytest.MonkeyPatch) -> None:
+    """S15: declared means everywhere."""
+    settle = Requests.settle
+    patch.setattr(Requests, "settle", lambda requests, applied, stable: settle(requests, applied, applied))
+
+
+def let_mirrors_forget_marks(patch: pytest.MonkeyPatch) -> None:
+    """S7: what was announced for delivery is flagged by whoever comes next."""
+    apply = Mirror.apply
+    patch.setattr(
+        Mirror,
+        "apply",
+        lambda mirror, record, raw: isinstance(record, records.Mark) or apply(mirror, record, raw),
+    )
