@@ -8,6 +8,8 @@ Source: RabbitMQ 3.10, `rabbit_policies` and `rabbit_mirror_queue_misc`.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from policies.quorum import CLASSIC, QUORUM
+
 QUEUES: Final = "queues"
 EXCHANGES: Final = "exchanges"
 
@@ -29,6 +31,8 @@ class Key(NamedTuple):
     """The x-argument that says the same for one queue."""
     argument_merge: Merge | None = None
     """How the argument's value and the policy's become one; None: the argument wins."""
+    queue_type: str | None = None
+    """The only type of queue that knows it: for others a policy with it does not count, whatever else it says."""
     operator: bool = False
     """Whether an operator policy may set it."""
     merge: Merge = lambda _policy, operator: operator
@@ -70,7 +74,14 @@ _ALWAYS_OR_SYNCED = _one_of("always", "when-synced")
 KEYS: Final[dict[str, Key]] = {
     key.name: key
     for key in (
-        Key("ha-mode", _one_of(*HA_MODES), "{} is not a valid ha-mode value", operator=True, merge=_stronger_mode),
+        Key(
+            "ha-mode",
+            _one_of(*HA_MODES),
+            "{} is not a valid ha-mode value",
+            operator=True,
+            merge=_stronger_mode,
+            queue_type=CLASSIC,
+        ),
         # What ha-params may hold depends on ha-mode: validation.py asks both together.
         Key(
             "ha-params",
@@ -78,6 +89,7 @@ KEYS: Final[dict[str, Key]] = {
             'ha-mode="nodes" takes a list, {} given',
             operator=True,
             merge=_larger_params,
+            queue_type=CLASSIC,
         ),
         Key(
             "ha-sync-mode",
@@ -85,25 +97,34 @@ KEYS: Final[dict[str, Key]] = {
             'ha-sync-mode must be "manual" or "automatic", got {}',
             operator=True,
             default="manual",
+            queue_type=CLASSIC,
         ),
-        Key("ha-sync-batch-size", _at_least(1), "ha-sync-batch-size takes an integer greater than 0, {} given"),
+        Key(
+            "ha-sync-batch-size",
+            _at_least(1),
+            "ha-sync-batch-size takes an integer greater than 0, {} given",
+            queue_type=CLASSIC,
+        ),
         Key(
             "ha-promote-on-shutdown",
             _ALWAYS_OR_SYNCED,
             'ha-promote-on-shutdown must be "always" or "when-synced", got {}',
             default="when-synced",
+            queue_type=CLASSIC,
         ),
         Key(
             "ha-promote-on-failure",
             _ALWAYS_OR_SYNCED,
             'ha-promote-on-failure must be "always" or "when-synced", got {}',
             default="always",
+            queue_type=CLASSIC,
         ),
         Key(
             "queue-master-locator",
             _one_of(*LOCATORS),
             "{} invalid queue-master-locator value",
             argument="x-queue-master-locator",
+            queue_type=CLASSIC,
         ),
         Key(
             "message-ttl",
@@ -175,26 +196,36 @@ KEYS: Final[dict[str, Key]] = {
             argument_merge=min,
             operator=True,
             merge=min,
+            queue_type=QUORUM,
         ),
         Key(
             "dead-letter-strategy",
             _one_of("at-most-once", "at-least-once"),
             "{} is not a valid dead letter strategy",
             argument="x-dead-letter-strategy",
+            queue_type=QUORUM,
         ),
         Key(
             "queue-leader-locator",
             _one_of("client-local", "balanced", "random", "least-leaders"),
             "{} is not a valid queue leader locator value",
             argument="x-queue-leader-locator",
+            queue_type=QUORUM,
         ),
         # Where RabbitMQ keeps messages, not what becomes of them: backlogs live on disk here, whatever these say.
-        Key("queue-mode", _one_of("default", "lazy"), "{} is not a valid queue-mode value", argument="x-queue-mode"),
+        Key(
+            "queue-mode",
+            _one_of("default", "lazy"),
+            "{} is not a valid queue-mode value",
+            argument="x-queue-mode",
+            queue_type=CLASSIC,
+        ),
         Key(
             "queue-version",
             lambda value: is_integer(value) and value in (1, 2),
             "{} is not a valid queue-version value",
             argument="x-queue-version",
+            operator=True,
         ),
         Key(
             "max-in-memory-length",

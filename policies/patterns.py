@@ -59,6 +59,14 @@ class PatternInvalid(ValueError):
         self.at = at
 
 
+_AS_PCRE_SAYS = {
+    "missing ), unterminated subpattern": "missing )",
+    "unbalanced parenthesis": "unmatched parentheses",
+    "min repeat greater than max repeat": "numbers out of order in {} quantifier",
+    "multiple repeat": "nothing to repeat",
+}
+
+
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> re.Pattern[bytes]:
     """The expression for `matches`. Raises PatternInvalid."""
@@ -66,7 +74,8 @@ def compile_pattern(pattern: str) -> re.Pattern[bytes]:
     try:
         return re.compile(spelled.encode("utf-8", "surrogateescape"))
     except re.error as error:
-        raise PatternInvalid(error.msg, error.pos or 0) from None
+        why = _AS_PCRE_SAYS.get(error.msg, error.msg)
+        raise PatternInvalid(why, len(pattern) if why == "missing )" else error.pos or 0) from None
     except (OverflowError, RecursionError) as error:
         raise PatternInvalid(str(error), 0) from None
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+CLASSIC: Final = "classic"
 QUORUM: Final = "quorum"
 GROUP_SIZE: Final = 3
 """Copies of a queue that does not say how many it wants (x-quorum-initial-group-size)."""
@@ -26,6 +27,11 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 def is_quorum(arguments: Mapping[str, Any]) -> bool:
     """Whether these are the arguments of a quorum queue."""
     return arguments.get("x-queue-type") == QUORUM
+
+
+def type_of(arguments: Mapping[str, Any]) -> str:
+    """The type of a queue with these arguments."""
+    return QUORUM if is_quorum(arguments) else CLASSIC
 
 
 def mirroring(arguments: Mapping[str, Any], definition: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -75,7 +75,7 @@ def definition_problems(definition: Any, *, operator: bool = False) -> list[Prob
     for name, value in definition.items():
         if name in known and not name.startswith("ha-") and not KEYS[name].accepts(value):
             found.append(Problem(name, KEYS[name].refusal.format(erlang(value))))
-    if unknown := {name: value for name, value in definition.items() if name not in known}:
+    if unknown := {name: value for name, value in sorted(definition.items()) if name not in known}:
         text = f"{erlang(unknown)} are not recognised policy settings"
         found.append(Problem(str(next(iter(unknown))), text))
     return found

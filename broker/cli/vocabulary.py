@@ -100,6 +100,7 @@ class QueueRow(TypedDict):
     messages: int | None
     messages_ready: int | None
     messages_unacknowledged: int | None
+    message_bytes: int | None
     consumers: int | None
 
 

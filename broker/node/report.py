@@ -240,5 +240,6 @@ class Report:
             "messages": None if figures is None else figures["messages"],
             "messages_ready": None if figures is None else figures["messages_ready"],
             "messages_unacknowledged": None if figures is None else figures["messages_unacked"],
+            "message_bytes": None if figures is None else figures["message_bytes"],
             "consumers": None if figures is None else figures["consumers"],
         }

@@ -146,6 +146,8 @@ class FakeNode:
                     "sync_percent": None,
                     "promotion": None,
                     "messages": len(self.messages) if living[0] == self.node.name else None,
+                    "messages_ready": len(self.messages) if living[0] == self.node.name else None,
+                    "message_bytes": None,
                 }
             ]
         return answer

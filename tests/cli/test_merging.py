@@ -3,11 +3,9 @@
 from broker.cli.events import event_line, merge_events
 from broker.cli.merging import lacking_masters, lacking_readiness, lacking_synchronisation, merge_status
 from broker.cli.partition import blocks_between
-from broker.cli.preview import foresee
 from broker.cli.status import node_rows, reasons
 from broker.cli.tables import megabytes, plain_table, seconds, shown
 from broker.node.configuration import load
-from policies.models import Policy
 
 CLUSTER = load(None)
 DOORS = {"amqp": "127.0.0.1:1", "http": "127.0.0.1:2", "link": "127.0.0.1:3"}
@@ -139,32 +137,6 @@ def test_tables():
     assert (shown([]), shown({"n3": 4}), shown(0)) == ("none", "n3:4", "0")
     assert [seconds(value) for value in (None, 3.7, 61, 7260, 90061)] == ["-", "3s", "1m 1s", "2h 1m", "1d 1h"]
     assert megabytes(50 * 1048576) == "50 MiB"
-
-
-def policy(name="p", **definition):
-    return Policy("/", name, "", {key.replace("_", "-"): value for key, value in definition.items()})
-
-
-def test_preview_of_a_policy_that_mirrors():
-    change = foresee(queue(mirrors=None), [policy(ha_mode="all")], [], ["n1", "n2", "n3"])
-    assert (change.policy_then, change.mirrors_now, change.mirrors_then) == ("p", None, ["n2", "n3"])
-
-
-def test_preview_leaves_the_copies_of_a_quorum_queue_where_they_are():
-    assert foresee(queue(type="quorum", policy="p"), [policy(ha_mode="exactly", ha_params=1)], [], ["n1", "n2"]) is None
-
-
-def test_preview_of_copies_that_would_go():
-    change = foresee(queue(policy="p"), [policy(ha_mode="exactly", ha_params=2)], [], ["n1", "n2", "n3"])
-    assert (change.mirrors_then, change.note) == (["n2"], "copy on n3 dropped")
-    moved = foresee(queue(policy="p"), [policy(ha_mode="nodes", ha_params=["n3"])], [], ["n1", "n2", "n3"])
-    assert (moved.master_then, moved.note) == ("n3", "the master moves, the copy on n1 is dropped; copy on n2 dropped")
-
-
-def test_preview_of_messages_over_a_limit_and_of_nothing():
-    change = foresee(queue(mirrors=None, messages=9, policy="p"), [policy(max_length=4)], [], ["n1"])
-    assert change.note == "5 messages are over max-length"
-    assert foresee(queue(policy="p"), [policy(ha_mode="all")], [], ["n1", "n2", "n3"]) is None
 
 
 def test_who_is_in_maintenance_is_told_by_the_newest_epoch_also_of_nodes_that_are_down():

@@ -165,7 +165,7 @@ class TestRebalance:
         ("wrong", "why"),
         [
             ({"type": "foo"}, "type foo is not supported. Try one of all, classic, quorum."),
-            ({"queue_pattern": "("}, "a pattern is no regular expression: missing ), unterminated subpattern"),
+            ({"queue_pattern": "("}, "a pattern is no regular expression: missing ) at position 1"),
         ],
     )
     async def test_what_is_misspelled(self, autojump_clock, wrong, why):

@@ -52,6 +52,7 @@ from policies.validation import InvalidPolicy, checked, definition_problems, erl
         ({"dead-letter-routing-key": 1}, "1 is not a valid dead letter routing key"),
         ({"ha-mod": "all"}, '[{<<"ha-mod">>,<<"all">>}] are not recognised policy settings'),
         ({"max-priority": 5}, '[{<<"max-priority">>,5}] are not recognised policy settings'),
+        ({"foo": 1, "bar": 2}, '[{<<"bar">>,2},{<<"foo">>,1}] are not recognised policy settings'),
         ({"queue-mode": "busy"}, '<<"busy">> is not a valid queue-mode value'),
         ({"queue-version": 3}, "3 is not a valid queue-version value"),
         ({"delivery-limit": -1}, "-1 is not a valid delivery limit"),
@@ -81,6 +82,19 @@ def test_all_faults_are_told_at_once():
         'priority should be a number, actually was <<"high">>',
         "no policy provided",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "where"),
+    [
+        ("(", '{"missing )",1}'),
+        ("[a", '{"missing terminating ] for character class",2}'),
+        ("*a", '{"nothing to repeat",0}'),
+    ],
+)
+def test_patterns_are_refused_in_the_words_of_pcre(pattern, where):
+    (problem,) = problems({"pattern": pattern, "definition": {"expires": 1}})
+    assert problem.text == f"pattern should be regular expression but is invalid: {where}"
 
 
 def test_a_pattern_may_be_spelled_as_pcre_spells_it_but_not_ask_for_what_is_not_there():

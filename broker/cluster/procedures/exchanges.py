@@ -19,7 +19,6 @@ from broker.cluster.refusal import Refused
 from broker.routing import kinds
 from broker.routing.delayed import delay_queue
 from broker.routing.exchange import BindingInvalid, ExchangeInvalid
-from policies.keys import EXCHANGES
 
 
 def declare_exchange(draft: Draft) -> Answer:
@@ -35,7 +34,7 @@ def declare_exchange(draft: Draft) -> Answer:
     present = schema.exchange(draft.overlay, vhost, name)
     if present is None:
         _check_kind(kind, arguments)
-        ruling = Rules(draft.overlay, vhost).ruling(EXCHANGES, name)
+        ruling = Rules(draft.overlay, vhost).of_exchange(name)
         present = ExchangeRecord(draft.zxid, vhost, name, kind, arguments=arguments, **facts, **ruling._asdict())
         draft.put(schema.exchange_path(vhost, name), present)
         _have_delay_queue(draft, present)

@@ -12,12 +12,14 @@ from broker.cluster.operations import Event
 from broker.cluster.procedures.draft import Answer, Draft
 from broker.cluster.procedures.placing import settle
 from broker.cluster.procedures.vhosts import check_vhost
+from broker.cluster.records import NOTHING
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import Situation
 from policies.effective import merge
 from policies.keys import EXCHANGES, KEYS, QUEUES
 from policies.matching import match
 from policies.models import Policy
+from policies.quorum import type_of
 from policies.validation import InvalidPolicy, checked
 
 _PLACING = [key for key in KEYS if key.startswith("ha-") or key == "queue-master-locator"]
@@ -41,9 +43,16 @@ class Rules:
         self._imposed = schema.policies(znodes, vhost, operator=True)
         self._rulings: dict[tuple[str | None, str | None], Ruling] = {}
 
-    def ruling(self, kind: str, name: str) -> Ruling:
-        """What holds for the queue or exchange (`kind` as policies.keys says) of this name."""
-        own, imposed = match(self._own, kind, name), match(self._imposed, kind, name)
+    def of_queue(self, name: str, arguments: Mapping[str, Any] = NOTHING) -> Ruling:
+        """What holds for a queue of this name with these arguments."""
+        return self._ruling(QUEUES, name, type_of(arguments))
+
+    def of_exchange(self, name: str) -> Ruling:
+        """What holds for an exchange of this name."""
+        return self._ruling(EXCHANGES, name)
+
+    def _ruling(self, kind: str, name: str, queue_type: str | None = None) -> Ruling:
+        own, imposed = (match(rules, kind, name, queue_type) for rules in (self._own, self._imposed))
         names = (own.name if own is not None else None, imposed.name if imposed is not None else None)
         if names not in self._rulings:
             merged = {key: setting.value for key, setting in merge(own, imposed).items()}
@@ -53,7 +62,7 @@ class Rules:
     def of_delays(self, exchange: str) -> Ruling:
         """What holds for the queue behind a delayed exchange: its copies are those of a queue of the exchange's name,
         and nothing else applies, as nobody reads it."""
-        ruling = self.ruling(QUEUES, exchange)
+        ruling = self.of_queue(exchange)
         placing = {key: value for key, value in (ruling.definition or {}).items() if key in _PLACING}
         return ruling if ruling.definition is None else ruling._replace(definition=placing)
 
@@ -102,11 +111,11 @@ def _enforce(draft: Draft, vhost: str) -> None:
     rules = Rules(draft.overlay, vhost)
     situation = Situation(draft.lives(), draft.zxid, draft.chance, "policy")
     for queue in schema.all_queues(draft.overlay, vhost):
-        ruling = rules.of_delays(queue.delays) if queue.delays else rules.ruling(QUEUES, queue.name)
+        ruling = rules.of_delays(queue.delays) if queue.delays else rules.of_queue(queue.name, queue.arguments)
         if ruling != (queue.policy, queue.operator_policy, queue.definition):
             settle(draft, queue, situation, queue._replace(**ruling._asdict()))
     for exchange in schema.exchanges(draft.overlay, vhost):
-        ruling = rules.ruling(EXCHANGES, exchange.name)
+        ruling = rules.of_exchange(exchange.name)
         if ruling != (exchange.policy, exchange.operator_policy, exchange.definition):
             path = schema.exchange_path(vhost, exchange.name)
             draft.put(path, exchange._replace(**ruling._asdict()))

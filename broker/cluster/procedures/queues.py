@@ -18,7 +18,7 @@ from broker.cluster.records import NOTHING, Life, Owner, QueueRecord
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import initial_nodes
 from broker.routing.delayed import DELAY_QUEUES
-from policies.keys import KEYS, QUEUES
+from policies.keys import KEYS
 from policies.placement import first_master
 from policies.quorum import LEADER_LOCATORS, is_quorum, mirroring
 
@@ -72,7 +72,7 @@ def _new_queue(draft: Draft, vhost: str, name: str) -> QueueRecord:
         raise Refused("stale", f"life {local.number} of {local.node} is over")
     owner = Owner(*local, draft.ask("connection", str)) if draft.ask("exclusive", bool, False) else None
     arguments = draft.ask("arguments", dict, {})
-    ruling = Rules(draft.overlay, vhost).ruling(QUEUES, name)
+    ruling = Rules(draft.overlay, vhost).of_queue(name, arguments)
     record = placed_queue(draft, vhost, name, local, ruling, arguments, owner)
     return record._replace(
         durable=draft.ask("durable", bool, False) and owner is None, auto_delete=draft.ask("auto_delete", bool, False)

@@ -26,11 +26,13 @@ def test_a_group_of_the_size_it_asks_for_and_at_most_all():
     assert declared("n1", "n2", **{"x-quorum-initial-group-size": 9}).shown() == "n1* n2*"
 
 
-def test_keys_of_mirroring_mean_nothing_to_it():
+def test_a_policy_with_keys_of_mirroring_does_not_count_for_it():
     policy = exactly(1, **{"ha-promote-on-failure": "always", "max-length": 5})
     leader = declared("n1", "n2", "n3", policy=policy)
     assert len(leader.queue().mirrors) == 2
-    assert leader.queue().definition["max-length"] == 5
+    assert (leader.queue().policy, leader.queue().definition) == (None, None)
+    leader.policy({"max-length": 5}, name="weaker", priority=-1)
+    assert (leader.queue().policy, leader.queue().definition) == ("weaker", {"max-length": 5})
     leader.policy(ALL)
     assert len(leader.queue().mirrors) == 2
     leader.clear()
