@@ -67,6 +67,7 @@ def last_words(master: Master, follower: Follower) -> list[bytes]:
         records.Origin(copy.queue_id, master.term, origin, highest, copy.refused.get(origin, []))
         for origin, highest in copy.origins.items()
     ]
+    origins += [records.Origin(copy.queue_id, master.term, *letters) for letters in copy.repeats.told()]
     hole = records.Hole(copy.queue_id, master.term, follower.lacking)
     return [*map(records.encode, origins), *_tallies(master), records.encode(hole)]
 

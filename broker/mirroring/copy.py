@@ -7,6 +7,7 @@ publishers' messages it has taken. It must not know disks, links or clients.
 from dataclasses import dataclass, field
 
 from broker.mirroring.ranges import Range
+from broker.mirroring.repeats import Repeats
 from broker.mirroring.terms import Terms
 from broker.queues.line import Line
 
@@ -26,6 +27,8 @@ class Copy:
     """Per origin the highest sequence taken (S6)."""
     refused: dict[str, list[Range]] = field(default_factory=dict)
     """Per origin the sequences below that were not let in, as far as their publisher may not have heard of it."""
+    repeats: Repeats = field(default_factory=Repeats)
+    """Which letters of other queues it has taken (S16)."""
     lacking: list[Range] = field(default_factory=list)
     """Holes: living positions that this copy knows it does not hold."""
     next_position: int = 1

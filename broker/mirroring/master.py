@@ -14,7 +14,7 @@ from broker.queues.line import Line
 from broker.queues.queue import Queue
 from broker.queues.settings import Settings
 from broker.wire import records
-from broker.wire.message import Run, kept
+from broker.wire.message import PassedRun, Place, Run, kept
 
 CHUNK_MESSAGES_MAX = 4096
 """A backlog is opened for delivery in chunks of at most so many messages (S7)."""
@@ -81,6 +81,9 @@ class Master:
             copy.terms.begin(term, copy.next_position)
             copy.promised = term
             self._put(records.Term(copy.queue_id, term, copy.next_position), copy.durable)
+            missed = copy.repeats.forget_at(copy.lacking) if copy.lacking else []
+            for change in (*missed, *copy.repeats.truncate(copy.next_position - 1)):  # announced, and never came
+                self._put(records.Origin(copy.queue_id, term, *change), copy.durable)
         else:
             self.note = self.confirmed_note = 1  # the term's own record, which nobody needs
 
@@ -160,6 +163,8 @@ class Master:
         mark then goes out before the run, so that no mirror holds an unmarked message that somebody has seen (S7).
         """
         queue, copy = self.queue, self.copy
+        if isinstance(run, PassedRun):
+            return self._take_letters(run, stamp_ms)
         if queue.settings.counts_returns:
             run.traits = kept(run.traits)
         if run.origin is not None:
@@ -175,6 +180,39 @@ class Master:
             self._announce_given(level, queue.next_position - 1)
         copy.next_position = queue.next_position
         return refused, self._note_parts(run, refused) if refused else self._note_published(run)
+
+    def _take_letters(self, run: PassedRun, stamp_ms: int) -> tuple[Sequence[tuple[int, int]], int]:
+        """As `publish`, of letters of another queue: what was taken already is only answered again (S16).
+
+        That they come is noted first: a successor that has the note and not the letters knows by their places here that
+        it has not. Where a limit may refuse some, it is noted behind: then they may come twice, but are never lost.
+        """
+        refused: list[tuple[int, int]] = []
+        note = 0
+        for start, stop in self.copy.repeats.fresh(run.place, run.count):
+            part = run.plain(start, stop)
+            place = run.place._replace(position=run.place.position + start)
+            at, may_refuse = self.queue.next_position, self.queue.settings.may_refuse
+            lasting = self.copy.durable and part.traits.persistent
+            if not may_refuse:
+                self._note_letters(place, part.count, at, durable=lasting)
+            out, published = self.publish(part, stamp_ms)
+            note = published or note
+            if may_refuse:
+                for begin, end in _others(out, part.count):
+                    self._note_letters(
+                        place._replace(position=place.position + begin), end - begin, at, durable=lasting
+                    )
+                    at += end - begin
+            refused += [(begin + start, end + start) for begin, end in out]
+        if run.origin is not None:
+            self.copy.origins[run.origin] = run.sequence + run.count - 1
+        return refused, note
+
+    def _note_letters(self, place: Place, count: int, at: int, *, durable: bool) -> None:
+        for change in self.copy.repeats.take(place, count, at):
+            if self.logged and (durable or self.witnesses.anybody):
+                self._put(records.Origin(self.copy.queue_id, self.term, *change), durable)
 
     def _note_parts(self, run: Run, refused: Sequence[tuple[int, int]]) -> int:
         """What was accepted and what was refused, in the publisher's order: the log always knows how far it is."""
@@ -327,3 +365,14 @@ class Master:
     def _put(self, record: records.QueueRecord, durable: bool, effect: Effect = None) -> None:
         self.note += 1
         self.outbox.append(Note(self.note, record, durable, effect))
+
+
+def _others(ranges: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """Of so many indexes those in none of the ranges (start, stop), as such ranges."""
+    others: list[tuple[int, int]] = []
+    at = 0
+    for start, stop in (*ranges, (count, count)):
+        if at < start:
+            others.append((at, start))
+        at = stop
+    return others

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.ranges import Range, extend, subtract, upto
+from broker.mirroring.repeats import is_of_letters
 from broker.queues.gauge import Gauge
 from broker.queues.page import Page, Piece
 from broker.wire import records
@@ -136,6 +137,9 @@ class Mirror:
                 self.outbox.append(Entry(records.encode(record), record))
         copy.terms.adopt(offer.terms)
         self._take_back(dropped)
+        for change in copy.repeats.truncate(common):
+            letters = records.Origin(copy.queue_id, self.term, *change)
+            self._store(Entry(records.encode(letters), letters))
         if copy.paged:
             self._freed += [(piece.first, piece.last) for piece in dropped]
         return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges())
@@ -166,6 +170,9 @@ class Mirror:
                 self._settle(record, raw)
             case records.Mark(_, _, level, upto):
                 self.copy.marks[level] = max(upto, self.copy.marks.get(level, 0))
+                self._store(Entry(raw, record))
+            case records.Origin(_, _, origin, highest, refused) if is_of_letters(origin):
+                self.copy.repeats.learn(origin, highest, refused)
                 self._store(Entry(raw, record))
             case records.Origin(_, _, origin, highest, refused):
                 self.copy.origins[origin] = highest

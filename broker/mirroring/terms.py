@@ -33,6 +33,16 @@ class Terms:
             self.entries.pop()
         self.entries.append((term, first))
 
+    def owned(self, position: int) -> tuple[int, int | None]:
+        """The term that owns a position (0: none is known) and the last position up to which it does (None: all)."""
+        owner, upto = 0, None
+        for term, first in reversed(self.entries):
+            if first <= position:
+                owner = term
+                break
+            upto = first - 1
+        return owner, upto
+
     def adopt(self, others: Sequence[Term]) -> None:
         """Take over the list of a newer master."""
         self.entries = sorted((int(term), int(first)) for term, first in others)

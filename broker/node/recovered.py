@@ -7,6 +7,7 @@ are read when somebody wants them.
 from collections.abc import Iterable, Iterator
 
 from broker.mirroring.copy import Copy
+from broker.mirroring.repeats import is_of_letters
 from broker.mirroring.terms import Terms
 from broker.queues.line import Line
 from broker.queues.page import PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Page
@@ -20,18 +21,23 @@ def copy_of(queue_id: int, found: RecoveredQueue) -> Copy:
     line = Line(pages_of(found.extents))
     for first, last, times in found.returned:
         line.count_returned(first, last, times)
-    return Copy(
+    own = {origin: taken for origin, taken in found.origins.items() if not is_of_letters(origin)}
+    copy = Copy(
         queue_id,
         True,
         line=line,
         terms=terms,
         promised=terms.newest,
         marks=dict(found.marks),
-        origins={origin: highest for origin, (highest, _) in found.origins.items()},
-        refused={origin: list(refused) for origin, (_, refused) in found.origins.items() if refused},
+        origins={origin: highest for origin, (highest, _) in own.items()},
+        refused={origin: list(refused) for origin, (_, refused) in own.items() if refused},
         lacking=list(found.holes),
         next_position=found.next_position,
     )
+    letters = [(at, origin, list(taken)) for origin, (at, taken) in found.origins.items() if is_of_letters(origin)]
+    for at, origin, taken in sorted(letters):
+        copy.repeats.learn(origin, at, taken)
+    return copy
 
 
 def pages_of(extents: Iterable[Extent]) -> Iterator[Page]:

@@ -30,5 +30,12 @@ class Settings:
     single_active_consumer: bool = False
     lazy: bool = False
     """As little as possible of it stays in memory."""
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether a length limit may keep messages out, rather than push others out."""
+        limited = self.max_length is not None or self.max_length_bytes is not None
+        return limited and self.overflow != "drop-head"
+
     delays: bool = False
     """Messages wait here for their `x-delay` instead of consumers; then they go to the dead letter exchange."""

@@ -77,15 +77,14 @@ class DeadLetters:
     def send(self, source: "Local", dead: DeadLetter) -> None:
         """Publish what has died."""
         for letter in letters_of(dead, self._queue, source.switchboard.stamp_ms // 1000):
-            run = letter.run
-            if not self._per_message(dead.exchange):
-                self._send(source, dead, run, letter.headers)
-                continue
-            for index in range(len(run.contents)):
-                first = run.first and run.first + index
-                self._send(
-                    source, dead, Run([run.contents[index]], run.address, run.traits, first=first), letter.headers
-                )
+            for run in source.pass_on(letter.run):
+                if not self._per_message(dead.exchange):
+                    self._send(source, dead, run, letter.headers)
+                    continue
+                for index in range(len(run.contents)):
+                    single = run.cut(index, index + 1)
+                    single.first = run.first and run.first + index
+                    self._send(source, dead, single, letter.headers)
 
     def _send(self, source: "Local", dead: DeadLetter, run: Run, headers: dict[str, object]) -> None:
         exchange, key = split_address(run.address)
@@ -105,7 +104,7 @@ class DeadLetters:
 
         burial = Attempt(targets, done)
         for handle in targets:
-            handle.publish(Run(run.contents, run.address, run.traits), burial)
+            handle.publish(run.afresh(), burial)
         burial.answer()
 
 

@@ -12,7 +12,7 @@ from broker.queues.consumers import Consumer, ExclusiveUse
 from broker.vhosts.subscription import Subscription
 from broker.wire import queue_frames as frames
 from broker.wire import records
-from broker.wire.message import Run
+from broker.wire.message import PassedRun, Run
 
 if TYPE_CHECKING:
     from broker.vhosts.local import Local
@@ -91,6 +91,7 @@ class Guests:
         """By node and queue id: what its calls have to name."""
         links = switchboard.links
         links.handle(frames.PUBLISH, self._receive_publish)
+        links.handle(frames.LETTER, self._receive_letter)
         links.handle(frames.CREDIT, self._receive_credit)
         links.handle(frames.LOAN, self._receive_loan)
         links.handle(frames.SETTLE, self._receive_settle)
@@ -135,9 +136,20 @@ class Guests:
     def _receive_publish(self, peer: str, payload: bytes, offset: int) -> None:
         record, _ = records.decode(payload)
         if isinstance(record, records.Publish):
-            local = self.locals.get(record.queue_id)
-            if local is not None and local.master.term == record.term:
-                local.publish_from(peer, record.run)
+            self._publish(peer, record, record.run)
+
+    def _receive_letter(self, peer: str, payload: bytes, offset: int) -> None:
+        place, start = frames.decode_letter(payload)
+        record, _ = records.decode(payload, start)
+        if isinstance(record, records.Publish):
+            run = PassedRun(record.run, place)
+            run.first = record.run.first
+            self._publish(peer, record, run)
+
+    def _publish(self, peer: str, record: records.Publish, run: Run) -> None:
+        local = self.locals.get(record.queue_id)
+        if local is not None and local.master.term == record.term:
+            local.publish_from(peer, run)
 
     def _receive_credit(self, peer: str, payload: bytes, offset: int) -> None:
         self._grant(peer, payload, loan=False)

@@ -17,7 +17,7 @@ from broker.vhosts.loans import Loans
 from broker.vhosts.pager import Pager
 from broker.vhosts.receipts import Receipts
 from broker.wire import queue_frames as frames
-from broker.wire.message import Run
+from broker.wire.message import PassedRun, Place, Run
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -260,6 +260,21 @@ class Local(Intake):
             self.queue.settle_dead(first, last)
         if self.pager.letters.answered(last - first + 1) or first:
             self.switchboard.touch(self)
+
+    def pass_on(self, run: Run) -> list[Run]:
+        """Messages of this queue that go to others, so that those know what they have already had of them (S16): in
+        parts whose positions have one owner. What was never in the log is known to nobody."""
+        if not run.first:
+            return [run]
+        parts: list[Run] = []
+        first = run.first
+        while first <= run.last:
+            term, upto = self.master.copy.terms.owned(first)
+            last = run.last if upto is None else min(run.last, upto)
+            part = run.cut(first - run.first, last - run.first + 1)
+            parts.append(PassedRun(part, Place(self.queue_id, term, first)))
+            first = last + 1
+        return parts
 
     def keep_dead(self, dead: "DeadLetter") -> None:
         """No queue took this dead letter, which must arrive."""

@@ -47,6 +47,7 @@ class Releases:
                 source.forget_dead(run.first, run.last)
 
         burial = Attempt(targets, done)
+        (letter,) = source.pass_on(Run([new], run.address, traits_of(new), first=run.first))
         for handle in targets:
-            handle.publish(Run([new], run.address, traits_of(new)), burial)
+            handle.publish(letter.afresh(), burial)
         burial.answer()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from broker.vhosts.publications import Pending, Publications
 from broker.wire import queue_frames as frames
 from broker.wire import records
-from broker.wire.message import Run
+from broker.wire.message import PassedRun, Run
 
 if TYPE_CHECKING:
     from broker.vhosts.settles import History, Settles
@@ -89,7 +89,11 @@ class Remote:
 
     def _send(self, run: Run) -> None:
         run.first = self._publications.next_unanswered
-        self._switchboard.send(self.peer, frames.PUBLISH, records.encode_publish(self.queue_id, self.term, run))
+        record = records.encode_publish(self.queue_id, self.term, run)
+        if isinstance(run, PassedRun):
+            self._switchboard.send(self.peer, frames.LETTER, frames.encode_letter(run.place, record))
+        else:
+            self._switchboard.send(self.peer, frames.PUBLISH, record)
 
     async def attach(self) -> bool:
         """Tell the master what was answered for under its predecessors, ask it how far it has our publications, and

@@ -7,7 +7,7 @@ ready to go out again; nobody changes them in place.
 """
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 
 class Traits:
@@ -84,6 +84,14 @@ def kept(traits: Traits) -> Traits:
     return traits if traits.persistent else traits.changed(persistent=True)
 
 
+class Place(NamedTuple):
+    """Where a message stands: its queue's id, the term that owns its position there, the position."""
+
+    queue_id: int
+    term: int
+    position: int
+
+
 class Run:
     """Consecutive messages of one queue's log: message i stands at position `first + i`.
 
@@ -155,6 +163,10 @@ class Run:
         run.stored = self.stored
         return run
 
+    def afresh(self) -> "Run":
+        """The same messages on their way to one more queue."""
+        return Run(self.contents, self.address, self.traits)
+
     def copy(self, *, first: int) -> "Run":
         """The same messages for another queue: the contents are shared, the position is not."""
         return Run(self.contents, self.address, self.traits, first=first, stamp_ms=self.stamp_ms)
@@ -162,6 +174,38 @@ class Run:
     def __repr__(self) -> str:
         flag = " redelivered" if self.redelivered else ""
         return f"<Run {self.first}..{self.last} {split_address(self.address)}{flag}>"
+
+
+class PassedRun(Run):
+    """Messages that another queue passes on: dead letters, and those whose delay is over."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, run: Run, place: Place) -> None:
+        super().__init__(
+            run.contents,
+            run.address,
+            run.traits,
+            first=run.first,
+            redelivered=run.redelivered,
+            origin=run.origin,
+            sequence=run.sequence,
+        )
+        self.place = place
+        """Of the first of these messages."""
+
+    def plain(self, start: int, stop: int) -> Run:
+        """The messages with index start up to, not including, stop, as those of a queue that has taken them."""
+        return super().cut(start, stop)
+
+    def cut(self, start: int, stop: int) -> "PassedRun":
+        """See `Run.cut`."""
+        place = self.place
+        return PassedRun(super().cut(start, stop), place._replace(position=place.position + start))
+
+    def afresh(self) -> "PassedRun":
+        """See `Run.afresh`."""
+        return PassedRun(super().afresh(), self.place)
 
 
 SHORT_BYTES_MAX = 255

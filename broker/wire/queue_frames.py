@@ -8,7 +8,7 @@ import json
 import struct
 from typing import Any
 
-from broker.wire.message import Run
+from broker.wire.message import Place, Run
 from broker.wire.packed_run import PackedRun, pack_shared, pack_text, unpack_text
 
 OFFER = 64
@@ -48,6 +48,8 @@ REPAID = 80
 
 SETTLED = 81
 """Master to a consumer's node: its answers of this kind up to this number are safe."""
+LETTER = 82
+"""As PUBLISH, of messages that another queue passes on, with their place there."""
 
 ACKNOWLEDGE, REQUEUE, REJECT, RELEASE = range(4)
 """What a SETTLE does with its positions; RELEASE returns all that the holder has."""
@@ -137,6 +139,16 @@ def encode_deliver(consumer: int, record: bytes) -> bytes:
 def decode_deliver(payload: bytes) -> tuple[int, int]:
     """The consumer of a DELIVER and the offset at which the record begins."""
     return _CONSUMER.unpack_from(payload)[0], _CONSUMER.size
+
+
+def encode_letter(place: Place, record: bytes) -> bytes:
+    """LETTER."""
+    return _TRIPLE.pack(*place) + record
+
+
+def decode_letter(payload: bytes) -> tuple[Place, int]:
+    """The place of a LETTER and the offset at which the record begins."""
+    return Place(*_TRIPLE.unpack_from(payload)), _TRIPLE.size
 
 
 def encode_reply(address: str, run: Run) -> bytes:

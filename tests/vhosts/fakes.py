@@ -164,6 +164,9 @@ class FakeSource:
         self.forgotten = []
         self.kept = []
 
+    def pass_on(self, run):
+        return [run]
+
     def forget_dead(self, first, last):
         self.forgotten.append((first, last))
 
