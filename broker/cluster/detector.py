@@ -19,6 +19,8 @@ class Peer:
     up: bool = False
     proven_dead: bool = False
     heard_at: float = float("-inf")
+    sound_at: float = float("-inf")
+    """When anything at all came from it, be it no sign that it hears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,15 @@ class Detector:
         """Something arrived from the peer."""
         self.peer(name).heard_at = now
 
+    def sound(self, name: str, now: float) -> None:
+        """Something came from the peer, whatever it was."""
+        self.peer(name).sound_at = now
+
+    def mute(self, name: str, now: float) -> bool:
+        """Not even a sound for `net_ticktime`, all of which this member was watching."""
+        peer = self.peer(name)
+        return now >= max(peer.heard_at, peer.sound_at, self._watching_since) + self.net_ticktime
+
     def watch_anew(self, now: float) -> None:
         """Silence counts from now on: this member slept."""
         self._watching_since = now
@@ -94,6 +105,7 @@ class Detector:
         self._watching_since = min(self._watching_since + seconds, now)
         for peer in self.peers.values():
             peer.heard_at = min(peer.heard_at + seconds, now)
+            peer.sound_at = min(peer.sound_at + seconds, now)
 
     def silent(self, name: str, now: float) -> bool:
         """Not heard for `net_ticktime`, all of which this member was watching."""

@@ -6,8 +6,9 @@ first entry of each epoch is its marker (counter 0), so the epoch of the last ma
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MARKER = 1
 """First entry of an epoch; its payload is a `Roll`. Who holds it has the leader's history up to it."""
@@ -16,6 +17,8 @@ ROLL = 2
 TRANSACTION = 3
 """Anything that the state machine above applies; the payload is opaque here."""
 
+SLOTS = 64
+"""So many members can have had a view in turn before a slot is given out again."""
 COUNTER_BITS = 32
 COUNTER_MAX = (1 << COUNTER_BITS) - 1
 
@@ -44,6 +47,10 @@ class DamagedLog(Exception):
     """What the disk gave back cannot be the work of this machine; such a member must not take part."""
 
 
+Views = dict[int, tuple[str, ...]]
+"""By epoch the names of the view that it began with."""
+
+
 class Entry(NamedTuple):
     """One entry of the log; `kind` is MARKER, ROLL or TRANSACTION."""
 
@@ -56,35 +63,61 @@ class Entry(NamedTuple):
 class Roll:
     """Who is a member: name -> folder id. A member whose folder is another one has lost its memory and has no vote.
 
-    `cluster` is given once, at the founding; `leader` is the member that proposed the entry.
+    `cluster` is given once, at the founding; `leader` is the member that proposed the entry. With a `view` (name ->
+    life) all of these have to agree; without one, a majority of the members. `slots` are numbers that no two members
+    share, not even one after the other: an epoch of a view is led by the member whose slot it has (`epoch % SLOTS`).
     """
 
     cluster: str
     leader: str
     members: dict[str, str]
+    view: dict[str, int] | None = None
+    slots: dict[str, int] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """The payload of a MARKER or ROLL entry."""
-        return json.dumps({"cluster": self.cluster, "leader": self.leader, "members": self.members}).encode()
+        return json.dumps(self.fields()).encode()
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON has it; what is not there is not written."""
+        found: dict[str, Any] = {"cluster": self.cluster, "leader": self.leader, "members": self.members}
+        if self.view is not None:
+            found["view"] = self.view
+        if self.slots:
+            found["slots"] = self.slots
+        return found
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> "Roll":
+        """Raises KeyError, TypeError, ValueError."""
+        view = found.get("view")
+        return cls(
+            str(found["cluster"]),
+            str(found["leader"]),
+            dict(found["members"]),
+            None if view is None else {name: int(life) for name, life in view.items()},
+            {name: int(slot) for name, slot in found.get("slots", {}).items()},
+        )
 
     @classmethod
     def decode(cls, payload: bytes) -> "Roll":
         """Raises DamagedLog if these bytes are no roll."""
         try:
-            found = json.loads(payload)
-            return cls(str(found["cluster"]), str(found["leader"]), dict(found["members"]))
-        except (ValueError, KeyError, TypeError) as error:
+            return cls.of(json.loads(payload))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedLog(f"not a list of members: {payload[:80]!r}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state after `zxid`, with what the log below it said: (epoch, last zxid in it) per epoch, and the roll."""
+    """The state after `zxid`, with what the log below it said: (epoch, last zxid in it) per epoch, the roll, and the
+    names of the view with which an epoch began, where it had one."""
 
     zxid: int
     epochs: tuple[tuple[int, int], ...]
     roll: Roll
     state: bytes
+    views: Views = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,6 +128,7 @@ class DurableState:
     committed: int = 0
     snapshot: Snapshot | None = None
     entries: list[Entry] = field(default_factory=list)
+    accepted_view: dict[str, int] | None = None
 
     def check(self) -> None:
         """Raises DamagedLog unless the entries follow one another and no epoch is above the accepted one."""
@@ -114,9 +148,10 @@ class DurableState:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Remember `epoch` as the highest one accepted."""
+    """Remember `epoch` as the highest one accepted, and the view that it is to have, if it is one of a view."""
 
     epoch: int
+    view: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ from broker.cluster.messages import (
     Status,
     decode_snapshot,
 )
+from broker.cluster.parting import is_parted
+from broker.cluster.partitions import Electorate
 from broker.cluster.roles import Look, Move
 
 SNAPSHOT_BYTES_MAX = 1 << 30
@@ -37,11 +39,12 @@ class Following:
 
     state = FOLLOWING
 
-    def __init__(self, member: Member, leader: str, epoch: int) -> None:
+    def __init__(self, member: Member, leader: str, epoch: int, view: dict[str, int] | None = None) -> None:
         self._member = member
         self.leader: str | None = leader
         self._leader = leader
         self.epoch = epoch
+        self._view = view
         self._marker = zxid_of(epoch, 0)
         self._report_due = False
         self._snapshot = bytearray()
@@ -60,7 +63,8 @@ class Following:
         member = self._member
         if self._floor is None or member.applied < self._floor:
             return False
-        return member.history.members_at(member.applied).get(member.me.name) == member.me.folder
+        roll = member.history.roll_at(member.applied)
+        return roll is not None and Electorate.of([roll], member.lives).includes(member.me.name, member.me.folder)
 
     def in_touch(self, now: float) -> bool:
         """The leader, which leads only while a majority answers it, was heard."""
@@ -70,7 +74,7 @@ class Following:
         """Promise the epoch, and offer this log."""
         member = self._member
         self._heard_at = self._sight_at = now
-        member.accept(self.epoch, self._leader)
+        member.accept(self.epoch, self._leader, self._view)
         self._follow(now)
         member.tell([name for name in member.linked if name != self._leader], self._status())
         return None
@@ -158,7 +162,8 @@ class Following:
 
     def _receive_from_other(self, sender: str, message: Message) -> Move | None:
         if isinstance(message, Status):
-            if message.state == LEADING and message.epoch > self.epoch and (message.established or not self.active):
+            newer = message.state == LEADING and message.epoch > self.epoch
+            if newer and (message.established or not self.active) and not is_parted(self._member, message):
                 return Look(f"{sender} leads epoch {message.epoch}")
             if message.state != LOOKING:
                 return None
@@ -234,7 +239,8 @@ class Following:
         counted = member.accepted_epoch == self.epoch and member.accepted_from == self._leader
         history = member.history
         ago, over = now - member.answered_at, dict(member.detector.over)
-        follow = Follow(self.epoch, counted, member.me.folder, history.cluster, list(history.epochs), ago, over)
+        epochs = list(history.epochs)
+        follow = Follow(self.epoch, counted, member.me.folder, history.cluster, epochs, ago, over, member.me.life)
         member.say_after_disk(self._leader, follow)
 
     def _follow_again(self, now: float) -> None:

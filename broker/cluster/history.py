@@ -7,7 +7,17 @@ one leader, so within one epoch the shorter log is a prefix of the longer. It mu
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from broker.cluster.entries import MARKER, TRANSACTION, DurableState, Entry, Roll, Snapshot, epoch_of
+from broker.cluster.entries import (
+    MARKER,
+    TRANSACTION,
+    DurableState,
+    Entry,
+    Roll,
+    Snapshot,
+    Views,
+    counter_of,
+    epoch_of,
+)
 
 EPOCHS_KEPT_MAX = 256
 """A snapshot remembers where so many epochs ended; who is further behind gets a snapshot instead of the difference."""
@@ -20,6 +30,7 @@ class History:
         self.entries: list[Entry] = []
         self.base_zxid = 0
         self.epochs: list[tuple[int, int]] = []
+        self.views: Views = {}
         self._rolls: list[tuple[int, Roll]] = []
         if durable.snapshot:
             self._start_from(durable.snapshot)
@@ -51,19 +62,42 @@ class History:
         """The latest list of members in the log, committed or not; empty if blank."""
         return self._rolls[-1][1].members if self._rolls else {}
 
-    def members_at(self, zxid: int) -> dict[str, str]:
-        """The list of members that held after `zxid`; empty before the first."""
-        found = bisect_right(self._rolls, zxid, key=lambda roll: roll[0])
-        return self._rolls[found - 1][1].members if found else {}
+    @property
+    def roll(self) -> Roll:
+        """The latest in the log, committed or not; the log must not be blank."""
+        return self._rolls[-1][1]
 
-    def rolls_in_force(self, committed: int) -> list[dict[str, str]]:
-        """The last committed list of members and every later one: a majority is asked of each."""
+    def roll_at(self, zxid: int) -> Roll | None:
+        """What held after `zxid`; None before the first."""
+        found = bisect_right(self._rolls, zxid, key=lambda roll: roll[0])
+        return self._rolls[found - 1][1] if found else None
+
+    def rolls_in_force(self, committed: int) -> list[Roll]:
+        """The last committed roll and every later one: each is asked. But a view takes the place of whatever was before
+        its epoch: what its members needed of the earlier ones they had when they promised it."""
         first = max(bisect_right(self._rolls, committed, key=lambda roll: roll[0]) - 1, 0)
-        lists: list[dict[str, str]] = []
-        for _, roll in self._rolls[first:]:
-            if not lists or lists[-1] != roll.members:
-                lists.append(roll.members)
-        return lists
+        rolls: list[Roll] = []
+        for zxid, roll in self._rolls[first:]:
+            if counter_of(zxid) == 0 and roll.view is not None:
+                rolls.clear()
+            if not rolls or (rolls[-1].members, rolls[-1].view) != (roll.members, roll.view):
+                rolls.append(roll)
+        return rolls
+
+    def first_above(self, zxid: int) -> list[tuple[int, list[Roll]]]:
+        """Of what is above `zxid`, in each part with rolls of its own: its first zxid, and the rolls that were asked
+        for it."""
+        at = bisect_right(self._rolls, zxid, key=lambda roll: roll[0]) - 1
+        held = self._rolls[at][1] if at >= 0 else None
+        found: list[tuple[int, list[Roll]]] = []
+        later = self._rolls[at + 1 :]
+        if held is not None and zxid and self.contains(zxid + 1) and not (later and later[0][0] == zxid + 1):
+            found.append((zxid + 1, [held]))
+        for first, roll in later:
+            anew = held is None or (counter_of(first) == 0 and roll.view is not None)
+            found.append((first, [roll] if anew or held is None else [held, roll]))
+            held = roll
+        return found
 
     def contains(self, zxid: int) -> bool:
         """Whether the log has this entry, or has it below its snapshot; 0 stands for the beginning."""
@@ -89,12 +123,15 @@ class History:
         """Add one entry behind the last."""
         self.entries.append(entry)
         epoch = epoch_of(entry.zxid)
+        if entry.kind != TRANSACTION:
+            roll = Roll.decode(entry.payload)
+            self._rolls.append((entry.zxid, roll))
+            if entry.kind == MARKER and roll.view is not None:
+                self.views[epoch] = tuple(sorted(roll.view))
         if self.epochs and self.epochs[-1][0] == epoch:
             self.epochs[-1] = (epoch, entry.zxid)
         else:
             self.epochs.append((epoch, entry.zxid))
-        if entry.kind != TRANSACTION:
-            self._rolls.append((entry.zxid, Roll.decode(entry.payload)))
 
     def truncate(self, zxid: int) -> None:
         """Forget what is above `zxid`, which must be in the log and not below the snapshot."""
@@ -103,6 +140,7 @@ class History:
         self.epochs = _epochs_upto(self.epochs, zxid)
         while self._rolls and self._rolls[-1][0] > zxid:
             self._rolls.pop()
+        self._forget_views()
 
     def install(self, snapshot: Snapshot) -> None:
         """Become what the snapshot says."""
@@ -113,7 +151,8 @@ class History:
         """The snapshot record for the state after the committed `zxid`."""
         first = max(bisect_right(self._rolls, zxid, key=lambda roll: roll[0]) - 1, 0)
         epochs = _epochs_upto(self.epochs, zxid)[-EPOCHS_KEPT_MAX:]
-        return Snapshot(zxid, tuple(epochs), self._rolls[first][1], state)
+        views = {epoch: self.views[epoch] for epoch, _ in epochs if epoch in self.views}
+        return Snapshot(zxid, tuple(epochs), self._rolls[first][1], state, views)
 
     def compact(self, snapshot: Snapshot) -> None:
         """Drop the entries that the snapshot covers."""
@@ -122,11 +161,16 @@ class History:
         self.epochs = self.epochs[-EPOCHS_KEPT_MAX:]
         kept = [roll for roll in self._rolls if roll[0] > snapshot.zxid]
         self._rolls = [(snapshot.zxid, snapshot.roll), *kept]
+        self._forget_views()
 
     def _start_from(self, snapshot: Snapshot) -> None:
         self.base_zxid = snapshot.zxid
         self.epochs = list(snapshot.epochs)
         self._rolls = [(snapshot.zxid, snapshot.roll)]
+        self.views = dict(snapshot.views)
+
+    def _forget_views(self) -> None:
+        self.views = {epoch: self.views[epoch] for epoch, _ in self.epochs if epoch in self.views}
 
 
 def _epochs_upto(epochs: Iterable[tuple[int, int]], zxid: int) -> list[tuple[int, int]]:

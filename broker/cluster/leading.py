@@ -6,11 +6,13 @@ alive), when the lease is renewed, from when on the silent are held dead, and wh
 majority of live followers. It must not know what the entries mean.
 """
 
+from broker.cluster import admission
 from broker.cluster.beats import Beats
-from broker.cluster.entries import COUNTER_MAX, ROLL, TRANSACTION, Entry, Roll, Snapshot, counter_of, zxid_of
-from broker.cluster.history import marker
+from broker.cluster.discovery import Discovery
+from broker.cluster.entries import COUNTER_MAX, ROLL, TRANSACTION, Entry, Snapshot, counter_of, zxid_of
 from broker.cluster.member import Member
 from broker.cluster.messages import LEADING, LOOKING, NO_STAMP, Alive, Follow, Marks, Message, Report, Status
+from broker.cluster.parting import is_parted
 from broker.cluster.progress import Progress
 from broker.cluster.roles import Look, Move
 
@@ -22,7 +24,14 @@ class Leading:
 
     state = LEADING
 
-    def __init__(self, member: Member, epoch: int, founding: bool, counter_max: int = COUNTER_MAX) -> None:
+    def __init__(
+        self,
+        member: Member,
+        epoch: int,
+        founding: bool,
+        counter_max: int = COUNTER_MAX,
+        view: dict[str, int] | None = None,
+    ) -> None:
         self._member = member
         self.epoch = epoch
         self.leader: str | None = member.me.name
@@ -30,11 +39,9 @@ class Leading:
         self.leases_over_at = member.answered_at + member.lease.length
         """No lease of an earlier epoch lasts longer: each counts from a heartbeat that somebody answered who has since
         accepted this epoch."""
-        self._founding = founding
+        self._discovery = Discovery(member, epoch, view, founding=founding)
         self._counter_max = counter_max
         self._marker = zxid_of(epoch, 0)
-        self._begun = False
-        self._accepted_by: set[str] = set()
         self._waiting: dict[str, Follow] = {}
         self._followers: dict[str, Progress] = {}
         self._heard_at: dict[str, float] = {}
@@ -52,12 +59,12 @@ class Leading:
         """Whether a majority followed lately."""
         ticktime = self._member.me.net_ticktime
         following = [name for name, at in self._heard_at.items() if now - at <= ticktime]
-        return self._member.electorate.majority(self._member.folders(following))
+        return self._member.electorate.enough(self._member.folders(following))
 
     def enter(self, now: float) -> Move | None:
         """Propose the epoch to everyone (NEWEPOCH)."""
         member = self._member
-        member.accept(self.epoch, member.me.name)
+        member.accept(self.epoch, member.me.name, self._discovery.view)
         self._establish_until = now + member.me.net_ticktime
         self._beat_at = self._sight_at = now + member.me.net_ticktime / HEARTBEATS_PER_TICKTIME
         member.tell(member.linked, self._status())
@@ -90,17 +97,17 @@ class Leading:
             self._member.say(name, self._status())
         elif peer.proven_dead:
             self._heard_at.pop(name, None)
-            if not self.in_touch(now) if self.established else self._lost_for_good():
-                return Look("no majority of living members")
+            if not self.in_touch(now) if self.established else self._discovery.is_lost():
+                return Look(f"no {self._quorum} of living members")
         self._find_stable(now)
         return None
 
     def tick(self, now: float) -> Move | None:
         """Heartbeats; and the end of a leadership that nobody follows."""
         if not self.established and now > self._establish_until:
-            return Look(f"epoch {self.epoch} found no majority in time")
+            return Look(f"epoch {self.epoch} found no {self._quorum} in time")
         if self.established and not self.in_touch(now):
-            return Look("no majority of living followers")
+            return Look(f"no {self._quorum} of living followers")
         if now >= self._beat_at:
             self._beat(now)
         over_at = self.leases_over_at if self.leases_over_at > now else float("inf")
@@ -117,6 +124,10 @@ class Leading:
     def _answered_until(self) -> float:
         return self._beats.confirmed_sent_at + self._member.lease.length
 
+    @property
+    def _quorum(self) -> str:
+        return "majority" if self._discovery.view is None else "view"
+
     def deadline(self) -> float:
         """The next heartbeat, or the moment from which on somebody may be held dead."""
         return min(self._beat_at, self._sight_at)
@@ -124,7 +135,7 @@ class Leading:
     def persisted(self, now: float) -> Move | None:
         """This member's own disk counts like anybody's."""
         if self._member.durable_epoch >= self.epoch:
-            self._accepted_by.add(self._member.me.name)
+            self._discovery.accepted_by.add(self._member.me.name)
         self._begin_when_accepted()
         return self._find_committed(now)
 
@@ -141,7 +152,9 @@ class Leading:
         """What is missing until the epoch is established and applied."""
         if self.active:
             return ""
-        return f"epoch {self.epoch}: waiting for a majority" if not self.established else "applying the log"
+        if self.established:
+            return "applying the log"
+        return f"epoch {self.epoch}: waiting for {', '.join(self._discovery.missing()) or 'a majority'}"
 
     # Drive.
 
@@ -168,7 +181,8 @@ class Leading:
             return None
         changed = {name for name in current.keys() | members.keys() if current.get(name) != members.get(name)}
         assert len(changed) <= 1, f"one member at a time, not {sorted(changed)}"
-        return self.propose(Roll(member.history.cluster, member.me.name, members).encode(), ROLL)
+        roll = admission.changed(member, members, self._held())
+        return None if roll is None else self.propose(roll.encode(), ROLL)
 
     def send_snapshot(self, snapshot: Snapshot) -> None:
         """Give the state to the followers that wait for it."""
@@ -191,9 +205,10 @@ class Leading:
     # Discovery and synchronisation.
 
     def _hear_status(self, sender: str, status: Status) -> Move | None:
-        if self._member.is_voter(sender) and status.accepted_epoch > self.epoch:
+        if status.accepted_epoch > self.epoch and (self._discovery.is_voter(sender) or self._is_wanted(sender, status)):
             return Look(f"{sender} has accepted epoch {status.accepted_epoch}")
-        if status.state == LEADING and status.epoch > self.epoch and (status.established or not self.established):
+        better = status.state == LEADING and status.epoch > self.epoch and (status.established or not self.established)
+        if better and not is_parted(self._member, status):
             return Look(f"{sender} leads epoch {status.epoch}")
         if status.state == LOOKING:
             self._followers.pop(sender, None)
@@ -201,49 +216,42 @@ class Leading:
             self._member.say(sender, self._status())
         return None
 
+    def _is_wanted(self, sender: str, status: Status) -> bool:
+        """Whether it could be in the view, but for what it has promised."""
+        history = self._member.history
+        lost = status.state == LOOKING and history.members.get(sender) == status.folder
+        return lost and self._member.view is not None and self.established and history.contains(status.committed)
+
     def _hear_follow(self, sender: str, follow: Follow, now: float) -> Move | None:
         member = self._member
         member.detector.peer(sender).folder = follow.folder
         member.detector.hear_of_deaths(follow.over)
         if follow.cluster and member.history.cluster and follow.cluster != member.history.cluster:
             return None
-        voter = member.is_voter(sender) or self._founding
-        if voter and not self.established and follow.epochs and follow.epochs[-1] > member.position:
+        discovery = self._discovery
+        voter = discovery.is_voter(sender) or discovery.founding
+        # Who accepts a view has seen what of his own history he gives up.
+        longer = discovery.view is None and bool(follow.epochs) and follow.epochs[-1] > member.position
+        if voter and not self.established and longer:
             return Look(f"{sender} has a longer history")
-        if voter and not self._begun and not follow.counted:
+        if voter and not discovery.begun and not follow.counted:
             return Look(f"{sender} had accepted epoch {self.epoch} before it started anew")
         if voter:
-            self._accepted_by.add(sender)
-            if not self._begun:
+            discovery.accepted_by.add(sender)
+            if not discovery.begun:
                 self.leases_over_at = max(self.leases_over_at, now - follow.answered_ago + member.lease.length)
         self._waiting[sender] = follow
-        if self._begun:
+        if discovery.begun:
             self._attach_waiting()
         else:
             self._begin_when_accepted()
         return None
 
     def _begin_when_accepted(self) -> None:
-        member = self._member
-        if self._begun or member.me.name not in self._accepted_by:
-            return
-        if self._founding:
-            if self._accepted_by != set(member.me.seeds):
-                return
-            roll = Roll(member.me.folder, member.me.name, self._founders())
-        else:
-            if not member.electorate.majority(member.folders(self._accepted_by)):
-                return
-            roll = Roll(member.history.cluster, member.me.name, member.history.members)
-        self._begun = True
-        member.append([marker(self._marker, roll)])
-        self._attach_waiting()
-
-    def _founders(self) -> dict[str, str]:
-        member = self._member
-        return {name: member.detector.peer(name).folder for name in member.me.seeds} | {
-            member.me.name: member.me.folder
-        }
+        entry = self._discovery.begin()
+        if entry is not None:
+            self._member.append([entry])
+            self._attach_waiting()
 
     def _attach_waiting(self) -> None:
         member = self._member
@@ -279,7 +287,7 @@ class Leading:
 
     def _find_committed(self, now: float) -> Move | None:
         member = self._member
-        if not self._begun:
+        if not self._discovery.begun:
             return None
         marks = self._marks_of("durable") | {member.me.name: member.durable_zxid}
         while True:
@@ -289,6 +297,7 @@ class Leading:
             self._marks_due = True
         if member.committed >= self._marker and not self.established:
             self.established = True
+            member.forced = False
             self._beat(now)
         if not member.electorate.includes(member.me.name, member.me.folder):
             return Look("no member any more")
@@ -299,19 +308,19 @@ class Leading:
 
     def guests(self) -> dict[str, str]:
         """Name and folder of those who follow without a vote and hold everything that is committed."""
-        member = self._member
-        held = [name for name, progress in self._followers.items() if progress.durable >= member.committed]
-        folders = member.folders(held)
-        return {
-            name: folders[name] for name in held if folders.get(name, "") not in ("", member.history.members.get(name))
-        }
+        return admission.guests(self._member, self._held())
+
+    def _held(self) -> list[str]:
+        return [name for name, progress in self._followers.items() if progress.durable >= self._member.committed]
 
     def _admit(self) -> None:
-        """A member that lost its memory holds the state again: its new folder gets the vote (DESIGN S13)."""
-        members = self._member.history.members
-        returned = [name for name in self.guests() if name in members] if self.may_propose() else []
-        if returned:
-            self.propose_members({**members, returned[0]: self.guests()[returned[0]]})
+        """Who holds the state again gets the vote (DESIGN S13), or a place in the view."""
+        member = self._member
+        if not self.may_propose() or len(member.history.rolls_in_force(member.committed)) > 1:
+            return
+        roll = admission.wanted(member, self._held())
+        if roll is not None:
+            self.propose(roll.encode(), ROLL)
 
     def _find_stable(self, now: float) -> None:
         member = self._member
@@ -343,7 +352,8 @@ class Leading:
     def _beat(self, now: float) -> None:
         member = self._member
         self._beat_at = now + member.me.net_ticktime / HEARTBEATS_PER_TICKTIME
-        member.answered_at = now
+        if member.view is None:
+            member.answered_at = now
         number = self._beats.begin(now)
         for progress in self._followers.values():
             progress.send_entries(member, self.epoch)
@@ -360,6 +370,8 @@ class Leading:
         if beats.confirm(member.electorate.agreed(marks, member.folders(marks))):
             if unanswered:
                 self._sight_at = now  # the silent may be judged from now on
+            if member.view is not None:
+                member.answered_at = now  # no lease without all of them, and so none without this leader
             member.lease.confirm(beats.confirmed_sent_at, member.history.last_zxid, member.applied)
             for progress in self._followers.values():
                 progress.find_echo(beats.confirmed)
@@ -367,11 +379,6 @@ class Leading:
                 # A follower without a lease may have to be the only one that confirms: three rounds give it one.
                 beats.hurry = any(not progress.has_lease for progress in self._followers.values())
                 self._beat(now)
-
-    def _lost_for_good(self) -> bool:
-        member = self._member
-        possible = [name for name in member.electorate.names if not member.detector.peer(name).proven_dead]
-        return self._founding or not member.electorate.majority(member.folders(possible))
 
     def _marks(self, progress: Progress, number: int) -> Marks:
         member = self._member
@@ -381,6 +388,8 @@ class Leading:
         member = self._member
         status = member.status(LEADING)
         status.epoch, status.established, status.choice = self.epoch, self.established, member.me.name
-        if self._founding and not self._begun:
-            status.members = self._founders()
+        discovery = self._discovery
+        if not discovery.begun:
+            status.view = discovery.view
+            status.members = discovery.founders() if discovery.founding else status.members
         return status

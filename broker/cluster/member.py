@@ -8,12 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from broker.cluster.detector import Detector
-from broker.cluster.entries import Accept, Append, Commit, Compact, DurableState, Entry, Install, LogOp, Snapshot
+from broker.cluster.entries import (
+    Accept,
+    Append,
+    Commit,
+    Compact,
+    DurableState,
+    Entry,
+    Install,
+    LogOp,
+    Snapshot,
+    zxid_of,
+)
 from broker.cluster.entries import Truncate as TruncateOp
 from broker.cluster.history import History
 from broker.cluster.lease import Lease
+from broker.cluster.lineage import told
 from broker.cluster.messages import LOOKING, Message, Status, encode
-from broker.cluster.partitions import Electorate
+from broker.cluster.partitions import MAJORITY, Electorate, Parted, QuorumRule
 
 
 class Diverged(Exception):
@@ -39,6 +51,16 @@ class Identity:
     net_ticktime: float
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a member goes on when not all are there: the rule of its configuration, whether an operator wants it to go on
+    with whom it finds, and the epoch that a history must contain for this member to follow it."""
+
+    rule: QuorumRule = MAJORITY
+    forced: bool = False
+    only_epoch: int | None = None
+
+
 @dataclass(slots=True)
 class Ballot:
     """The latest Status of a peer and when it came."""
@@ -50,13 +72,19 @@ class Ballot:
 class Member:
     """Durable facts, marks and outboxes of one member."""
 
-    def __init__(self, identity: Identity, durable: DurableState, now: float, over: Mapping[str, int]) -> None:
+    def __init__(
+        self, identity: Identity, durable: DurableState, now: float, over: Mapping[str, int], course: Course
+    ) -> None:
         """`over`: see `Detector`."""
         durable.check()
         self.me = identity
+        self.rule, self.forced, self.only_epoch = course.rule, course.forced, course.only_epoch
         self.history = History(durable)
+        self.forced = self.forced and not self.history.blank
         self.accepted_epoch = durable.accepted_epoch
         self.accepted_from = ""
+        self.accepted_view = durable.accepted_view
+        """The view that was promised with the accepted epoch: others of it may go on with it without this member."""
         self.committed = max(min(durable.committed, self.history.last_zxid), self.history.base_zxid)
         self.durable_zxid = self.history.last_zxid
         self.delivered = self.history.base_zxid
@@ -69,10 +97,15 @@ class Member:
         """When this member last answered a heartbeat, or sent one: a lease of anybody may count from then. What it did
         before it started it does not know."""
         self.ballots: dict[str, Ballot] = {}
+        self.parted: dict[str, Parted] = {}
+        self.took_part = False
+        """In this life, in an epoch that was established."""
+        self.yields: Yields | None = None
         self.known_lives: dict[str, int] = {}
         self.snapshot_wanted = False
         self.digests: dict[int, int] = {}
         self.differing: dict[str, int] = {}
+        self._surely_committed = self.committed
         self._ops: list[LogOp] = []
         self._sync = False
         self._in_flight = self.durable_zxid
@@ -85,8 +118,19 @@ class Member:
 
     @property
     def electorate(self) -> Electorate:
-        """Those whose majority decides."""
-        return Electorate(self.history.rolls_in_force(self.committed))
+        """Those who decide."""
+        return Electorate.of(self.history.rolls_in_force(self.committed), self.lives)
+
+    @property
+    def lives(self) -> dict[str, int]:
+        """By name the newest life of everybody met, and of this member."""
+        return {name: peer.life for name, peer in self.detector.peers.items()} | {self.me.name: self.me.life}
+
+    @property
+    def view(self) -> dict[str, int] | None:
+        """The latest view in force; None where a majority decides."""
+        rolls = [] if self.history.blank else self.history.rolls_in_force(self.committed)
+        return next((roll.view for roll in reversed(rolls) if roll.view is not None), None)
 
     @property
     def position(self) -> tuple[int, int]:
@@ -110,11 +154,11 @@ class Member:
 
     # The log.
 
-    def accept(self, epoch: int, leader: str) -> None:
-        """Promise never to follow a leader of a lower epoch."""
+    def accept(self, epoch: int, leader: str, view: dict[str, int] | None = None) -> None:
+        """Promise never to follow a leader of a lower epoch; `view`: the one that it has or is to have."""
         if epoch > self.accepted_epoch:
-            self.accepted_epoch, self.accepted_from = epoch, leader
-            self._ops.append(Accept(epoch))
+            self.accepted_epoch, self.accepted_from, self.accepted_view = epoch, leader, view
+            self._ops.append(Accept(epoch, view))
             self._sync = True
 
     def append(self, entries: list[Entry]) -> None:
@@ -159,6 +203,10 @@ class Member:
             return False
         self.committed = zxid
         self._ops.append(Commit(zxid))
+        if self.history.roll.view is not None and zxid >= zxid_of(self.history.last_epoch, 0) > self._surely_committed:
+            # That a view came about has to be known after a crash: what it decided must not be given up.
+            self._surely_committed = zxid
+            self._sync = True
         return True
 
     def persisted(self) -> None:
@@ -196,6 +244,10 @@ class Member:
             last_zxid=self.history.last_zxid,
             cluster=self.history.cluster,
             members=dict(self.history.members),
+            life=self.me.life,
+            committed=self.committed,
+            epochs=told(self.history),
+            view=self.view,
         )
 
     def take_urgent(self) -> list[tuple[str, bytes]]:

@@ -28,6 +28,9 @@ class Status:
     LEADING with its epoch is ZAB's LEADERINFO (NEWEPOCH). `choice` is the member voted for, or the leader that is
     followed. `heard` names the LOOKING members whose Status arrived: who is not named is not heard, and does not vote
     for one that is deaf to it. `seeds` are the names that the configuration of a blank member wants for a founding.
+    `committed` and `epochs` tell its history: (epoch, last zxid in it, names of the view it began with), the newest.
+    `view`: the one it leads or means to lead, or the last in its log; None where a majority decides. `needs`: whom it
+    insists on if it leads the next view, `asks`: whom under its `choice`.
     """
 
     state: str
@@ -42,6 +45,12 @@ class Status:
     members: dict[str, str] = field(default_factory=dict)
     seeds: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
+    life: int = 0
+    committed: int = 0
+    epochs: list[tuple[int, int, list[str]]] = field(default_factory=list)
+    view: dict[str, int] | None = None
+    needs: list[str] = field(default_factory=list)
+    asks: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -61,6 +70,7 @@ class Follow:
     epochs: list[tuple[int, int]]
     answered_ago: float
     over: dict[str, int]
+    life: int = 0
 
 
 @dataclass(slots=True)
@@ -166,7 +176,9 @@ def decode(data: bytes) -> Message:
 
 
 def _read_status(data: bytes) -> Status:
-    return Status(**json.loads(data[1:]))
+    status = Status(**json.loads(data[1:]))
+    status.epochs = [(int(epoch), int(last), [str(name) for name in names]) for epoch, last, names in status.epochs]
+    return status
 
 
 def _read_follow(data: bytes) -> Follow:
@@ -216,14 +228,12 @@ _READERS: dict[int, Callable[[bytes], Message]] = {
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """A snapshot as it travels (and may lie on disk): length of the head, head as JSON, state."""
-    roll = snapshot.roll
     head = json.dumps(
         {
             "zxid": snapshot.zxid,
             "epochs": snapshot.epochs,
-            "cluster": roll.cluster,
-            "leader": roll.leader,
-            "members": roll.members,
+            "views": list(snapshot.views.items()),
+            **snapshot.roll.fields(),
         }
     ).encode()
     return len(head).to_bytes(4, "big") + head + snapshot.state
@@ -234,8 +244,8 @@ def decode_snapshot(data: bytes) -> Snapshot:
     try:
         stop = 4 + int.from_bytes(data[:4], "big")
         head: dict[str, Any] = json.loads(data[4:stop])
-        roll = Roll(head["cluster"], head["leader"], head["members"])
         epochs = tuple((int(epoch), int(last)) for epoch, last in head["epochs"])
-        return Snapshot(int(head["zxid"]), epochs, roll, data[stop:])
-    except (ValueError, TypeError, KeyError) as error:
+        views = {int(epoch): tuple(names) for epoch, names in head["views"]}
+        return Snapshot(int(head["zxid"]), epochs, Roll.of(head), data[stop:], views)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Malformed(f"broken snapshot: {error}") from error

@@ -18,18 +18,21 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The votes are in: lead the given epoch. `founding`: there is no history yet, everyone must take part."""
+    """The votes are in: lead the given epoch. `founding`: there is no history yet, everyone must take part. `view`: by
+    name the lives of which all have to agree; None where a majority decides."""
 
     epoch: int
     founding: bool
+    view: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Follow this leader in its epoch."""
+    """Follow this leader in its epoch; `view`: the one it has or means to have."""
 
     leader: str
     epoch: int
+    view: dict[str, int] | None = None
 
 
 Move = Look | Lead | Join

@@ -16,14 +16,15 @@ then `take_ready()` whenever the disk is free.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from broker.cluster import parting
 from broker.cluster.detector import Verdict
 from broker.cluster.election import Looking
 from broker.cluster.entries import COUNTER_MAX, DurableState, Entry, LogOp, Snapshot
 from broker.cluster.following import Following
 from broker.cluster.leading import Leading
-from broker.cluster.member import Ballot, Identity, Member, Yields
-from broker.cluster.messages import LOOKING, Alive, Message, Status, decode
-from broker.cluster.partitions import PAUSE_MINORITY, Parted, QuorumRule
+from broker.cluster.member import Ballot, Course, Identity, Member, Yields
+from broker.cluster.messages import LOOKING, Alive, Follow, Message, Status, decode
+from broker.cluster.partitions import MAJORITY, Parted, QuorumRule
 from broker.cluster.roles import Join, Lead, Look, Move, Role
 
 SLEEP_SHARE_OF_TICKTIME = 0.5
@@ -31,7 +32,6 @@ SLEEP_SHARE_OF_TICKTIME = 0.5
 NAP_SHARE_OF_TICKTIME = 0.2
 """What it missed in a shorter pause is only not held against others; it is fed twice as often when all is well."""
 DIGESTS_KEPT = 1024
-MAJORITY = QuorumRule(PAUSE_MINORITY)
 
 
 class NotLeading(Exception):
@@ -85,7 +85,8 @@ class Zab:
 
         The caller restores the snapshot in `durable`, if there is one, and calls `applied()` for it.
         """
-        self._member = Member(Identity(name, folder, life, tuple(seeds), net_ticktime), durable, now, over or {})
+        me, course = Identity(name, folder, life, tuple(seeds), net_ticktime), Course(rule, forced, only_epoch)
+        self._member = Member(me, durable, now, over or {}, course)
         self._counter_max = counter_max
         self._seen_at = now
         self._role: Role = Looking(self._member)
@@ -152,12 +153,18 @@ class Zab:
     @property
     def view(self) -> tuple[str, ...]:
         """Those of whom all have to agree, by name; empty where a majority decides."""
-        return ()
+        return tuple(sorted(self._member.view or ()))
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The members that the view in force lacks: as long as there are any, nobody joins."""
+        view = self._member.view
+        return () if view is None else tuple(sorted(self._member.history.members.keys() - view.keys()))
 
     @property
     def parted(self) -> dict[str, Parted]:
         """By name who lives in another history, of which this one is neither a part nor a continuation."""
-        return {}
+        return dict(self._member.parted)
 
     @property
     def guests(self) -> dict[str, str]:
@@ -204,21 +211,33 @@ class Zab:
     # Feed.
 
     def receive(self, sender: str, message: bytes, now: float) -> None:
-        """A message arrived. Raises Malformed, or Diverged when this member cannot go on without healing."""
+        """A message arrived. Raises Malformed; Diverged when this member cannot go on without healing; Yields when it
+        has just started and another history goes on already."""
         decoded = decode(message)
         self._wake(now)
         member = self._member
+        member.detector.sound(sender, now)
+        if isinstance(decoded, Status | Follow) and decoded.life:
+            life = member.detector.peer(sender).life
+            if decoded.life < life:
+                return  # said by a life that is over
+            if decoded.life > life:
+                self.peer_up(sender, decoded.life, now)
         if isinstance(decoded, Status):
             member.detector.peer(sender).folder = decoded.folder
             member.ballots[sender] = Ballot(decoded, now)
+            parting.note(member, sender, decoded, now)
         if self._is_sign_of_life(decoded):
             member.detector.heard(sender, now)
         self._change(self._role.receive(sender, decoded, now), now)
+        self._yield()
 
     def tick(self, now: float) -> None:
-        """Time has passed; wanted at `deadline()`."""
+        """Time has passed; wanted at `deadline()`. Raises Yields, see `receive`."""
         self._wake(now)
+        parting.forget(self._member, now)
         self._change(self._role.tick(now), now)
+        self._yield()
 
     def deadline(self) -> float:
         """When `tick` is wanted next."""
@@ -247,8 +266,9 @@ class Zab:
         lives[name] = max(life, lives.get(name, 0))
 
     def yield_to(self, leader: str, epoch: int) -> None:
-        """Give this history up for that of `leader`. Raises Yields, unless this member follows it already."""
-        if (self.leader, self.epoch) != (leader, epoch):
+        """Give this history up for that of `leader`, which has led this epoch. Raises Yields, unless it is part of this
+        history."""
+        if all(each != epoch for each, _ in self._member.history.epochs):
             raise Yields(leader, epoch)
 
     def may_propose(self) -> bool:
@@ -294,6 +314,7 @@ class Zab:
         if len(member.digests) > DIGESTS_KEPT:
             del member.digests[next(iter(member.digests))]
         self._role.applied(now)
+        member.took_part = member.took_part or self._role.active
 
     def snapshot(self, state: bytes) -> None:
         """The state after the last applied zxid: the log below goes, and followers too far behind get it."""
@@ -354,10 +375,15 @@ class Zab:
                 case Look(why):
                     self.last_move = why
                     self._role = Looking(self._member)
-                case Join(leader, epoch):
+                case Join(leader, epoch, view):
                     self.last_move = f"follows {leader} in epoch {epoch}"
-                    self._role = Following(self._member, leader, epoch)
-                case Lead(epoch, founding):
+                    self._role = Following(self._member, leader, epoch, view)
+                case Lead(epoch, founding, view):
                     self.last_move = f"leads epoch {epoch}"
-                    self._role = Leading(self._member, epoch, founding, self._counter_max)
+                    self._role = Leading(self._member, epoch, founding, self._counter_max, view)
             move = self._role.enter(now)
+
+    def _yield(self) -> None:
+        self._member.took_part = self._member.took_part or self._role.active
+        if self._member.yields is not None:
+            raise self._member.yields

@@ -74,7 +74,9 @@ class ZabLog:
         await self._disk.truncate(NAME, reading.end)
         self._durable_bytes = reading.end
         state = self._state
-        return DurableState(state.accepted_epoch, state.committed, state.snapshot, list(state.entries))
+        return DurableState(
+            state.accepted_epoch, state.committed, state.snapshot, list(state.entries), state.accepted_view
+        )
 
     async def persist(self, ops: list[LogOp], *, sync: bool) -> None:
         """Carry out the orders one after the other; with `sync` return only when all are durable.
@@ -120,6 +122,8 @@ class ZabLog:
     async def _replace(self) -> None:
         """Write everything anew; the old file stays until the new one is durable."""
         parts = [(_BASE, _encode_base(self._state)), *_frames_of(Append(self._state.entries))]
+        if self._state.accepted_view is not None:
+            parts[1:1] = _frames_of(Accept(self._state.accepted_epoch, self._state.accepted_view))
         size = sum(_HEAD.size + len(body) for _, body in parts)
         frames = b""
         for kind, body in parts:
@@ -131,8 +135,8 @@ class ZabLog:
 
 def _apply(state: DurableState, op: LogOp) -> None:
     match op:
-        case Accept(epoch):
-            state.accepted_epoch = epoch
+        case Accept(epoch, view):
+            state.accepted_epoch, state.accepted_view = epoch, view
         case Append(entries):
             state.entries.extend(entries)
         case Truncate(zxid):
@@ -157,8 +161,8 @@ def _index_above(entries: list[Entry], zxid: int) -> int:
 
 def _frames_of(op: LogOp) -> Iterator[tuple[int, bytes]]:
     match op:
-        case Accept(epoch):
-            yield _ACCEPT, _NUMBER.pack(epoch)
+        case Accept(epoch, view):
+            yield _ACCEPT, _NUMBER.pack(epoch) + (b"" if view is None else json.dumps(view).encode())
         case Append(entries):
             for entry in entries:
                 yield _ENTRY, _ENTRY_HEAD.pack(entry.zxid, entry.kind) + entry.payload
@@ -181,7 +185,9 @@ def _encode_base(state: DurableState) -> bytes:
     if state.snapshot is None:
         return numbers
     snapshot = state.snapshot
-    about = json.dumps({"zxid": snapshot.zxid, "epochs": snapshot.epochs}).encode()
+    about = json.dumps(
+        {"zxid": snapshot.zxid, "epochs": snapshot.epochs, "views": list(snapshot.views.items())}
+    ).encode()
     roll = snapshot.roll.encode()
     return b"".join((numbers, _LENGTH.pack(len(about)), about, _LENGTH.pack(len(roll)), roll, snapshot.state))
 
@@ -195,7 +201,8 @@ def _decode_base(body: bytes) -> list[LogOp]:
         roll, at = _cut(body, at)
         found = json.loads(about)
         epochs = tuple((int(epoch), int(last)) for epoch, last in found["epochs"])
-        ops.append(Install(Snapshot(int(found["zxid"]), epochs, Roll.decode(roll), body[at:])))
+        views = {int(epoch): tuple(names) for epoch, names in found.get("views", [])}
+        ops.append(Install(Snapshot(int(found["zxid"]), epochs, Roll.decode(roll), body[at:], views)))
     return [*ops, Commit(committed)]
 
 
@@ -260,11 +267,12 @@ class _Reading:
             if kind == _ENTRY:
                 zxid, entry_kind = _ENTRY_HEAD.unpack_from(body)
                 return [Append([Entry(zxid, entry_kind, body[_ENTRY_HEAD.size :])])]
-            number = _NUMBER.unpack(body)[0]
+            number = _NUMBER.unpack_from(body)[0]
+            rest = body[_NUMBER.size :]
+            if kind == _ACCEPT:
+                return [Accept(number, json.loads(rest) if rest else None)]
         except (struct.error, ValueError, KeyError, TypeError) as error:
             raise DamagedLog(f"the frame at {self.end} makes no sense: {error!r}") from error
-        if kind == _ACCEPT:
-            return [Accept(number)]
         if kind == _TRUNCATE:
             return [Truncate(number)]
         if kind == _COMMIT:

@@ -56,10 +56,12 @@ def test_a_list_of_members_is_in_force_until_a_later_one_is_committed() -> None:
     history = log((1, 1))
     roll = Roll("c", "n1", {"n1": "f1", "n2": "f2"})
     history.append(Entry(zxid_of(1, 2), ROLL, roll.encode()))
-    assert history.rolls_in_force(zxid_of(1, 1)) == [{"n1": "f1"}, {"n1": "f1", "n2": "f2"}]
-    assert history.rolls_in_force(zxid_of(1, 2)) == [{"n1": "f1", "n2": "f2"}]
-    assert history.members_at(zxid_of(1, 1)) == {"n1": "f1"}
-    assert history.members_at(0) == {}
+    assert [roll.members for roll in history.rolls_in_force(zxid_of(1, 1))] == [{"n1": "f1"}, {"n1": "f1", "n2": "f2"}]
+    assert [roll.members for roll in history.rolls_in_force(zxid_of(1, 2))] == [{"n1": "f1", "n2": "f2"}]
+    before = history.roll_at(zxid_of(1, 1))
+    assert before
+    assert before.members == {"n1": "f1"}
+    assert history.roll_at(0) is None
     history.truncate(zxid_of(1, 1))
     assert history.members == {"n1": "f1"}
 

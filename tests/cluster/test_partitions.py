@@ -7,14 +7,14 @@ FOUR = THREE | {"n4": "d"}
 
 
 def test_more_than_half_is_a_majority() -> None:
-    assert not Electorate([THREE]).majority({"n1": "a"})
-    assert Electorate([THREE]).majority({"n1": "a", "n3": "c"})
-    assert not Electorate([FOUR]).majority({"n1": "a", "n3": "c"})
-    assert not Electorate([]).majority({"n1": "a"})
+    assert not Electorate([THREE]).enough({"n1": "a"})
+    assert Electorate([THREE]).enough({"n1": "a", "n3": "c"})
+    assert not Electorate([FOUR]).enough({"n1": "a", "n3": "c"})
+    assert not Electorate([]).enough({"n1": "a"})
 
 
 def test_another_folder_or_a_stranger_does_not_count() -> None:
-    assert not Electorate([THREE]).majority({"n1": "a", "n2": "another", "n9": "x"})
+    assert not Electorate([THREE]).enough({"n1": "a", "n2": "another", "n9": "x"})
     assert not Electorate([THREE]).includes("n2", "another")
     assert Electorate([THREE]).includes("n2", "b")
 
@@ -22,8 +22,8 @@ def test_another_folder_or_a_stranger_does_not_count() -> None:
 def test_every_list_in_force_needs_its_majority() -> None:
     changed = THREE | {"n1": "new"}
     both = Electorate([THREE, changed])
-    assert not both.majority({"n1": "new", "n2": "b"})  # the old list has only n2
-    assert both.majority({"n2": "b", "n3": "c"})
+    assert not both.enough({"n1": "new", "n2": "b"})  # the old list has only n2
+    assert both.enough({"n2": "b", "n3": "c"})
     assert both.names == {"n1", "n2", "n3"}
 
 

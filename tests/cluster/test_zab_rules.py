@@ -47,7 +47,7 @@ def test_beginning_an_epoch_without_its_marker(monkeypatch: pytest.MonkeyPatch) 
     find = Leading._find_committed
 
     def without_waiting(self: Leading, now: float) -> Move | None:
-        if self._begun:
+        if self._discovery.begun:
             self._marker = min(self._marker, self._member.history.last_zxid)
         return find(self, now)
 
@@ -82,9 +82,9 @@ def test_electing_one_that_knows_less(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_minority_that_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     def two_of_five(self: Electorate, present: dict[str, str]) -> bool:
-        return bool(self._rolls) and all(sum(present.get(n) == f for n, f in roll.items()) >= 2 for roll in self._rolls)
+        return bool(self._lists) and all(sum(present.get(n) == f for n, f in roll.items()) >= 2 for roll in self._lists)
 
-    monkeypatch.setattr(Electorate, "majority", two_of_five)
+    monkeypatch.setattr(Electorate, "enough", two_of_five)
     assert "Diverged" in complaint(5, first=24)
 
 

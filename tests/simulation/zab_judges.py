@@ -1,5 +1,8 @@
 """Judges of the agreement protocol: they only look on, and fail the run that breaks a promise (ZAB, B9 1-11)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from broker.cluster.entries import zxid_of
 from broker.cluster.zab import Zab
 
@@ -23,6 +26,15 @@ class Judges:
         if self.proposals.get(zxid, payload) != payload:
             raise Broken(f"total order: two transactions are {zxid:#x}")
         self.proposals[zxid] = payload
+
+    def forgets(self, name: str) -> None:
+        """This node loses its memory, or gives it up."""
+
+    def look_at_view(self, name: str, zab: Zab, nodes: Mapping[str, Any]) -> None:
+        """Views: nothing is committed before all of the view have it on their disks, but for those who lost theirs."""
+        for each in zab.view:
+            if nodes[each].folder == zab.members[each] and not nodes[each].disk.has(zab.committed):
+                raise Broken(f"view: {name} commits {zab.committed:#x} in {zab.view}, and {each} does not have it")
 
     def look(self, name: str, zab: Zab, now: float) -> None:
         self._look_at_lease(name, zab)
@@ -81,3 +93,49 @@ class Judges:
         """The whole sequence of one member, at the end of a run."""
         if applied != self.history[: len(applied)]:
             raise Broken(f"prefix: {name} ends with another history")
+
+
+class PartedJudges(Judges):
+    """For runs with partitions among views: histories are the branches of a tree, and nobody changes from one to the
+    other unless he yields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[int, int] = {}
+        self.held: dict[str, list[tuple[int, bytes]]] = {}
+
+    def forgets(self, name: str) -> None:
+        self.held.pop(name, None)
+
+    def look_at_verdict(self, name: str, zab: Zab, other: str, life: int, lease_until: float, now: float) -> None:
+        """Either side holds the other one dead."""
+
+    def _look_at_lease(self, name: str, zab: Zab) -> None:
+        """Either side has its own."""
+
+    def _history_is_complete(self, name: str, zab: Zab) -> None:
+        """A new leader has all that anybody of its view ever applied."""
+        member = zab._member
+        for each in {name, *zab.view}:
+            for zxid, _ in self.held.get(each, [])[-1:]:
+                if not member.history.contains(zxid):
+                    raise Broken(f"durability: {name} leads {zab.view} without {zxid:#x}, which {each} applied")
+
+    def applied(self, name: str, applied: list[tuple[int, bytes]]) -> None:
+        held = self.held.get(name, [])
+        shared = min(len(applied), len(held))
+        if applied[:shared] != held[:shared]:
+            raise Broken(f"prefix: {name} applied {applied[:shared][-4:]} after {held[:shared][-4:]}")
+        if len(applied) > len(held):
+            self.held[name] = list(applied)
+        last = 0
+        for zxid, payload in applied:
+            if self.proposals.get(zxid) != payload:
+                raise Broken(f"integrity: {name} applied {zxid:#x}, which nobody proposed")
+            if self.before.setdefault(zxid, last) != last or last >= zxid:
+                raise Broken(f"order: {name} applied {zxid:#x} after {last:#x}, others after {self.before[zxid]:#x}")
+            last = zxid
+        self.history = max(self.history, self.held.get(name, []), key=len)
+
+    def full_check(self, name: str, applied: list[tuple[int, bytes]]) -> None:
+        self.applied(name, applied)

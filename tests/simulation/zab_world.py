@@ -20,6 +20,8 @@ from broker.cluster.entries import (
     LogOp,
     Truncate,
 )
+from broker.cluster.member import Yields
+from broker.cluster.partitions import MAJORITY, QuorumRule
 from broker.cluster.zab import NotLeading, Ready, Zab
 from tests.simulation.zab_judges import Broken, Judges
 
@@ -36,8 +38,8 @@ class Disk:
     def carry_out(self, op: LogOp) -> None:
         state = self.state
         match op:
-            case Accept(epoch):
-                state.accepted_epoch = epoch
+            case Accept(epoch, view):
+                state.accepted_epoch, state.accepted_view = epoch, view
             case Append(entries):
                 state.entries = state.entries + list(entries)
             case Truncate(zxid):
@@ -52,7 +54,14 @@ class Disk:
 
     def copy(self) -> DurableState:
         state = self.state
-        return DurableState(state.accepted_epoch, state.committed, state.snapshot, list(state.entries))
+        return DurableState(
+            state.accepted_epoch, state.committed, state.snapshot, list(state.entries), state.accepted_view
+        )
+
+    def has(self, zxid: int) -> bool:
+        """Whether this entry, or a snapshot above it, is on the disk."""
+        base = self.state.snapshot.zxid if self.state.snapshot else 0
+        return zxid <= base or any(entry.zxid == zxid for entry in self.state.entries)
 
 
 class Node:
@@ -69,6 +78,7 @@ class Node:
         self.writes = 0
         self.crash_at_write = 0
         self.held: list[Callable[[], None]] = []
+        self.only_epoch: int | None = None
 
     @property
     def digest(self) -> int:
@@ -95,11 +105,14 @@ def applied_of(state: bytes) -> list[tuple[int, bytes]]:
 class World:
     """The cluster. `run(seconds)` lets virtual time pass; faults are methods."""
 
-    def __init__(self, seed: int, size: int = 3, **rules: bool) -> None:
+    def __init__(self, seed: int, size: int = 3, rule: QuorumRule = MAJORITY, **rules: bool) -> None:
         self.chance = Random(seed)
         self.now = 0.0
         self.nodes = {f"n{i}": Node(f"n{i}", f"folder-{i}") for i in range(1, size + 1)}
+        self.rule = rule
         self.judges = Judges()
+        self.yielded: list[tuple[str, str, int]] = []
+        """Who, to which leader, in which epoch."""
         self.ack_before_disk = rules.pop("ack_before_disk", False)
         self.machine: Callable[..., Zab] = Zab
         self.disk_s = 0.001
@@ -115,7 +128,7 @@ class World:
 
     # Faults.
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, forced: bool = False) -> None:
         node = self.nodes[name]
         node.life += 1
         node.busy = node.frozen = False
@@ -123,7 +136,16 @@ class World:
         durable.check()  # B9.10: at every crash point
         node.applied = applied_of(durable.snapshot.state) if durable.snapshot else []
         node.zab = self.machine(
-            name, node.folder, sorted(self.nodes), durable, now=self.now, life=node.life, net_ticktime=NET_TICKTIME
+            name,
+            node.folder,
+            sorted(self.nodes),
+            durable,
+            now=self.now,
+            life=node.life,
+            net_ticktime=NET_TICKTIME,
+            rule=self.rule,
+            forced=forced,
+            only_epoch=node.only_epoch,
         )
         if durable.snapshot:
             node.zab.applied(durable.snapshot.zxid, node.digest, self.now)
@@ -145,6 +167,20 @@ class World:
     def wipe(self, name: str) -> None:
         node = self.nodes[name]
         node.disk, node.folder, node.applied = Disk(), f"{node.folder}*", []
+        self.judges.forgets(name)
+
+    def yield_to(self, name: str, leader: str, epoch: int) -> None:
+        """Somebody commands it."""
+        self._feed(self.nodes[name], lambda zab: zab.yield_to(leader, epoch))
+
+    def _heal_history(self, node: Node, yields: Yields) -> None:
+        """The life ends; the next one begins without a log, in the other history."""
+        self.yielded.append((node.name, yields.leader, yields.epoch))
+        self.crash(node.name)
+        self.wipe(node.name)
+        node.only_epoch = yields.epoch
+        life = node.life
+        self.later(0.05, lambda: self.start(node.name) if node.life == life and node.zab is None else None)
 
     def cut(self, left: str, right: str) -> None:
         """What left says to right is lost, silently."""
@@ -247,13 +283,19 @@ class World:
         if node.frozen:
             node.held.append(lambda: self._feed(node, feed))
             return
-        feed(node.zab)
+        try:
+            feed(node.zab)
+        except Yields as yields:
+            self._heal_history(node, yields)
+            return
         self._drain(node)
 
     def _drain(self, node: Node) -> None:
         zab = node.zab
         assert zab
         self.judges.look(node.name, zab, self.now)
+        if zab.leading and zab.view:
+            self.judges.look_at_view(node.name, zab, self.nodes)
         for other in self.nodes.values():
             if other is not node and other.zab:
                 self.judges.look_at_verdict(node.name, zab, other.name, other.life, other.zab.lease_until, self.now)

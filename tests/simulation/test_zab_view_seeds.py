@@ -1,0 +1,170 @@
+"""Agreement machines by views under random faults. Without partitions there is one history, and nothing committed is
+lost; with them there may be two, which both sides say, and of which one yields."""
+
+from random import Random
+
+import pytest
+
+from broker.cluster.partitions import AUTO, AUTOHEAL, IGNORE, PAUSE_IF_ALL_DOWN, QuorumRule
+from tests.simulation.test_zab_seeds import fail_power
+from tests.simulation.zab_judges import Broken, PartedJudges
+from tests.simulation.zab_world import Node, World
+
+STEPS = 14
+CALM = ["crash", "crash", "start", "start", "break", "freeze", "thaw", "leader", "power", "wipe", "nap", "none"]
+TORN = [*CALM, "cut", "cut", "isolate", "heal", "heal"]
+RULES = [
+    QuorumRule(AUTO),
+    QuorumRule(IGNORE),
+    QuorumRule(AUTOHEAL),
+    QuorumRule(PAUSE_IF_ALL_DOWN, ("n1", "n2")),
+]
+
+
+def misbehave(world: World, dice: Random, down: set[str], faults: list[str]) -> None:
+    """One fault or repair."""
+    names = sorted(world.nodes)
+    name, other = dice.sample(names, 2)
+    fault = dice.choice(faults)
+    if fault == "power":
+        fail_power(world, dice, down)
+    if fault == "leader":
+        name, fault = world.leader or name, dice.choice(["crash", "freeze", "nap"])
+    if fault == "crash" and name not in down:
+        world.crash(name, proven=dice.random() < 0.8)
+        down.add(name)
+        if dice.random() < 0.4:  # a supervisor that starts it again at once
+            world.run(dice.uniform(0.0, 0.05))
+            world.start(name)
+            down.discard(name)
+    elif fault == "start" and down:
+        name = dice.choice(sorted(down))
+        world.start(name)
+        down.discard(name)
+    elif fault == "wipe" and world.settled():
+        world.crash(name)
+        world.wipe(name)
+        down.add(name)
+    elif fault == "cut":
+        world.cut(name, other)
+        if dice.random() < 0.6:
+            world.cut(other, name)
+    elif fault == "isolate":
+        for each in names:
+            world.cut(name, each)
+            world.cut(each, name)
+    elif fault == "heal":
+        world.heal()
+    elif fault == "break":
+        world.break_link(name, other)
+    elif fault == "freeze" and name not in down:
+        world.freeze(name)
+    elif fault == "nap" and name not in down:
+        world.freeze(name)
+        world.run(dice.uniform(0.5, 3.5))
+        world.thaw(name)
+    elif fault == "thaw":
+        world.thaw(name)
+
+
+def run_view_seed(seed: int, size: int, *, torn: bool = False, rule: QuorumRule | None = None) -> World:
+    """One run; raises Broken."""
+    dice = Random(f"views of {seed}")
+    chosen = dice.choice(RULES if size == 2 else RULES[1:])
+    world = World(seed, size, rule or chosen)
+    if torn:
+        world.judges = PartedJudges()
+    world.disk_s = dice.choice([0.0005, 0.005, 0.05, 0.2])
+    world.delay_s = dice.choice([0.001, 0.01, 0.1])
+    down: set[str] = set()
+    for name in world.nodes:
+        world.start(name)
+    world.run(dice.uniform(0.0, 2.0))
+    for _ in range(STEPS):
+        misbehave(world, dice, down, TORN if torn else CALM)
+        down = {name for name in down if world.nodes[name].zab is None}
+        for _ in range(dice.randrange(4)):
+            for name in leaders(world):
+                world.propose(name)
+            world.run(dice.uniform(0.0, 0.02))
+        world.run(dice.choice([0.01, 0.1, 0.5, 2.0, 7.0]))
+    recover(world, down, torn=torn)
+    return world
+
+
+def leaders(world: World) -> list[str]:
+    return [node.name for node in world.nodes.values() if node.zab and node.zab.leading]
+
+
+def recover(world: World, down: set[str], *, torn: bool) -> None:
+    """Everything mended: then there is one view of all, perhaps after one side has yielded; and work goes on."""
+    world.heal()
+    for name in world.nodes:
+        world.thaw(name)
+    for name in sorted(down):
+        if world.nodes[name].zab is None:
+            world.start(name)
+    if torn:
+        world.run(20.0)
+        heal_histories(world)
+    world.run_until(world.settled, 60.0)
+    if world.yielded and not torn:
+        raise Broken(f"yields: nothing was parted, and {world.yielded} yielded")
+    world.run_until(lambda: all(view_is_full(world, node) for node in world.nodes.values()), 10.0)
+    leader = world.leader
+    assert leader
+    assert world.propose(leader)
+    world.run_until(lambda: len({node.digest for node in world.nodes.values()}) == 1, 10.0)
+    for node in world.nodes.values():
+        world.judges.full_check(node.name, node.applied)
+
+
+def view_is_full(world: World, node: Node) -> bool:
+    return node.zab is not None and len(node.zab.view) == len(world.nodes)
+
+
+def heal_histories(world: World) -> None:
+    """What an operator, or autoheal, does about two histories; both sides must know of one another."""
+    for _ in range(6):
+        established = leaders(world)
+        if not established or not any(node.zab and node.zab.parted for node in world.nodes.values()):
+            return
+        for name in established:
+            machine = world.nodes[name].zab
+            assert machine
+            unknown = [each for each in established if each != name and each not in machine.parted]
+            if unknown:
+                raise Broken(f"parted: {name} leads and does not say that {unknown} have another history")
+        winner = max(established)
+        machine = world.nodes[winner].zab
+        assert machine
+        losers = [name for name, node in world.nodes.items() if node.zab and winner in node.zab.parted]
+        for name in losers:
+            if world.rule.mode == IGNORE:
+                world.crash(name)
+            else:
+                world.yield_to(name, winner, machine.epoch)
+        for name in losers:
+            if world.rule.mode == IGNORE:
+                world.start(name)
+        world.run(20.0)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_kills_restarts_and_freezes_lose_nothing(size: int) -> None:
+    for seed in range(15):
+        run_view_seed(seed, size)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_partition_makes_two_histories_that_know_of_one_another(size: int) -> None:
+    for seed in range(10):
+        run_view_seed(seed, size, torn=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("torn", [False, True])
+def test_many_more_seeds(block: int, torn: bool) -> None:
+    for seed in range(10_000 + block * 100, 10_000 + block * 100 + 100):
+        run_view_seed(seed, 2 + seed % 3, torn=torn)
