@@ -4,6 +4,7 @@ Decides which of them is still timely: each names the record's version, or is an
 S2 and S3. Members: `id` of the queue (promote and transfer also take `vhost` and `name`), `node`, `life`, `version`.
 """
 
+from broker.cluster import schema
 from broker.cluster.lives import Lives
 from broker.cluster.procedures.draft import Answer, Draft
 from broker.cluster.procedures.placing import settle, store, wanted_queue
@@ -11,6 +12,8 @@ from broker.cluster.records import COMPLETENESS, RUNNING, Life, QueueRecord
 from broker.cluster.refusal import Refused
 from broker.cluster.succession import Situation, promotion_event, queue_event
 from broker.cluster.succession import promote as promoted
+
+MOST_COMPLETE = "most complete"
 
 
 def enter_in_sync(draft: Draft) -> Answer:
@@ -58,9 +61,9 @@ def promote_most_complete(draft: Draft) -> Answer:
     heir = max(eligible, key=lambda life: counts[life.node])
     missing: dict[str, int] = draft.ask("missing", dict, {})
     after = promoted(record, heir, (), draft.zxid, lossy=True)
-    event = promotion_event(record, after, "most complete", held=counts[heir.node], missing=missing.get(heir.node))
-    draft.tell(event)
-    settle(draft, record, Situation(lives, draft.zxid, draft.chance, "most complete"), after)
+    facts = {"held": counts[heir.node], "missing": missing.get(heir.node)}
+    draft.tell(promotion_event(record, after, _end_of(draft, record.master) or MOST_COMPLETE, **facts))
+    settle(draft, record, Situation(lives, draft.zxid, draft.chance, MOST_COMPLETE), after)
     return {"master": heir}
 
 
@@ -93,6 +96,12 @@ def transfer(draft: Draft) -> Answer:
     draft.tell(promotion_event(record, after, "transfer"))
     settle(draft, record, Situation(lives, draft.zxid, draft.chance, "transfer"), after)
     return {"master": heir}
+
+
+def _end_of(draft: Draft, life: Life) -> str:
+    """How this life ended; empty if nobody knows any more."""
+    member = schema.member(draft.overlay, life.node)
+    return member.why if member is not None and member.life == life.number else ""
 
 
 def _living(record: QueueRecord, lives: Lives, node: str) -> Life:

@@ -219,6 +219,7 @@ class TestAlways:
         assert leader.queue().lossy_term == leader.queue().term
         (event,) = leader.told("promotion")
         assert (event["to"], event["lossy"], event["missing"], event["held"]) == ("n3", True, 2, 7)
+        assert event["cause"] == "failure", "that the mirrors had to be asked is no cause"
 
     def test_of_equal_ones_the_oldest(self, leader):
         leader.counts(n2=5, n3=5)
