@@ -45,12 +45,8 @@ def test_a_proposal_with_a_death_anywhere_in_it() -> None:
     assert visited(Bounds(proposals=1, deaths=1), prompt_disks=True) > 1000
 
 
-def test_a_proposal_with_a_link_that_breaks_anywhere_in_it() -> None:
-    assert visited(Bounds(proposals=1, deaths=0, breaks=1), prompt_disks=True) > 4000
-
-
-def test_the_return_of_a_leader_that_was_outlived_with_a_death_anywhere_in_it() -> None:
-    assert visited(Bounds(proposals=0, deaths=1, starts=1), begin=outlived, prompt_disks=True) > 3000
+def test_the_return_of_a_leader_that_was_outlived() -> None:
+    assert visited(Bounds(proposals=0, deaths=0, starts=1), begin=outlived) > 400
 
 
 @pytest.mark.slow
@@ -88,7 +84,8 @@ def test_much_of_what_can_happen(begin: Callable[[Model], State], bounds: Bounds
 # Rules broken on purpose.
 
 DEATH = Bounds(proposals=1, deaths=1)
-RETURN = Bounds(proposals=0, deaths=1, starts=1)
+RETURN = Bounds(proposals=0, deaths=0, starts=1)
+DEATH_AND_RETURN = Bounds(proposals=0, deaths=1, starts=1)
 
 carry_out = Disk.carry_out
 
@@ -110,7 +107,7 @@ def extend_without_cutting(self: Following, previous: int, entries: list[Entry])
 
 
 def compare_last_zxids(self: History, epochs: list[tuple[int, int]]) -> int:
-    return min(self.last_zxid, epochs[-1][1])
+    return min(self.last_zxid, epochs[-1][1] if epochs else 0)
 
 
 def promise_nothing(self: Disk, op: LogOp) -> None:
@@ -126,7 +123,13 @@ def promise_nothing(self: Disk, op: LogOp) -> None:
             Following, "flush", acknowledge_at_once, established, DEATH, "on no majority", id="acknowledged at once"
         ),
         pytest.param(
-            Disk, "carry_out", promise_nothing, established, RETURN, "accepted is only", id="promise not written"
+            Disk,
+            "carry_out",
+            promise_nothing,
+            established,
+            DEATH_AND_RETURN,
+            "accepted is only",
+            id="promise not written",
         ),
         pytest.param(
             Following, "_extend", extend_without_cutting, outlived, RETURN, "has applied", id="nothing cut off"

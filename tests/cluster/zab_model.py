@@ -8,93 +8,15 @@ Links keep order; who dies may take along what it said last, or not; a write may
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from broker.cluster.entries import TRANSACTION, Entry, LogOp, zxid_of
-from broker.cluster.leading import Leading
+from broker.cluster.entries import zxid_of
 from broker.cluster.zab import NotLeading, Zab
+from tests.cluster.zab_machine import NAMES, Applied, Event, Look, Machine, frozen, look_at
 from tests.simulation.zab_judges import Broken
-from tests.simulation.zab_world import Disk
 
-NOW = 0.0
-NAMES = ("n1", "n2", "n3")
 MAJORITY = 2
-
-Event = tuple[Any, ...]
-"""("message", sender, bytes), ("up", name, life), ("down", name, life, proven), ("disk",), ("propose",), ("start",)."""
-Applied = tuple[tuple[int, bytes], ...]
-
-
-@dataclass
-class Machine:
-    """One member with its disk; `zab` is None while it is down."""
-
-    name: str
-    life: int = 0
-    zab: Zab | None = None
-    disk: Disk = field(default_factory=Disk)
-    applied: Applied = ()
-
-    def start(self, make: Callable[..., Zab]) -> None:
-        self.life += 1
-        durable = self.disk.copy()
-        durable.check()  # what a crash left is a log that this machine may start from
-        self.applied = ()
-        self.zab = make(self.name, f"folder of {self.name}", NAMES, durable, now=NOW, life=self.life)
-
-    def feed(self, event: Event) -> None:
-        assert self.zab
-        match event:
-            case ("message", sender, data):
-                self.zab.receive(sender, data, NOW)
-            case ("up", name, life):
-                self.zab.peer_up(name, life, NOW)
-            case ("down", name, life, proven):
-                self.zab.peer_down(name, life, proven, NOW)
-            case ("propose", payload):
-                self.zab.propose(payload)
-
-    def write(self) -> list[tuple[str, bytes]] | None:
-        """What is due on the disk, all of it, and what follows from it; None if nothing is."""
-        zab = self.zab
-        assert zab
-        ready = zab.take_ready()
-        if not ready:
-            return None
-        for op in ready.log:
-            self.disk.carry_out(op)
-        zab.persisted(NOW)
-        self._apply(zab, ready.committed)
-        return ready.messages
-
-    def _apply(self, zab: Zab, committed: list[Entry]) -> None:
-        if committed:
-            self.applied += tuple((entry.zxid, entry.payload) for entry in committed if entry.kind == TRANSACTION)
-            zab.applied(committed[-1].zxid, hash(self.applied) & 0xFFFF, NOW)
-
-    def hush(self) -> None:
-        """No heartbeat follows another at once: leases are not looked at here, and there would be no end of it."""
-        role = self.zab._role if self.zab else None
-        if isinstance(role, Leading):
-            role._beats.hurry = False
-
-    def due(self) -> list[LogOp]:
-        """The orders to the disk that a death may interrupt."""
-        assert self.zab
-        return self.zab.take_ready().log
-
-
-class Look(NamedTuple):
-    """What the judges see of one machine."""
-
-    up: bool
-    life: int
-    leads: int
-    """The epoch it is established in as leader; 0 otherwise."""
-    log: frozenset[tuple[int, bytes]]
-    on_disk: frozenset[tuple[int, bytes]]
-    applied: Applied
 
 
 class Outcome(NamedTuple):
@@ -346,19 +268,6 @@ class Model:
                 raise Broken(f"{entry} was applied and is on no majority of disks")
 
 
-def look_at(machine: Machine) -> Look:
-    zab = machine.zab
-    log = zab._member.history.entries if zab else []
-    return Look(
-        zab is not None,
-        machine.life,
-        zab.epoch if zab and zab.leading else 0,
-        frozenset((entry.zxid, entry.payload) for entry in log),
-        frozenset((entry.zxid, entry.payload) for entry in machine.disk.state.entries),
-        machine.applied,
-    )
-
-
 def with_link(
     links: tuple[tuple[int, ...], ...], sender: int, receiver: int, events: tuple[int, ...]
 ) -> tuple[tuple[int, ...], ...]:
@@ -375,21 +284,3 @@ def told(came: dict[State, tuple[State, str] | None], state: State) -> str:
         acts.append(act)
         step = came[state]
     return "\n".join(f"{number:3} {act}" for number, act in enumerate(reversed(acts), 1))
-
-
-def frozen(value: Any) -> Any:
-    """What a value is, as something that can be compared: what is only for people left out."""
-    match value:
-        case None | bool() | int() | float() | str() | bytes() | frozenset():
-            return value
-        case dict():
-            return ("dict", *sorted(((frozen(key), frozen(held)) for key, held in value.items()), key=repr))
-        case set():
-            return frozenset(map(frozen, value))
-        case list() | tuple() | deque() | bytearray():
-            return tuple(map(frozen, value))
-    fields = dict(getattr(value, "__dict__", {}))
-    for each in type(value).__mro__:
-        fields |= {name: getattr(value, name) for name in getattr(each, "__slots__", ()) if hasattr(value, name)}
-    fields.pop("last_move", None)
-    return (type(value).__name__, *((name, frozen(fields[name])) for name in sorted(fields)))
