@@ -16,11 +16,11 @@ from broker.cluster import schema
 from broker.cluster.entries import MARKER, TRANSACTION, DamagedLog, DurableState, LogOp, epoch_of
 from broker.cluster.member import Diverged, Yields
 from broker.cluster.messages import Malformed
-from broker.cluster.partitions import QuorumRule
+from broker.cluster.partitions import MAJORITY, QuorumRule
 from broker.cluster.records import Life, MemberRecord, decode
 from broker.cluster.tree import Tree
 from broker.cluster.watches import Change
-from broker.cluster.zab import MAJORITY, Ready, Zab
+from broker.cluster.zab import Ready, Zab
 from broker.metadata import farewells
 from broker.metadata.farewells import Farewells
 from broker.metadata.reign import Reign

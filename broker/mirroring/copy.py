@@ -35,6 +35,12 @@ class Copy:
     paged: bool = False
     """Some of its contents went to the journal though it is not durable: what settles has to be told there, too."""
 
+    def clear(self) -> None:
+        """Become the copy of a node that has never had one."""
+        fresh = Copy(self.queue_id, self.durable)
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
+
     def truncate(self, position: int) -> list[Range]:
         """Forget everything above `position`; returns what was living there."""
         dropped = [(run.first, run.last) for run in self.line.remove(position + 1, self.next_position)]

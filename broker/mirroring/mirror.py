@@ -107,7 +107,7 @@ class Mirror:
         """What this copy would have to give up for this master, in order; it must not change meanwhile."""
         copy = self.copy
         common = copy.terms.common(offer.terms, copy.next_position - 1)
-        if offer.term < copy.promised or common >= copy.next_position - 1:
+        if common >= copy.next_position - 1:
             return iter(())
         return copy.line.between(common + 1, copy.next_position - 1)
 

@@ -242,11 +242,7 @@ def _check_unique(document: Document, place: Place, names: Sequence[str], *field
 
 def _check_partition_handling(document: Document, file: ClusterFile) -> None:
     names = [node.name for node in file.nodes]
-    handling = file.cluster.partition_handling
-    if handling.rule.wants_view(names):
-        text = f"{handling.in_effect(names)} is not to be had yet: use pause_minority, with one node or three or more"
-        document.complain(("cluster", "partition_handling"), text)
-    for index, name in enumerate(handling.nodes):
+    for index, name in enumerate(file.cluster.partition_handling.nodes):
         if name not in names:
             text = f"there is no node {name!r}: choose from {', '.join(names)}"
             document.complain(("cluster", "partition_handling", "nodes", index), text)

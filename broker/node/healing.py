@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from broker.cluster import schema
-from broker.cluster.entries import TRANSACTION
+from broker.cluster.entries import TRANSACTION, Accept
 from broker.cluster.operations import Create, Set
 from broker.cluster.records import QueueRecord, decode
 from broker.cluster.schema import copies_key
 from broker.metadata.state import Transaction
-from broker.storage import zab_log
+from broker.storage.zab_log import ZabLog
 
 if TYPE_CHECKING:
     from broker.cluster.entries import DurableState
@@ -108,8 +108,15 @@ class Healing:
             await trio.sleep(0.2)  # many at once are one write
 
     async def _forget_log(self) -> None:
+        """All but the highest epoch that this member has accepted: whoever leads it next begins a higher one, and with
+        it come higher terms than any that the lost history had."""
         if self._is_log_due:
-            await self._disk.remove(zab_log.NAME)
+            log = ZabLog(self._disk)
+            accepted = (await log.recover()).accepted_epoch
+            log.close()
+            fresh = ZabLog(self._disk)
+            await fresh.persist([Accept(accepted)], sync=True)
+            fresh.close()
             self._is_log_due = False
             await self._write()
 

@@ -92,12 +92,19 @@ class Aside:
 
     def is_due(self, mirror: Mirror, offer: Offer) -> bool:
         """Whether something has to be kept before the mirror follows this master."""
+        if self.begins_anew(mirror, offer):
+            return self._has_unkept(mirror, offer)
         if offer.term < mirror.copy.promised:
             return False
         if self._is_lossy(mirror, offer):
             is_asked = mirror in self._kept and self._kept[mirror][0] == offer.term
             return self._has_unkept(mirror, offer) if is_asked else len(mirror.copy.line) > 0
         return self.is_of_lost_history(offer.queue_id) and self._has_unkept(mirror, offer)
+
+    def begins_anew(self, mirror: Mirror, offer: Offer) -> bool:
+        """Whether what this copy has promised was to a master of the lost history: that may have had a higher term than
+        any of the history that goes on, so the copy is of no use any more."""
+        return offer.term < mirror.copy.promised and self.is_of_lost_history(offer.queue_id)
 
     async def keep_for(self, mirror: Mirror, master: str, offer: Offer) -> None:
         """Return when is kept what this master does not have. Raises PeerLost."""

@@ -94,6 +94,8 @@ class Mirrors:
             if looking is None:
                 self._spawn(self._prepare, mirror)
             return
+        if self._aside.begins_anew(mirror, offer):
+            mirror = self._begin_anew(mirror.copy)
         if self._aside.is_undecided(mirror, offer):
             self._parked[offer.queue_id] = (peer, offer, offset)
             return
@@ -105,6 +107,14 @@ class Mirrors:
         # all that it claims must be on disk, also what came from an earlier master a moment ago
         self._statements.append((self._switchboard.journal.appended, peer, statement))
         self._switchboard.touch(self)
+
+    def _begin_anew(self, copy: Copy) -> Mirror:
+        self.leave(copy.queue_id)
+        copy.clear()
+        drop = records.Drop(copy.queue_id)
+        self._switchboard.store(records.encode(drop), drop)
+        mirror = self.mirrors[copy.queue_id] = Mirror(copy)
+        return mirror
 
     def _is_unprepared(self, mirror: Mirror, offer: Offer) -> bool:
         return mirror.pages_beyond(offer) is not None or self._aside.is_due(mirror, offer)

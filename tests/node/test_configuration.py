@@ -217,8 +217,8 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
         ),
         (
             "cluster: {partition_handling: {mode: pause_if_all_down, recover: ignore}}",
-            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'recover': 'ignore'}: nodes must "
-            "be a list of node names: use ",
+            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'recover': 'ignore'}: nodes "
+            "must be a list of node names: use ",
         ),
         (
             "cluster: {partition_handling: {mode: autoheal, nodes: [n1]}}",
@@ -227,7 +227,8 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
         ),
         (
             "cluster: {partition_handling: {mode: pause_if_all_down, node: n1}}",
-            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'node': 'n1'}: unknown key node: ",
+            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'node': 'n1'}: unknown key "
+            "node: use ",
         ),
         ("nodes: []", "cluster.yaml:1: nodes: has 0, must have at least 1"),
         ("nodes: [a, b, a]", "cluster.yaml:1: nodes[2].name: 'a' is taken by nodes[0]: give each its own name"),
@@ -429,7 +430,13 @@ def test_definitions_are_a_file_beside_this_one(write, tmp_path, problems):
 @pytest.mark.parametrize(
     ("text", "handling"),
     [
-        ("nodes: [a]", PartitionHandling()),
+        ("nodes: [a, b]", PartitionHandling()),
+        ("cluster: {partition_handling: ignore}", PartitionHandling("ignore")),
+        ("cluster: {partition_handling: autoheal}", PartitionHandling("autoheal")),
+        (
+            "cluster: {partition_handling: {mode: pause_if_all_down, nodes: [n1, rabbit@n2], recover: autoheal}}",
+            PartitionHandling("pause_if_all_down", ("n1", "n2"), "autoheal"),
+        ),
         ("cluster: {partition_handling: pause_minority}\nnodes: [a, b]", PartitionHandling("pause_minority")),
     ],
 )

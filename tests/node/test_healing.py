@@ -5,16 +5,30 @@ from random import Random
 import pytest
 import trio
 
+from broker.cluster.entries import Accept, Append, Roll, zxid_of
+from broker.cluster.history import marker
 from broker.node.healing import FILE, Healing
-from broker.storage import zab_log
+from broker.storage.zab_log import ZabLog
 from tests.simulation.disk import SimDisk
 
 
 @pytest.fixture(name="disk")
 async def _disk():
     disk = SimDisk(Random(1))
-    await disk.replace(zab_log.NAME, b"a history")
+    await write_log(disk, 7)
     return disk
+
+
+async def write_log(disk, epoch):
+    log = ZabLog(disk)
+    roll = Roll("cluster", "n1", {"n1": "folder"})
+    await log.persist([Accept(epoch), Append([marker(zxid_of(epoch, 0), roll)])], sync=True)
+    log.close()
+
+
+async def entries_and_promise(disk):
+    durable = await ZabLog(disk).recover()
+    return len(durable.entries), durable.accepted_epoch
 
 
 async def again(disk):
@@ -27,13 +41,12 @@ async def again(disk):
 async def test_nothing_is_remembered_where_nothing_was_lost(disk):
     healing = await again(disk)
     assert (healing.epoch, healing.queues) == (None, {})
-    assert await disk.read(zab_log.NAME) == b"a history"
+    assert await entries_and_promise(disk) == (1, 7)
 
 
-async def test_the_log_goes_and_what_has_to_be_compared_is_known_in_every_later_life(disk):
+async def test_the_log_goes_but_for_the_promise_and_what_has_to_be_compared_is_known_in_every_later_life(disk):
     await Healing(disk).begin("n2", 65, {7: ("/", "q")})
-    with pytest.raises(FileNotFoundError):
-        await disk.read(zab_log.NAME)
+    assert await entries_and_promise(disk) == (0, 7)
     healing = await again(disk)
     assert (healing.leader, healing.epoch, healing.queues) == ("n2", 65, {7: ("/", "q")})
 
@@ -46,18 +59,17 @@ async def test_a_log_that_is_still_there_after_a_kill_goes_then(disk, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         await Healing(disk).begin("n2", 65, {})
     monkeypatch.undo()
-    assert await disk.read(zab_log.NAME) == b"a history"
+    assert await entries_and_promise(disk) == (1, 7)
     healing = await again(disk)
     assert healing.epoch == 65
-    with pytest.raises(FileNotFoundError):
-        await disk.read(zab_log.NAME)
+    assert await entries_and_promise(disk) == (0, 7)
 
 
 async def test_a_log_of_the_new_history_stays(disk):
     await Healing(disk).begin("n2", 65, {7: ("/", "q")})
-    await disk.replace(zab_log.NAME, b"the other history")
+    await write_log(disk, 65)
     await again(disk)
-    assert await disk.read(zab_log.NAME) == b"the other history"
+    assert await entries_and_promise(disk) == (1, 65)
 
 
 async def test_the_file_goes_when_all_is_done(disk, autojump_clock):

@@ -7,7 +7,7 @@ it.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ from unittest.mock import patch
 import pytest
 import trio
 
+from broker.node.partition_handling import PartitionHandling
 from tests.simulation import disk
 from tests.simulation.faults import FAULTS, ONE_OF_EACH, Faults
 from tests.simulation.judges import (
@@ -27,6 +28,7 @@ from tests.simulation.judges import (
     judge_counts,
     judge_deaths,
     judge_delays,
+    judge_kept,
     judge_loss,
     judge_memory,
     judge_order,
@@ -38,11 +40,12 @@ from tests.simulation.judges import (
     takes_no_space,
 )
 from tests.simulation.leases import Leases
+from tests.simulation.modes import is_whole, kept_bodies
 from tests.simulation.return_counts import ReturnCounts
 from tests.simulation.roads import DELIVERY_LIMIT, road
 from tests.simulation.scarcity import SCARCITIES
 from tests.simulation.workload import Workload
-from tests.simulation.world import HA_ALL, World, policy, simulate, until
+from tests.simulation.world import HA_ALL, MAJORITY, NAMES, World, policy, simulate, until
 
 ROADS = ("red", "blue", "green", "brown")
 PROGRESS_S = 40.0
@@ -80,6 +83,11 @@ class Plan:
     """Keys of the policy of queues without one of their own that are not as in `HA_ALL`."""
     kept: Sequence[int] | None = None
     """Numbers of the faults that come; None: all of them."""
+    names: Sequence[str] = NAMES
+    handling: PartitionHandling = MAJORITY
+    parts: bool = False
+    """Two sides may go on without each other: what one of them confirmed may be set aside instead of delivered, and
+    neither sees what the other gave to whom."""
 
 
 def brief(faults: Sequence[str], *, steps: int = 4, **how: Any) -> Plan:
@@ -140,9 +148,10 @@ def run_seed(seed: int, plan: Plan = Plan()) -> Outcome:
         await _run(world, workload, histories, plan)
 
     try:
-        with _surroundings(plan), histories.watching(), ReturnCounts().watching(), Leases().watching():
-            simulate(seed, story, policies=policies)
-        histories.judge_prefixes()
+        with _surroundings(plan), histories.watching(), ReturnCounts().watching(), _leases(plan):
+            simulate(seed, story, policies=policies, names=plan.names, handling=plan.handling)
+        if not plan.parts:
+            histories.judge_prefixes()
     except BaseException as failure:
         first = _first(failure)
         if not isinstance(first, Exception):
@@ -152,6 +161,11 @@ def run_seed(seed: int, plan: Plan = Plan()) -> Outcome:
             None if isinstance(first, Broken) else failure
         )
     return outcomes[0]
+
+
+def _leases(plan: Plan) -> AbstractContextManager[None]:
+    """Two sides have two masters, each with a lease of its own."""
+    return nullcontext() if plan.parts else Leases().watching()
 
 
 @contextmanager
@@ -187,6 +201,8 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
             await until(lambda: len(workload.ledger.confirmed) >= plan.confirmed_min, ENOUGH_S)
         workload.publishing = False
         await _in_time("progress: not every node serves", lambda: _all_serve(world))
+        if plan.parts:
+            await _in_time("progress: not one cluster", lambda: _all_serve(world) and is_whole(world))
         await _in_time("progress: not synchronised", world.synchronised)
         await _in_time("progress: publishers wait for answers", lambda: workload.active == 0)
         workload.hold_still()
@@ -204,7 +220,10 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
         world.note("quiet")
         watchers.cancel_scope.cancel()
     await judge_copies(world)
-    _judge_clients(workload, histories)
+    if plan.parts:
+        judge_kept(workload.ledger, await kept_bodies(world))
+    else:
+        _judge_clients(workload, histories)
 
 
 async def _judge_copies_twice(world: World) -> None:

@@ -62,6 +62,17 @@ def judge_loss(ledger: Ledger, sheds: Collection[str] = ()) -> None:
         raise Broken(f"invented: {invented[:5]}")
 
 
+def judge_kept(ledger: Ledger, kept: Collection[bytes]) -> None:
+    """S9: of two sides that went on without each other none loses what it confirmed: it came to somebody who
+    acknowledged it, or it is in a recovery file."""
+    lost = sorted(ledger.confirmed - ledger.acknowledged - set(kept))
+    if lost:
+        raise Broken(f"lost: {len(lost)} confirmed messages that are set aside nowhere, {lost[:5]}")
+    invented = sorted((ledger.seen.keys() | set(kept)) - ledger.published)
+    if invented:
+        raise Broken(f"invented: {invented[:5]}")
+
+
 def judge_repeats(ledger: Ledger) -> None:
     """S7: whoever sees a message that may have been seen before is told so. Where a message came by way of another
     queue it may have come twice (S16)."""

@@ -159,3 +159,29 @@ async def test_an_offer_waits_for_the_commit_that_says_what_it_costs(autojump_cl
         await trio.sleep(1)
     assert room.keeper.kept == [("q", [1, 3, 4, 5, 6])]
     assert room.copy.promised == NEW
+
+
+async def test_a_copy_that_has_promised_a_higher_term_to_the_lost_history_begins_anew(autojump_clock):
+    room = Room()
+    room.keeper.lost[1] = ("/", "q")
+    room.copy.terms.begin(NEW + 10, 5)
+    room.copy.promised = NEW + 10
+    async with trio.open_nursery() as nursery:
+        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
+        mirrors.follow(room.copy)
+        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer())))
+        await trio.sleep(1)
+    assert room.keeper.kept == [("q", [4, 5, 6])]
+    assert (len(room.copy.line), room.copy.promised, room.copy.terms.entries) == (0, NEW, room.offer().terms)
+    assert room.copy is mirrors.leave(1)
+
+
+async def test_any_other_that_has_promised_a_higher_term_stays_with_it(autojump_clock):
+    room = Room()
+    room.copy.promised = NEW + 10
+    async with trio.open_nursery() as nursery:
+        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
+        mirrors.follow(room.copy)
+        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer())))
+        await trio.sleep(1)
+    assert (len(room.copy.line), room.copy.promised) == (6, NEW + 10)

@@ -1,0 +1,375 @@
+"""Scenario 28: nodes that do not hear each other, in each mode of `partition_handling`: in full, in part, one way; of
+three nodes and of two. Each mode goes by its own rule (DESIGN S9)."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import trio
+
+from broker.node.partition_handling import PartitionHandling
+from tests.simulation.client import Lost, Refused
+from tests.simulation.modes import AUTO, AUTOHEAL, IGNORE, TWO, Sides, play
+from tests.simulation.world import MAJORITY, NAMES, NET_TICKTIME_S, until
+
+VIEWS = (IGNORE, AUTOHEAL)
+
+
+# ---------------------------------------------------------------------- pause_minority
+
+
+@pytest.mark.slow
+def test_pause_minority_closes_the_doors_of_the_smaller_side_in_time_and_confirms_nothing_there() -> None:
+    async def scenario(sides: Sides) -> None:
+        client = await sides.publisher("n1")
+        sides.cut(["n1"], ["n2", "n3"])
+        assert not await sides.is_confirmed(client, 2 * NET_TICKTIME_S)
+        await until(lambda: "n1" not in sides.world.serving(), 2 * NET_TICKTIME_S)
+        assert sides.status("n1")["state"] in ("paused", "starting")
+        with pytest.raises((Lost, Refused)):
+            await sides.publisher("n1", "late")
+        other = await sides.publisher("n2")
+        await sides.publish(other)
+        sides.mend()
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, MAJORITY)
+
+
+@pytest.mark.slow
+def test_pause_minority_of_two_pauses_whoever_is_alone() -> None:
+    async def scenario(sides: Sides) -> None:
+        sides.cut(["n1"], ["n2"])
+        await until(lambda: not sides.world.serving(), 10)
+        sides.mend()
+        await sides.come_together()
+        sides.world.kill("n2")
+        text = "waits for n2: 1 of 2 nodes are there, 2 are needed by partition_handling: pause_minority"
+        await until(lambda: text in (sides.status("n1")["reason"] or ""), 20)
+        assert not sides.world.serving()
+
+    play(scenario, MAJORITY, TWO)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("one_way", [False, True])
+def test_pause_minority_does_not_mind_one_link(one_way: bool) -> None:
+    async def scenario(sides: Sides) -> None:
+        sides.cut(["n1"], ["n2"], one_way=one_way)
+        await trio.sleep(3 * NET_TICKTIME_S)
+        sides.mend()
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, MAJORITY)
+
+
+# ---------------------------------------------------------------------- ignore
+
+
+@pytest.mark.slow
+def test_ignore_leaves_two_masters_says_so_and_ends_when_one_side_is_restarted() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2", "n3"])
+        here, there = await sides.publisher("n1"), await sides.publisher("n2")
+        mine, theirs = await sides.publish(here), await sides.publish(there)
+        sides.mend()
+        await until(lambda: all(sides.events(name, "partition") for name in NAMES), 10)
+        await trio.sleep(3 * NET_TICKTIME_S)
+        assert sides.goes_on(["n1"])
+        assert sides.goes_on(["n2", "n3"])
+        assert sides.status("n1")["parted_from"] == ["n2", "n3"]
+        assert "n1" in sides.status("n2")["parted_from"]
+        (event,) = sides.events("n1", "partition")
+        assert event["text"].startswith("n2 and n3 went on without node n1, and this one without them: there are two m")
+        assert "start them again" in event["text"]
+        await sides.restart("n1")
+        await sides.come_together()
+        assert sides.status("n1")["parted_from"] == []
+        assert sorted(await sides.nothing_is_lost()) == sorted(mine)
+        assert set(theirs) <= sides.confirmed
+        assert sides.events("n1", "healed")
+
+    play(scenario, IGNORE)
+
+
+# ---------------------------------------------------------------------- autoheal
+
+
+@pytest.mark.slow
+def test_autoheal_prefers_the_side_with_most_connections() -> None:
+    async def scenario(sides: Sides) -> None:
+        crowd = [await sides.publisher("n1", f"crowd-{number}") for number in range(3)]
+        there = await sides.publisher("n2")
+        await sides.part(["n1"], ["n2", "n3"])
+        mine, theirs = await sides.publish(crowd[0]), await sides.publish(there)
+        sides.mend()
+        await until(lambda: any(sides.events(name, "autoheal") for name in NAMES), 10)
+        (event,) = [event for name in NAMES for event in sides.events(name, "autoheal")]
+        assert (event["winner"], event["losers"]) == (["n1"], [["n2", "n3"]])
+        await sides.come_together()
+        assert set(await sides.nothing_is_lost()) == set(theirs)
+        assert set(mine) <= sides.confirmed
+        assert there.lost, "connections of the losing side are closed"
+        assert not crowd[1].lost
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
+def test_autoheal_prefers_the_larger_side_where_connections_do_not_decide() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2", "n3"])
+        here = await sides.publisher("n1")
+        mine = await sides.publish(here)
+        here.close()
+        await trio.sleep(0.5)
+        sides.mend()
+        await sides.come_together()
+        assert sorted(await sides.nothing_is_lost()) == sorted(mine)
+        (healed,) = sides.events("n1", "healed")
+        assert healed["leader"] in ("n2", "n3")
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
+def test_autoheal_of_three_sides_leaves_one() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2"], ["n3"])
+        for name in NAMES:
+            client = await sides.publisher(name)
+            await sides.publish(client)
+            client.close()
+        await trio.sleep(0.5)
+        sides.mend()
+        await sides.come_together(60)
+        assert len(set(await sides.nothing_is_lost())) == 6
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
+def test_what_was_declared_on_the_losing_side_is_kept_with_its_messages() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2", "n3"])
+        here = await sides.publisher("n1")
+        await here.declare("late")
+        await here.publish_all("late", [b"late"])
+        here.close()
+        await trio.sleep(0.5)
+        sides.mend()
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == [b"late"]
+        assert "late" not in [record.name for record in sides.world.queues()]
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
+def test_a_kill_while_it_heals_loses_nothing() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2", "n3"])
+        here = await sides.publisher("n1")
+        mine = await sides.publish(here)
+        here.close()
+        await trio.sleep(0.5)
+        sides.mend()
+        await until(lambda: sides.events("n1", "healed"), 10)
+        for pause_s in (0.0, 0.3, 0.01, 0.6):
+            await trio.sleep(pause_s)
+            sides.world.kill("n1", power=True)
+            sides.world.start("n1")
+        await sides.come_together()
+        assert set(await sides.nothing_is_lost()) == set(mine)
+
+    play(scenario, AUTOHEAL)
+
+
+# ---------------------------------------------------------------------- pause_if_all_down
+
+
+def preferring(*names: str, recover: str = "autoheal") -> PartitionHandling:
+    return PartitionHandling("pause_if_all_down", names, recover)
+
+
+@pytest.mark.slow
+def test_pause_if_all_down_pauses_whoever_hears_none_of_the_list() -> None:
+    async def scenario(sides: Sides) -> None:
+        client = await sides.publisher("n2")
+        sides.cut(["n1"], ["n2", "n3"])
+        await until(lambda: sides.world.serving() == ["n1"], 20)
+        assert client.lost
+        told = [event["text"] for name in ("n2", "n3") for event in sides.events(name, "life")]
+        assert any("pause_if_all_down: waiting for one of n1" in text for text in told)
+        await sides.publish(await sides.publisher("n1"))
+        sides.mend()
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, preferring("n1"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recover", ["autoheal", "ignore"])
+def test_pause_if_all_down_with_somebody_of_the_list_on_either_side(recover: str) -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2", "n3"])
+        here, there = await sides.publisher("n1"), await sides.publisher("n2")
+        await sides.publish(here)
+        await sides.publish(there)
+        sides.mend()
+        if recover == "ignore":
+            await until(lambda: all(sides.events(name, "partition") for name in NAMES), 10)
+            await trio.sleep(3 * NET_TICKTIME_S)
+            assert not sides.is_whole()
+            await sides.restart("n2", "n3")
+        await sides.come_together()
+        assert len(set(await sides.nothing_is_lost())) == 3
+
+    play(scenario, preferring("n1", "n3", recover=recover))
+
+
+# ---------------------------------------------------------------------- two nodes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", TWO)
+def test_of_two_nodes_either_goes_on_when_the_other_dies(dead: str) -> None:
+    async def scenario(sides: Sides) -> None:
+        survivor = next(name for name in TWO if name != dead)
+        client = await sides.publisher(survivor)
+        sides.world.kill(dead)
+        await until(lambda: sides.goes_on([survivor]), 5)
+        await sides.publish(client)
+        sides.world.start(dead)
+        await sides.come_together()
+        assert await sides.nothing_is_lost(dead) == []
+
+    play(scenario, AUTO, TWO)
+
+
+def test_of_two_nodes_the_one_that_was_left_behind_waits_for_the_other() -> None:
+    async def scenario(sides: Sides) -> None:
+        sides.world.kill("n1")
+        await until(lambda: sides.goes_on(["n2"]), 5)
+        await sides.publish(await sides.publisher("n2"))
+        sides.world.kill("n2")
+        sides.world.start("n1")
+        await trio.sleep(6 * NET_TICKTIME_S)
+        assert sides.world.serving() == []
+        assert "n2" in sides.status("n1")["reason"]
+        sides.world.start("n2")
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, AUTO, TWO)
+
+
+@pytest.mark.slow
+def test_of_two_nodes_a_sleeper_does_not_go_on_by_itself() -> None:
+    async def scenario(sides: Sides) -> None:
+        sides.world.freeze("n2")
+        await until(lambda: sides.goes_on(["n1"]), 20)
+        await sides.publish(await sides.publisher("n1"))
+        sides.world.kill("n1")
+        sides.world.thaw("n2")
+        await trio.sleep(6 * NET_TICKTIME_S)
+        assert sides.world.serving() == []
+        sides.world.start("n1")
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, AUTO, TWO)
+
+
+def test_two_nodes_that_part_are_two_masters_and_become_one() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2"])
+        here, there = await sides.publisher("n1"), await sides.publisher("n2")
+        more = await sides.publisher("n2", "more")
+        mine, theirs = await sides.publish(here), await sides.publish(there)
+        sides.mend()
+        await sides.come_together()
+        assert sorted(await sides.nothing_is_lost()) == sorted(mine)
+        assert set(theirs) <= sides.confirmed
+        assert not more.lost
+
+    play(scenario, AUTO, TWO)
+
+
+# ---------------------------------------------------------------------- one way, and in part
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("handling", VIEWS, ids=str)
+@pytest.mark.parametrize("names", [NAMES, TWO], ids=len)
+def test_one_way_nobody_confirms_what_nobody_keeps(handling: PartitionHandling, names: tuple[str, ...]) -> None:
+    async def scenario(sides: Sides) -> None:
+        await survive(sides, lambda: sides.cut(["n1"], names[1:], one_way=True), names)
+
+    play(scenario, handling, names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("handling", VIEWS, ids=str)
+def test_in_part_nobody_confirms_what_nobody_keeps(handling: PartitionHandling) -> None:
+    async def scenario(sides: Sides) -> None:
+        await survive(sides, lambda: sides.cut(["n1"], ["n2"]), NAMES)
+
+    play(scenario, handling)
+
+
+async def survive(sides: Sides, cut: Callable[[], None], names: Sequence[str]) -> None:
+    """Publish everywhere while something is cut, mend it, and look for all that was confirmed."""
+    clients = [await sides.publisher(name) for name in names]
+    cut()
+    for _ in range(4):
+        await trio.sleep(NET_TICKTIME_S)
+        for client in clients:
+            await sides.is_confirmed(client, 0.2)
+    sides.mend()
+    if not sides.world.cluster.partition_handling.heals(names):
+        await reunite(sides, names)
+    await sides.come_together(60)
+    await sides.nothing_is_lost()
+
+
+async def reunite(sides: Sides, names: Sequence[str]) -> None:
+    """What an operator does about two sides: the one without the first node is restarted."""
+    await trio.sleep(3 * NET_TICKTIME_S)
+    tree = sides.world.tree(names[0])
+    assert tree is not None
+    others = [name for name in names if name in tree.parted]
+    if others:
+        await sides.restart(*others)
+
+
+# ---------------------------------------------------------------------- on the way to a pause
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("handling", "loser"),
+    [(MAJORITY, "n1"), (preferring("n1"), "n2")],
+    ids=str,
+)
+def test_on_the_way_to_a_pause_nothing_is_confirmed_nor_committed(handling: PartitionHandling, loser: str) -> None:
+    async def scenario(sides: Sides) -> None:
+        client = await sides.publisher(loser)
+        sides.cut(["n1"], ["n2", "n3"])
+        await trio.sleep(NET_TICKTIME_S)  # the lease is over, the pause is not there yet
+        declared = False
+        with trio.move_on_after(2 * NET_TICKTIME_S):
+            try:
+                await sides.publish(client)
+                raise AssertionError("confirmed")
+            except (Lost, Refused):
+                pass
+            declared = await sides.is_confirmed(client)
+        assert not declared
+        sides.mend()
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, handling)
