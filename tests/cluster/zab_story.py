@@ -3,6 +3,7 @@
 Time stands still but for the way of a message (1 ms) and the disk (1 ms), so a story is the same each time it is told.
 """
 
+from functools import partial
 from random import Random
 
 from broker.cluster.entries import (
@@ -59,6 +60,8 @@ class Story(World):
             case "propose":
                 if not self.propose(names[0]):
                     self.tell(f"{names[0]} may not propose")
+            case "epochs_end_at":
+                self.machine = partial(Zab, counter_max=int(names[0]))
             case "run":
                 self.run(float(names[0]) / 1000)
             case "quietly":
