@@ -102,7 +102,7 @@ class Life:
             await wipe(node.disk)
             await node.healing.forget()
             await node.membership.obeyed()
-        await store.open(world.chance, world.clock.stamp_ms(), world.boot)
+        await store.open(world.chance, world.clock.stamp_ms(), world.boot, node.life_floor)
         folder = store.folder
         listener = await world.network.listen(node.report.link)
         node.report.begin_life(folder.life, listener.address)
@@ -142,7 +142,7 @@ class Life:
                     nursery.start_soon(node.timeline.run)
                     nursery.start_soon(self._watch_for_stop, tree)
                     tree.on_quorum(self._on_quorum)
-                    tree.on_life_ended(self._on_life_ended)
+                    tree.on_life_ended(partial(self._on_life_ended, tree))
                     await self._leave_behind(tree)
                     await tree.propose(await self._registration(tree))
                     await store.registered()
@@ -297,8 +297,12 @@ class Life:
         if change.new:
             self._properties["cluster_name"] = decode(ClusterRecord, change.new).title or self._node.cluster.name
 
-    def _on_life_ended(self) -> None:
-        if not self._node.application.closing.is_set():  # who asked for it has something left to do
+    def _on_life_ended(self, tree: SharedTree) -> None:
+        node = self._node
+        known = schema.member(tree.tree, node.name)
+        if known is not None and known.folder != self._store.folder.id:
+            node.life_floor = known.life  # a new folder counts from the time of day on, and the clock went back
+        if not node.application.closing.is_set():  # who asked for it has something left to do
             self._finish(f"life {self._store.folder.life} was ended by the cluster")
 
     def _on_quorum(self, there: bool) -> None:

@@ -83,10 +83,12 @@ class Node:
         self.definitions = definitions
         self.proven_over: dict[str, int] = {}
         """By name the newest life whose end this process has seen proven; it outlives the lives of this node."""
+        self.life_floor = 0
+        """The next life has a higher number than this."""
         self.stopping = trio.Event()
         self.membership = Membership(cluster, name, self.disk)
         self.healing = Healing(self.disk)
-        self.report = Report(cluster, self.config, world.clock, self.membership, self.healing)
+        self.report = Report(cluster, self.config, self.membership, self.healing)
         self.application = Application(self)
         self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime)
         self.set_aside = SetAside(name, self.disk, world.clock, self.timeline, self.healing)

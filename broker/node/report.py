@@ -5,6 +5,8 @@ Decides the words of `warren status` and of a paused node's log. It must not cha
 
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from broker.cluster import schema
 from broker.management.queues import sync_messages
 from broker.node.membership import disagreement
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from broker.node.membership import Membership
     from broker.peers.links import Links
     from broker.vhosts.hall import Hall
-    from broker.world.clock import Clock
 
 
 class Report:
@@ -29,7 +30,6 @@ class Report:
         self,
         cluster: "Cluster",
         node: "Node",
-        clock: "Clock",
         membership: "Membership",
         healing: "Healing | None" = None,
     ) -> None:
@@ -37,8 +37,7 @@ class Report:
         self._node = node
         self._membership = membership
         self._healing = healing
-        self._clock = clock
-        self._started_ms = clock.stamp_ms()
+        self._started_at: float | None = None
         self.life = 0
         self.failure = ""
         """Why this node cannot go on, if it cannot."""
@@ -60,6 +59,8 @@ class Report:
         """A life has begun to listen for its peers."""
         self.life = life
         self.link = link
+        if self._started_at is None:
+            self._started_at = trio.current_time()
 
     def join(self, links: "Links", tree: "SharedTree") -> None:
         """It looks for its cluster."""
@@ -186,7 +187,7 @@ class Report:
             "amqps": self.amqps,
             "http": self.http,
             "link": self.link,
-            "uptime_s": (self._clock.stamp_ms() - self._started_ms) / 1000,
+            "uptime_s": 0 if self._started_at is None else trio.current_time() - self._started_at,
             "memory_bytes": resident_bytes(),
             "alarms": [] if self.hall is None else self.hall.alarms.look(),
             "fsync": None if self._cluster.data is None else self._node.settings.fsync,

@@ -58,10 +58,10 @@ class Store:
         self.journal = Journal(self._lax or disk, suspects=suspects)
         self._kept = trio.Event()
 
-    async def open(self, chance: Random, stamp_ms: int, boot: str) -> None:
-        """Recover what earlier lives left, and begin one more. Raises Unusable."""
+    async def open(self, chance: Random, stamp_ms: int, boot: str, above: int = 0) -> None:
+        """Recover what earlier lives left, and begin one more, with a number `above` this one. Raises Unusable."""
         try:
-            await self._open(chance, stamp_ms, boot)
+            await self._open(chance, stamp_ms, boot, above)
         except (DamagedIdentity, NewerFormat) as reason:
             raise Unusable(str(reason)) from reason
         except DamagedLog as reason:
@@ -74,7 +74,7 @@ class Store:
         except OSError as reason:
             raise Unusable(f"{reason}: mend the disk") from reason
 
-    async def _open(self, chance: Random, stamp_ms: int, boot: str) -> None:
+    async def _open(self, chance: Random, stamp_ms: int, boot: str, above: int) -> None:
         disk = self._disk
         is_lossy = await Folder.check(disk, boot)
         self.durable = await self.zab_log.recover()
@@ -82,7 +82,9 @@ class Store:
         if snapshot is not None and not State.can_restore(snapshot.state):
             raise NewerFormat(disk.path_of(metadata.NAME), "a snapshot of another format")
         self.recovery = await self._recover(everything=is_lossy)
-        self.folder = await Folder.begin_life(disk, chance=chance, stamp_ms=stamp_ms, fsync=self._fsync, boot=boot)
+        self.folder = await Folder.begin_life(
+            disk, chance=chance, stamp_ms=stamp_ms, fsync=self._fsync, boot=boot, above=above
+        )
 
     async def _recover(self, *, everything: bool) -> "Recovery":
         """Where anything may be missing no segment is taken at its word: each is read in full."""

@@ -36,7 +36,7 @@ class Timeline:
         self._disk = disk
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
         self._net_ticktime_s = net_ticktime_s
-        self._lost_ms: dict[str, int] = {}
+        self._lost_at: dict[str, float] = {}
         self._fresh = trio.Event()
         self._told = 0
         self._zxid = 0
@@ -63,11 +63,11 @@ class Timeline:
 
     def peer_lost(self, node: str) -> None:
         """The link to a node broke: promotions after its death are counted from here."""
-        self._lost_ms[node] = self._clock.stamp_ms()
+        self._lost_at[node] = trio.current_time()
 
     def peer_found(self, node: str) -> None:
         """There is a link to it again."""
-        self._lost_ms.pop(node, None)
+        self._lost_at.pop(node, None)
 
     def tell(self, kind: str, text: str, **facts: Any) -> None:
         """Something that only this node knows."""
@@ -111,9 +111,9 @@ class Timeline:
         if "cause" in facts:
             facts["cause"] = CAUSES.get(facts["cause"], facts["cause"])
         if facts["kind"] == "promotion":
-            lost_ms = self._lost_ms.get(facts["from"])
-            if lost_ms is not None:
-                facts["ms"] = self._clock.stamp_ms() - lost_ms
+            lost_at = self._lost_at.get(facts["from"])
+            if lost_at is not None:
+                facts["ms"] = round((trio.current_time() - lost_at) * 1000)
             elif facts["cause"] == "kill":  # nobody saw it die: it was given up
                 facts.update(cause="silence", ms=round(self._net_ticktime_s * 1000))
             else:

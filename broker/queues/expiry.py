@@ -91,6 +91,11 @@ class QueueExpiry:
             self._unused_since_ms = stamp_ms
         return stamp_ms >= self._unused_since_ms + self.expires_ms
 
+    def clock_jumped(self, by_ms: int) -> None:
+        """The wall clock was set: what was counted from then is counted from so much later."""
+        if self._unused_since_ms is not None:
+            self._unused_since_ms += by_ms
+
     def due_ms(self) -> int | None:
         """Wall time at which `tick` wants to be called; 0 is at once, None never."""
         if self.expires_ms is None:

@@ -45,7 +45,7 @@ class Queue(Window):
         self.consumers = Consumers(single_active=settings.single_active_consumer)
         self._stamp_ms = 0
         self._returns = Returns()
-        self._unused = QueueExpiry(settings.expires_ms)
+        self.unused = QueueExpiry(settings.expires_ms)
         self._ttl_ms = settings.message_ttl_ms
         self._expiry: MessageExpiry | Delays = Delays(self._departures.dying) if settings.delays else MessageExpiry()
         self._expiry.watch(piece for level in self._ready.lines() for piece in level.pieces())
@@ -77,7 +77,7 @@ class Queue(Window):
 
     def get(self, holder: "Hashable", ack_required: bool) -> "Run | None":
         """One message for basic.get, held by `holder` if it has to be acknowledged; None if none may be had now."""
-        self._unused.used()
+        self.unused.used()
         self._expire()
         run = self._ready.take(1)
         if run is None:
@@ -164,7 +164,7 @@ class Queue(Window):
     def cancel(self, consumer: Consumer) -> None:
         """The consumer gets nothing any more. What it holds it keeps until it answers or is released."""
         if self.consumers.remove(consumer):
-            self._unused.used()
+            self.unused.used()
             self._expire()
             self._serve()
 
@@ -202,7 +202,7 @@ class Queue(Window):
         """
         self._ttl_ms = settings.message_ttl_ms
         if settings.expires_ms != self.settings.expires_ms:
-            self._unused = QueueExpiry(settings.expires_ms)
+            self.unused = QueueExpiry(settings.expires_ms)
         self.settings = settings
         self._limit(settings)
         self.tick(stamp_ms)
@@ -211,7 +211,7 @@ class Queue(Window):
 
     def used(self) -> None:
         """The queue was declared again: `x-expires` starts anew."""
-        self._unused.used()
+        self.unused.used()
 
     def tell_time(self, stamp_ms: int) -> None:
         """It is so late now, for what is asked next: nobody gets what is too old, also if nothing was due to `tick`."""
@@ -220,14 +220,14 @@ class Queue(Window):
     @property
     def heeds_time(self) -> bool:
         """Whether anything here depends on how late it is: with most queues nothing does."""
-        return self._expiry.may_expire or self._unused.expires_ms is not None or self._departures.keeps
+        return self._expiry.may_expire or self.unused.expires_ms is not None or self._departures.keeps
 
     def tick(self, stamp_ms: int) -> None:
         """Let expire what is due."""
         self._stamp_ms = stamp_ms
         self._expire()
         self._departures.send_kept(stamp_ms, self.settings)
-        if not self.consumers and self._unused.tick(stamp_ms):
+        if not self.consumers and self.unused.tick(stamp_ms):
             self.expired = True
 
     def deadline_ms(self) -> int | None:
@@ -236,7 +236,7 @@ class Queue(Window):
             return None
         dues = [self._expiry.next_due_ms(self._ready.lines()), self._departures.kept_until_ms]
         if not self.consumers and not self.expired:
-            dues.append(self._unused.due_ms())
+            dues.append(self.unused.due_ms())
         return min((due for due in dues if due is not None), default=None)
 
     # -- outboxes and looks ------------------------------------------------------------------------------------------

@@ -37,9 +37,10 @@ class Folder:
 
     @classmethod
     async def begin_life(
-        cls, disk: Disk, *, chance: Random, stamp_ms: int, fsync: Fsync = ALWAYS, boot: str = ""
+        cls, disk: Disk, *, chance: Random, stamp_ms: int, fsync: Fsync = ALWAYS, boot: str = "", above: int = 0
     ) -> "Folder":
-        """Count one life more, durably. `boot`: which run of the machine this is; empty if nobody knows.
+        """Count one life more, durably. `boot`: which run of the machine this is; empty if nobody knows. `above`: the
+        number must be higher than this one, too.
 
         A new folder starts counting at the time of day: a node that lost its disk, or keeps nothing, must not come
         back under the number of a life that others remember. Raises DamagedIdentity, NewerFormat, OSError.
@@ -47,12 +48,14 @@ class Folder:
         try:
             content = _decode(await disk.read(NAME), disk.path_of(NAME))
         except FileNotFoundError:
-            folder = cls(f"{chance.getrandbits(128):032x}", stamp_ms, blank=True, fsync=fsync, boot=boot)
+            life = max(stamp_ms, above + 1)
+            folder = cls(f"{chance.getrandbits(128):032x}", life, blank=True, fsync=fsync, boot=boot)
         else:
             lossy = _may_lack_something(content, boot)
             if content.get("unsynced", False):
                 await sync_journal(disk)
-            folder = cls(content["folder"], content["life"] + 1, blank=False, lossy=lossy, fsync=fsync, boot=boot)
+            life = max(content["life"], above) + 1
+            folder = cls(content["folder"], life, blank=False, lossy=lossy, fsync=fsync, boot=boot)
         await folder._write(disk, unsynced=not fsync.keeps_promises)
         return folder
 

@@ -80,7 +80,7 @@ async def open_commands():
     cluster, clock = load(None), RealClock()
     credentials = Credentials(Identity("n1", 1, "f"), cluster="test", cookie="c")
     links = Links(TcpNetwork(), credentials, {"n2": "127.0.0.1:1"}, Random(2))
-    report = Report(cluster, cluster.node("n1"), clock, Membership(cluster, "n1", MemoryDisk()))
+    report = Report(cluster, cluster.node("n1"), Membership(cluster, "n1", MemoryDisk()))
     commands = Commands(report, Timeline("n1", clock, MemoryDisk(), 60), links)
     async with open_hall() as hall:
         report.join(links, None)

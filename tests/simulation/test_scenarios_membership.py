@@ -14,7 +14,7 @@ from broker.node.configuration import Node as NodeSection
 from broker.node.membership import Orders
 from tests.simulation.disk import SimDisk
 from tests.simulation.stage import Stage, bodies, play
-from tests.simulation.world import HA_ALL, Host, World, simulate, until
+from tests.simulation.world import HA_ALL, NET_TICKTIME_S, Host, World, simulate, until
 
 
 def add_hosts(world: World, *names: str) -> None:
@@ -76,6 +76,7 @@ def members(world: World, at: str) -> list[str]:
     return sorted(node.membership.names)
 
 
+@pytest.mark.slow
 def test_a_cluster_grows_from_one_to_five_and_shrinks_to_one_under_load() -> None:
     """Nothing confirmed is lost, whoever comes and goes (S13)."""
     sent: list[bytes] = []
@@ -112,6 +113,7 @@ def test_a_cluster_grows_from_one_to_five_and_shrinks_to_one_under_load() -> Non
     simulate(1, story, names=["n1"])
 
 
+@pytest.mark.slow
 def test_the_founders_may_all_be_replaced() -> None:
     async def story(world: World) -> None:
         stage = Stage(world)
@@ -227,6 +229,7 @@ def test_scenario_25_a_forgotten_node_is_refused_until_it_is_reset() -> None:
     play(scenario)
 
 
+@pytest.mark.slow
 def test_scenario_25_refusals() -> None:
     async def scenario(stage: Stage) -> None:
         world = stage.world
@@ -253,6 +256,7 @@ def test_scenario_25_refusals() -> None:
     play(scenario)
 
 
+@pytest.mark.slow
 def test_a_node_resets_itself_out_of_its_cluster() -> None:
     async def scenario(stage: Stage) -> None:
         world = stage.world
@@ -270,6 +274,7 @@ def test_a_node_resets_itself_out_of_its_cluster() -> None:
     play(scenario)
 
 
+@pytest.mark.slow
 def test_a_reset_that_was_cut_short_is_finished() -> None:
     async def scenario(stage: Stage) -> None:
         world = stage.world
@@ -289,6 +294,7 @@ def test_a_reset_that_was_cut_short_is_finished() -> None:
 # -- starts ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_rolling_restart_loses_nothing_and_always_serves() -> None:
     async def scenario(stage: Stage) -> None:
         world = stage.world
@@ -343,6 +349,7 @@ def voters_with_folders(world: World) -> dict[str, str]:
     return tree.voters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order_of_start", list(permutations(("n1", "n2", "n3"))), ids="-".join)
 def test_all_are_killed_at_once_and_come_back_in_any_order(order_of_start: tuple[str, str, str]) -> None:
     """With pause_minority the first waits, and says for whom."""
@@ -370,6 +377,7 @@ def test_all_are_killed_at_once_and_come_back_in_any_order(order_of_start: tuple
     play(scenario)
 
 
+@pytest.mark.slow
 def test_members_are_found_at_new_addresses_after_a_start_with_other_ports() -> None:
     """As with port 0 in the file: what the cluster has committed of addresses is no longer true."""
 
@@ -391,6 +399,7 @@ def test_members_are_found_at_new_addresses_after_a_start_with_other_ports() -> 
     play(scenario)
 
 
+@pytest.mark.slow
 def test_one_node_moves_and_nobody_elses_file_knows() -> None:
     async def scenario(stage: Stage) -> None:
         world = stage.world
@@ -405,5 +414,148 @@ def test_one_node_moves_and_nobody_elses_file_knows() -> None:
         world.start("n1")
         await world.ready()
         await until(lambda: world.leader() is not None, 10)
+
+    play(scenario)
+
+
+@pytest.mark.slow
+def test_a_stopped_member_gets_another_name_and_keeps_its_copies() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        only = await stage.client("n2")
+        await stage.clear_policy()
+        await only.declare("only")
+        await only.confirm_select()
+        await only.publish_all("only", bodies(5))
+        await stage.set_policy(HA_ALL, pattern="^q")
+        await world.stop("n2")
+        await ask(world, "rename_member", node="n2", name="m2")
+        disk = world.hosts.pop("n2").disk
+        add_hosts(world, "m2")
+        world.hosts["m2"].disk = disk
+        world.start("m2")
+        await world.ready()
+        await until(lambda: voters(world) == {"n1", "m2", "n3"}, 20)
+        await until(lambda: world.synchronised("q"), 20)
+        assert members(world, "m2") == ["m2", "n1", "n3"]
+        assert await (await stage.client("n3")).drain("only") == bodies(5)
+        world.kill("n1")
+        assert await (await stage.client("m2")).drain("q") == bodies(10)
+
+    play(scenario)
+
+
+# -- clocks and slow machines ------------------------------------------------------------------------------------------
+
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.slow
+def test_wall_clocks_that_jump_by_hours_change_nothing_but_stamps() -> None:
+    """No lease, no election, no expiry of an unused queue hangs on them; only a message's TTL does."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL, pattern="^q")
+        await (await stage.client("n1")).declare("unused", arguments={"x-expires": 60_000})
+        await stage.filled("q", 10)
+        tree = world.tree("n3")
+        assert tree is not None
+        epoch, term = tree.epoch, world.queue("q").term
+        for name, jump_ms in (("n1", 5 * HOUR_MS), ("n2", -9 * HOUR_MS), ("n3", 3 * HOUR_MS)):
+            world.hosts[name].clock_off_ms = jump_ms
+            client = await stage.client(name)
+            await client.confirm_select()
+            await client.publish_all("q", bodies(1))
+            await trio.sleep(15)
+        assert (tree.epoch, world.queue("q").term) == (epoch, term)
+        assert world.queue("unused").state == "running", "45 of its 60 seconds are over"
+        await trio.sleep(30)
+        with pytest.raises(KeyError):
+            world.queue("unused")
+        world.kill("n1")
+        await until(lambda: stage.placed("q")[0] == "n2", 2)
+        world.hosts["n2"].clock_off_ms = 4 * HOUR_MS
+        world.start("n1")
+        await until(world.synchronised, 20)
+        assert await (await stage.client("n3")).count("q") == 13
+
+    play(scenario)
+
+
+def test_a_clock_that_went_back_does_not_keep_a_blank_node_out() -> None:
+    """A new folder counts lives from the time of day on, which must not be below the lives that the others remember."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        world.kill("n3")
+        world.hosts["n3"].disk = SimDisk(Random(3))
+        world.hosts["n3"].clock_off_ms = -9 * HOUR_MS
+        world.start("n3")
+        await world.ready()
+        await until(world.synchronised, 20)
+
+    play(scenario)
+
+
+async def longest_gap(stage: Stage, seconds: float) -> float:
+    """Publish with confirms for so long, through n2; the longest time without a confirm."""
+    client = await stage.client("n2", "publisher")
+    await client.confirm_select()
+    began = last = trio.current_time()
+    longest = 0.0
+    while trio.current_time() - began < seconds:
+        await client.publish_all("q", bodies(1))
+        longest = max(longest, trio.current_time() - last)
+        last = trio.current_time()
+        await trio.sleep(0.02)
+    return longest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slow", ["n1", "n2", "n3"])
+def test_slow_wires_make_a_cluster_slow_and_nothing_else(slow: str) -> None:
+    """A tenth of net_ticktime each way is much: whoever waits, waits for a few ways."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        tree = world.tree(slow)
+        assert tree is not None
+        epoch, record = tree.epoch, world.queue("q")
+        for other in world.hosts:
+            if other != slow:
+                world.network.slow(slow, other, NET_TICKTIME_S / 10)
+        assert await longest_gap(stage, 10) < 5 * NET_TICKTIME_S / 10
+        assert tree.epoch == epoch
+        assert (world.queue("q").term, world.queue("q").in_sync) == (record.term, record.in_sync)
+
+    play(scenario)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slow", ["n1", "n3"])
+def test_a_disk_that_stands_still_stops_others_for_as_long_as_the_rules_say(slow: str) -> None:
+    """A mirror's is given net_ticktime, then it is out of the in-sync set (S11). The master's stops its own queue."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        world.hosts[slow].disk.stall()
+        if slow == "n3":
+            assert await longest_gap(stage, 10) < 2 * NET_TICKTIME_S
+            assert slow not in {life.node for life in world.queue("q").in_sync}
+        else:
+            await trio.sleep(10)
+            assert world.leader() is not None, "agreement goes on without that disk"
+        world.hosts[slow].disk.mend()
+        await trio.sleep(1)
+        await until(world.synchronised, 20)
 
     play(scenario)

@@ -44,11 +44,14 @@ def policy(definition: dict[str, Any], pattern: str = "^", name: str = "p", prio
 
 
 class SimClock(Clock):
-    """Wall time that goes with virtual time."""
+    """Wall time that goes with virtual time, as far as its host's clock is not wrong."""
+
+    def __init__(self, host: "Host") -> None:
+        self._host = host
 
     def stamp_ms(self) -> int:
         """See `Clock.stamp_ms`."""
-        return EPOCH_MS + round(trio.current_time() * 1000)
+        return EPOCH_MS + self._host.clock_off_ms + round(trio.current_time() * 1000)
 
 
 class Host:
@@ -58,6 +61,8 @@ class Host:
         self.name = name
         self.disk = disk
         self.memory = SimMemory()
+        self.clock_off_ms = 0
+        """How wrong its wall clock is."""
         self.starts = 0
         self.boots = 0
         self.node: Node | None = None
@@ -107,7 +112,7 @@ class World:
             host.starts += 1
             chance = Random(f"node {name} {host.starts} {self.seed}")
             world = Surroundings(
-                self.network.host(name), host.disk, SimClock(), chance, memory=host.memory, boot=f"{host.boots}"
+                self.network.host(name), host.disk, SimClock(host), chance, memory=host.memory, boot=f"{host.boots}"
             )
             host.node = Node(self.cluster, name, world, {})
             host.scope = trio.CancelScope()

@@ -95,3 +95,33 @@ async def test_a_master_that_has_gone_is_not_kept(autojump_clock, nursery):
     gc.collect()
     assert gone() is None
     await trio.sleep(5)
+
+
+async def test_a_wall_clock_that_is_set_does_not_use_up_the_time_of_a_queue(autojump_clock, nursery):
+    class Board(VirtualBoard):
+        off_ms = 0
+
+        def __getattr__(self, name):
+            return super().__getattr__(name) + self.off_ms
+
+    class Unused:
+        def __init__(self, local):
+            self.local = local
+
+        def clock_jumped(self, by_ms):
+            self.local.due_ms += by_ms
+
+    board, local = Board(), Local(30_000)
+    local.unused = Unused(local)
+    timers = Timers(board)
+    timers.watch(local)
+    nursery.start_soon(timers.run)
+    await trio.sleep(12)
+    board.off_ms = 3_600_000
+    await trio.sleep(12)
+    assert local.ticks == []
+    board.off_ms = -3_600_000
+    await trio.sleep(5)
+    assert local.ticks == []
+    await trio.sleep(5)
+    assert len(local.ticks) == 1
