@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from broker.queues.dead_letter import Reason
+    from broker.queues.departures import Departures
     from broker.queues.line import Line
     from broker.queues.page import Piece
     from broker.wire.message import Run
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 AT_ONCE_MAX = 64
 """So many messages go in one tick at most, which takes some 10 ms: others want to be served, too."""
 UNDER_WAY_MAX = 4096
-"""So many may be on their way to queues that have not confirmed them; the next wait for those (DESIGN S11)."""
+"""So many may be on their way to queues that have not confirmed them; the next wait for those (DESIGN S11), but not for
+what waits here because its queue has no master."""
 
 
 class Delays:
@@ -35,9 +37,9 @@ class Delays:
     reason: "Reason" = "delayed"
     may_expire = True
 
-    def __init__(self, under_way: "Line") -> None:
-        """`under_way`: the messages that have gone and are not safe elsewhere."""
-        self._under_way = under_way
+    def __init__(self, departures: "Departures") -> None:
+        """`departures`: what has gone and is not safe elsewhere."""
+        self._departures = departures
         self._heap: list[tuple[int, int, int]] = []  # (due, first position, last position)
         self._unread: deque[tuple[int, int]] = deque()  # positions whose delay nobody has looked at yet
 
@@ -92,11 +94,11 @@ class Delays:
 
     def next_due_ms(self, lines: "Iterable[Line]") -> int | None:
         """Wall time at which the first one is due; None also while too many are under way."""
-        return self._heap[0][0] if self._heap and len(self._under_way) < UNDER_WAY_MAX else None
+        return self._heap[0][0] if self._heap and self._departures.under_way < UNDER_WAY_MAX else None
 
     def take_due(self, lines: "Iterable[Line]", stamp_ms: int) -> "Iterator[Piece]":
         """Take what is due, but not everything at once."""
-        left = min(AT_ONCE_MAX, UNDER_WAY_MAX - len(self._under_way))
+        left = min(AT_ONCE_MAX, UNDER_WAY_MAX - self._departures.under_way)
         while left > 0 and self._heap and self._heap[0][0] <= stamp_ms:
             due_ms, first, last = heappop(self._heap)
             if last - first >= left:

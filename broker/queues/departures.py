@@ -27,7 +27,7 @@ KEPT_PER_MS = 10
 class Departures:
     """The two outboxes of one queue. Settled ranges are collected only if `logged`."""
 
-    __slots__ = ("_counters", "_dead", "_kept", "_settled", "dying", "logged")
+    __slots__ = ("_counters", "_dead", "_kept", "_kept_messages", "_settled", "dying", "logged")
 
     def __init__(self, counters: "Counters", *, logged: bool) -> None:
         self._counters = counters
@@ -36,6 +36,7 @@ class Departures:
         self._settled: list[tuple[int, int]] = []
         self._dead: list[DeadLetter] = []
         self._kept: deque[tuple[int, DeadLetter]] = deque()  # (when to send it again, a letter that must arrive)
+        self._kept_messages = 0
 
     def settle(self, first: int, last: int) -> None:
         """These positions have left for good."""
@@ -78,11 +79,17 @@ class Departures:
     def keep(self, dead: DeadLetter, until_ms: int) -> None:
         """A letter that must arrive did not: it is to be sent again then, or later if many wait."""
         dead = self.as_it_is(dead)
+        self._kept_messages += dead.piece.count
         both = self._kept[-1][1].joined(dead) if self._kept else None
         if both is not None:  # they may be millions
             self._kept[-1] = (self._kept[-1][0], both)
             return
         self._kept.append((until_ms + len(self._kept) // KEPT_PER_MS, dead))
+
+    @property
+    def under_way(self) -> int:
+        """Messages that somebody may have by now; what waits to be sent again is not among them."""
+        return len(self.dying) - self._kept_messages
 
     @property
     def keeps(self) -> bool:
@@ -100,6 +107,7 @@ class Departures:
         while left > 0 and self._kept and self._kept[0][0] <= stamp_ms:
             _, dead = self._kept.popleft()
             left -= dead.piece.count
+            self._kept_messages -= dead.piece.count
             if settings.dead_letter_exchange is None:
                 self.settle_dead(dead.piece.first, dead.piece.last)
             else:

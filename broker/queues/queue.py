@@ -47,7 +47,7 @@ class Queue(Window):
         self._returns = Returns()
         self.unused = QueueExpiry(settings.expires_ms)
         self._ttl_ms = settings.message_ttl_ms
-        self._expiry: MessageExpiry | Delays = Delays(self._departures.dying) if settings.delays else MessageExpiry()
+        self._expiry: MessageExpiry | Delays = Delays(self._departures) if settings.delays else MessageExpiry()
         self._expiry.watch(piece for level in self._ready.lines() for piece in level.pieces())
         self._limit(settings)
         if settings.counts_returns and settings.delivery_limit is not None:

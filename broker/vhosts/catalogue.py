@@ -55,7 +55,7 @@ class Catalogue:
         copies: dict[int, Copy],
         spawn: Callable[..., None],
         running_peers: Callable[[], list[str]],
-        delete_unused: Callable[[Handle], Awaitable[None]],
+        delete_unused: Callable[[Handle, int], Awaitable[None]],
         chance: "Random",
         replies: "Replies",
         aside: "Aside",
@@ -198,7 +198,7 @@ class Catalogue:
                 self._paging,
                 _road(record, vhost),
                 auto_delete=record.auto_delete,
-                delete=lambda: self._delete_unused(handle),
+                delete=lambda: self._delete_unused(handle, record.term),
                 spawn=self._spawn,
                 unheard=self._running_peers(),
             )

@@ -250,9 +250,9 @@ class Declarations:
         await self._drop(handle)
         return count
 
-    async def _drop(self, handle: "Handle") -> None:
+    async def _drop(self, handle: "Handle", **condition: int) -> None:
         record = handle.record
-        await self._propose(do="delete_queue", vhost=record.vhost, name=record.name, id=record.id)
+        await self._propose(do="delete_queue", vhost=record.vhost, name=record.name, id=record.id, **condition)
 
     async def _checked_count(self, handle: "Handle", *, if_unused: bool, if_empty: bool) -> int:
         try:
@@ -291,9 +291,10 @@ class Declarations:
         client.check_exclusive(handle)
         return await handle.purge()
 
-    async def delete_unused(self, handle: "Handle") -> None:
-        """Its last consumer has gone (auto-delete), or nobody has used it for long enough (x-expires)."""
-        await self._drop(handle)
+    async def delete_unused(self, handle: "Handle", term: int) -> None:
+        """Its last consumer has gone (auto-delete), or nobody has used it for long enough (x-expires), says the master
+        of this term; a successor has to see for itself."""
+        await self._drop(handle, term=term)
 
     async def release_connection(self, client: "Client") -> None:
         """A connection has ended: its exclusive queues go."""

@@ -325,5 +325,5 @@ class Hall:
             log.info("event=entry_refused queue=%s node=%s why=%s", record.name, follower.node, refused.why)
         self.followers.entered(local, follower.node)
 
-    async def _delete_unused(self, handle: Handle) -> None:
-        await self.declarations.delete_unused(handle)
+    async def _delete_unused(self, handle: Handle, term: int) -> None:
+        await self.declarations.delete_unused(handle, term)

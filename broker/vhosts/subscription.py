@@ -91,12 +91,13 @@ class Subscription(Consumer):
 
     @property
     def is_limited(self) -> bool:
-        """Whether it shares a limit with the other consumers of its channel."""
-        return self.ack_required and self.channel.prefetch_count_global > 0
+        """Whether its channel has a limit, which it shares with the others, or waits for if it need not answer."""
+        return self.channel.prefetch_count_global > 0
 
     def reserve(self, count: int) -> None:
         """So many messages of its channel's limit are spoken for (negative: no longer)."""
-        self.channel.outstanding += count
+        if self.ack_required:
+            self.channel.outstanding += count
 
     def room(self) -> int:
         """How many messages it may be given now."""

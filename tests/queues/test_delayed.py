@@ -2,7 +2,9 @@
 
 from random import Random
 
+from broker.queues.counters import Counters
 from broker.queues.delayed import AT_ONCE_MAX, UNDER_WAY_MAX, Delays
+from broker.queues.departures import Departures
 from broker.queues.line import Line
 from broker.queues.page import Page
 from broker.queues.queue import Queue
@@ -100,9 +102,21 @@ def test_no_more_are_under_way_than_somebody_can_hold():
     assert len(released(queue)) == 3
 
 
+def test_what_waits_for_a_queue_without_a_master_keeps_nothing_else_waiting():
+    queue = Queue(SETTINGS, logged=False)
+    queue.publish(run_of(*[10] * UNDER_WAY_MAX), 0)
+    queue.publish(run_of(20), 0)
+    while queue.messages_ready > 1:
+        queue.tick(15)
+        for dead in queue.take_dead():
+            queue.keep_dead(dead)
+    queue.tick(20)
+    assert released(queue) == [UNDER_WAY_MAX + 1]
+
+
 def test_what_has_gone_otherwise_is_passed_over():
     line = Line([run_of(10, 20, first=1)])
-    delays = Delays(Line())
+    delays = Delays(Departures(Counters(), logged=False))
     delays.watch(line.runs())
     line.remove(1, 1)
     assert [run.first for run in delays.take_due([line], 30)] == [2]

@@ -129,3 +129,23 @@ async def test_a_master_that_dies_takes_no_room_with_it(autojump_clock):
                     got.append(body_of(content))
                     here.connection.call(1, basic.BasicAck(tag))
         assert sorted(got) == [b"a0", b"a1", b"b0", b"b1"]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+async def test_who_need_not_answer_stops_at_the_limit_of_others(mirrored, autojump_clock):
+    async with limited(2, queues=("a",), mirrored=mirrored) as (_, here, there):
+        await there.ask(1, QueueDeclare(queue="b"), QueueDeclareOk)
+        await here.ask(1, basic.BasicConsume(queue="b", no_ack=True), basic.BasicConsumeOk)
+        fill(there, "b", 3)
+        await there.flush()
+        assert len(await held(here)) == 3
+        fill(there, "a", 3)
+        await there.flush()
+        tags = [tag for tag, _ in await held(here)]
+        assert len(tags) == 2
+        fill(there, "b", 3)
+        await there.flush()
+        assert await held(here) == []
+        here.connection.call(1, basic.BasicAck(tags[-1], multiple=True))
+        await here.flush()
+        assert sorted(body_of(body)[:1] for _, body in await held(here)) == [b"a", b"b", b"b", b"b"]

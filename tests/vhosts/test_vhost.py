@@ -323,7 +323,7 @@ async def test_a_channel_forgets_what_it_had_of_queues_that_are_gone(autojump_cl
             await hall.declarations.declare_plain("/", f"q{number}")
             handle = vhost.handle(f"q{number}")
             vhost._fetcher(channel, handle)
-            await hall.declarations.delete_unused(handle)
+            await hall.declarations.delete_unused(handle, handle.record.term)
         assert (len(vhost._holders[channel]), len(vhost._fetchers)) == (1, 1)
 
 

@@ -111,6 +111,14 @@ def test_no_vhost(leader):
     assert (caught.value.code, caught.value.why) == ("not_found", "vhost 'nowhere' not found")
 
 
+def test_what_a_master_of_the_past_found_unused_stays(leader):
+    leader.declare()
+    queue = schema.queue(leader.tree, "/", "q")
+    condition = {"vhost": "/", "name": "q", "id": queue.id}
+    assert leader.ask("delete_queue", **condition, term=queue.term - 1) == {"deleted": False}
+    assert leader.ask("delete_queue", **condition, term=queue.term) == {"deleted": True}
+
+
 def test_deletion_takes_bindings_and_auto_delete_exchanges_along(leader):
     leader.declare()
     leader.declare("other")
