@@ -20,8 +20,8 @@ def continuing(member: Member) -> bool:
     """Whether this member has been in every view in force, all the time."""
     rolls = member.history.rolls_in_force(member.committed)
     views = [roll.view for roll in rolls if roll.view is not None]
-    if member.accepted_view is not None:
-        views.append(member.accepted_view)
+    if member.accepted_view is not None and member.accepted_epoch > member.history.last_epoch:
+        views.append(member.accepted_view)  # else the log says who has come into that view since
     name, life = member.me.name, member.me.life
     return not member.lease.suspended and all(view.get(name) == life for view in views)
 

@@ -266,6 +266,21 @@ def test_of_two_nodes_the_one_that_was_left_behind_waits_for_the_other() -> None
     play(scenario, AUTO, TWO)
 
 
+def test_of_two_nodes_either_goes_on_again_and_again() -> None:
+    async def scenario(sides: Sides) -> None:
+        for dead, survivor in (("n1", "n2"), ("n2", "n1"), ("n2", "n1")):
+            client = await sides.publisher(survivor)
+            sides.world.kill(dead)
+            await until(lambda survivor=survivor: sides.goes_on([survivor]), 5)  # type: ignore[misc]
+            await sides.publish(client)
+            client.close()
+            sides.world.start(dead)
+            await sides.come_together()
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, AUTO, TWO)
+
+
 @pytest.mark.slow
 def test_of_two_nodes_a_sleeper_does_not_go_on_by_itself() -> None:
     async def scenario(sides: Sides) -> None:
@@ -294,6 +309,8 @@ def test_two_nodes_that_part_are_two_masters_and_become_one() -> None:
         assert sorted(await sides.nothing_is_lost()) == sorted(mine)
         assert set(theirs) <= sides.confirmed
         assert not more.lost
+        sides.world.kill("n2")
+        await until(lambda: sides.goes_on(["n1"]), 5)
 
     play(scenario, AUTO, TWO)
 
