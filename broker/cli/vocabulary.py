@@ -91,7 +91,7 @@ class QueueRow(TypedDict):
     exclusive: bool
     """It ends with its connection."""
     unsynchronised: dict[str, int]
-    """Mirror -> messages that it lacks."""
+    """Mirror -> messages that it lacks, as far as its master knows."""
     sync_messages: int | None
     """While mirrors are filled (state `syncing`): how many messages the one has that lacks most."""
     sync_percent: int | None

@@ -167,7 +167,7 @@ def _mirroring(record: "QueueRecord", figures: "Figures") -> Row:
     lacking: Mapping[str, int] = figures["missing"]
     strangers = [life.node for life in mirrors if life not in synchronised]
     # Not RabbitMQ's: how much would be lost with the master, if one of these took over.
-    fields["unsynchronised"] = {rabbit(node): lacking.get(node, 0) for node in strangers}
+    fields["unsynchronised"] = {rabbit(node): lacking[node] for node in strangers if node in lacking}
     if (arrived := sync_messages(figures)) is not None:
         fields |= {"state": "syncing", "sync_messages": arrived}
     return fields

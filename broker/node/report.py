@@ -216,7 +216,7 @@ class Report:
         local = None if handle is None else handle.local
         figures = None if local is None else local.statistics()
         synchronised = {life.node for life in record.in_sync}
-        missing = {} if figures is None else {node: n for node, n in figures["missing"].items() if n}
+        missing = {} if figures is None else figures["missing"]
         waiting = record.state != "running"
         arrived = None if figures is None else sync_messages(figures)
         percent = None if figures is None or arrived is None else 100 * arrived // max(1, figures["messages"])
@@ -235,7 +235,7 @@ class Report:
             "operator_policy": record.operator_policy,
             "durable": record.durable,
             "exclusive": record.exclusive is not None,
-            "unsynchronised": {node: missing.get(node, 0) for node in mirrors if node not in synchronised},
+            "unsynchronised": {node: missing[node] for node in mirrors if node not in synchronised and node in missing},
             "sync_messages": arrived,
             "sync_percent": percent,
             "messages": None if figures is None else figures["messages"],
