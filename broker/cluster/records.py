@@ -166,6 +166,8 @@ class QueueRecord(NamedTuple):
     reason: str = ""
     durable: bool = False
     auto_delete: bool = False
+    used: bool = False
+    """Of one that goes with its last consumer: it has had one."""
     exclusive: Owner | None = None
     arguments: Mapping[str, Any] = NOTHING
     policy: str | None = None

@@ -5,7 +5,7 @@ go to an outbox in the order in which they must be stored and sent; whoever drai
 journal. The master must not know links, disks, clients or who is alive: it is told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.ranges import Range, extend, subtract
@@ -251,6 +251,15 @@ class Master:
         refused = self.copy.refused.get(origin)
         if refused and refused[0][0] <= upto:
             self.copy.refused[origin] = subtract(refused, [(0, upto)])
+
+    def forget_origins(self, is_over: Callable[[str], bool]) -> None:
+        """Lives that are over send nothing again (S6)."""
+        copy = self.copy
+        for origin in [origin for origin in copy.origins if is_over(origin)]:
+            del copy.origins[origin]
+            copy.refused.pop(origin, None)
+            if self.logged and (copy.durable or self.witnesses.anybody):
+                self._put(records.Origin(copy.queue_id, self.term, origin, 0), copy.durable)
 
     def _announce_given(self, level: int, last: int) -> None:
         first = self.queue.first_ready

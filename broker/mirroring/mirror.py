@@ -175,8 +175,7 @@ class Mirror:
                 self.copy.repeats.learn(origin, highest, refused)
                 self._store(Entry(raw, record))
             case records.Origin(_, _, origin, highest, refused):
-                self.copy.origins[origin] = highest
-                self.copy.refused[origin] = refused
+                self._take_origin(origin, highest, refused)
                 self._store(Entry(raw, record))
             case records.Hole(_, _, ranges):
                 self.copy.lacking = ranges
@@ -205,6 +204,14 @@ class Mirror:
                 copy.refused[run.origin] = subtract(copy.refused[run.origin], [(run.sequence, last)])
         if copy.durable and run.traits.persistent:
             self.outbox.append(Entry(raw, record))
+
+    def _take_origin(self, origin: str, highest: int, refused: list[Range]) -> None:
+        if highest:
+            self.copy.origins[origin] = highest
+            self.copy.refused[origin] = refused
+        else:
+            self.copy.origins.pop(origin, None)
+            self.copy.refused.pop(origin, None)
 
     def _settle(self, record: records.Settle, raw: bytes) -> None:
         copy, ranges = self.copy, record.ranges

@@ -5,6 +5,7 @@ follows what was committed, also when that was this node's own wish.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -55,6 +56,7 @@ class Catalogue:
         copies: dict[int, Copy],
         spawn: Callable[..., None],
         running_peers: Callable[[], list[str]],
+        note_use: Callable[[int], Awaitable[None]],
         delete_unused: Callable[[Handle, int], Awaitable[None]],
         chance: "Random",
         replies: "Replies",
@@ -72,6 +74,7 @@ class Catalogue:
         self._copies = copies
         self._spawn = spawn
         self._running_peers = running_peers
+        self._note_use = note_use
         self._delete_unused = delete_unused
         self._chance = chance
         self._replies = replies
@@ -186,6 +189,7 @@ class Catalogue:
         settings = settings_of(record)
         if local is None or local.master.term != record.term:
             self._stop_being_master(handle)
+            follows = self._mirrors.follows(record.id)
             copy = self._mirrors.leave(record.id) or self._take_copy(record)
             self._copies[record.id] = copy
             master = Master(copy, record.term, settings, mirrored=record.is_mirrored)
@@ -204,9 +208,22 @@ class Catalogue:
             )
             handle.serve_here(local)
             self._guests.locals[record.id] = local
+            if record.used and follows:  # else all have been away, and those who consume will come
+                self._spawn(local.await_consumers, self._running_peers)
         elif settings != local.queue.settings:
             local.queue.apply(settings, self._switchboard.stamp_ms)
+        self._remember_use(local, record)
         self._followers.lead(local, record)
+
+    def _remember_use(self, local: Local, record: QueueRecord) -> None:
+        """Let the tree know of the first consumer of an auto-delete queue that may have another master one day."""
+        local.on_use = None
+        if record.auto_delete and record.is_mirrored and not record.used:
+            on_use = partial(self._note_use, record.id)
+            if local.queue.has_had_consumers:
+                self._spawn(on_use)
+            else:
+                local.on_use = on_use
 
     def _stop_being_master(self, handle: Handle) -> None:
         local = handle.local

@@ -15,6 +15,8 @@ from broker.wire import records
 from broker.wire.message import PassedRun, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Answer, Switchboard
 
@@ -89,6 +91,8 @@ class Guests:
         self._fetchers: dict[tuple[str, int], Local] = {}
         self._attachments: dict[tuple[str, int], int] = {}
         """By node and queue id: what its calls have to name."""
+        self.is_over: Callable[[str], bool] = lambda origin: False
+        """Whether an origin is a life that is over: what was taken of it is remembered no more."""
         links = switchboard.links
         links.handle(frames.PUBLISH, self._receive_publish)
         links.handle(frames.LETTER, self._receive_letter)
@@ -189,6 +193,8 @@ class Guests:
         if not self._is_attached(peer, local, fields):
             return {"not_master": True}, b""
         match fields["do"]:
+            case "origin" if self.is_over(fields["origin"]):
+                return {"not_master": True}, b""
             case "origin":
                 return self._attach(peer, local, fields), b""
             case "consume":
@@ -212,7 +218,7 @@ class Guests:
         for what, history, ranges in fields["settles"]:
             local.settle_again(history, what, ranges)
             local.receipts.take(peer, what, fields["settled"], *ranges[-1])
-        local.heard(peer)
+        local.hearing.heard(peer)
         return {"highest": local.attach(peer, fields["origin"], fields["answered"]), "history": local.history}
 
     def _is_attached(self, peer: str, local: "Local", fields: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ HTTP and commands use the same verbs.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,7 @@ class Hall:
         self.life = Life(switchboard.node, switchboard.life)
         self.timers = Timers(switchboard)
         self.guests = Guests(switchboard)
+        self.guests.is_over = self.is_over
         self.alarms = Alarms(switchboard.journal, memory, alarm_limits or AlarmLimits())
         self.pressure = Pressure(switchboard, self.alarms, pacing)
         self.followers = Followers(switchboard, self._propose_entry, self._spawn, pacing)
@@ -98,6 +100,7 @@ class Hall:
             copies,
             self._spawn,
             self._running_peers,
+            self._note_use,
             self._delete_unused,
             chance,
             self.replies,
@@ -226,6 +229,12 @@ class Hall:
         """The other nodes of the cluster."""
         return [name for name in schema.members(self.tree.tree) if name != self.life.node]
 
+    def is_over(self, origin: str) -> bool:
+        """Whether the life that publishes under this name has ended, as far as this node knows."""
+        node, _, number = origin.rpartition("/")
+        record = schema.members(self.tree.tree).get(node)
+        return record is None or record.life > int(number) or (record.life == int(number) and not record.running)
+
     def _running_peers(self) -> list[str]:
         members = schema.members(self.tree.tree)
         return [name for name, record in members.items() if record.running and name != self.life.node]
@@ -324,6 +333,10 @@ class Hall:
         except Refused as refused:
             log.info("event=entry_refused queue=%s node=%s why=%s", record.name, follower.node, refused.why)
         self.followers.entered(local, follower.node)
+
+    async def _note_use(self, queue_id: int) -> None:
+        with suppress(Refused):  # it is deleted
+            await self.tree.propose({"do": "note_use", "id": queue_id})
 
     async def _delete_unused(self, handle: Handle, term: int) -> None:
         await self.declarations.delete_unused(handle, term)

@@ -5,6 +5,7 @@ how the log gets to disk and mirrors: it leaves notes, and is told when the last
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from broker.vhosts.debts import Debts
@@ -101,6 +102,12 @@ class Intake(ABC):
                 self.debts.refuse(peer, first, last)
             self._owe(peer, highest)
         return highest
+
+    def forget_origins(self, is_over: Callable[[str], bool]) -> None:
+        """Nobody will ask any more what was taken of lives that are over."""
+        self.master.forget_origins(is_over)
+        if self.master.outbox:
+            self.switchboard.touch(self)
 
     def _owe(self, peer: str, sequence: int) -> None:
         """Answer this node when all that is in the log now is safe."""

@@ -12,6 +12,7 @@ import trio
 from broker.mirroring.ranges import upto
 from broker.mirroring.terms import Terms
 from broker.queues.consumers import Consumer
+from broker.vhosts.hearing import Hearing
 from broker.vhosts.intake import Intake
 from broker.vhosts.loans import Loans
 from broker.vhosts.pager import Pager
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from broker.vhosts.switchboard import Switchboard
     from broker.vhosts.timers import Timers
 
-HEARING_S = 1.0
-"""A new master waits so long for other nodes to tell what their consumers have answered for already."""
+COMING_BACK_S = 1.0
+"""A consumer consumes again a moment after its node has heard of the new master."""
 
 
 class Local(Intake):
@@ -65,14 +66,14 @@ class Local(Intake):
         self.unsafe_settles: list[Range] = []
         """Of a master that has ended: what it settled and its successor may not know of."""
         self._stored_lsn = 0
-        self._unheard = set(unheard) if self._may_have_given() else set()
+        self.hearing = Hearing(master, unheard, spawn, self._go_on)
+        self._awaits_consumers = False
+        self.on_use: Callable[[], Awaitable[None]] | None = None
+        """Who has to know of the first consumer of an auto-delete queue."""
         self._wider = trio.Event()
         self._roomy: dict[Consumer, None] = {}
         self._loans = Loans(master)
         self.ended = False
-        if self._unheard:
-            master.give(False)
-            spawn(self._stop_hearing)
         if unreleased := switchboard.journal.unreleased(self.queue_id):
             master.settle_again(unreleased)
         self._replay()
@@ -95,6 +96,9 @@ class Local(Intake):
     def consume(self, consumer: Consumer) -> None:
         """Let a consumer join; raises ExclusiveUse. It is served when it is woken."""
         self.queue.consume(consumer)
+        if self.on_use is not None:
+            on_use, self.on_use = self.on_use, None
+            self._spawn(on_use)
 
     def cancel(self, consumer: Consumer) -> None:
         """The consumer gets nothing any more."""
@@ -104,7 +108,17 @@ class Local(Intake):
     @property
     def is_unused(self) -> bool:
         """An auto-delete queue whose last consumer has gone."""
-        return self._auto_delete and self.queue.has_had_consumers and not self.queue.consumer_count
+        has_been_used = self.queue.has_had_consumers and not self._awaits_consumers
+        return self._auto_delete and has_been_used and not self.queue.consumer_count
+
+    async def await_consumers(self, running_peers: Callable[[], list[str]]) -> None:
+        """It had consumers under a former master: unless one of them comes back, the last has gone."""
+        self.queue.has_had_consumers = self._awaits_consumers = True
+        await self.hearing.all_heard(running_peers)
+        await trio.sleep(COMING_BACK_S)
+        self._awaits_consumers = False
+        if self.is_unused and not self.ended:
+            await self.delete()
 
     def part_with(self, consumer: Consumer) -> None:
         """The consumer's node or channel is gone: what it held returns, and an auto-delete queue may end."""
@@ -210,20 +224,7 @@ class Local(Intake):
                 self.queue.reject_ready(first, last, self.queue.settings)
         self.switchboard.touch(self)
 
-    def heard(self, peer: str) -> None:
-        """This node has told what its consumers have answered for."""
-        if self._unheard:
-            self._unheard.discard(peer)
-            self._heed_lease()
-
-    def _may_have_given(self) -> bool:
-        """Whether anything here may have been delivered by a former master."""
-        first = self.queue.first_ready
-        return first is not None and first <= max(self.master.copy.marks.values(), default=0)
-
-    async def _stop_hearing(self) -> None:
-        await trio.sleep(HEARING_S)
-        self._unheard.clear()
+    def _go_on(self) -> None:
         if not self.ended:
             self._heed_lease()
 
@@ -238,7 +239,7 @@ class Local(Intake):
 
     def _heed(self, *, leased: bool) -> None:
         """Nor while what stands here may have been answered for elsewhere (S6)."""
-        if (leased and not self._unheard) != self.master.gives and self.master.give(not self.master.gives):
+        if (leased and not self.hearing.holds_back) != self.master.gives and self.master.give(not self.master.gives):
             self.queue.pump()
             self.switchboard.touch(self)
             self.widen()

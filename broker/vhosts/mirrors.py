@@ -64,6 +64,11 @@ class Mirrors:
         if parked is not None:
             self._take_offer(*parked)
 
+    def follows(self, queue_id: int) -> bool:
+        """Whether a copy here has followed a master in this life."""
+        mirror = self.mirrors.get(queue_id)
+        return mirror is not None and mirror.term > 0
+
     def leave(self, queue_id: int) -> Copy | None:
         """This node is no mirror any more; what it holds."""
         mirror = self.mirrors.pop(queue_id, None)

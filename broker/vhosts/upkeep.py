@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("warren.queues")
 
 EVERY_S = 0.1
+FORGET_AFTER_S = 5.0
+FORGET_AT_ONCE = 100
+"""So many queues forget what they had of lives that are over, in one go: there is no hurry, least of all at a death."""
 SLICE_S = 0.04
 """Who may publish in a share of the time only waits no longer than this at a time: confirms go on."""
 
@@ -43,11 +46,15 @@ class Upkeep:
         self._open = open_
         self._closed: set[str] = set()
         self._silent_since: dict[tuple[int, str], tuple[int, float]] = {}
+        self._lives: dict[str, tuple[int, bool]] = {}
+        self._forget_at = float("inf")
+        self._remembering: list[Local] = []
+        """Masters that have not been told yet to forget."""
 
     async def run(self) -> None:
         """Look after everything until cancelled."""
         async with trio.open_nursery() as nursery:
-            for chore in (self._watch_gate, self._remove_silent_mirrors, self._find_most_complete):
+            for chore in (self._watch_gate, self._remove_silent_mirrors, self._find_most_complete, self._forget_lives):
                 nursery.start_soon(_repeat, chore)
             nursery.start_soon(self._slow_publishers)
 
@@ -137,6 +144,22 @@ class Upkeep:
                 await self._propose(
                     do="promote_most_complete", id=record.id, counts=counts, missing=missing, version=record.version
                 )
+
+    async def _forget_lives(self) -> None:
+        """What queues have taken of a life is remembered until it is over (S6)."""
+        hall = self._hall
+        members = schema.members(hall.tree.tree)
+        lives = {name: (record.life, record.running) for name, record in members.items()}
+        if lives != self._lives:
+            self._lives = lives
+            self._forget_at = trio.current_time() + FORGET_AFTER_S
+        if trio.current_time() >= self._forget_at:
+            self._forget_at = float("inf")
+            self._remembering = list(hall.guests.locals.values())
+        due, self._remembering = self._remembering[:FORGET_AT_ONCE], self._remembering[FORGET_AT_ONCE:]
+        for local in due:
+            if not local.ended:
+                local.forget_origins(hall.is_over)
 
     async def _propose(self, **request: Any) -> None:
         try:

@@ -3,6 +3,7 @@
 from broker.mirroring.copy import Copy
 from broker.mirroring.follower import Follower
 from broker.mirroring.master import Master
+from broker.mirroring.mirror import Mirror, Offer
 from broker.queues.settings import Settings
 from broker.wire.message import Traits
 from tests.mirroring.lane import Cluster, Replica, Taker, run_of
@@ -219,3 +220,16 @@ def test_a_head_that_is_not_in_memory_needs_no_further_announcement() -> None:
     assert cluster.master.copy.marks == {0: 2}
     assert cluster.master.queue.wanted() == (1, 10)
     assert cluster.master.queue.want_head()
+
+
+def test_what_was_taken_of_lives_that_are_over_is_forgotten_everywhere():
+    master, mirror = Master(Copy(1, True), 10, Settings(), mirrored=True), Mirror(Copy(1, True))
+    mirror.receive_offer(Offer(1, 10, [(10, 1)], 1))
+    for origin in ("n1/1", "n2/1"):
+        run = run_of("a")
+        run.origin, run.sequence = origin, 1
+        master.publish(run, 0)
+    master.forget_origins(lambda origin: origin == "n1/1")
+    for note in master.take_notes():
+        mirror.apply(note.record, note.raw)
+    assert master.copy.origins == mirror.copy.origins == {"n2/1": 1}

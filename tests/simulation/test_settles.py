@@ -7,7 +7,7 @@ from random import Random
 import pytest
 import trio
 
-from broker.vhosts.local import Local
+from broker.vhosts.hearing import Hearing
 from broker.vhosts.settles import Settles
 from broker.wire.basic_methods import BasicReject
 from broker.wire.content import body_of
@@ -120,7 +120,7 @@ def keep_no_settles(patch: pytest.MonkeyPatch) -> None:
 
 def ask_nobody(patch: pytest.MonkeyPatch) -> None:
     """A new master gives out what others have answered for."""
-    patch.setattr(Local, "_may_have_given", lambda local: False)
+    patch.setattr(Hearing, "_may_have_given", lambda *_: False)
 
 
 @pytest.mark.parametrize("break_rule", [keep_no_settles, ask_nobody])
@@ -136,3 +136,31 @@ def is_seen(seed: int) -> bool:
     except Broken:
         return True
     return False
+
+
+@pytest.mark.slow
+def test_what_a_queue_has_taken_of_a_life_is_forgotten_when_that_is_over() -> None:
+    """By its master, and by every copy; what is published over its end is not in doubt by then."""
+
+    def origins(world: World) -> list[set[str]]:
+        record = world.queue("q")
+        master = world.master(record)
+        assert master is not None
+        halls = [world.hall(life.node) for life in record.mirrors]
+        mirrors = [hall.mirrors.mirrors[record.id].copy for hall in halls if hall is not None]
+        return [set(copy.origins) for copy in (master.master.copy, *mirrors)]
+
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.filled("q", 1, node="n1")
+        await stage.filled("q", 1, node="n2")
+        assert len(origins(world)[0]) == 2
+        world.kill("n2")
+        world.start("n2")
+        await world.ready()
+        await stage.filled("q", 1, node="n2")
+        await until(lambda: world.synchronised("q"), 20)
+        await until(lambda: [len(known) for known in origins(world)] == [2, 2, 2], 20)
+        assert len(set(map(frozenset, origins(world)))) == 1
+
+    simulate(1, story, policies=[policy(HA_ALL)])

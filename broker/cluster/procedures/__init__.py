@@ -61,6 +61,7 @@ PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
     "put_policy": policies.put_policy,
     "clear_policy": policies.clear_policy,
     "enter_in_sync": copies.enter_in_sync,
+    "note_use": copies.note_use,
     "leave_in_sync": copies.leave_in_sync,
     "promote_most_complete": copies.promote_most_complete,
     "promote": copies.promote,

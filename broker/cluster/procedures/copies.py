@@ -45,6 +45,12 @@ def leave_in_sync(draft: Draft) -> Answer:
     return {"version": store(draft, record, record._replace(in_sync=in_sync), [event]).version}
 
 
+def note_use(draft: Draft) -> Answer:
+    """A queue that goes with its last consumer has had one: a successor of its master has to know. Members: id."""
+    record = wanted_queue(draft)
+    return {"version": store(draft, record, record._replace(used=True), []).version}
+
+
 def promote_most_complete(draft: Draft) -> Answer:
     """Second step of `always`: the living mirrors were asked how much they hold (`counts`: node -> living messages).
     The one with most becomes master, of equal ones the oldest. `missing`: node -> messages known to lack, if known."""

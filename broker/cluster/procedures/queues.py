@@ -46,8 +46,8 @@ def declare_queue(draft: Draft) -> Answer:
 
 
 def delete_queue(draft: Draft) -> Answer:
-    """The queue goes with its bindings. Members: vhost and name; `id`: only if it is that one still; `term`: and has the
-    same master."""
+    """The queue goes with its bindings. Members: vhost and name; `id`: only if it still is that one; `term`: and under
+    the same master."""
     vhost, name = draft.ask("vhost", str), draft.ask("name", str)
     record = schema.queue(draft.overlay, vhost, name)
     if record is None or draft.ask("id", int, record.id) != record.id:

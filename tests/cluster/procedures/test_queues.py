@@ -168,3 +168,12 @@ def test_copies_go_only_to_nodes_in_contact():
     leader = Leader("n1", "n2", "n3", policy=ALL)
     leader.declare(contact={"n1": 1, "n3": 1})
     assert leader.shown() == "n1* n3*"
+
+
+def test_that_a_queue_has_been_used_is_noted_once(leader):
+    leader.declare()
+    queue = schema.queue(leader.tree, "/", "q")
+    for _ in range(2):
+        leader.ask("note_use", id=queue.id)
+        noted = schema.queue(leader.tree, "/", "q")
+        assert (noted.used, noted.version) == (True, queue.version + 1)
