@@ -117,7 +117,7 @@ def options_of(seed: int, plan: Plan) -> str:
     """What has to be said to run this again."""
     words = [f"--seed {seed}", f"--keep {','.join(map(str, plan.kept or []))}", f"--kinds {','.join(plan.kinds)}"]
     words += [f"--publishers {plan.publishers}", f"--consumers {plan.consumers}"]
-    words += [f"--scarcities {','.join(plan.scarcities)}"]
+    words += [f"--visitors {plan.visitors}", f"--scarcities {','.join(plan.scarcities)}"]
     if not plan.confirmed_min:
         words.append("--brief")
     return " ".join(words)
@@ -156,6 +156,8 @@ def _plan(asked: argparse.Namespace) -> Plan:
         plan = replace(plan, scarcities=[name for name in asked.scarcities.split(",") if name])
     if asked.brief:
         plan = replace(plan, confirmed_min=0, seconds_min=0.0)
+    if asked.visitors is not None:
+        plan = replace(plan, visitors=asked.visitors)
     return replace(plan, publishers=asked.publishers or plan.publishers, consumers=asked.consumers or plan.consumers)
 
 
@@ -172,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scarcities", help="with --seed: what there is little of")
     parser.add_argument("--publishers", type=int, help="with --seed: on each road")
     parser.add_argument("--consumers", type=int, help="with --seed: on each queue")
+    parser.add_argument("--visitors", type=int, help="with --seed: clients that make queues of their own")
     parser.add_argument("--brief", action="store_true", help="with --seed: end after the last fault")
     return parser
 

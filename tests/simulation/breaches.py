@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from broker.amqp.channel import Channel
 from broker.cluster import succession
 from broker.cluster.partitions import Electorate
 from broker.cluster.procedures import PROCEDURES, copies
@@ -22,8 +23,10 @@ from broker.mirroring.master import Master
 from broker.mirroring.mirror import Mirror, Statement
 from broker.mirroring.terms import Terms
 from broker.mirroring.witnesses import Witnesses
+from broker.queues.consumers import Consumers
 from broker.vhosts.followers import Followers
 from broker.vhosts.local import Local
+from broker.vhosts.subscription import Subscription
 from broker.wire import records
 
 Breaking = Callable[[pytest.MonkeyPatch], None]
@@ -194,3 +197,26 @@ def let_mirrors_forget_marks(patch: pytest.MonkeyPatch) -> None:
         "apply",
         lambda mirror, record, raw: isinstance(record, records.Mark) or apply(mirror, record, raw),
     )
+
+
+def give_to_every_consumer(patch: pytest.MonkeyPatch) -> None:
+    """One active consumer: the others wait."""
+    begin = Consumers.__init__
+    patch.setattr(Consumers, "__init__", lambda consumers, *, single_active: begin(consumers, single_active=False))
+
+
+def follow_silently(patch: pytest.MonkeyPatch) -> None:
+    """Who has asked for it is cancelled when the master changes."""
+    patch.setattr(Subscription, "survives_failover", True)
+
+
+def carry_out_what_was_taken_back(patch: pytest.MonkeyPatch) -> None:
+    """Transactions: what was rolled back never happened."""
+
+    def keep(channel: Channel) -> None:
+        transaction = channel._take_transaction()
+        channel._unacked.restore(transaction.answered)
+        assert channel.transaction is not None
+        channel.transaction.publishes += transaction.publishes
+
+    patch.setattr(Channel, "rollback", keep)

@@ -19,7 +19,20 @@ POLICIES: list[dict[str, Any]] = [
     {**HA_ALL, "ha-mode": "nodes", "ha-params": ["n2", "n3"]},
 ]
 """Whichever is in force, nothing is lost."""
+ENTRIES = (
+    "mirror enters unheard, kill master",
+    "link breaks as a mirror enters, kill master",
+    "mirror enters and restarts, kill master",
+)
+"""While the proposal that takes a mirror in is on a long way to the leader and back."""
+RETURNS = (
+    "mirrors return, cut off master",
+    "mirrors return, freeze master",
+    "mirrors return, power of all, back without master",
+)
+"""While nobody else holds what it holds."""
 DEATHS_OF_MASTERS = (
+    *ENTRIES,
     "kill master",
     "kill master",
     "mirrors asleep, kill master",
@@ -49,7 +62,8 @@ IN_TURN = (
     "freeze master, kill heir, thaw",
     "quick restart, kill master",
     "freeze master as a mirror enters, kill heir",
-    "mirrors return, cut off master",
+    *RETURNS,
+    *ENTRIES,
 )
 
 
@@ -186,15 +200,10 @@ class Faults:
             case "freeze master as a mirror enters, kill heir":
                 await self._let_return(other)
                 await self._kill_heir_of(self._master() or name)
-            case "mirrors return, cut off master":
-                for each in [each for each in world.hosts if each != name]:
-                    world.kill(each)
-                    await trio.sleep(dice.uniform(0.3, 1.0))
-                    world.start(each)
-                    await until(lambda each=each: world.hall(each) is not None or not world.hosts[each].up, 20)
-                for each in world.hosts:
-                    self._cut(name, each, one_way=False)
-                await trio.sleep(dice.choice([3.0, 6.0]))
+            case _ if fault in ENTRIES:
+                await self._strike_an_entry(fault, name, other)
+            case _ if fault in RETURNS:
+                await self._strike_the_only_one(fault, name)
 
     async def _let_return(self, mirror: str) -> None:
         """So far that it is about to be taken in, or has just been, or catches up."""
@@ -215,6 +224,54 @@ class Faults:
         await trio.sleep(dice.uniform(0.0, 0.05))
         world.start(mirror)
         await trio.sleep(dice.uniform(0.0, 0.3))
+
+    async def _strike_the_only_one(self, fault: str, master: str) -> None:
+        world, dice = self._world, self._dice
+        for each in [each for each in world.hosts if each != master]:
+            world.kill(each)
+            await trio.sleep(dice.uniform(0.3, 1.0))
+            world.start(each)
+            with trio.move_on_after(5):
+                await until(lambda each=each: world.hall(each) is not None, 5)
+        match fault:
+            case "mirrors return, cut off master":
+                for each in world.hosts:
+                    self._cut(master, each, one_way=False)
+                await trio.sleep(dice.choice([3.0, 6.0]))
+            case "mirrors return, freeze master":
+                world.freeze(master)
+                await trio.sleep(dice.choice([3.0, 6.0]))
+                world.thaw(master)
+            case "mirrors return, power of all, back without master":
+                await self._strike_several("power of all, back without master", master)
+
+    async def _strike_an_entry(self, fault: str, master: str, mirror: str) -> None:
+        world, dice = self._world, self._dice
+        world.kill(mirror)
+        await trio.sleep(dice.uniform(0.3, 1.0))
+        leader = world.leader()
+        if leader is not None:
+            world.network.slow(master, leader, dice.choice([0.1, 0.3]))
+        world.start(mirror)
+        with trio.move_on_after(8):
+            await until(lambda: self._enters(mirror, master), 8, 0.002)
+        match fault:
+            case "mirror enters unheard, kill master":
+                self._cut(master, mirror, one_way=True)
+            case "link breaks as a mirror enters, kill master":
+                self._cut(master, mirror, one_way=True)
+                world.network.sever(master, mirror)
+            case "mirror enters and restarts, kill master":
+                world.kill(mirror)
+                world.start(mirror)
+        await trio.sleep(dice.uniform(0.05, 0.6))
+        world.kill(master)
+
+    def _enters(self, mirror: str, master: str) -> bool:
+        hall = self._world.hall(master)
+        locals_ = [] if hall is None else hall.guests.locals.values()
+        followers = [local.master.witnesses.followers.get(mirror) for local in locals_]
+        return any(follower is not None and follower.entering for follower in followers)
 
     async def _kill_heir_of(self, name: str) -> None:
         """The deposed one goes on when those who followed its heir are alone: they still hear it."""

@@ -58,6 +58,12 @@ class SimNetwork:
         """From now on let what they say to each other take so much longer."""
         self._slow_s[a, b] = self._slow_s[b, a] = delay_s
 
+    def sever(self, a: str, b: str) -> None:
+        """Break every connection between the two, at both ends; new ones can be made."""
+        for pipe in list(self.pipes):
+            if {pipe.source, pipe.target} == {a, b}:
+                pipe.abort(killed=a)
+
     def heal(self) -> None:
         """Mend every cut and hurry every slow link; what was held back arrives."""
         self._cuts.clear()

@@ -48,6 +48,8 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, publishers=1)
     if plan.consumers > 1:
         yield replace(plan, consumers=1)
+    if plan.visitors:
+        yield replace(plan, visitors=0)
     for scarcity in plan.scarcities:
         yield replace(plan, scarcities=[each for each in plan.scarcities if each != scarcity])
     if plan.confirmed_min or plan.seconds_min:
