@@ -76,7 +76,7 @@ def test_the_last_promotion_of_a_queue_is_remembered() -> None:
     assert (last["term"], last["from"], last["in_sync"], last["missing"]) == (3, "n1", True, 0)
 
 
-def test_a_link_that_came_back_counts_for_nothing() -> None:
+async def test_a_link_that_came_back_counts_for_nothing() -> None:
     house = House()
     house.timeline.peer_lost("n1")
     house.timeline.peer_found("n1")
