@@ -9,8 +9,6 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import trio
-
 from broker.vhosts.lag import Lag
 from broker.wire import queue_frames as frames
 
@@ -50,7 +48,7 @@ class Pressure:
         wait for a mirror, or fill one."""
         board, peers, masters = self._switchboard, list(peers), list(masters)
         full = self._full_here(masters)
-        self._own_share = self._lag.look(masters, round(trio.current_time() * 1000))
+        self._own_share = self._lag.look(masters, board.steady_ms)
         self._tell(peers, full)
         for peer, reasons in self._elsewhere.items():
             full |= {f"node {peer} {reason}".rstrip(): reason for reason in reasons or ("",)}

@@ -98,6 +98,11 @@ class Switchboard:
         """Wall time in milliseconds."""
         return self._clock.stamp_ms()
 
+    @property
+    def steady_ms(self) -> int:
+        """Milliseconds of a clock that nobody sets."""
+        return round(trio.current_time() * 1000)
+
     def number(self) -> int:
         """A number that this life has not used before."""
         self._numbers += 1

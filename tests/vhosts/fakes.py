@@ -61,6 +61,7 @@ class FakeSwitchboard:
         self.life = 1
         self.origin = f"{node}/1"
         self.stamp_ms = 1_000_000
+        self.steady_ms = 0
         self.journal = FakeJournal()
         self.links = FakeLinks(begin)
         self.touched = {}

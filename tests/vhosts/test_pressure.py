@@ -111,7 +111,7 @@ def test_a_catch_up_that_would_not_end_slows_publishers_of_all_nodes(house):
     house.masters.append(local)
     assert house.look() == {}
     assert house.pressure.share == 1.0
-    house.board.stamp_ms += WINDOW_MS
+    house.board.steady_ms += WINDOW_MS
     assert house.look() == {}
     assert house.pressure.share == 0.5
     assert house.told("n3") == [said(share=0.5)]
