@@ -5,15 +5,18 @@ Decides nothing about leases; it must not know who answered.
 
 from broker.cluster.messages import NO_STAMP
 
+HURRIED_ROUNDS_MAX = 10
+"""Three give everybody a lease; one that does not answer is not asked as fast as the others do."""
+
 
 class Beats:
-    """Rounds count from 1. `hurry`: the next round is to follow as soon as this one is confirmed."""
+    """Rounds count from 1. `hurry`: so many rounds are to follow as soon as the one before is confirmed."""
 
     def __init__(self) -> None:
         self.round = 0
         self.confirmed = 0
         self.confirmed_sent_at = NO_STAMP
-        self.hurry = True
+        self.hurry = HURRIED_ROUNDS_MAX
         self._sent_at: dict[int, float] = {}
 
     def begin(self, now: float) -> int:

@@ -7,7 +7,7 @@ majority of live followers. It must not know what the entries mean.
 """
 
 from broker.cluster import admission
-from broker.cluster.beats import Beats
+from broker.cluster.beats import HURRIED_ROUNDS_MAX, Beats
 from broker.cluster.discovery import Discovery
 from broker.cluster.entries import COUNTER_MAX, ROLL, TRANSACTION, Entry, Snapshot, counter_of, zxid_of
 from broker.cluster.member import Member
@@ -264,7 +264,7 @@ class Leading:
                 member.snapshot_wanted = True
             self._followers[name] = progress
             if self.established:
-                self._beats.hurry = True
+                self._beats.hurry = HURRIED_ROUNDS_MAX
         self._waiting.clear()
 
     # Broadcast.
@@ -377,7 +377,8 @@ class Leading:
                 progress.find_echo(beats.confirmed)
             if beats.hurry and not alone:
                 # A follower without a lease may have to be the only one that confirms: three rounds give it one.
-                beats.hurry = any(not progress.has_lease for progress in self._followers.values())
+                lacking = any(not progress.has_lease for progress in self._followers.values())
+                beats.hurry = beats.hurry - 1 if lacking else 0
                 self._beat(now)
 
     def _marks(self, progress: Progress, number: int) -> Marks:

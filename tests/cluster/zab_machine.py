@@ -74,7 +74,7 @@ class Machine:
         """No heartbeat follows another at once: leases are not looked at here, and there would be no end of it."""
         role = self.zab._role if self.zab else None
         if isinstance(role, Leading):
-            role._beats.hurry = False
+            role._beats.hurry = 0
 
     def due(self) -> list[LogOp]:
         """The orders to the disk that a death may interrupt."""

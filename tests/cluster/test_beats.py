@@ -1,0 +1,17 @@
+"""Rounds of heartbeats: they hurry only as long as that can help somebody."""
+
+from tests.cluster.test_zab import started, zab
+from tests.simulation.zab_world import NET_TICKTIME
+
+
+def test_one_that_falls_silent_before_its_first_lease_keeps_nobody_busy() -> None:
+    world = started()
+    world.crash("n1")
+    world.run(0.1)
+    world.start("n1")
+    world.run_until(lambda: zab(world, "n1").state == "following", 1.0)
+    world.freeze("n1")
+    world.run(0.1)
+    before = world.messages
+    world.run(NET_TICKTIME)
+    assert world.messages - before < 200
