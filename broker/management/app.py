@@ -59,6 +59,7 @@ RESOURCES: dict[str, Resource] = {
     "/api/policies/{vhost}": listed(policies.listing),
     f"{CHECKS}/alarms": health.alarms,
     f"{CHECKS}/local-alarms": health.local_alarms,
+    f"{CHECKS}/partitions": health.partitions,
     f"{CHECKS}/port-listener/{{port}}": health.port_listener,
     f"{CHECKS}/protocol-listener/{{protocol}}": health.protocol_listener,
     f"{CHECKS}/virtual-hosts": health.virtual_hosts,

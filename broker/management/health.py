@@ -45,6 +45,16 @@ def _without_alarms(found: dict[str, list[str]], reason: str) -> dict[str, Any]:
     return _OK
 
 
+async def partitions(visit: "Visit") -> dict[str, Any]:
+    """No two nodes went on without each other (not RabbitMQ's: there `partitions` of /api/nodes has to be looked at)."""
+    nodes = await visit.census.nodes()
+    parted = {name: facts["parted_from"] for name, facts in nodes.items() if facts is not None and facts["parted_from"]}
+    if parted:
+        rows = [{"node": rabbit(name), "from": [rabbit(other) for other in others]} for name, others in parted.items()]
+        raise Unhealthy("There are partitions in the cluster", partitions=rows)
+    return _OK
+
+
 def port_listener(visit: "Visit") -> dict[str, Any]:
     """Something listens on this port of this node."""
     text = visit.part("port")

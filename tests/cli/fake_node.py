@@ -124,6 +124,7 @@ class FakeNode:
             "uptime_s": 1.5,
             "memory_bytes": 50_000_000,
             "cut_from": [block.partition(":")[0] for block in self.blocks],
+            "parted_from": [],
         }
         if request.get("queues", True):
             answer["queues"] = [

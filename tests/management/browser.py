@@ -60,6 +60,7 @@ class FakeFacts:
 
     def __init__(self, node):
         self._node = node
+        self.parted_from = []
 
     def status(self, *, queues):
         assert not queues
@@ -76,6 +77,6 @@ class FakeFacts:
             "uptime_s": 1.5,
             "memory_bytes": 1000,
             "cut_from": [],
-            "parted_from": [],
+            "parted_from": self.parted_from,
             "fsync": "always",
         }

@@ -199,7 +199,7 @@ async def test_a_node_in_maintenance_listens_to_no_clients(autojump_clock):
 
 async def test_healthy():
     async with open_one() as (_, browser):
-        for check in ("alarms", "local-alarms", "virtual-hosts"):
+        for check in ("alarms", "local-alarms", "partitions", "virtual-hosts"):
             assert await browser.json(f"{CHECKS}/{check}") == {"status": "ok"}
         single = {"status": "ok", "reason": "single node cluster"}
         assert await browser.json(f"{CHECKS}/node-is-mirror-sync-critical") == single
@@ -228,6 +228,18 @@ async def test_a_full_disk_is_an_alarm_in_the_whole_cluster(autojump_clock):
             assert (answer.status, answer.json["status"], answer.json["alarms"]) == (503, "failed", rows)
         assert (await browsers["n2"].ask(f"{CHECKS}/local-alarms")).status == 200
         assert (await browsers["n2"].json("nodes/n1"))["disk_free_alarm"]
+
+
+async def test_who_has_parted_is_named_and_unhealthy():
+    async with open_one() as (hall, _):
+        facts = FakeFacts("n1")
+        facts.parted_from = ["n2"]
+        browser = Browser(make_app(hall, Census(hall, facts)))
+        assert (await browser.json("nodes/n1"))["partitions"] == ["rabbit@n2"]
+        answer = await browser.ask(f"{CHECKS}/partitions")
+        rows = [{"node": "rabbit@n1", "from": ["rabbit@n2"]}]
+        failed = {"status": "failed", "reason": "There are partitions in the cluster", "partitions": rows}
+        assert (answer.status, answer.json) == (503, failed)
 
 
 async def test_a_master_without_synchronised_mirror_is_critical(autojump_clock):

@@ -110,6 +110,9 @@ def test_autoheal_prefers_the_side_with_most_connections() -> None:
         await sides.come_together()
         assert set(await sides.nothing_is_lost()) == set(theirs)
         assert set(mine) <= sides.confirmed
+        assert [len(sides.events(name, "healed")) for name in NAMES] == [0, 1, 1], (
+            "each loser goes straight to the winner"
+        )
         assert there.lost, "connections of the losing side are closed"
         assert not crowd[1].lost
 
@@ -162,6 +165,50 @@ def test_what_was_declared_on_the_losing_side_is_kept_with_its_messages() -> Non
         await sides.come_together()
         assert await sides.nothing_is_lost() == [b"late"]
         assert "late" not in [record.name for record in sides.world.queues()]
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
+def test_a_queue_of_which_only_the_losing_side_has_a_copy_goes_on_with_all_that_it_has() -> None:
+    async def scenario(sides: Sides) -> None:
+        world = sides.world
+        await sides.set_policy({"ha-mode": "nodes", "ha-params": ["n2"]}, "solo", pattern="^solo", priority=1)
+        there = await sides.publisher("n2")
+        await there.declare("solo")
+        await there.publish_all("solo", [b"before"])
+        crowd = [await sides.publisher("n1", f"crowd-{number}") for number in range(3)]
+        await sides.part(["n1"], ["n2", "n3"])
+        world.kill("n2")
+        world.start("n2")  # its master gets a term of the history that will be lost
+        await until(lambda: "n2" in world.serving() and world.queue("solo", at="n2").state == "running", 20)
+        late = await sides.publisher("n2", "late")
+        await late.publish_all("solo", [b"meanwhile"])
+        late.close()
+        sides.mend()
+        await sides.come_together()
+        assert not crowd[0].lost
+        await until(lambda: world.queue("solo").state == "running", 10)
+        assert await (await sides.client("n3")).drain("solo") == [b"before", b"meanwhile"]
+        await sides.nothing_is_lost()
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
+def test_who_gave_its_history_up_waits_for_the_one_that_won() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2", "n3"])
+        winner, loser = sides.world.tree("n1"), sides.world.tree("n2")
+        assert winner is not None
+        assert loser is not None
+        loser.yield_to("n1", winner.epoch)
+        await trio.sleep(4 * NET_TICKTIME_S)
+        assert sides.world.serving() == ["n1", "n3"]
+        assert sides.status("n2")["reason"].startswith("node n2 gave its history up for that of n1")
+        sides.mend()
+        await sides.come_together()
+        assert await sides.nothing_is_lost() == []
 
     play(scenario, AUTOHEAL)
 

@@ -66,9 +66,9 @@ def _facts(asked: str, answers: Answers) -> dict[str, Any]:
             _rabbit(name): "marked for maintenance" if name in drained else "not under maintenance" for name in running
         },
         "partitions": {
-            _rabbit(name): [_rabbit(other) for other in answer["cut_from"]]
+            _rabbit(name): [_rabbit(other) for other in sorted({*answer["cut_from"], *answer["parted_from"]})]
             for name, answer in running.items()
-            if answer["cut_from"]
+            if answer["cut_from"] or answer["parted_from"]
         },
         "listeners": {_rabbit(name): _listeners(_rabbit(name), answer) for name, answer in running.items()},
         "versions": {
