@@ -51,14 +51,32 @@ class Pending:
         self.refused.append((start, stop))
 
 
+class Order:
+    """Which way each of consecutive publishes went: `ways` has anything that says so. Looked into only for refusals."""
+
+    __slots__ = ("_indexes", "ways")
+
+    def __init__(self) -> None:
+        self.ways: list[bytes] = []
+        self._indexes: dict[bytes, list[int]] = {}
+
+    def indexes_of(self, way: bytes) -> list[int]:
+        """Where those stand that went this way. No more may be added then."""
+        if not self._indexes:
+            for index, each in enumerate(self.ways):
+                self._indexes.setdefault(each, []).append(index)
+        return self._indexes[way]
+
+
 class Share:
-    """Those of consecutive publishes that went to the same queue, where others went elsewhere: `indexes` names them."""
+    """Those of consecutive publishes that went the same way, where others went elsewhere."""
 
-    __slots__ = ("_indexes", "_whole", "missing")
+    __slots__ = ("_order", "_way", "_whole", "missing")
 
-    def __init__(self, whole: Pending, indexes: list[int]) -> None:
+    def __init__(self, whole: Pending, order: Order, way: bytes) -> None:
         self._whole = whole
-        self._indexes = indexes
+        self._order = order
+        self._way = way
         self.missing = 1
 
     def answer(self) -> None:
@@ -68,7 +86,7 @@ class Share:
 
     def refuse(self, start: int, stop: int) -> None:
         """The queue did not take the start-th up to, not including, the stop-th of them."""
-        for index in self._indexes[start:stop]:
+        for index in self._order.indexes_of(self._way)[start:stop]:
             self._whole.refuse(index, index + 1)
 
 

@@ -29,7 +29,7 @@ from broker.amqp.handshake import (
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
 from broker.wire import methods
 from broker.wire.basic_methods import BasicAck, BasicPublish
-from broker.wire.events import Acks, Fault, MethodFrame, Oversize, Publish, WireEvent
+from broker.wire.events import Acks, Fault, Medley, MethodFrame, Oversize, Publish, WireEvent
 from broker.wire.fields import Table
 from broker.wire.frames import FrameReader
 from broker.wire.malformed import Malformed, erlang_binary
@@ -40,10 +40,15 @@ _REFUSED_LINGER_S = 3.0
 """How long a client that does not learn why it was refused must wait, as with RabbitMQ."""
 _CLOSED_LINGER_MAX_S = 30.0
 """How long a client that has closed its connection may take to close the socket; less if its heartbeat is shorter."""
-_HOT: dict[type[WireEvent], type[Method]] = {Publish: BasicPublish, Oversize: BasicPublish, Acks: BasicAck}
+_HOT: dict[type[WireEvent], type[Method]] = {
+    Publish: BasicPublish,
+    Medley: BasicPublish,
+    Oversize: BasicPublish,
+    Acks: BasicAck,
+}
 """Methods that arrive as events of their own."""
 
-ChannelEvent = Publish | Acks | Oversize | Method
+ChannelEvent = Publish | Medley | Acks | Oversize | Method
 Event = tuple[Channel, ChannelEvent] | tuple[None, Request]
 
 
@@ -92,7 +97,7 @@ class ServerConnection:
                 yield None, Ended("no AMQP 0-9-1 protocol header", 0.0)
                 return
         for event in self._reader.feed(data):
-            if isinstance(event, (Publish, Acks)):
+            if isinstance(event, (Publish, Acks, Medley)):
                 channel = self.channels.get(event.channel)
                 if channel is not None and channel.state == "open" and self.state == "running":
                     yield channel, event
@@ -133,7 +138,7 @@ class ServerConnection:
                 self.fail(error, BasicPublish if event.publishing else None)
                 yield None, Failed(error, deaf=event.fatal)
             return
-        if not isinstance(event, (MethodFrame, Publish, Acks, Oversize)) or self.state == "closed":
+        if not isinstance(event, (MethodFrame, Publish, Medley, Acks, Oversize)) or self.state == "closed":
             return
         try:
             method: Method | None = None
@@ -236,7 +241,7 @@ class ServerConnection:
         elif channel.state == "open":
             if method is not None:
                 yield channel, method
-            elif isinstance(event, (Publish, Acks, Oversize)):
+            elif isinstance(event, (Publish, Medley, Acks, Oversize)):
                 yield channel, event
         elif isinstance(method, methods.ChannelCloseOk):
             del self.channels[number]

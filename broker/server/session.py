@@ -26,7 +26,7 @@ from broker.server.verbs import Verbs
 from broker.server.writer import Writer
 from broker.vhosts.logins import LoginRefused
 from broker.wire.basic_methods import BasicAck, BasicPublish
-from broker.wire.events import Acks, Oversize, Publish
+from broker.wire.events import Acks, Medley, Oversize, Publish
 from broker.wire.malformed import Malformed
 from broker.wire.method_fields import Method
 from broker.wire.methods import ChannelClose, ConnectionOpen
@@ -115,7 +115,7 @@ class Session:
             await self._take(data)
             self.connection.excuse(trio.current_time())
 
-    async def _publish_later(self, channel: Channel, event: Publish) -> None:
+    async def _publish_later(self, channel: Channel, event: Publish | Medley) -> None:
         """The gate is closed: nothing more is read before this has gone through. The client is told at its first
         publish that has to wait, as with RabbitMQ."""
         self._waits = True
@@ -123,7 +123,10 @@ class Session:
         await self._door.gate.passage()
         self._waits = False
         if channel.state == "open" and self._verbs is not None:
-            self._verbs.publish(channel, event)
+            if isinstance(event, Publish):
+                self._verbs.publish(channel, event)
+            else:
+                self._verbs.publish_medley(channel, event)
 
     async def _hear_farewell(self) -> None:
         """A client that was told to go may still say that it heard so."""
@@ -133,7 +136,7 @@ class Session:
 
     async def _take(self, data: bytes) -> None:
         """One turn; several if the client asks for something slow."""
-        turn, events = self._door.turn, 0
+        turn, events, told_apart = self._door.turn, 0, 0
         self.reader.busy_since = now = trio.current_time()
         turn.begin()
         try:
@@ -141,6 +144,8 @@ class Session:
                 events += 1
                 if not events % EVENTS_PER_LOOK:
                     now = await self._let_others(now)
+                if isinstance(event, Medley):
+                    told_apart += len(event.order)
                 try:
                     if self._take_at_once(channel, event):
                         continue
@@ -161,7 +166,7 @@ class Session:
             await self._fail(ConnectionException(541, type(bug).__name__), None)
         finally:
             turn.end()
-        self.reader.expect(len(data), events)
+        self.reader.expect(len(data), events + told_apart)
 
     async def _let_others(self, since: float) -> float:
         """Between two events: end the turn for a moment if it began long ago; when the one that is on began."""
@@ -186,6 +191,12 @@ class Session:
             assert channel is not None
             assert self._verbs is not None
             self._verbs.acknowledge(channel, event.first_tag, event.last_tag, event.multiple)
+        elif isinstance(event, Medley):
+            if not self._door.gate.is_open:
+                return False
+            assert channel is not None
+            assert self._verbs is not None
+            self._verbs.publish_medley(channel, event)
         else:
             return False
         return True
@@ -198,7 +209,7 @@ class Session:
             await self._act_on_connection(event)
             return
         assert self._verbs is not None
-        if isinstance(event, Publish):
+        if isinstance(event, Publish | Medley):
             await self._publish_later(channel, event)
         elif isinstance(event, Oversize):
             limit = self._door.limits.message_bytes_max
@@ -371,7 +382,7 @@ def _cause(event: ChannelEvent | Request) -> type[Method] | None:
     """The method that an error is about."""
     if isinstance(event, Method):
         return type(event)
-    if isinstance(event, (Publish, Oversize)):
+    if isinstance(event, (Publish, Medley, Oversize)):
         return BasicPublish
     if isinstance(event, Open):
         return ConnectionOpen

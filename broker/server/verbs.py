@@ -20,7 +20,7 @@ from broker.vhosts.declarations import Declarations
 from broker.vhosts.vhost import Vhost
 from broker.wire import basic_methods as basic
 from broker.wire import methods
-from broker.wire.events import Publish
+from broker.wire.events import Medley, Publish
 from broker.wire.method_fields import Method
 from broker.wire.properties import REPLY_TO
 
@@ -74,6 +74,13 @@ class Verbs:
         else:
             admitted = self._vhost.admit(self._client, channel, event.payload, event.traits, event.contents)
             channel.transaction.publish(Publish(event.channel, event.payload, *admitted))
+
+    def publish_medley(self, channel: Channel, medley: Medley) -> None:
+        """Publishes of different methods; an error is that of the first that has one, and what stands before it is
+        published."""
+        if channel.transaction is not None or not self._vhost.publish_medley(self._client, channel, medley):
+            for event in medley.publishes():
+                self.publish(channel, event)
 
     def acknowledge(self, channel: Channel, first: int, last: int, multiple: bool) -> None:
         """A run of acknowledgements."""

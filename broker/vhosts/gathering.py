@@ -7,7 +7,7 @@ wait for another queue's mirrors. It must not know routes, rights or sockets.
 
 from typing import TYPE_CHECKING
 
-from broker.amqp.confirms import Share
+from broker.amqp.confirms import Order, Share
 from broker.wire.message import Run
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from broker.amqp.channel import Channel
     from broker.vhosts.handle import Handle
+    from broker.wire.events import Medley
     from broker.wire.message import Traits
 
 SHORT_RUN_MESSAGES = 8
@@ -25,16 +26,18 @@ QUEUES_MAX = 256
 
 
 class _Group:
-    """What one queue gets of it; `indexes` says where each message stood in what was gathered."""
+    """What one queue gets of it, by publishes with one method."""
 
-    __slots__ = ("address", "contents", "handle", "indexes", "traits")
+    __slots__ = ("contents", "handle", "traits")
 
-    def __init__(self, handle: "Handle", address: bytes, traits: "Traits") -> None:
+    def __init__(self, handle: "Handle", traits: "Traits", contents: list[bytes]) -> None:
         self.handle = handle
-        self.address = address
         self.traits = traits
-        self.contents: list[bytes] = []
-        self.indexes: list[int] = []
+        self.contents = contents
+
+    def takes(self, handle: "Handle", traits: "Traits") -> bool:
+        """Whether more may be added to it: a run has one set of traits, and another queue may have the name by now."""
+        return self.handle is handle and (self.traits is traits or self.traits == traits)
 
 
 class Gathering:
@@ -49,39 +52,68 @@ class Gathering:
         self._wait = wait
         self._waiting = False
         self._size_bytes = 0
-        self._groups: dict[bytes, _Group] = {}
+        self._groups: dict[bytes, _Group] = {}  # by method
         self._handles: set[Handle] = set()
-        self._count = 0
+        self._order = Order()
 
     def add(
-        self, channel: "Channel", handle: "Handle", address: bytes, traits: "Traits", contents: list[bytes]
+        self, channel: "Channel", handle: "Handle", payload: bytes, traits: "Traits", contents: list[bytes]
     ) -> bool:
-        """Hold a short run for a queue; False if it may not be, or what is held has to go before it."""
+        """Hold a short run for a queue; False if it may not be, or what is held has to go before it. `payload` is that
+        of its method."""
+        if not self._has_room_for(channel):
+            return False
+        group = self._groups.get(payload)
+        if group is None:
+            if len(self._groups) >= QUEUES_MAX or not self._may_have(handle):
+                return False
+            self._groups[payload] = _Group(handle, traits, [*contents])
+            self._handles.add(handle)
+        elif group.takes(handle, traits):
+            group.contents += contents
+        else:
+            return False
+        self._held(channel, [payload] * len(contents), sum(map(len, contents)))
+        return True
+
+    def add_medley(self, channel: "Channel", medley: "Medley", handles: "list[Handle]") -> bool:
+        """As `add`, of all of it or nothing; the handles are those of its methods."""
+        groups, traits = self._groups, medley.traits
+        if not self._has_room_for(channel) or len(set(handles)) < len(handles):
+            return False
+        if len(self._handles.union(handles)) > QUEUES_MAX:
+            return False
+        for payload, handle in zip(medley.contents, handles, strict=True):
+            group = groups.get(payload)
+            if not (self._may_have(handle) if group is None else group.takes(handle, traits)):
+                return False
+        for (payload, contents), handle in zip(medley.contents.items(), handles, strict=True):
+            group = groups.get(payload)
+            if group is None:
+                groups[payload] = _Group(handle, traits, contents)
+            else:
+                group.contents += contents
+        self._handles.update(handles)
+        self._held(channel, medley.order, medley.size_bytes)
+        return True
+
+    def _has_room_for(self, channel: "Channel") -> bool:
         if channel is not self.channel and (self.channel is not None or channel.transaction is not None):
             return False
-        if self._size_bytes > HELD_BYTES_MAX:
-            return False
-        group = self._groups.get(address)
-        if group is None:
-            if len(self._groups) >= QUEUES_MAX:
-                return False
-            # One run has one address: messages of another to the same queue would be overtaken.
-            local = handle.local
-            if local is None or not local.may_wait or handle in self._handles:
-                return False
-            if self.channel is None:
-                self.channel = channel
-                self._touch(self)
-            self._handles.add(handle)
-            group = self._groups[address] = _Group(handle, address, traits)
-        elif group.handle is not handle or (group.traits is not traits and group.traits != traits):
-            return False
-        upto = self._count + len(contents)
-        group.contents += contents
-        group.indexes += range(self._count, upto)
-        self._count = upto
-        self._size_bytes += sum(map(len, contents))
-        return True
+        return self._size_bytes <= HELD_BYTES_MAX
+
+    def _may_have(self, handle: "Handle") -> bool:
+        """Whether this queue may get a group. A group has one method and a run one address: messages that came by
+        another to the same queue would be overtaken."""
+        local = handle.local
+        return local is not None and local.may_wait and handle not in self._handles
+
+    def _held(self, channel: "Channel", ways: list[bytes], size_bytes: int) -> None:
+        self._order.ways += ways
+        self._size_bytes += size_bytes
+        if self.channel is None:
+            self.channel = channel
+            self._touch(self)
 
     def flush(self) -> None:
         """The end of a turn. While the disk is busy nothing of this could be confirmed before its next sync, so until
@@ -100,16 +132,16 @@ class Gathering:
 
     def publish(self) -> None:
         """Publish what is held; all of it is confirmed together."""
-        channel, groups, count = self.channel, self._groups, self._count
+        channel, groups, order = self.channel, self._groups, self._order
         if channel is None:
             return
-        self.channel, self._groups, self._handles, self._count, self._size_bytes = None, {}, set(), 0, 0
-        whole = channel.open_pending(count)
+        self.channel, self._groups, self._handles, self._order, self._size_bytes = None, {}, set(), Order(), 0
+        whole = channel.open_pending(len(order.ways))
         if whole is not None:
             whole.missing = len(groups)
-        for group in groups.values():
-            pending = whole if whole is None or len(groups) == 1 else Share(whole, group.indexes)
+        for payload, group in groups.items():
+            pending = whole if whole is None or len(groups) == 1 else Share(whole, order, payload)
             if not group.handle.deleted:
-                group.handle.publish(Run(group.contents, group.address, group.traits), pending)
+                group.handle.publish(Run(group.contents, payload[2:-1], group.traits), pending)
             elif pending is not None:
                 pending.answer()  # as RabbitMQ does

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.channel import Channel
-from broker.amqp.errors import ChannelException
+from broker.amqp.errors import AmqpException, ChannelException
 from broker.amqp.unacked import Settled
 from broker.routing.graph import Graph, MessageInvalid, routing_keys
 from broker.vhosts.arguments import check_consumer_arguments
@@ -22,6 +22,7 @@ from broker.vhosts.replies import Replies, ReplyTarget
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
+from broker.wire.events import Medley
 from broker.wire.message import Run, Traits, split_address
 from broker.wire.properties import REPLY_TO, Properties, headers_of
 from policies.quorum import is_quorum
@@ -110,11 +111,11 @@ class Vhost:
             traits, contents = examined(client.user, channel, self.replies, traits, contents)
         gathered = self._gathered
         if len(contents) <= SHORT_RUN_MESSAGES and route.queue is not None and not traits.sender_selected:
-            if gathered.add(channel, route.queue, route.address, traits, contents):
+            if gathered.add(channel, route.queue, payload, traits, contents):
                 return
             if gathered.channel is not None:
                 gathered.publish()
-                if gathered.add(channel, route.queue, route.address, traits, contents):
+                if gathered.add(channel, route.queue, payload, traits, contents):
                     return
         elif gathered.channel is not None:
             gathered.publish()
@@ -122,6 +123,31 @@ class Vhost:
             self._publish_one_by_one(route, channel, payload, traits, contents)
         else:
             self._publish_to(route.handles, route, channel, payload, traits, contents)
+
+    def publish_medley(self, client: Client, channel: Channel, medley: Medley) -> bool:
+        """Take publishes of several methods at once, if each goes to one queue and nothing else has to be seen to;
+        False if nothing was done."""
+        traits, handles = medley.traits, list[Handle]()
+        if traits.is_special or traits.sender_selected:
+            return False
+        if client.epoch != self.graph.epoch:
+            client.routes.clear()
+            client.epoch = self.graph.epoch
+        for payload in medley.contents:
+            route = client.routes.get(payload)
+            if route is None:
+                try:
+                    route = self._resolve(client, payload)
+                except AmqpException:  # an error of its own message, for which others are not to blame
+                    return False
+            if route.queue is None:
+                return False
+            handles.append(route.queue)
+        gathered = self._gathered
+        if gathered.add_medley(channel, medley, handles):
+            return True
+        gathered.publish()
+        return gathered.add_medley(channel, medley, handles)
 
     def publish_gathered(self) -> None:
         """A client asks for something else than publishing: what it has published is where it belongs by then."""

@@ -4,6 +4,9 @@ Decides only their shape. A run of publishes, deliveries or acknowledgements is 
 not know what they lead to; nobody changes them.
 """
 
+from collections.abc import Iterator
+from itertools import groupby
+
 from broker.wire.message import Traits
 
 
@@ -22,6 +25,29 @@ class Publish:
     def address(self) -> bytes:
         """Exchange and routing key as two short strings."""
         return self.payload[2:-1]
+
+
+class Medley:
+    """Consecutive publishes of one channel with equal traits and different method arguments.
+
+    `order` has the arguments of each; `contents`, by arguments, what came with them, in order. `size_bytes` is about
+    the length of all of it.
+    """
+
+    __slots__ = ("channel", "contents", "order", "size_bytes", "traits")
+
+    def __init__(self, first: Publish) -> None:
+        self.channel = first.channel
+        self.traits = first.traits
+        self.order = [first.payload] * len(first.contents)
+        self.contents = {first.payload: first.contents}
+        self.size_bytes = 0
+
+    def publishes(self) -> Iterator[Publish]:
+        """The same one behind the other."""
+        left = {payload: iter(contents) for payload, contents in self.contents.items()}
+        for payload, alike in groupby(self.order):
+            yield Publish(self.channel, payload, self.traits, [next(left[payload]) for _ in alike])
 
 
 class Acks:
@@ -119,4 +145,4 @@ class Fault:
         self.publishing = publishing
 
 
-WireEvent = Publish | Acks | Delivered | Content | MethodFrame | Oversize | Heartbeat | Fault
+WireEvent = Publish | Medley | Acks | Delivered | Content | MethodFrame | Oversize | Heartbeat | Fault

@@ -2,8 +2,8 @@
 
 Decides where frames begin and end, which frames make one message, and what is no longer AMQP. It must not know which
 channels are open or what a method means. Everything goes through one general road, frame by frame; where many
-messages or acknowledgements of one kind follow each other, `runs.py` takes them in one step. `FrameReader(runs=False)`
-never does, and is the judge of what must come out.
+messages or acknowledgements of one kind follow each other, `runs.py` takes them in one step, and `medley.py` takes
+publishes that go to many queues in turn. `FrameReader(runs=False)` never does, and is the judge of what must come out.
 """
 
 import struct
@@ -15,13 +15,16 @@ from broker.wire.events import (
     Delivered,
     Fault,
     Heartbeat,
+    Medley,
     MethodFrame,
     Oversize,
     Publish,
     WireEvent,
 )
 from broker.wire.malformed import Malformed, erlang_binary
+from broker.wire.medley import ALIKE_MAX, follows, take
 from broker.wire.message import Traits
+from broker.wire.method_fields import two_strings_fit
 from broker.wire.properties import traits_of_properties
 from broker.wire.runs import ACK_SIZE, acknowledged, deliveries, pick, repeats
 
@@ -207,7 +210,14 @@ class FrameReader:
             else:
                 at = behind
         if traits is not None:
-            events.append(Publish(channel, payload, traits, contents))
+            run = Publish(channel, payload, traits, contents)
+            if len(contents) <= ALIKE_MAX and follows(data, at, channel):
+                medley = Medley(run)
+                behind = take(data, at, medley, self.frame_max, self._simple_content)
+                if behind != at:
+                    events.append(medley)
+                    return behind
+            events.append(run)
         return at
 
     def _deliveries(self, data: bytes, at: int, behind: int, channel: int, events: list[WireEvent]) -> int:
@@ -357,12 +367,7 @@ def _check_content_method(ids: bytes, payload: bytes) -> None:
         strings, tail = 1 + (payload[0] if payload else 0) + 9, 0
     else:
         return
-    try:
-        key = strings + 1 + payload[strings]
-        behind = key + 1 + payload[key]
-    except IndexError:
-        behind = -1
-    if behind + tail != len(payload):
+    if not two_strings_fit(payload, strings, tail):
         raise Malformed(501, f"cannot decode {erlang_binary(payload[:64])}")
 
 

@@ -32,6 +32,15 @@ _NUMBERS = {
 _LENGTH = struct.Struct(">I")
 
 
+def two_strings_fit(payload: bytes, at: int, tail_bytes: int) -> bool:
+    """Whether two short strings begin at `at`, and behind them there are just so many bytes."""
+    try:
+        second = at + 1 + payload[at]
+        return second + 1 + payload[second] + tail_bytes == len(payload)
+    except IndexError:
+        return False
+
+
 class Method:
     """One method of the protocol; its attributes are the arguments in the order of the wire."""
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from broker.amqp.confirms import ConfirmLine
 from broker.vhosts.gathering import HELD_BYTES_MAX, QUEUES_MAX, Gathering
+from broker.wire.events import Medley, Publish
 from broker.wire.message import Run, Traits
 from tests.amqp.test_confirms import Client
 
@@ -50,6 +51,20 @@ class FakeHandle:
         return [(run.address, run.traits, content) for run in self.runs for content in run.contents]
 
 
+def method(address):
+    return b"\0\0" + address + b"\0"
+
+
+def medley(*publishes):
+    (address, content, traits), *others = publishes
+    made = Medley(Publish(1, method(address), traits, [content]))
+    for address, content, _ in others:
+        made.order.append(method(address))
+        made.contents.setdefault(method(address), []).append(content)
+    made.size_bytes = sum(len(content) for _, content, _ in publishes)
+    return made
+
+
 def gathering():
     touched = []
     return Gathering(touched.append, lambda _: False), touched
@@ -59,8 +74,8 @@ def test_each_queue_gets_its_messages_in_one_run_at_the_end_of_the_turn():
     held, touched = gathering()
     channel, first, second = FakeChannel(), FakeHandle(), FakeHandle()
     for number in range(3):
-        assert held.add(channel, first, b"a", PLAIN, [b"%d" % number])
-        assert held.add(channel, second, b"b", PLAIN, [b"x", b"y"])
+        assert held.add(channel, first, method(b"a"), PLAIN, [b"%d" % number])
+        assert held.add(channel, second, method(b"b"), PLAIN, [b"x", b"y"])
     assert touched == [held]
     assert first.runs == []
     held.flush()
@@ -84,9 +99,9 @@ def test_each_queue_gets_its_messages_in_one_run_at_the_end_of_the_turn():
 def test_what_would_be_overtaken_or_kept_waiting_is_not_held(other):
     held, _ = gathering()
     mine, handles = FakeChannel(), [FakeHandle(), FakeHandle(may_wait=False), FakeHandle()]
-    assert held.add(mine, handles[0], b"a", PLAIN, [b"1"])
+    assert held.add(mine, handles[0], method(b"a"), PLAIN, [b"1"])
     channel, number, address, traits = other
-    assert not held.add(channel or mine, handles[number], address, traits, [b"2"])
+    assert not held.add(channel or mine, handles[number], method(address), traits, [b"2"])
     held.flush()
     assert [run.contents for run in handles[0].runs] == [[b"1"]]
 
@@ -95,7 +110,7 @@ def test_a_transaction_publishes_at_its_commit_and_nothing_later():
     held, touched = gathering()
     channel = FakeChannel()
     channel.transaction = object()
-    assert not held.add(channel, FakeHandle(), b"a", PLAIN, [b"1"])
+    assert not held.add(channel, FakeHandle(), method(b"a"), PLAIN, [b"1"])
     assert touched == []
 
 
@@ -105,25 +120,36 @@ def test_nobody_sees_that_it_was_gathered(seed, confirming):
     held, _ = gathering()
     channel = FakeChannel(confirming)
     handles = [FakeHandle(may_wait=chance.random() < 0.9, refuses=lambda content: content[-1] % 5 == 0)] * 2
-    handles += [FakeHandle() for _ in range(3)]
+    handles += [FakeHandle(may_wait=chance.random() < 0.95) for _ in range(3)]
     expected, client, answers, number = {}, Client(), {}, 0
     for _ in range(chance.randrange(1, 40)):
-        index = chance.randrange(5)
-        handle, address = handles[index], b"%d" % (index if chance.random() < 0.9 else 9)
-        traits = chance.choice((PLAIN, PLAIN, LASTING))
-        contents = [bytes([chance.randrange(256)]) for _ in range(chance.randrange(1, 4))]
-        expected.setdefault(handle, []).extend((address, traits, content) for content in contents)
-        for content in contents:
+        traits, ways, publishes = chance.choice((PLAIN, PLAIN, LASTING)), {}, []
+        for _ in range(chance.choice((1, 1, 3, 9))):
+            index = chance.randrange(5)
+            address = b"%d" % (index if chance.random() < 0.9 else 9)
+            publishes.append((address, bytes([chance.randrange(256)]), traits))
+            handle = ways.setdefault(address, handles[index])
+            expected.setdefault(handle, []).append((address, traits, publishes[-1][1]))
             number += 1
-            answers[number] = not handle.refuses(content)
+            answers[number] = not handle.refuses(publishes[-1][1])
             client.published([number])
-        if not held.add(channel, handle, address, traits, contents):
+        if len(publishes) > 1:
+            several = medley(*publishes)
+            of = [ways[payload[2:-1]] for payload in several.contents]
+            if held.add_medley(channel, several, of):
+                continue
             held.publish()
-            if not held.add(channel, handle, address, traits, contents):
-                pending = channel.open_pending(len(contents))
-                if pending is not None:
-                    pending.missing = 1
-                handle.publish(Run(contents, address, traits), pending)
+            if held.add_medley(channel, several, of):
+                continue
+        for address, content, _ in publishes:
+            handle = ways[address]
+            if not held.add(channel, handle, method(address), traits, [content]):
+                held.publish()
+                if not held.add(channel, handle, method(address), traits, [content]):
+                    pending = channel.open_pending(1)
+                    if pending is not None:
+                        pending.missing = 1
+                    handle.publish(Run([content], address, traits), pending)
     held.flush()
     assert {handle: handle.messages for handle in expected} == expected
     if confirming:
@@ -136,29 +162,29 @@ def test_more_is_gathered_while_the_disk_is_busy_but_not_without_end():
     busy = [True]
     held = Gathering(lambda _: None, lambda _: busy[0])
     channel, handle = FakeChannel(), FakeHandle()
-    assert held.add(channel, handle, b"a", LASTING, [b"1"])
+    assert held.add(channel, handle, method(b"a"), LASTING, [b"1"])
     held.flush()
-    assert held.add(channel, handle, b"a", LASTING, [b"2"])
+    assert held.add(channel, handle, method(b"a"), LASTING, [b"2"])
     held.flush()
     assert handle.runs == []
     busy[0] = False
     held.advance()
     assert [run.contents for run in handle.runs] == [[b"1", b"2"]]
-    assert held.add(channel, handle, b"a", LASTING, [bytes(HELD_BYTES_MAX + 1)])
-    assert not held.add(channel, handle, b"a", LASTING, [b"4"]), "enough is enough"
+    assert held.add(channel, handle, method(b"a"), LASTING, [bytes(HELD_BYTES_MAX + 1)])
+    assert not held.add(channel, handle, method(b"a"), LASTING, [b"4"]), "enough is enough"
 
 
 def test_so_many_queues_are_enough_for_one_step():
     held = Gathering(lambda _: None, lambda _: True)
     channel = FakeChannel()
-    assert all(held.add(channel, FakeHandle(), b"%d" % number, LASTING, [b"1"]) for number in range(QUEUES_MAX))
-    assert not held.add(channel, FakeHandle(), b"more", LASTING, [b"1"])
+    assert all(held.add(channel, FakeHandle(), method(b"%d" % number), LASTING, [b"1"]) for number in range(QUEUES_MAX))
+    assert not held.add(channel, FakeHandle(), method(b"more"), LASTING, [b"1"])
 
 
 def test_what_is_held_for_a_queue_that_goes_is_answered():
     held = Gathering(lambda _: None, lambda _: True)
     channel, handle = FakeChannel(), FakeHandle()
-    held.add(channel, handle, b"a", LASTING, [b"1"])
+    held.add(channel, handle, method(b"a"), LASTING, [b"1"])
     held.flush()
     handle.deleted = True
     held.publish()
@@ -167,3 +193,25 @@ def test_what_is_held_for_a_queue_that_goes_is_answered():
     client.published([1])
     client.read(channel.line.take_frames())
     assert client.answers == {1: True}
+
+
+def test_publishes_that_go_many_ways_are_held_together_or_not_at_all():
+    held, _ = gathering()
+    channel, waits, other = FakeChannel(), FakeHandle(), FakeHandle()
+    both = medley((b"a", b"1", LASTING), (b"b", b"2", LASTING), (b"a", b"3", LASTING))
+    assert held.add_medley(channel, both, [waits, other])
+    assert not held.add_medley(channel, both, [waits, waits]), "messages of one way to a queue would pass the others"
+    assert not held.add_medley(channel, both, [waits, FakeHandle(may_wait=False)])
+    assert not held.add_medley(channel, both, [waits, FakeHandle()]), "its name has another queue"
+    assert not held.add_medley(FakeChannel(), both, [waits, other])
+    assert waits.runs == other.runs == []
+    held.flush()
+    assert [run.contents for run in (*waits.runs, *other.runs)] == [[b"1", b"3"], [b"2"]]
+
+
+def test_so_many_queues_at_once_are_too_many():
+    held, _ = gathering()
+    channel, handles = FakeChannel(), [FakeHandle() for _ in range(QUEUES_MAX + 1)]
+    for count, fits in ((QUEUES_MAX, True), (QUEUES_MAX, True), (QUEUES_MAX + 1, False)):
+        many = medley(*((b"%d" % number, b"1", PLAIN) for number in range(count)))
+        assert held.add_medley(channel, many, handles[:count]) == fits

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from broker.wire.basic_methods import BasicAck, BasicDeliver, BasicPublish
 from broker.wire.content import make_content
-from broker.wire.events import Acks, Delivered, Publish
+from broker.wire.events import Acks, Delivered, Medley, Publish
 from broker.wire.methods import ChannelFlow
 from broker.wire.properties import Properties
 
@@ -32,7 +32,7 @@ def _burst(rng, client):
     channel = rng.choice((1, 1, 1, 2, 300))
     count = rng.choice((1, 2, 7, 9, 70))
     size = rng.choice((0, 1, 12, 12, 200, 5000))
-    kind = rng.randrange(5)
+    kind = rng.randrange(7)
     if kind == 0:
         return [ChannelFlow(active=True).frame(channel), HEARTBEAT]
     if kind == 1 and not client:
@@ -43,7 +43,15 @@ def _burst(rng, client):
     if client:
         first = rng.choice((1, 65530, 2**40))
         return [delivered(body, first + i, channel=channel) for i, body in enumerate(bodies)]
-    properties = rng.choice((Properties(), Properties(delivery_mode=2), Properties(headers={"a": 1}, priority=3)))
+    looks = Properties(), Properties(delivery_mode=2), Properties(headers={"a": 1}, priority=3)
+    if kind in (2, 3):  # in turn, at random, or in short runs
+        keys = [f"q{int(i * rng.choice((1, 7, 0.3)) % 5)}" for i in range(count)]
+        odd = rng.choice((0, 0, 0.05))
+        return [
+            published(body, channel=channel, key=key, properties=rng.choice(looks) if rng.random() < odd else looks[1])
+            for body, key in zip(bodies, keys, strict=True)
+        ]
+    properties = rng.choice(looks)
     key = rng.choice(("q", "q", "other.key"))
     return [published(body, channel=channel, key=key, properties=properties) for body in bodies]
 
@@ -65,6 +73,8 @@ def plain(events):
     for event in events:
         if isinstance(event, Publish):
             seen += [("publish", event.channel, event.payload, event.traits, content) for content in event.contents]
+        elif isinstance(event, Medley):
+            seen += plain(event.publishes())
         elif isinstance(event, Delivered):
             head = ("deliver", event.channel, event.consumer_tag, event.redelivered, event.address)
             seen += [(*head, event.first_tag + i, content) for i, content in enumerate(event.contents)]
