@@ -171,7 +171,8 @@ class Master:
             copy.origins[run.origin] = run.sequence + len(run.contents) - 1
         if not self.logged:
             return queue.publish(run, stamp_ms), 0
-        live = self.gives and queue.messages_ready == 0 and queue.consumers.next() is not None
+        consumers = queue.consumers
+        live = consumers.members and self.gives and queue.messages_ready == 0 and consumers.next() is not None
         if live:
             level = queue.level_of(run)
             queue.open_level(level, queue.next_position + len(run.contents) - 1)
@@ -233,8 +234,9 @@ class Master:
         durable = copy.durable and run.traits.persistent
         if not durable and not self.witnesses.anybody:
             return 0
-        for follower in self.witnesses.followers.values():
-            follower.published(run.first, run.last)
+        if self.witnesses.followers:
+            for follower in self.witnesses.followers.values():
+                follower.published(run.first, run.last)
         self._put(records.Publish(copy.queue_id, self.term, run), durable)
         return self.note
 

@@ -96,6 +96,8 @@ class Witnesses:
     def marks(self) -> tuple[int, int]:
         """The highest note that every required mirror has received, and has synced; -1 if nobody is required."""
         received = synced = -1
+        if not (self.followers or self.member_nodes):
+            return received, synced
         for node in self.required():
             follower = self.followers.get(node)
             if follower is None or not follower.joined or follower.refused:

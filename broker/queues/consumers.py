@@ -42,27 +42,28 @@ class Consumers:
 
     def __init__(self, *, single_active: bool = False) -> None:
         self._single_active = single_active
-        self._priorities: dict[Consumer, int] = {}  # all of them, in order of arrival
+        self.members: dict[Consumer, int] = {}
+        """All of them with their priorities, in order of arrival: whether there is any costs no call to find out."""
         self._rings: dict[int, deque[Consumer]] = {}  # those which may have room, by falling priority
         self._full: set[Consumer] = set()  # those that have answered 0 and not spoken since
         self._turn: deque[Consumer] = deque()  # the ring that `next` has looked at last
         self.active: Consumer | None = None  # of a queue with a single active consumer
 
     def __len__(self) -> int:
-        return len(self._priorities)
+        return len(self.members)
 
     def __contains__(self, consumer: Consumer) -> bool:
-        return consumer in self._priorities
+        return consumer in self.members
 
     def __iter__(self) -> "Any":
-        return iter(self._priorities)
+        return iter(self.members)
 
     def add(self, consumer: Consumer) -> None:
         """Let a consumer join. Raises ExclusiveUse if it or another wants to be alone."""
-        taken = any(other.exclusive for other in self._priorities)
-        if taken or (consumer.exclusive and (self._priorities or self._single_active)):
+        taken = any(other.exclusive for other in self.members)
+        if taken or (consumer.exclusive and (self.members or self._single_active)):
             raise ExclusiveUse(consumer.tag)
-        self._priorities[consumer] = consumer.priority
+        self.members[consumer] = consumer.priority
         if self._single_active and self.active is not None:
             return
         self._activate(consumer)
@@ -74,7 +75,7 @@ class Consumers:
 
     def remove(self, consumer: Consumer) -> bool:
         """Let a consumer go; if it was the single active one, the next takes over. False if it was not here."""
-        if self._priorities.pop(consumer, None) is None:
+        if self.members.pop(consumer, None) is None:
             return False
         self._full.discard(consumer)
         for priority, ring in list(self._rings.items()):
@@ -84,8 +85,8 @@ class Consumers:
                     del self._rings[priority]
         if consumer is self.active:
             self.active = None
-            if self._priorities:
-                self._activate(max(self._priorities, key=self._priorities.__getitem__))
+            if self.members:
+                self._activate(max(self.members, key=self.members.__getitem__))
         return True
 
     def wake(self, consumer: Consumer | None = None) -> None:
@@ -93,7 +94,7 @@ class Consumers:
         for awake in list(self._full) if consumer is None else [consumer]:
             if awake in self._full:
                 self._full.remove(awake)
-                self._ring(self._priorities[awake]).append(awake)
+                self._ring(self.members[awake]).append(awake)
 
     def next(self) -> tuple[Consumer, int] | None:
         """The consumer whose turn it is and its room; None if nobody has room. Its turn lasts until `served`."""

@@ -49,9 +49,10 @@ class Delays:
             if isinstance(piece, Page):
                 join_range(self._unread, piece.first, piece.last)
             else:
-                self._watch(piece)
+                self.entered(piece)
 
-    def _watch(self, run: "Run") -> None:
+    def entered(self, run: "Run") -> None:
+        """The same of a new run."""
         first = run.first
         for _, group in groupby(run.contents, key=property_bytes):
             contents = list(group)
@@ -67,7 +68,7 @@ class Delays:
             for run in runs:
                 begin, end = max(first, run.first), min(last, run.last)
                 if begin <= end:
-                    self._watch(part(run, begin, end))
+                    self.entered(part(run, begin, end))
                     if first < begin:
                         left.append((first, begin - 1))
                     first = end + 1

@@ -30,6 +30,11 @@ class MessageExpiry:
         """These pieces stand in line (again): one of them may have a time to live."""
         self.may_expire = self.may_expire or any(map(_expires, pieces))
 
+    def entered(self, run: "Run") -> None:
+        """The same of a new run."""
+        if run.traits.expiration_ms is not None:
+            self.may_expire = True
+
     def read(self, runs: "Iterable[Run]") -> None:
         """These were loaded; what counts of them is seen at the heads."""
 

@@ -137,8 +137,8 @@ class Queue(Window):
         ready = self._ready
         if not ready.paged_messages:
             return None
-        found = self._expiry.wanted(ready.lines(), self._load_bytes)
-        if found is None and len(self.consumers):
+        found = self._expiry.wanted(ready.lines(), self._load_bytes) if self._expiry.may_expire else None
+        if found is None and self.consumers.members:
             found = self._wanted_ahead()
         if found is None and (self._head_wanted or (self._limited and self._limits.nears(ready))):
             found = self._wanted_at_head()
@@ -173,11 +173,6 @@ class Queue(Window):
         self.consumers.wake(consumer)
         self._expire()
         self._serve()
-
-    @property
-    def consumer_count(self) -> int:
-        """How many consumers there are."""
-        return len(self.consumers)
 
     def wants_open(self) -> bool:
         """Whether a consumer with room waits for a message behind the mark."""
@@ -246,6 +241,11 @@ class Queue(Window):
         """Whether `take_settled` or `take_dead` have anything to tell."""
         return self._departures.has_news
 
+    @property
+    def has_returned(self) -> bool:
+        """Whether `take_returned` has anything to tell."""
+        return bool(self._returns.counts)
+
     def take_settled(self) -> list[tuple[int, int]]:
         """Ranges of positions that have left for good since the last call, in the order of leaving."""
         return self._departures.take_settled()
@@ -286,17 +286,19 @@ class Queue(Window):
         run.first = self.next_position
         self.next_position += count
         self.counters.published += count
-        ready = self._ready
-        if ready.may_pass(run):
+        ready, served = self._ready, bool(self.consumers.members)
+        if served and ready.may_pass(run):
             turn = self.consumers.next()
             if turn is not None and turn[1] >= count and (count == 1 or self.consumers.width == 1):
                 self.consumers.served()
                 self._give(turn[0], run, count)
                 return
-        self._expiry.watch((run,))
+        self._expiry.entered(run)
         ready.add(run)
-        self._serve(fresh=True)
-        self._expire()  # not before: a TTL of 0 leaves the chance to be delivered at once
+        if served:
+            self._serve(fresh=True)
+        if self._expiry.may_expire:
+            self._expire()  # not before: a TTL of 0 leaves the chance to be delivered at once
 
     def _publish_what_fits(self, run: "Run") -> "list[tuple[int, int]]":
         """Take in what the limits allow at each message's turn; the rest is refused and may become dead letters."""
@@ -324,7 +326,7 @@ class Queue(Window):
     def _serve(self, *, fresh: bool = False) -> None:
         """Give out what is ready while somebody has room: in turns, in equal shares if it is much."""
         ready, consumers = self._ready, self.consumers
-        if not consumers or not len(ready):
+        if not consumers.members or not len(ready):
             return
         share = shares_left = 0
         while at_hand := ready.at_hand():

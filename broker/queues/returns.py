@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class Returns:
     """The counts of one queue that nobody has read yet; the counts themselves are the pieces'."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self._counts: list[tuple[int, int, int]] = []
+        self.counts: list[tuple[int, int, int]] = []
 
     def count(self, pieces: "list[Piece]", limit: int | None) -> "tuple[list[Piece], list[Piece]]":
         """These came back once more: those that may be delivered again, and those that may not; the count of the latter
@@ -25,7 +25,7 @@ class Returns:
         worn: list[Piece] = []
         for piece in pieces:
             piece.returned += 1
-            join_stretch(self._counts, piece)
+            join_stretch(self.counts, piece)
             if limit is not None and piece.returned > limit:
                 worn.append(piece)
             else:
@@ -34,7 +34,7 @@ class Returns:
 
     def take(self) -> list[tuple[int, int, int]]:
         """(first, last, times) of what came back since the last call."""
-        counts, self._counts = self._counts, []
+        counts, self.counts = self.counts, []
         return counts
 
 

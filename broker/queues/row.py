@@ -67,13 +67,15 @@ class Row:
 
     def append(self, piece: Piece) -> None:
         """Put a piece behind all others; its first position must be above the last one here."""
-        pieces = self._pieces
-        if self._count and piece.first <= pieces[-1].last:
+        if self._count and piece.first <= self._pieces[-1].last:
             raise ValueError(f"{piece} does not come after {self.last}")
+        self._append(piece)
+
+    def _append(self, piece: Piece) -> None:
         if isinstance(piece, Page):
             self._append_page(piece)
             return
-        pieces.append(piece)
+        self._pieces.append(piece)
         self._count += piece.count
         if piece.first <= self._measured_upto:
             self._forget_measures()
@@ -93,7 +95,7 @@ class Row:
     def add(self, piece: Piece) -> None:
         """Append the piece, or insert it if it belongs further ahead."""
         if not self._count or piece.first > self._pieces[-1].last:
-            self.append(piece)
+            self._append(piece)
         else:
             self.insert(piece)
 

@@ -106,7 +106,7 @@ class Journal:
         """Add a record (`data` is its encoding) and return its LSN; it is durable once `synced` has reached that."""
         if self._segment.fill >= self._roll_at:
             self._roll()
-        if self.keeps:
+        if self._disk.keeps:
             self._books.note(record, self._segment, data)
         return self._push(data)
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 SHORT_RUN_MESSAGES = 8
 """Longer runs go their own way."""
 HELD_BYTES_MAX = 1024 * 1024
+QUEUES_MANY = 64
+"""To publish to so many takes longer than a pause."""
+RUN_MESSAGES_MIN = 4
+"""If each gets so many, nothing more is waited for."""
 QUEUES_MAX = 256
 """No more is gathered, however busy the disk is: all of it is published in one step, some 50 us for each queue."""
 
@@ -43,14 +47,21 @@ class _Group:
 class Gathering:
     """What one vhost gathers in one turn, from one channel at a time."""
 
-    def __init__(self, touch: "Callable[[Gathering], None]", wait: "Callable[[Gathering], bool]") -> None:
+    def __init__(
+        self,
+        touch: "Callable[[Gathering], None]",
+        wait: "Callable[[Gathering], bool]",
+        pause: "Callable[[Gathering], bool]",
+    ) -> None:
         """`touch` lets `flush` be called at the end of the turn, `wait` lets `advance` be called when the disk has done
-        what it is doing; False if that is nothing."""
+        what it is doing; False if that is nothing. `pause` lets it be called after a moment, if that is possible."""
         self.channel: Channel | None = None
         """Whose messages are held; None if there are none."""
         self._touch = touch
         self._wait = wait
+        self._pause = pause
         self._waiting = False
+        self._paused = False
         self._size_bytes = 0
         self._groups: dict[bytes, _Group] = {}  # by method
         self._handles: set[Handle] = set()
@@ -120,15 +131,20 @@ class Gathering:
         then more may come to it."""
         if self._waiting:
             return
-        if self.channel is not None and self._wait(self):
-            self._waiting = True
-        else:
-            self.publish()
+        if self.channel is not None:
+            self._waiting = self._wait(self)
+            if not self._waiting:
+                self.advance()
 
     def advance(self) -> None:
-        """The disk has done what it was doing."""
+        """The disk has done what it was doing, or a pause is over. Short runs to many queues are worth a moment, once:
+        publishers that had to wait for confirms will send more now."""
         self._waiting = False
-        self.publish()
+        queues = len(self._groups)
+        if queues >= QUEUES_MANY and not self._paused and len(self._order.ways) < RUN_MESSAGES_MIN * queues:
+            self._waiting = self._paused = self._pause(self)
+        if not self._waiting:
+            self.publish()
 
     def publish(self) -> None:
         """Publish what is held; all of it is confirmed together."""
@@ -136,6 +152,7 @@ class Gathering:
         if channel is None:
             return
         self.channel, self._groups, self._handles, self._order, self._size_bytes = None, {}, set(), Order(), 0
+        self._paused = False
         whole = channel.open_pending(len(order.ways))
         if whole is not None:
             whole.missing = len(groups)

@@ -271,7 +271,7 @@ def counts_of(local: "Local") -> dict[str, Any]:
     return {
         "messages": queue.messages_ready + queue.messages_unacked,
         "messages_ready": queue.messages_ready,
-        "consumers": queue.consumer_count,
+        "consumers": len(queue.consumers),
     }
 
 

@@ -38,7 +38,7 @@ class Intake(ABC):
 
     def publish(self, run: Run, pending: Pending | None) -> None:
         """Take a run from a channel of this node."""
-        if self.queue.consumers:  # else nothing is given out
+        if self.queue.consumers.members:  # else nothing is given out
             self._heed_lease()
         if pending is None:
             self.master.publish(run, self.switchboard.stamp_ms)
@@ -61,7 +61,7 @@ class Intake(ABC):
         node's disk is all that its confirm will wait for."""
         if self.master.witnesses.anybody:
             return False
-        return not self.queue.consumers or self.queue.messages_ready > 0
+        return not self.queue.consumers.members or self.queue.messages_ready > 0
 
     def _take(self, run: Run, pending: Pending) -> int:
         refused, note = self.master.publish(run, self.switchboard.stamp_ms)

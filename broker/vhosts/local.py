@@ -109,7 +109,7 @@ class Local(Intake):
     def is_unused(self) -> bool:
         """An auto-delete queue whose last consumer has gone."""
         has_been_used = self.queue.has_had_consumers and not self._awaits_consumers
-        return self._auto_delete and has_been_used and not self.queue.consumer_count
+        return self._auto_delete and has_been_used and not self.queue.consumers.members
 
     async def await_consumers(self, running_peers: Callable[[], list[str]]) -> None:
         """It had consumers under a former master: unless one of them comes back, the last has gone."""
@@ -293,26 +293,29 @@ class Local(Intake):
         """Store and send the log's new records; answer what has become safe."""
         if self.ended:
             return
-        master = self.master
+        master, queue = self.master, self.queue
         if self._roomy:
             self._serve_roomy()
-        if master.gives:  # else a successor may bury the same
-            for letter in self.queue.take_dead():
+        departed = queue.has_departed
+        if departed and master.gives:  # else a successor may bury the same
+            for letter in queue.take_dead():
                 self.pager.letters.send(letter)
         if not master.logged:
             self.debts.pay(master.note)
-            self.receipts.note(0, 0, self.queue.dying)
+            self.receipts.note(0, 0, queue.dying)
             self.receipts.pay(-1, 0)
         else:
-            master.open_more()
-            master.note_settled()
+            if queue.consumers.members:
+                master.open_more()
+            if departed or queue.has_returned:
+                master.note_settled()
             self._ship()
-            self.receipts.note(master.note, self._stored_lsn, self.queue.dying)
+            self.receipts.note(master.note, self._stored_lsn, queue.dying)
             if master.witnesses.reached(self.switchboard.journal.synced):
                 self.advance()
         if self._loans:
             self._loans.call_in()
-        if self.queue.heeds_time:
+        if queue.heeds_time:
             self.timers.watch(self)
         self.pager.turn()
 
@@ -326,13 +329,13 @@ class Local(Intake):
 
     def _ship(self) -> None:
         master, switchboard = self.master, self.switchboard
-        last_lsn = 0
+        followers, last_lsn = master.witnesses.followers, 0
         ends: dict[str, int] = {}
         for note in master.take_notes():
             lsn = 0
             if note.durable:
                 last_lsn = lsn = switchboard.store(note.raw, note.record)
-            for follower in master.witnesses.followers.values():
+            for follower in followers.values():
                 if follower.heeds(note.record):
                     offset = switchboard.send(follower.node, frames.RECORD, note.raw)
                     if offset >= 0 and follower.joined:  # without a link it will state anew what it holds

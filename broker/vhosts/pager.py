@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from broker.vhosts.dispatch import Dispatch, Road
+from broker.vhosts.paging import WINDOW_BYTES_MIN
 from broker.wire.message import Run
 
 if TYPE_CHECKING:
@@ -31,28 +32,33 @@ class Pager:
         self._paging = paging
         self._spawn = spawn
         self._journal = local.switchboard.journal
+        self._heavy: bool | None = None  # as a copy it may have been
         self._loading = False
         self.letters = Dispatch(local, road, self.load, spawn)
 
     def turn(self) -> None:
         """The end of a turn, with everything noted: let go of what is too much, and fetch what is wanted next."""
-        local, queue = self._local, self._local.queue
-        master = local.master
-        self._paging.relieve(
-            local.queue_id,
-            master.term,
-            queue.resident_bytes,
-            self._page_out,
-            durable=master.copy.durable,
-            lazy=queue.settings.lazy,
-        )
+        local = self._local
+        queue, master = local.queue, local.master
+        resident_bytes, lazy = queue.resident_bytes, queue.settings.lazy
+        heavy = resident_bytes > WINDOW_BYTES_MIN
+        if heavy != self._heavy or resident_bytes > self._paging.window_bytes or (heavy and lazy):
+            self._heavy = heavy
+            self._paging.relieve(
+                local.queue_id,
+                master.term,
+                resident_bytes,
+                self._page_out,
+                durable=master.copy.durable,
+                lazy=lazy,
+            )
         if master.copy.paged and (freed := master.take_freed()):
             self._journal.settled(local.queue_id, freed)
-        if not self._loading and (not self.letters.is_crowded or queue.head_is_awaited):
-            wanted = queue.wanted()
-            if wanted is not None:
-                self._loading = True
-                self._spawn(self._fetch, *wanted)
+        if self._loading or (wanted := queue.wanted()) is None:
+            return
+        if not self.letters.is_crowded or queue.head_is_awaited:
+            self._loading = True
+            self._spawn(self._fetch, *wanted)
 
     def _page_out(self, window_bytes: int) -> list[Run]:
         forgotten = self._local.master.page_out(window_bytes)

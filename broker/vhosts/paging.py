@@ -28,12 +28,12 @@ class Paging:
         self._journal = journal
         self._heavy: set[int] = set()
         """Queue ids of lines with more in memory than every line may have."""
-
-    @property
-    def window_bytes(self) -> int:
+        self.window_bytes = WINDOW_BYTES_MAX
         """How much each of the lines with a backlog may keep now."""
+
+    def _share(self) -> None:
         share = WINDOWS_BYTES // max(1, len(self._heavy))
-        return max(WINDOW_BYTES_MIN, min(WINDOW_BYTES_MAX, share))
+        self.window_bytes = max(WINDOW_BYTES_MIN, min(WINDOW_BYTES_MAX, share))
 
     def relieve(
         self,
@@ -47,9 +47,11 @@ class Paging:
     ) -> None:
         """A line has so much in memory; `page_out` lets it forget what is more than it may keep, and says what."""
         if resident_bytes <= WINDOW_BYTES_MIN or not self._journal.keeps:
-            self._heavy.discard(queue_id)
+            self.forget(queue_id)
             return
-        self._heavy.add(queue_id)
+        if queue_id not in self._heavy:
+            self._heavy.add(queue_id)
+            self._share()
         window_bytes = WINDOW_BYTES_MIN if lazy else self.window_bytes
         if resident_bytes <= window_bytes:
             return
@@ -58,5 +60,7 @@ class Paging:
                 self._journal.page_out(queue_id, term, run)
 
     def forget(self, queue_id: int) -> None:
-        """The line is no more."""
-        self._heavy.discard(queue_id)
+        """The line is no more, or it is short."""
+        if queue_id in self._heavy:
+            self._heavy.discard(queue_id)
+            self._share()

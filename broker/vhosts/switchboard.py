@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from broker.vhosts.publications import Publications
 
 REQUEST_TIMEOUT_S = 30.0
+PAUSE_S = 0.001
 CONGESTED_BYTES = 4 * 1024 * 1024
 """With more than this on its way to a node, deliveries to it wait (S11)."""
 
@@ -156,6 +157,18 @@ class Switchboard:
             return False
         self.advance_at(self.journal.appended, waiting)
         return True
+
+    def pause(self, waiting: Synced) -> bool:
+        """Let this advance after a moment, in which clients answer what they have just been told; False if nobody can
+        see to it."""
+        if self._nursery is None:
+            return False
+        self._nursery.start_soon(self._advance_soon, waiting)
+        return True
+
+    async def _advance_soon(self, waiting: Synced) -> None:
+        await trio.sleep(PAUSE_S)
+        waiting.advance()
 
     def advance_upto(self, lsn: int) -> None:
         """The journal is synced up to there: those advance that waited for it, and no others."""

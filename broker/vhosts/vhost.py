@@ -73,7 +73,7 @@ class Vhost:
         self.handles: dict[str, Handle] = {}
         self._delays: dict[str, Handle] = {}  # queues behind delayed exchanges, which no client may find
         self._switchboard = switchboard
-        self._gathered = Gathering(switchboard.touch, switchboard.wait_for_disk)
+        self._gathered = Gathering(switchboard.touch, switchboard.wait_for_disk, switchboard.pause)
         self._fetchers: dict[tuple[Channel, Handle], Fetcher] = {}
         self._holders: dict[Channel, set[Handle]] = {}
 

@@ -211,7 +211,7 @@ class FrameReader:
                 at = behind
         if traits is not None:
             run = Publish(channel, payload, traits, contents)
-            if len(contents) <= ALIKE_MAX and follows(data, at, channel):
+            if len(contents) <= ALIKE_MAX and not data.startswith(method, at) and follows(data, at, channel):
                 medley = Medley(run)
                 behind = take(data, at, medley, self.frame_max, self._simple_content)
                 if behind != at:

@@ -216,7 +216,7 @@ def test_a_queue_remembers_that_it_was_consumed_from() -> None:
     consumer = FakeConsumer()
     queue.consume(consumer)
     queue.cancel(consumer)
-    assert (queue.consumer_count, queue.has_had_consumers) == (0, True)
+    assert (len(queue.consumers), queue.has_had_consumers) == (0, True)
 
 
 def test_a_read_of_the_log_ends_with_the_run_that_is_enough() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.amqp.confirms import ConfirmLine
-from broker.vhosts.gathering import HELD_BYTES_MAX, QUEUES_MAX, Gathering
+from broker.vhosts.gathering import HELD_BYTES_MAX, QUEUES_MANY, QUEUES_MAX, RUN_MESSAGES_MIN, Gathering
 from broker.wire.events import Medley, Publish
 from broker.wire.message import Run, Traits
 from tests.amqp.test_confirms import Client
@@ -67,7 +67,7 @@ def medley(*publishes):
 
 def gathering():
     touched = []
-    return Gathering(touched.append, lambda _: False), touched
+    return Gathering(touched.append, lambda _: False, lambda _: False), touched
 
 
 def test_each_queue_gets_its_messages_in_one_run_at_the_end_of_the_turn():
@@ -160,7 +160,7 @@ def test_nobody_sees_that_it_was_gathered(seed, confirming):
 
 def test_more_is_gathered_while_the_disk_is_busy_but_not_without_end():
     busy = [True]
-    held = Gathering(lambda _: None, lambda _: busy[0])
+    held = Gathering(lambda _: None, lambda _: busy[0], lambda _: False)
     channel, handle = FakeChannel(), FakeHandle()
     assert held.add(channel, handle, method(b"a"), LASTING, [b"1"])
     held.flush()
@@ -175,14 +175,14 @@ def test_more_is_gathered_while_the_disk_is_busy_but_not_without_end():
 
 
 def test_so_many_queues_are_enough_for_one_step():
-    held = Gathering(lambda _: None, lambda _: True)
+    held = Gathering(lambda _: None, lambda _: True, lambda _: False)
     channel = FakeChannel()
     assert all(held.add(channel, FakeHandle(), method(b"%d" % number), LASTING, [b"1"]) for number in range(QUEUES_MAX))
     assert not held.add(channel, FakeHandle(), method(b"more"), LASTING, [b"1"])
 
 
 def test_what_is_held_for_a_queue_that_goes_is_answered():
-    held = Gathering(lambda _: None, lambda _: True)
+    held = Gathering(lambda _: None, lambda _: True, lambda _: False)
     channel, handle = FakeChannel(), FakeHandle()
     held.add(channel, handle, method(b"a"), LASTING, [b"1"])
     held.flush()
@@ -215,3 +215,23 @@ def test_so_many_queues_at_once_are_too_many():
     for count, fits in ((QUEUES_MAX, True), (QUEUES_MAX, True), (QUEUES_MAX + 1, False)):
         many = medley(*((b"%d" % number, b"1", PLAIN) for number in range(count)))
         assert held.add_medley(channel, many, handles[:count]) == fits
+
+
+@pytest.mark.parametrize(
+    ("queues", "each", "paused"), [(QUEUES_MANY, 1, 1), (QUEUES_MANY - 1, 1, 0), (QUEUES_MANY, RUN_MESSAGES_MIN, 0)]
+)
+def test_short_runs_to_many_queues_are_worth_a_moment_but_no_two(queues, each, paused):
+    pauses = []
+    held = Gathering(lambda _: None, lambda _: False, lambda waiting: not pauses.append(waiting))
+    channel, handles = FakeChannel(), [FakeHandle() for _ in range(queues)]
+    for number, handle in enumerate(handles):
+        assert held.add(channel, handle, method(b"%d" % number), PLAIN, [b"x"] * each)
+    held.flush()
+    held.flush()
+    assert pauses == [held] * paused
+    assert bool(handles[0].runs) == (not paused)
+    held.advance()
+    assert all(len(handle.runs) == 1 for handle in handles)
+    assert held.add(channel, handles[0], method(b"0"), PLAIN, [b"y"])
+    held.flush()
+    assert len(handles[0].runs) == 2, "the next is not kept waiting for that"

@@ -347,7 +347,7 @@ async def test_what_a_channel_asked_for_goes_back_if_it_was_closed_meanwhile(aut
             ready=lambda: session.connection.fail_channel(channel, ChannelException(406, "enough")),
         )
         assert not handle.subscriptions
-        assert handle.local.queue.consumer_count == 0
+        assert len(handle.local.queue.consumers) == 0
         await house.vhost.get(session.client, channel, "q", no_ack=False)
         assert handle.local.queue.messages_ready == 1
 
