@@ -46,7 +46,7 @@ def _without_alarms(found: dict[str, list[str]], reason: str) -> dict[str, Any]:
 
 
 async def partitions(visit: "Visit") -> dict[str, Any]:
-    """No two nodes went on without each other (not RabbitMQ's: there `partitions` of /api/nodes has to be looked at)."""
+    """No two nodes went on without each other. Not RabbitMQ's: there one looks at `partitions` of /api/nodes."""
     nodes = await visit.census.nodes()
     parted = {name: facts["parted_from"] for name, facts in nodes.items() if facts is not None and facts["parted_from"]}
     if parted:

@@ -26,6 +26,8 @@ log = logging.getLogger("warren.node")
 
 LOOK_S = 0.5
 ANSWER_S = 2.0
+KEEP_S = 10.0
+"""So long may it take to keep what is in memory only."""
 SIDE, YIELD = "side", "yield"
 
 
@@ -50,11 +52,23 @@ def winner_of(sides: Iterable[Side]) -> Side:
 class Autoheal:
     """One per life of a node."""
 
-    def __init__(self, handling: "PartitionHandling", hall: "Hall", tree: "SharedTree", timeline: "Timeline") -> None:
+    def __init__(
+        self,
+        handling: "PartitionHandling",
+        hall: "Hall",
+        tree: "SharedTree",
+        timeline: "Timeline",
+        net_ticktime_s: float,
+    ) -> None:
         self._handling = handling
+        self._net_ticktime_s = net_ticktime_s
+        self._gives_up = False
         self._hall = hall
         self._tree = tree
         self._timeline = timeline
+        self._view: set[str] = set()
+        self._alone_since_ms = 0
+        """Since when, at the earliest, this side has gone on without somebody."""
         self._told: set[str] = set()
         self._decided: Side | None = None
         hall.switchboard.answer(SIDE, self._serve_side)
@@ -64,12 +78,20 @@ class Autoheal:
         """Look for others, until cancelled. `is_reachable`: whether there is a link to that node."""
         while True:
             await trio.sleep(LOOK_S)
+            self._look_at_view()
             parted = self._tree.parted
             self._tell_of(parted)
             if not parted:
                 self._decided = None
             elif self._handling.heals(self._tree.voters) and self._decides() and self._sees_all(is_reachable):
                 await self._heal(parted)
+
+    def _look_at_view(self) -> None:
+        view = set(self._tree.view)
+        if not self._view <= view:
+            earlier_ms = round(1000 * (self._net_ticktime_s + 2 * LOOK_S))
+            self._alone_since_ms = self._hall.switchboard.stamp_ms - earlier_ms
+        self._view = view
 
     def _tell_of(self, parted: "dict[str, Parted]") -> None:
         """Once for each that comes into sight, also where nothing is done about it."""
@@ -113,7 +135,7 @@ class Autoheal:
         for name in sorted({name for side in losers for name in side.nodes} - {own_name}):
             await self._call(name, {"do": YIELD, "leader": winner.leader, "epoch": winner.epoch})
         if own is not winner:
-            self._tree.yield_to(winner.leader, winner.epoch)
+            await self._give_up_for(winner.leader, winner.epoch)
 
     async def _ask(self, leader: str, epoch: int, view: tuple[str, ...]) -> Side | None:
         """None if that side is not what it was any more."""
@@ -139,5 +161,14 @@ class Autoheal:
         return facts, b""
 
     async def _serve_yield(self, peer: str, fields: dict[str, Any]) -> "Answer":
-        self._tree.yield_to(fields["leader"], fields["epoch"])
+        await self._give_up_for(fields["leader"], fields["epoch"])
         return {}, b""
+
+    async def _give_up_for(self, leader: str, epoch: int) -> None:
+        """What is on the disk is compared in the next life; what is not has to be kept now."""
+        if (self._tree.leader, self._tree.epoch) != (leader, epoch) and not self._gives_up:
+            self._gives_up = True
+            with trio.move_on_after(KEEP_S):
+                await self._hall.keep_volatile(self._alone_since_ms, f"in a partition this side lost against {leader}")
+            self._tree.yield_to(leader, epoch)
+            self._gives_up = False

@@ -154,7 +154,8 @@ class Life:
                     await self._doors.open(hall, census, nursery)
                     log.info("event=serving node=%s amqp=%s", node.name, node.report.amqp)
                     commands.serve(hall, census, Recoveries(hall, node.set_aside, node.timeline))
-                    autoheal = Autoheal(node.cluster.partition_handling, hall, tree, node.timeline)
+                    ticktime_s = node.config.settings.net_ticktime
+                    autoheal = Autoheal(node.cluster.partition_handling, hall, tree, node.timeline, ticktime_s)
                     nursery.start_soon(autoheal.run, partial(links.is_up, lane="control"))
                     await self._import_definitions(commands)
         except* Yields as group:

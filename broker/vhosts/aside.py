@@ -14,9 +14,10 @@ import trio
 
 from broker.cluster.records import QueueRecord
 from broker.mirroring.copy import Copy
+from broker.mirroring.master import Master
 from broker.mirroring.mirror import Mirror, Offer
 from broker.mirroring.ranges import Range, merge, subtract
-from broker.queues.page import Piece
+from broker.queues.page import Page, Piece
 from broker.queues.row import weight_of
 from broker.vhosts.switchboard import PeerLost, Switchboard
 from broker.wire.message import Run
@@ -164,6 +165,16 @@ class Aside:
         loss = Loss(copy.queue_id, vhost, queue, tuple(copy.terms.entries), why)
         wanted = [both for both in copy.line.ranges() if both[1] >= first]
         await self._keep(loss, copy, [(max(first, begin), end) for begin, end in wanted])
+
+    async def keep_volatile(self, record: QueueRecord, master: Master, since_ms: int, why: str) -> None:
+        """What lives only in memory goes with this life: of that keep what the master here took since then."""
+        loss = Loss(record.id, record.vhost, record.name, tuple(master.copy.terms.entries), why)
+        for piece in [*master.queue.living()]:
+            if record.durable and (piece.persistent if isinstance(piece, Page) else piece.traits.persistent):
+                continue
+            runs = [piece] if isinstance(piece, Run) else await self._load(record.id, piece)
+            if late := [run for run in runs if run.stamp_ms >= since_ms]:
+                await self._write(loss, late)
 
     # ------------------------------------------------------------------ reading
 

@@ -220,6 +220,13 @@ class Hall:
             return {}, b""
         return {"terms": local.master.copy.terms.entries, "living": local.queue.living_ranges()}, b""
 
+    async def keep_volatile(self, since_ms: int, why: str) -> None:
+        """This life ends for good and all: keep what its masters took since then, and have in memory only."""
+        for queue_id, local in [*self.guests.locals.items()]:
+            record = self._record_of(queue_id)
+            if record is not None and record.exclusive is None:
+                await self._aside.keep_volatile(record, local.master, since_ms, why)
+
     def _record_of(self, queue_id: int) -> QueueRecord | None:
         handle = self.catalogue.handles.get(queue_id)
         return None if handle is None else handle.record

@@ -88,6 +88,26 @@ def test_cuts_are_listed_by_node():
     assert found["partitions"] == [{"node": "n1", "cut_from": ["n2", "n3"], "parted_from": []}]
 
 
+def test_two_that_serve_without_each_other_have_parted_though_neither_hears_of_it():
+    answers = {
+        "n1": answer("n1", view=["n1"], cut_from=[]),
+        "n2": answer("n2", view=["n2", "n3"], cut_from=[], parted_from=["n1"]),
+        "n3": answer("n3", view=["n2", "n3"], cut_from=[]),
+    }
+    found = merged(answers)
+    assert {cut["node"]: cut["parted_from"] for cut in found["partitions"]} == {
+        "n1": ["n2", "n3"],
+        "n2": ["n1"],
+        "n3": ["n1"],
+    }
+    assert reasons({**found, "partition_handling": "ignore"}) == [
+        "n1 and n2 n3 went on without each other: queues have two masters (partition_handling: ignore)",
+        "`warren stop` all nodes of one side, then start them: what the others do not have is set aside",
+    ]
+    assert len(reasons({**found, "partition_handling": "autoheal"})) == 1
+    assert merged({"n1": answer("n1", view=["n1", "n2"], cut_from=[])})["partitions"] == []
+
+
 def test_what_lacks_synchronisation():
     lagging = queue("a", in_sync=["n2"], unsynchronised={"n3": 12})
     waiting = queue("b", state="waiting", reason="waits for n1")

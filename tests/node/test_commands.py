@@ -13,8 +13,11 @@ from broker.node.changes import ALLOWED
 from broker.node.commands import Commands
 from broker.node.configuration import load
 from broker.node.facts import KINDS
+from broker.node.healing import Healing
 from broker.node.membership import Membership
+from broker.node.recoveries import Recoveries
 from broker.node.report import Report
+from broker.node.set_aside import SetAside
 from broker.node.timeline import Timeline
 from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import Links
@@ -50,6 +53,10 @@ MEMBERS = {
     "import_definitions": "definitions vhost",
     "set_vm_memory_high_watermark": "limit",
     "set_disk_free_limit": "limit",
+    "recovered_list": "",
+    "recovered_show": "file after count",
+    "recovered_replay": "file queue",
+    "recovered_drop": "file",
 }
 TEXTS = st.sampled_from(["/", "q", "guest", "", "\x00", "%", "\ud800", "k" * 256])
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.floats(), st.just(10**400), TEXTS)
@@ -85,7 +92,8 @@ async def open_commands():
     async with open_hall() as hall:
         report.join(links, None)
         report.hall = hall
-        commands.serve(hall, Census(hall, report))
+        set_aside = SetAside("n1", MemoryDisk(), clock, Timeline("n1", clock, MemoryDisk(), 60), Healing(MemoryDisk()))
+        commands.serve(hall, Census(hall, report), Recoveries(hall, set_aside, Timeline("n1", clock, MemoryDisk(), 60)))
         yield commands, hall
 
 

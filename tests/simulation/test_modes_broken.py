@@ -71,6 +71,15 @@ def ignore_the_epoch_of_the_winner(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(driver, "Zab", careless)
 
 
+def is_broken(run: Callable[[], object]) -> bool:
+    """Whether a judge sees something."""
+    try:
+        run()
+    except Broken:
+        return True
+    return False
+
+
 SEEN_BY = [
     (forget_the_last_view, scenarios.test_of_two_nodes_the_one_that_was_left_behind_waits_for_the_other),
     (trust_a_sleeper, scenarios.test_of_two_nodes_a_sleeper_does_not_go_on_by_itself),
@@ -95,14 +104,10 @@ def test_a_scenario_sees_it(monkeypatch: pytest.MonkeyPatch, breaking: Breaking,
 @pytest.mark.parametrize("breaking", [forget_the_last_view, trust_a_sleeper])
 def test_a_seed_without_partitions_sees_it(monkeypatch: pytest.MonkeyPatch, breaking: Breaking) -> None:
     breaking(monkeypatch)
-    with pytest.raises(Broken):
-        for seed in SEEDS:
-            run_whole(seed, AUTO, TWO)
+    assert any(is_broken(lambda seed=seed: run_whole(seed, AUTO, TWO)) for seed in SEEDS)  # type: ignore[misc]
 
 
 @pytest.mark.slow
 def test_a_seed_with_partitions_sees_what_is_not_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     cut_without_setting_aside(monkeypatch)
-    with pytest.raises(Broken):
-        for seed in SEEDS:
-            run_parted(seed, AUTOHEAL, NAMES)
+    assert any(is_broken(lambda seed=seed: run_parted(seed, AUTOHEAL, NAMES)) for seed in SEEDS)  # type: ignore[misc]

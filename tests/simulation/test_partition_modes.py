@@ -8,7 +8,7 @@ import trio
 
 from broker.node.partition_handling import PartitionHandling
 from tests.simulation.client import Lost, Refused
-from tests.simulation.modes import AUTO, AUTOHEAL, IGNORE, TWO, Sides, play
+from tests.simulation.modes import AUTO, AUTOHEAL, IGNORE, QUEUE, TWO, Sides, play
 from tests.simulation.world import MAJORITY, NAMES, NET_TICKTIME_S, until
 
 VIEWS = (IGNORE, AUTOHEAL)
@@ -165,6 +165,26 @@ def test_what_was_declared_on_the_losing_side_is_kept_with_its_messages() -> Non
         await sides.come_together()
         assert await sides.nothing_is_lost() == [b"late"]
         assert "late" not in [record.name for record in sides.world.queues()]
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
+def test_what_the_losing_side_had_in_memory_only_is_kept_too_but_nothing_from_before() -> None:
+    async def scenario(sides: Sides) -> None:
+        before, here = await sides.publisher("n1", "before"), await sides.publisher("n1")
+        await before.declare("fleeting", durable=False)
+        await before.publish_all(QUEUE, [b"early"], persistent=False)
+        await trio.sleep(3 * NET_TICKTIME_S)
+        await sides.part(["n1"], ["n2", "n3"])
+        await here.publish_all(QUEUE, [b"transient"], persistent=False)
+        await here.publish_all("fleeting", [b"in memory"])
+        before.close()
+        here.close()
+        await trio.sleep(0.5)
+        sides.mend()
+        await sides.come_together()
+        assert sorted(await sides.nothing_is_lost()) == [b"in memory", b"transient"]
 
     play(scenario, AUTOHEAL)
 
