@@ -65,6 +65,14 @@ def test_twenty_rounds_of_kill_and_freeze_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_rounds_of_partitions_lose_nothing(tmp_path: Path) -> None:
+    code, report = drill(tmp_path, "--rounds", "6", "--faults", "partition", "--seed", "6")
+    assert (code, report["lost"], report["failure"]) == (0, 0, None), report
+    assert (report["duplicated"], report["reordered"], report["unknown"]) == (0, 0, 0)
+    assert {round["fault"] for round in report["course"]} == {"partition", "partition_one_way", "partition_partial"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [False, True])
 def test_confirming_before_the_mirrors_have_answered_is_reported_as_loss(tmp_path: Path, broken: bool) -> None:
     code, report = drill(
