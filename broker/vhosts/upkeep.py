@@ -28,7 +28,7 @@ EVERY_S = 0.1
 FORGET_AFTER_S = 5.0
 FORGET_AT_ONCE = 100
 """So many queues forget what they had of lives that are over, in one go: there is no hurry, least of all at a death."""
-SLICE_S = 0.04
+SLICE_S = 0.025
 """Who may publish in a share of the time only waits no longer than this at a time: confirms go on."""
 
 Close = Callable[[str, str], None]
