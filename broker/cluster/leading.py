@@ -300,6 +300,7 @@ class Leading:
             member.forced = False
             self._beat(now)
         if not member.electorate.includes(member.me.name, member.me.folder):
+            self.flush()  # the others must hear that it is committed: else they would insist on this one
             return Look("no member any more")
         if self.exhausted and member.committed == member.history.last_zxid:
             return Look("the counter of the epoch is used up")

@@ -30,7 +30,7 @@ from broker.node.commands import Commands
 from broker.node.doors import Doors
 from broker.node.founding import founding_of
 from broker.node.healing import FILE, copies_here
-from broker.node.membership import Disagrees, disagreement
+from broker.node.membership import EARLIER, Disagrees, disagreement
 from broker.node.recovered import copies_of
 from broker.node.recoveries import Recoveries
 from broker.node.store import Store, unless_disk_fails
@@ -142,7 +142,7 @@ class Life:
                     nursery.start_soon(node.timeline.run)
                     nursery.start_soon(self._watch_for_stop, tree)
                     tree.on_quorum(self._on_quorum)
-                    tree.on_life_ended(partial(self._on_life_ended, tree))
+                    tree.on_life_ended(self._on_life_ended)
                     await self._leave_behind(tree)
                     await tree.propose(await self._registration(tree))
                     await store.registered()
@@ -217,8 +217,7 @@ class Life:
             tls=contexts_of(node.cluster.tls),
             objection=node.membership.objection,
         )
-        if voters:
-            links.on_refused.append(partial(self._hear_refusal, voters))
+        links.on_refused.append(partial(self._hear_refusal, voters))
         links.on_down.append(lambda peer, life, lane: node.timeline.peer_lost(peer))
         links.on_up.append(lambda peer, life, lane: node.timeline.peer_found(peer))
         for peer, cut in node.cut.items():
@@ -229,6 +228,10 @@ class Life:
     def _hear_refusal(self, voters: dict[str, str], peer: str, words: str) -> None:
         """A member by this node's own log serves, and does not know this node (any more)."""
         why = disagreement(self._node.name, peer)
+        _, found, number = words.rstrip("'").partition(EARLIER)
+        if found and number.isdecimal() and int(number) > self._node.life_floor:
+            self._node.life_floor = int(number)
+            self._finish(f"life {self._store.folder.life} begins anew: {number} was before, and the clock went back")
         if peer in voters and why in words and self._disagreement is None:
             self._disagreement = Disagrees(why)
             self._scope.cancel()
@@ -298,12 +301,8 @@ class Life:
         if change.new:
             self._properties["cluster_name"] = decode(ClusterRecord, change.new).title or self._node.cluster.name
 
-    def _on_life_ended(self, tree: SharedTree) -> None:
-        node = self._node
-        known = schema.member(tree.tree, node.name)
-        if known is not None and known.folder != self._store.folder.id:
-            node.life_floor = known.life  # a new folder counts from the time of day on, and the clock went back
-        if not node.application.closing.is_set():  # who asked for it has something left to do
+    def _on_life_ended(self) -> None:
+        if not self._node.application.closing.is_set():  # who asked for it has something left to do
             self._finish(f"life {self._store.folder.life} was ended by the cluster")
 
     def _on_quorum(self, there: bool) -> None:

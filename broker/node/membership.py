@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from broker.cluster.watches import Change
     from broker.metadata.shared_tree import SharedTree
     from broker.node.configuration import Cluster
+    from broker.peers.greeting import Identity
     from broker.peers.links import Links
     from broker.world.disk import Disk
 
 log = logging.getLogger("warren.node")
 
 NAME = "membership.json"
+EARLIER = "there was a life in another data folder: "
+"""Before its number, to one whose own is not above it."""
 FORMAT = 1
 
 
@@ -117,11 +120,19 @@ class Membership:
         known = {**dict.fromkeys(voters, ""), **self.addresses}
         return {name: address for name, address in known.items() if name != self._name}
 
-    def objection(self, stranger: str) -> str:
-        """What somebody is told who dials this node and is no peer of it: for sure only while this node serves."""
-        if self._is_current:
-            return disagreement(stranger, self._name)
-        return f"{stranger} is not known here as a member"
+    def objection(self, caller: "Identity", is_peer: bool) -> str | None:
+        """Why somebody who dials this node may not come in: for sure only while this node serves. A blank folder counts
+        its lives from the time of day on, and clocks go back: then it learns here where to begin."""
+        if not is_peer:
+            why = disagreement(caller.node, self._name)
+            return why if self._is_current else f"{caller.node} is not known here as a member"
+        return self._objection_to_life(caller)
+
+    def _objection_to_life(self, caller: "Identity") -> str | None:
+        record = schema.member(self._tree.tree, caller.node) if self._is_current and self._tree is not None else None
+        if record is not None and record.folder not in ("", caller.folder) and record.life >= caller.life:
+            return f"{EARLIER}{record.life}"
+        return None
 
     # ------------------------------------------------------------------ a life
 
@@ -140,6 +151,15 @@ class Membership:
         self._is_current = there
         if there:
             self._take_over()
+            self._send_back()
+
+    def _send_back(self) -> None:
+        """Who came in while this node could not know better."""
+        assert self._links is not None
+        for name in self._links.names:
+            caller = self._links.identity(name)
+            if caller is not None and (why := self._objection_to_life(caller)) is not None:
+                self._links.disconnect(name, why)
 
     def _member_changed(self, change: "Change") -> None:
         if not self._is_current:

@@ -41,7 +41,7 @@ async def rest(node: "Node") -> None:
         {},
         tls=contexts_of(node.cluster.tls),
         admin=commands.answer,
-        objection=lambda _: f"{node.name} rests",
+        objection=lambda *_: f"{node.name} rests",
     )
     listener = await world.network.listen(report.link)
     try:

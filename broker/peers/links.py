@@ -12,7 +12,7 @@ comes in this order: its connections go up and down, on_dead if that was proven 
 on_dead no frame of that life is handed out. What a callback or handler raises is a bug and climbs out of `run`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from typing import Final, Literal
 
@@ -24,7 +24,7 @@ from broker.peers.connection import Handler
 from broker.peers.dialling import Dialler
 from broker.peers.greeting import LANES, Credentials, Identity, Tls
 from broker.peers.peer import News, Peer
-from broker.peers.reception import Reception
+from broker.peers.reception import Objection, Reception
 from broker.wire.peer_frames import KIND_FIRST_FREE
 from broker.world.network import Listener, Network
 
@@ -56,9 +56,9 @@ class Links:
         *,
         tls: Tls | None = None,
         backlog_bytes_max: int = BACKLOG_BYTES_MAX,
-        objection: Callable[[str], str] = "{} is not a member".format,
+        objection: Objection | None = None,
     ) -> None:
-        """`objection`: what somebody of this name is told who is no peer.
+        """`objection`: why another node may not come in, see there.
 
         `peers` are the link addresses of the other nodes by name, empty for one that has to dial here first."""
         self._network = network

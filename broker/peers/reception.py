@@ -38,6 +38,10 @@ TOLD_MAX = 256
 """So many strangers are remembered as already logged; one that keeps dialling must not fill the log either."""
 
 
+Objection = Callable[[Identity, bool], str | None]
+"""Why another node may not come in, although it holds the cookie; told whether it is a peer."""
+
+
 class Reception:
     """Takes every connection that comes to the link address."""
 
@@ -49,15 +53,15 @@ class Reception:
         *,
         tls: Tls | None,
         admin: AdminHandler | None,
-        objection: Callable[[str], str] = "{} is not a member".format,
+        objection: "Objection | None" = None,
     ) -> None:
-        """`objection`: what somebody of this name is told who is no peer."""
+        """`objection`: see `Objection`."""
         self._credentials = credentials
         self._peers = peers
         self._handlers = handlers
         self._tls = tls
         self._admin = admin
-        self._objection_to = objection
+        self._further = objection or _not_a_member
         self._greetings = 0
         self._commands = 0
         self._told: dict[tuple[str, str], float] = {}
@@ -113,8 +117,10 @@ class Reception:
         if greeting.node == self._credentials.me.node:
             return f"{greeting.node} is this node's own name"
         peer = self._peers.get(greeting.node)
+        if (further := self._further(_identity(greeting), peer is not None)) is not None:
+            return further
         if peer is None:
-            return self._objection_to(greeting.node)
+            return _not_a_member(_identity(greeting), False)
         if not peer.evidence.believes(_identity(greeting), dialled=False):
             return f"a newer life of {greeting.node} was seen here (is its data folder an older copy? then remove it)"
         return None
@@ -150,6 +156,10 @@ class Reception:
             self._told.clear()
         self._told[stranger] = now
         log.warning("stranger_refused address=%s reason=%r", address, reason)
+
+
+def _not_a_member(stranger: Identity, is_peer: bool) -> str | None:
+    return None if is_peer else f"{stranger.node} is not a member"
 
 
 def _identity(greeting: Greeting) -> Identity:

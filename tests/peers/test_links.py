@@ -357,7 +357,9 @@ async def test_refusals_at_a_new_address_prove_nothing_about_a_life_that_listene
 
 
 async def test_a_stranger_is_told_why(autojump_clock):
-    async with cluster_of(objection="{} is unknown".format) as cluster:
+    async with cluster_of(
+        objection=lambda caller, is_peer: None if is_peer else f"{caller.node} is unknown"
+    ) as cluster:
         two = await cluster.start("n2")
         told = []
         two.links.on_refused.append(lambda peer, words: told.append((peer, words)))

@@ -1,5 +1,6 @@
 """Acceptance scenarios 25 to 27, and the life of a cluster: members come, go, return blank, restart one by one."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import permutations
 from random import Random
@@ -11,10 +12,11 @@ from broker.cluster import schema
 from broker.cluster.refusal import Refused
 from broker.node.configuration import Address
 from broker.node.configuration import Node as NodeSection
-from broker.node.membership import Orders
+from broker.node.membership import Orders, Standing
+from broker.node.partition_handling import PartitionHandling
 from tests.simulation.disk import SimDisk
-from tests.simulation.stage import Stage, bodies, play
-from tests.simulation.world import HA_ALL, NET_TICKTIME_S, Host, World, simulate, until
+from tests.simulation.stage import Scenario, Stage, bodies, play
+from tests.simulation.world import HA_ALL, MAJORITY, NAMES, NET_TICKTIME_S, Host, World, simulate, until
 
 
 def add_hosts(world: World, *names: str) -> None:
@@ -559,3 +561,128 @@ def test_a_disk_that_stands_still_stops_others_for_as_long_as_the_rules_say(slow
         await until(world.synchronised, 20)
 
     play(scenario)
+
+
+# -- without a majority ------------------------------------------------------------------------------------------------
+
+IGNORE = PartitionHandling("ignore")
+
+
+def play_in(handling: PartitionHandling, scenario: Scenario, names: Iterable[str] = NAMES) -> None:
+    """As `play`, with another `partition_handling`."""
+
+    async def story(world: World) -> None:
+        await scenario(Stage(world))
+
+    simulate(1, story, handling=handling, names=names)
+
+
+async def stop_all(stage: Stage, *order_of_stop: str) -> None:
+    """One after the other, with messages between, so that each knows less than the next."""
+    for number, name in enumerate(order_of_stop):
+        if number:
+            client = await stage.client(order_of_stop[-1], f"between {number}")
+            await client.confirm_select()
+            await client.publish_all("q", bodies(10, 10 * number + 1))
+        await stage.world.stop(name)
+        await trio.sleep(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("survivor", ["n2", "n3"])
+def test_scenario_26_a_stopped_node_forgets_all_others_and_starts_with_everything(survivor: str) -> None:
+    """With `ignore`: stop C, B, A; forget A and C offline on B, which has what it had when it stopped; likewise C."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        await stop_all(stage, "n3", "n2", "n1")
+        others = tuple(name for name in ("n1", "n2", "n3") if name != survivor)
+        host = world.hosts[survivor]
+        standing = await Standing.read(host.disk)
+        await replace(standing, orders=Orders(force_boot=True, forget=others)).write(host.disk)
+        world.start(survivor)
+        await until(lambda: survivor in world.serving(), 30)
+        await until(lambda: stage.row("q")["state"] == "running", 10)
+        assert members(world, survivor) == [survivor]
+        await until(lambda: voters(world) == {survivor}, 10)
+        kept = {"n3": 10, "n2": 20}[survivor]
+        assert await (await stage.client(survivor)).drain("q") == bodies(kept)
+        world.start(others[0])
+        await until(lambda: state(world, others[0]) == "failed", 30)
+        assert f"Node '{others[0]}' thinks it's clustered with node '{survivor}'" in reason(world, others[0])
+
+    play_in(IGNORE, scenario)
+
+
+@pytest.mark.slow
+def test_scenario_27_who_stopped_last_starts_alone_and_the_others_wait_for_it() -> None:
+    """With `ignore`; a node that waits says for whom, and goes on waiting."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        await stop_all(stage, "n3", "n2", "n1")
+        world.start("n3")
+        world.start("n2")
+        await trio.sleep(20)
+        assert world.serving() == []
+        assert "n1" in reason(world, "n2")
+        world.kill("n2", "n3")
+        world.start("n1")
+        await until(lambda: world.serving() == ["n1"], 30)
+        assert await (await stage.client("n1")).count("q") == 30
+        world.start("n2", "n3")
+        await world.ready()
+        await until(world.synchronised, 30)
+        assert await (await stage.client("n3")).drain("q") == bodies(30)
+
+    play_in(IGNORE, scenario)
+
+
+@pytest.mark.parametrize("handling", [MAJORITY, IGNORE], ids=["pause_minority", "ignore"])
+def test_scenario_25_force_boot_goes_on_without_those_who_are_waited_for(handling: PartitionHandling) -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        await world.stop("n3")
+        world.kill("n2", "n1")
+        world.start("n2")
+        await trio.sleep(5)
+        assert world.serving() == []
+        await stop_app(world, "n2")
+        await order(world, "n2", "force_boot")
+        await start_app(world, "n2")
+        node = world.hosts["n2"].node
+        assert node is not None
+        assert node.membership.standing.orders == Orders(), "for one start only"
+        await trio.sleep(2 * NET_TICKTIME_S)
+        for name in ("n1", "n3"):
+            await ask(world, "forget_member", node=name)
+        await until(lambda: voters(world) == {"n2"}, 10)
+        assert await (await stage.client("n2")).drain("q") == bodies(10)
+
+    play_in(handling, scenario)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("handling", [PartitionHandling(), IGNORE], ids=["auto", "ignore"])
+def test_a_cluster_without_a_majority_rule_grows_and_shrinks(handling: PartitionHandling) -> None:
+    """`auto` changes its rule with two members, and back."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        for name in ("n2", "n3", "n4"):
+            await grow(world, name)
+            await until(world.synchronised, 30)
+        for name in ("n1", "n4", "n2"):
+            await shrink(world, name)
+        assert voters(world) == {"n3"}
+        assert await (await stage.client("n3")).drain("q") == bodies(10)
+
+    play_in(handling, scenario, names=["n1"])
