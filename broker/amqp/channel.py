@@ -135,6 +135,10 @@ class Channel:
         """Deliveries without an answer."""
         return self._unacked.count
 
+    def held_by(self, source: Source) -> list[tuple[int, int]]:
+        """The positions (first, last) of deliveries from this source without an answer."""
+        return self._unacked.held_by(source)
+
     def is_overdue(self, now: float, timeout_s: float) -> bool:
         """Whether a delivery has been without an answer for too long; asked now and then."""
         return self._patience.is_over(now, timeout_s, self._unacked.oldest_tag, self._next_tag)

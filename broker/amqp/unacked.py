@@ -69,6 +69,10 @@ class Unacked:
         self._runs.append(run)
         self.count += len(run)
 
+    def held_by(self, source: Source) -> list[tuple[int, int]]:
+        """The positions (first, last) of what came from this source and has no answer."""
+        return [run.settled[1:] for run in self._runs[self._head :] if run.source is source]
+
     def take(self, first_tag: int, last_tag: int, multiple: bool) -> list[UnackedRun]:
         """Forget what is answered for: first_tag to last_tag, or all up to last_tag if `multiple` (0 = all).
 

@@ -51,7 +51,7 @@ class Queue(Window):
         self._expiry.watch(piece for level in self._ready.lines() for piece in level.pieces())
         self._limit(settings)
         if settings.counts_returns and settings.delivery_limit is not None:
-            self._bury_worn(settings.delivery_limit)
+            self._bury_worn(settings.delivery_limit, settings)
         if self._limited:  # the limit may have come while there was no master to heed it
             self._shed()
 
@@ -113,6 +113,10 @@ class Queue(Window):
     def release(self, holder: "Hashable") -> None:
         """The holder is gone: all that it holds returns."""
         self._return(self._unacked.release(holder))
+
+    def come_back(self, first: int, last: int) -> None:
+        """Whoever got the positions first..last of a former master has not answered for them: they are here again."""
+        self._return([piece for line in self._ready.lines() for piece in line.remove(first, last)])
 
     def purge(self) -> int:
         """Drop everything that is ready; returns how many messages that were. Nothing of it becomes a dead letter."""
@@ -371,13 +375,6 @@ class Queue(Window):
         if self._limited:
             self._shed()
         self._serve()
-
-    def _bury_worn(self, limit: int) -> None:
-        """What had come back too often was still on its way elsewhere when the master before this one ended."""
-        for line in self._ready.lines():
-            for worn in [piece for piece in line.pieces() if piece.returned > limit]:
-                for piece in line.remove(worn.first, worn.last):
-                    self._departures.bury(piece, "delivery_limit", self.settings)
 
     def _expire(self) -> None:
         """Bury what is due at the head of each level."""

@@ -54,6 +54,13 @@ class Stock:
             for piece in line.remove(first, last):
                 self._departures.bury(piece, "rejected", settings)
 
+    def _bury_worn(self, limit: int, settings: "Settings") -> None:
+        """What had come back too often was still on its way elsewhere when the master before this one ended."""
+        for line in self._ready.lines():
+            for worn in [piece for piece in line.pieces() if piece.returned > limit]:
+                for piece in line.remove(worn.first, worn.last):
+                    self._departures.bury(piece, "delivery_limit", settings)
+
     @property
     def dying(self) -> Line:
         """Dead letters under way."""

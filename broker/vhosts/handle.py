@@ -7,7 +7,7 @@ side does its work, nor what the tree looks like beyond this queue's record.
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -21,7 +21,7 @@ from broker.vhosts.local import Local
 from broker.vhosts.publications import Pending, Publications
 from broker.vhosts.remote import Remote
 from broker.vhosts.settles import Settles
-from broker.vhosts.subscription import Fetcher, Holder, Subscription
+from broker.vhosts.subscription import Fetcher, Got, Holder, Subscription
 from broker.vhosts.switchboard import PeerLost
 from broker.wire import queue_frames as frames
 from broker.wire import records
@@ -29,6 +29,7 @@ from broker.wire.message import Run
 from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
+    from broker.amqp.channel import Channel
     from broker.vhosts.settles import History
     from broker.vhosts.switchboard import Switchboard
 
@@ -39,14 +40,6 @@ MASTER_TIMEOUT_S = 60.0
 
 class Moved(Exception):
     """The side that served a holder went away while it was asked: whatever it gave has returned."""
-
-
-class Got(NamedTuple):
-    """A message fetched by basic.get, and how many are ready behind it."""
-
-    run: Run
-    messages_ready: int
-    holder: Fetcher | None
 
 
 class Handle:
@@ -136,7 +129,9 @@ class Handle:
             history = self.local.history
             for first, last in self.local.unsafe_settles:
                 self.settles.add(frames.ACKNOWLEDGE, history, first, last)
-        self._holders.lose_master(history)
+        came_back = self._holders.lose_master(history)
+        if is_quorum(self.record.arguments):
+            self.settles.come_back(history, came_back)
         for subscription in list(self.subscriptions.values()):
             if not subscription.survives_failover:
                 self._holders.end(subscription)
@@ -392,8 +387,8 @@ class Handle:
             self.remote.forget(holder)
             self.settle(holder, frames.RELEASE, 0, 0)
 
-    def fetcher(self) -> Fetcher:
+    def fetcher(self, channel: "Channel | None" = None) -> Fetcher:
         """A new holder for what a channel gets."""
-        fetcher = Fetcher(self, self._switchboard.number())
+        fetcher = Fetcher(self, self._switchboard.number(), channel)
         self._holders.add_fetcher(fetcher)
         return fetcher

@@ -220,8 +220,10 @@ class Local(Intake):
         for first, last in upto(ranges, common):
             if what == frames.ACKNOWLEDGE:
                 self.queue.settle_wherever(first, last)
-            else:
+            elif what == frames.REJECT:
                 self.queue.reject_ready(first, last, self.queue.settings)
+            elif self.queue.settings.counts_returns:
+                self.queue.come_back(first, last)
         self.switchboard.touch(self)
 
     def _go_on(self) -> None:

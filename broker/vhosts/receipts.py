@@ -35,7 +35,7 @@ class Receipts:
 
     def take(self, peer: str, what: int, number: int, first: int, last: int) -> None:
         """A consumer's node has answered for these positions, under this number."""
-        if what == frames.ACKNOWLEDGE:
+        if what != frames.REJECT:
             self._answered[peer, what] = number
             return
         if self._rejected:

@@ -3,7 +3,8 @@ every in-sync copy is known to have that.
 
 Decides what a successor of that master is told again: what was answered for, by position and by whose history the
 position is of (DESIGN rule S6); so a surviving consumer's acknowledged message does not come back. What was given back
-is not kept: with its master it has returned by itself. It must not know channels, nor what became of the master.
+is not kept: with its master it has returned by itself. What a quorum queue's consumers had not answered for has come
+back, too, which counts there. It must not know channels, nor what became of the master.
 """
 
 from collections import deque
@@ -16,6 +17,9 @@ from broker.wire import queue_frames as frames
 
 History = Sequence[Term]
 """The terms of the master that gave messages out: it says whose positions they have."""
+_ANSWERS = (frames.ACKNOWLEDGE, frames.REJECT)
+_KINDS = (*_ANSWERS, frames.RELEASE)
+"""In the order in which a new master is told of them."""
 KEPT_MAX = 4096
 """So many stretches of positions are kept of each kind; what is forgotten may come again, and is flagged then (S11)."""
 
@@ -40,13 +44,13 @@ class Settles:
     def __init__(self) -> None:
         self.number = 0
         """The number of the newest."""
-        self._kept: dict[int, deque[Answer]] = {frames.ACKNOWLEDGE: deque(), frames.REJECT: deque()}
+        self._kept: dict[int, deque[Answer]] = {kind: deque() for kind in _KINDS}
 
     def add(self, what: int, history: History, first: int, last: int) -> int:
         """Keep an answer; the number under which it will be said to be safe, 0 if it is not kept."""
-        kept = self._kept.get(what)
-        if kept is None:
+        if what not in _ANSWERS:
             return 0
+        kept = self._kept[what]
         self.number += 1
         newest = kept[-1] if kept else None
         if newest is not None and newest.last + 1 == first and newest.history is history:
@@ -57,6 +61,15 @@ class Settles:
         if len(kept) > KEPT_MAX:
             kept.popleft()
         return self.number
+
+    def come_back(self, history: History, ranges: list[Range]) -> None:
+        """These returned when their master went: its successor has to count that."""
+        kept = self._kept[frames.RELEASE]
+        for first, last in ranges:
+            self.number += 1
+            kept.append(Answer(self.number, history, first, last))
+            if len(kept) > KEPT_MAX:
+                kept.popleft()
 
     def safe_upto(self, what: int, number: int) -> None:
         """Every in-sync copy has these."""

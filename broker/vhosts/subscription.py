@@ -4,7 +4,7 @@ Decides how much a consumer may be given now, by its prefetch, its channel's and
 not know where the queue's master is: it speaks to the handle.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker.queues.consumers import Consumer
 from broker.vhosts.delivery_count import counted
@@ -29,8 +29,9 @@ class Fetcher:
 
     ack_required = True
 
-    def __init__(self, handle: "Handle", number: int) -> None:
+    def __init__(self, handle: "Handle", number: int, channel: "Channel | None" = None) -> None:
         self.handle = handle
+        self.channel = channel
         self.number = number
         self.alive = True
         """False once the master that gave these messages is gone: they return by themselves."""
@@ -142,3 +143,11 @@ class Subscription(Consumer):
 
 
 Holder = Subscription | Fetcher
+
+
+class Got(NamedTuple):
+    """A message fetched by basic.get, and how many are ready behind it."""
+
+    run: Run
+    messages_ready: int
+    holder: Fetcher | None

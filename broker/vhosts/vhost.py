@@ -16,10 +16,10 @@ from broker.vhosts.arguments import check_consumer_arguments
 from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
 from broker.vhosts.gathering import SHORT_RUN_MESSAGES, Gathering
-from broker.vhosts.handle import Got, Handle, Moved
+from broker.vhosts.handle import Handle, Moved
 from broker.vhosts.queue_types import check_get, check_prefetch
 from broker.vhosts.replies import Replies, ReplyTarget
-from broker.vhosts.subscription import Fetcher, Subscription
+from broker.vhosts.subscription import Fetcher, Got, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
 from broker.wire.events import Medley
@@ -317,7 +317,7 @@ class Vhost:
     def _fetcher(self, channel: Channel, handle: Handle) -> Fetcher:
         fetcher = self._fetchers.get((channel, handle))
         if fetcher is None or not fetcher.alive:
-            fetcher = self._fetchers[channel, handle] = handle.fetcher()
+            fetcher = self._fetchers[channel, handle] = handle.fetcher(channel)
             self._note_holder(channel, handle)
         return fetcher
 

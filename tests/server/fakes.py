@@ -17,8 +17,8 @@ from broker.server.session import Session
 from broker.vhosts.certificates import NameRule
 from broker.vhosts.client import Client, User
 from broker.vhosts.declarations import DeclaredQueue
-from broker.vhosts.handle import Got
 from broker.vhosts.logins import LoginRefused, LoginRules, Logins
+from broker.vhosts.subscription import Got
 from broker.wire import methods
 from broker.wire.events import Acks, Content, Delivered
 from broker.wire.message import Run, split_address

@@ -12,6 +12,7 @@ from broker.vhosts.settles import Settles
 from broker.wire.basic_methods import BasicReject
 from broker.wire.content import body_of
 from broker.wire.events import Delivered
+from broker.wire.properties import headers_of
 from tests.simulation.client import Client
 from tests.simulation.judges import Broken
 from tests.simulation.stage import Stage, bodies
@@ -164,3 +165,35 @@ def test_what_a_queue_has_taken_of_a_life_is_forgotten_when_that_is_over() -> No
         assert len(set(map(frozenset, origins(world)))) == 1
 
     simulate(1, story, policies=[policy(HA_ALL)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["n2", "n3"])
+def test_what_a_consumer_of_a_quorum_queue_held_has_come_back(at: str) -> None:
+    """Whether its node has the next master or not: with a limit of two the third death ends it, and not the second."""
+
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        arguments = {"x-queue-type": "quorum", "x-delivery-limit": 2}
+        await stage.filled("q", 2, arguments=arguments)
+        client = await stage.client(at)
+        counts: list[object] = []
+
+        def take(event: Delivered) -> None:
+            counts.extend(headers_of(content).get("x-delivery-count") for content in event.contents)
+
+        client.on_deliver = take
+        await client.consume("q", 0)
+        await client.wait_for(lambda: len(counts) == 2)
+        for deaths in (1, 2):
+            await until(lambda: world.synchronised("q"), 20)
+            master = world.queue("q").master.node
+            if master == at:
+                break
+            world.kill(master)
+            await client.wait_for(lambda deaths=deaths: len(counts) == 2 + 2 * deaths)
+            world.start(master)
+            await world.ready()
+            assert counts[-2:] == [deaths, deaths]
+
+    simulate(1, story)
