@@ -110,11 +110,14 @@ class Driver:
         self._once_more = False
         self._lives_due = False
         self.state.tree.watches.add(schema.MEMBERS, self._member_changed, subtree=True)
+        self._take_up(durable, now)
+        self._wire_up(links)
+
+    def _take_up(self, durable: DurableState, now: float) -> None:
         if durable.snapshot is not None:
             self.state.restore(durable.snapshot.state)
             self.applied = durable.snapshot.zxid
             self.zab.applied(self.applied, self.state.tree.digest, now)
-        self._wire_up(links)
 
     def _wire_up(self, links: Links) -> None:
         links.handle(AGREEMENT, self._receive)

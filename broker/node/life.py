@@ -63,7 +63,9 @@ QUORUM_SHARE_OF_TICKTIME = 0.6
 """A node without a majority pauses after this share of net_ticktime, as its lease does."""
 
 
-VIEW_TICKTIMES = 3.0
+WINNER_TICKTIMES = 10.0
+"""So long a node waits for the history for which it gave its own up."""
+VIEW_TICKTIMES = 2.4
 """Where all in sight decide, those who are left find each other once the others have been silent for net_ticktime;
 whose life ended meanwhile would have to wait for them."""
 
@@ -108,21 +110,7 @@ class Life:
         node.report.begin_life(folder.life, listener.address)
         log.info("event=life_begins node=%s life=%d queues=%d", node.name, folder.life, len(store.recovery.queues))
         links = self._make_links(listener.address)
-        driver = Driver(
-            identified.Life(node.name, folder.life),
-            folder.id,
-            node.membership.names,
-            store.durable,
-            store.zab_log,
-            links,
-            world.chance,
-            net_ticktime=node.config.settings.net_ticktime,
-            founding=founding_of(node.cluster, node.membership.addresses),
-            over=node.proven_over,
-            rule=node.cluster.partition_handling.rule,
-            forced=node.membership.standing.orders.force_boot,
-            only_epoch=node.healing.epoch,
-        )
+        driver = self._make_driver(links)
         tree = SharedTree(driver)
         driver.on_log_failed.append(store.fail)
         hall = self._make_hall(links, tree)
@@ -144,6 +132,7 @@ class Life:
                     tree.on_quorum(self._on_quorum)
                     tree.on_life_ended(self._on_life_ended)
                     await self._leave_behind(tree)
+                    nursery.start_soon(self._wait_for_winner)
                     await tree.propose(await self._registration(tree))
                     await store.registered()
                     await node.membership.obeyed()
@@ -171,6 +160,24 @@ class Life:
         if self._failure is not None:
             raise self._failure
         return self._end
+
+    def _make_driver(self, links: Links) -> Driver:
+        node, store = self._node, self._store
+        return Driver(
+            identified.Life(node.name, store.folder.life),
+            store.folder.id,
+            node.membership.names,
+            store.durable,
+            store.zab_log,
+            links,
+            node.world.chance,
+            net_ticktime=node.config.settings.net_ticktime,
+            founding=founding_of(node.cluster, node.membership.addresses),
+            over=node.proven_over,
+            rule=node.cluster.partition_handling.rule,
+            forced=node.membership.standing.orders.force_boot,
+            only_epoch=node.healing.epoch,
+        )
 
     def _make_hall(self, links: Links, tree: SharedTree) -> Hall:
         """Made before the links are up: other nodes may have something for it as soon as they are."""
@@ -280,6 +287,16 @@ class Life:
 
     # ------------------------------------------------------------------ its end
 
+    async def _wait_for_winner(self) -> None:
+        """Who won may have given its own history up since, or never come back: then whoever leads will do."""
+        healing = self._node.healing
+        if healing.epoch is not None:
+            await trio.sleep(WINNER_TICKTIMES * self._node.config.settings.net_ticktime)
+            if healing.epoch is not None:
+                why = f"the history of {healing.leader} is not to be had: any other one will do"
+                await healing.joined()
+                self._finish(why)
+
     async def _give_history_up(self, lost: Yields, tree: SharedTree) -> None:
         """Remember which copies hold what only this history had; the next life begins in the other one."""
         node, here = self._node, self._node.name
@@ -316,13 +333,14 @@ class Life:
 
     async def _watch_quorum(self, tree: SharedTree) -> None:
         """Without a quorum nobody else can be asked whether this node's word still counts: it pauses (S3, S9)."""
-        node = self._node
-        majority = not node.cluster.partition_handling.rule.wants_view(tree.voters)
-        patience = QUORUM_SHARE_OF_TICKTIME if majority else VIEW_TICKTIMES
+        handling, ticktime = self._node.cluster.partition_handling, self._node.config.settings.net_ticktime
         while True:
             await self._until_quorum(tree, there=False)
-            with trio.move_on_after(patience * node.config.settings.net_ticktime):
+            with trio.move_on_after(QUORUM_SHARE_OF_TICKTIME * ticktime):
                 await self._until_quorum(tree)
+            if handling.rule.wants_view(tree.voters) and not tree.waiting_for.startswith(handling.mode):
+                with trio.move_on_after(VIEW_TICKTIMES * ticktime):
+                    await self._until_quorum(tree)
             if not tree.has_quorum:
                 self._node.report.close()
                 self._finish(f"paused: {self._node.report.why_not_serving()}")

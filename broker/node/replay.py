@@ -4,6 +4,7 @@ Decides by which road: through the exchange and with the key that they were publ
 named; and that a message counts as back only once everybody who has to has it safe. It must not know files.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -60,7 +61,7 @@ async def _replay_some(
         if not targets:
             failed[index] = UNROUTABLE
             continue
-        waiting[index] = burial = Burial(len(targets) + 1, lambda index=index: answered(index))  # type: ignore[misc]
+        waiting[index] = burial = Burial(len(targets) + 1, partial(answered, index))
         for target in targets:
             target.publish(recovery_line.run_of(message), burial)
         burial.answer()

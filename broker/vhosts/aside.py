@@ -103,9 +103,14 @@ class Aside:
         return self.is_of_lost_history(offer.queue_id) and self._has_unkept(mirror, offer)
 
     def begins_anew(self, mirror: Mirror, offer: Offer) -> bool:
-        """Whether what this copy has promised was to a master of the lost history: that may have had a higher term than
-        any of the history that goes on, so the copy is of no use any more."""
-        return offer.term < mirror.copy.promised and self.is_of_lost_history(offer.queue_id)
+        """Whether a copy is of no use because a master of the lost history had written to it: that may have had a higher
+        term than any of the history that goes on, and what stands in the journal is void only behind a newer term."""
+        if not self.is_of_lost_history(offer.queue_id):
+            return False
+        copy = mirror.copy
+        void_from = min((first for term, first in offer.terms if (term, first) not in copy.terms.entries), default=None)
+        lost = next(mirror.beyond(offer), None)
+        return offer.term < copy.promised or (lost is not None and (void_from is None or lost.first < void_from))
 
     async def keep_for(self, mirror: Mirror, master: str, offer: Offer) -> None:
         """Return when is kept what this master does not have. Raises PeerLost."""

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from broker.node.configuration import Address, Cluster, ConfigurationError, Settings, load
 from broker.node.configuration_policies import read_policies
-from broker.node.partition_handling import PartitionHandling
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "cluster.yaml"
 
@@ -76,13 +75,6 @@ def test_a_node_may_have_an_fsync_policy_of_its_own(write):
     found = {node.name: (node.settings.fsync, node.settings.fsync_interval) for node in cluster.nodes}
     assert found == {"a": ("interval", 200), "b": ("never", 200), "c": ("interval", 200)}
     assert (Settings().fsync, Settings().fsync_interval) == ("always", 1000)
-
-
-def test_how_fast_mirrors_are_filled(write):
-    cluster = load(write("settings: {mirroring_sync_batch_size: 100, mirroring_sync_max_throughput: 10MB}"))
-    settings = cluster.nodes[0].settings
-    assert (settings.mirroring_sync_batch_size, settings.mirroring_sync_max_throughput) == (100, 10_000_000)
-    assert (Settings().mirroring_sync_batch_size, Settings().mirroring_sync_max_throughput) == (4096, 0)
 
 
 def test_a_file_that_the_supervisor_resolved_is_read_back_whole(write):
@@ -190,45 +182,6 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
         (
             "nodes: [{name: a, settings: {net_ticktime: 3}}]",
             "cluster.yaml:1: nodes[0].settings.net_ticktime: unknown key: (known: heartbeat, ",
-        ),
-        (
-            "cluster: {partition_handling: pause}",
-            "cluster.yaml:1: cluster.partition_handling: 'pause': must be auto, pause_minority, autoheal, ignore or "
-            "{mode: pause_if_all_down, nodes: [n1], recover: autoheal}",
-        ),
-        (
-            "cluster: {partition_handling: pause_if_all_down}",
-            "cluster.yaml:1: cluster.partition_handling: 'pause_if_all_down': needs the nodes of which one has to be "
-            "there: use {mode: pause_if_all_down, nodes: [n1], recover: autoheal}",
-        ),
-        (
-            "cluster:\n  partition_handling: {mode: pause_if_all_down, nodes: [n1, n9, rabbit@n8], recover: ignore}",
-            "cluster.yaml:2: cluster.partition_handling.nodes[1]: there is no node 'n9': choose from n1, n2, n3",
-        ),
-        (
-            "cluster: {partition_handling: {mode: pause_if_all_down, nodes: [n1]}}",
-            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'nodes': ['n1']}: recover is "
-            "missing: must be autoheal or ignore",
-        ),
-        (
-            "cluster: {partition_handling: {mode: pause_if_all_down, nodes: [n1], recover: yes}}",
-            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'nodes': ['n1'], 'recover':...: "
-            "recover is True: must be autoheal or ignore",
-        ),
-        (
-            "cluster: {partition_handling: {mode: pause_if_all_down, recover: ignore}}",
-            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'recover': 'ignore'}: nodes "
-            "must be a list of node names: use ",
-        ),
-        (
-            "cluster: {partition_handling: {mode: autoheal, nodes: [n1]}}",
-            "cluster.yaml:1: cluster.partition_handling: {'mode': 'autoheal', 'nodes': ['n1']}: autoheal has no nodes: "
-            "use partition_handling: autoheal",
-        ),
-        (
-            "cluster: {partition_handling: {mode: pause_if_all_down, node: n1}}",
-            "cluster.yaml:1: cluster.partition_handling: {'mode': 'pause_if_all_down', 'node': 'n1'}: unknown key "
-            "node: use ",
         ),
         ("nodes: []", "cluster.yaml:1: nodes: has 0, must have at least 1"),
         ("nodes: [a, b, a]", "cluster.yaml:1: nodes[2].name: 'a' is taken by nodes[0]: give each its own name"),
@@ -347,14 +300,6 @@ def test_policies_are_ready_made_or_files_or_written_in_place(write):
             "cluster.yaml:1: nodes[0].settings.fsync_interval: 0: must be at least 1",
         ),
         (
-            "settings: {mirroring_sync_max_throughput: -1}",
-            "cluster.yaml:1: settings.mirroring_sync_max_throughput: -1: must be a number of bytes a second",
-        ),
-        (
-            "settings: {mirroring_sync_max_throughput: fast}",
-            "cluster.yaml:1: settings.mirroring_sync_max_throughput: 'fast': use a whole number of bytes",
-        ),
-        (
             "settings: {vm_memory_high_watermark: 1.5}",
             "cluster.yaml:1: settings.vm_memory_high_watermark: 1.5: The threshold should be a fraction ",
         ),
@@ -425,22 +370,3 @@ def test_definitions_are_a_file_beside_this_one(write, tmp_path, problems):
     assert problems("definitions: rabbit.json") == [f"{where}{file} has no definitions: they are a JSON object"]
     write("nodes: {", "rabbit.json")
     assert problems("definitions: rabbit.json")[0].startswith(f"{where}{file} is not JSON: ")
-
-
-@pytest.mark.parametrize(
-    ("text", "handling"),
-    [
-        ("nodes: [a, b]", PartitionHandling()),
-        ("cluster: {partition_handling: ignore}", PartitionHandling("ignore")),
-        ("cluster: {partition_handling: autoheal}", PartitionHandling("autoheal")),
-        (
-            "cluster: {partition_handling: {mode: pause_if_all_down, nodes: [n1, rabbit@n2], recover: autoheal}}",
-            PartitionHandling("pause_if_all_down", ("n1", "n2"), "autoheal"),
-        ),
-        ("cluster: {partition_handling: pause_minority}\nnodes: [a, b]", PartitionHandling("pause_minority")),
-    ],
-)
-def test_partition_handling(write, text, handling):
-    cluster = load(write(text))
-    assert cluster.partition_handling == handling
-    assert Cluster.from_json(json.loads(json.dumps(cluster.as_json()))) == cluster

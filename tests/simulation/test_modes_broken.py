@@ -13,6 +13,7 @@ from broker.node.healing import Healing
 from broker.storage.zab_log import ZabLog
 from broker.vhosts.aside import Aside
 from tests.simulation import test_partition_modes as scenarios
+from tests.simulation import test_two_nodes
 from tests.simulation.judges import Broken
 from tests.simulation.modes import AUTO, AUTOHEAL, TWO
 from tests.simulation.test_mode_seeds import run_parted, run_whole
@@ -81,9 +82,9 @@ def is_broken(run: Callable[[], object]) -> bool:
 
 
 SEEN_BY = [
-    (forget_the_last_view, scenarios.test_of_two_nodes_the_one_that_was_left_behind_waits_for_the_other),
-    (trust_a_sleeper, scenarios.test_of_two_nodes_a_sleeper_does_not_go_on_by_itself),
-    (cut_without_setting_aside, scenarios.test_two_nodes_that_part_are_two_masters_and_become_one),
+    (forget_the_last_view, test_two_nodes.test_of_two_nodes_the_one_that_was_left_behind_waits_for_the_other),
+    (trust_a_sleeper, test_two_nodes.test_of_two_nodes_a_sleeper_does_not_go_on_by_itself),
+    (cut_without_setting_aside, test_two_nodes.test_two_nodes_that_part_are_two_masters_and_become_one),
     (ignore_the_epoch_of_the_winner, scenarios.test_who_gave_its_history_up_waits_for_the_one_that_won),
     (
         forget_the_promise_of_the_lost_history,

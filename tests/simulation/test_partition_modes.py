@@ -1,14 +1,16 @@
 """Scenario 28: nodes that do not hear each other, in each mode of `partition_handling`: in full, in part, one way; of
 three nodes and of two. Each mode goes by its own rule (DESIGN S9)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import pytest
 import trio
 
 from broker.node.partition_handling import PartitionHandling
+from broker.wire.basic_methods import TxCommit, TxCommitOk, TxSelect, TxSelectOk
 from tests.simulation.client import Lost, Refused
-from tests.simulation.modes import AUTO, AUTOHEAL, IGNORE, QUEUE, TWO, Sides, play
+from tests.simulation.modes import AUTOHEAL, IGNORE, QUEUE, TWO, Sides, play
 from tests.simulation.world import MAJORITY, NAMES, NET_TICKTIME_S, until
 
 VIEWS = (IGNORE, AUTOHEAL)
@@ -234,6 +236,25 @@ def test_who_gave_its_history_up_waits_for_the_one_that_won() -> None:
 
 
 @pytest.mark.slow
+def test_who_waits_in_vain_for_the_one_that_won_follows_whoever_there_is() -> None:
+    async def scenario(sides: Sides) -> None:
+        await sides.part(["n1"], ["n2"], ["n3"])
+        trees = [sides.world.tree(name) for name in NAMES]
+        assert trees[0] is not None
+        assert trees[1] is not None
+        assert trees[2] is not None
+        trees[1].yield_to("n1", trees[0].epoch)
+        await trio.sleep(1)
+        trees[0].yield_to("n3", trees[2].epoch)
+        await trio.sleep(1)
+        sides.mend()
+        await sides.come_together(60)
+        assert await sides.nothing_is_lost() == []
+
+    play(scenario, AUTOHEAL)
+
+
+@pytest.mark.slow
 def test_a_kill_while_it_heals_loses_nothing() -> None:
     async def scenario(sides: Sides) -> None:
         await sides.part(["n1"], ["n2", "n3"])
@@ -297,91 +318,6 @@ def test_pause_if_all_down_with_somebody_of_the_list_on_either_side(recover: str
     play(scenario, preferring("n1", "n3", recover=recover))
 
 
-# ---------------------------------------------------------------------- two nodes
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dead", TWO)
-def test_of_two_nodes_either_goes_on_when_the_other_dies(dead: str) -> None:
-    async def scenario(sides: Sides) -> None:
-        survivor = next(name for name in TWO if name != dead)
-        client = await sides.publisher(survivor)
-        sides.world.kill(dead)
-        await until(lambda: sides.goes_on([survivor]), 5)
-        await sides.publish(client)
-        sides.world.start(dead)
-        await sides.come_together()
-        assert await sides.nothing_is_lost(dead) == []
-
-    play(scenario, AUTO, TWO)
-
-
-def test_of_two_nodes_the_one_that_was_left_behind_waits_for_the_other() -> None:
-    async def scenario(sides: Sides) -> None:
-        sides.world.kill("n1")
-        await until(lambda: sides.goes_on(["n2"]), 5)
-        await sides.publish(await sides.publisher("n2"))
-        sides.world.kill("n2")
-        sides.world.start("n1")
-        await trio.sleep(6 * NET_TICKTIME_S)
-        assert sides.world.serving() == []
-        assert "n2" in sides.status("n1")["reason"]
-        sides.world.start("n2")
-        await sides.come_together()
-        assert await sides.nothing_is_lost() == []
-
-    play(scenario, AUTO, TWO)
-
-
-def test_of_two_nodes_either_goes_on_again_and_again() -> None:
-    async def scenario(sides: Sides) -> None:
-        for dead, survivor in (("n1", "n2"), ("n2", "n1"), ("n2", "n1")):
-            client = await sides.publisher(survivor)
-            sides.world.kill(dead)
-            await until(lambda survivor=survivor: sides.goes_on([survivor]), 5)  # type: ignore[misc]
-            await sides.publish(client)
-            client.close()
-            sides.world.start(dead)
-            await sides.come_together()
-        assert await sides.nothing_is_lost() == []
-
-    play(scenario, AUTO, TWO)
-
-
-@pytest.mark.slow
-def test_of_two_nodes_a_sleeper_does_not_go_on_by_itself() -> None:
-    async def scenario(sides: Sides) -> None:
-        sides.world.freeze("n2")
-        await until(lambda: sides.goes_on(["n1"]), 20)
-        await sides.publish(await sides.publisher("n1"))
-        sides.world.kill("n1")
-        sides.world.thaw("n2")
-        await trio.sleep(6 * NET_TICKTIME_S)
-        assert sides.world.serving() == []
-        sides.world.start("n1")
-        await sides.come_together()
-        assert await sides.nothing_is_lost() == []
-
-    play(scenario, AUTO, TWO)
-
-
-def test_two_nodes_that_part_are_two_masters_and_become_one() -> None:
-    async def scenario(sides: Sides) -> None:
-        await sides.part(["n1"], ["n2"])
-        here, there = await sides.publisher("n1"), await sides.publisher("n2")
-        more = await sides.publisher("n2", "more")
-        mine, theirs = await sides.publish(here), await sides.publish(there)
-        sides.mend()
-        await sides.come_together()
-        assert sorted(await sides.nothing_is_lost()) == sorted(mine)
-        assert set(theirs) <= sides.confirmed
-        assert not more.lost
-        sides.world.kill("n2")
-        await until(lambda: sides.goes_on(["n1"]), 5)
-
-    play(scenario, AUTO, TWO)
-
-
 # ---------------------------------------------------------------------- one way, and in part
 
 
@@ -442,16 +378,24 @@ def test_on_the_way_to_a_pause_nothing_is_confirmed_nor_committed(handling: Part
     async def scenario(sides: Sides) -> None:
         client = await sides.publisher(loser)
         sides.cut(["n1"], ["n2", "n3"])
-        await trio.sleep(NET_TICKTIME_S)  # the lease is over, the pause is not there yet
-        declared = False
-        with trio.move_on_after(2 * NET_TICKTIME_S):
-            try:
-                await sides.publish(client)
-                raise AssertionError("confirmed")
-            except (Lost, Refused):
-                pass
-            declared = await sides.is_confirmed(client)
-        assert not declared
+        await trio.sleep(0.7 * NET_TICKTIME_S)  # the lease is over, the pause is not there yet
+        committer = await sides.client(loser, "committer")
+        await committer.call(TxSelect(), TxSelectOk)
+        done: list[str] = []
+
+        async def attempt(what: str, act: Callable[[], Awaitable[object]]) -> None:
+            with trio.move_on_after(3 * NET_TICKTIME_S), suppress(Lost, Refused):
+                await act()
+                done.append(what)
+
+        async def commit() -> None:
+            committer.publish(QUEUE, b"within a transaction")
+            await committer.call(TxCommit(), TxCommitOk)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attempt, "confirm", lambda: sides.publish(client))
+            nursery.start_soon(attempt, "commit", commit)
+        assert not done
         sides.mend()
         await sides.come_together()
         assert await sides.nothing_is_lost() == []

@@ -176,6 +176,20 @@ async def test_a_copy_that_has_promised_a_higher_term_to_the_lost_history_begins
     assert room.copy is mirrors.leave(1)
 
 
+async def test_so_does_one_of_which_a_part_would_not_be_void_on_the_disk(autojump_clock):
+    room = Room()
+    room.keeper.lost[1] = ("/", "q")
+    room.copy.terms.begin(OLD + 5, 4)
+    room.copy.promised = OLD + 5
+    async with trio.open_nursery() as nursery:
+        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
+        mirrors.follow(room.copy)
+        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer(first=6))))
+        await trio.sleep(1)
+    assert room.keeper.kept == [("q", [4, 5, 6])]
+    assert len(room.copy.line) == 0
+
+
 async def test_any_other_that_has_promised_a_higher_term_stays_with_it(autojump_clock):
     room = Room()
     room.copy.promised = NEW + 10
