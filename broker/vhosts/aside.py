@@ -103,8 +103,8 @@ class Aside:
         return self.is_of_lost_history(offer.queue_id) and self._has_unkept(mirror, offer)
 
     def begins_anew(self, mirror: Mirror, offer: Offer) -> bool:
-        """Whether a copy is of no use because a master of the lost history has written to it: that may have had a higher
-        term than all of the history that goes on, and what stands in the journal is void only behind a newer term."""
+        """Whether a copy is of no use because a master of the lost history has written to it: that one may have had a
+        higher term than all of the history that goes on, and in the journal only what a newer term owns is void."""
         if not self.is_of_lost_history(offer.queue_id):
             return False
         copy = mirror.copy
