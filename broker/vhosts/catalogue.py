@@ -190,7 +190,7 @@ class Catalogue:
         if local is None or local.master.term != record.term:
             self._stop_being_master(handle)
             follows = self._mirrors.follows(record.id)
-            copy = self._mirrors.leave(record.id) or self._take_copy(record)
+            copy = self._mirrors.leave(record.id, record.term) or self._take_copy(record)
             self._copies[record.id] = copy
             master = Master(copy, record.term, settings, mirrored=record.is_mirrored)
             self._aside.served(record.id)
@@ -245,7 +245,7 @@ class Catalogue:
 
         A former life of this node may be in the in-sync set of a master that is dead and not yet known to be.
         """
-        self._mirrors.leave(record.id)
+        self._mirrors.leave(record.id, record.term)
         if record.id in self._copies and not self._may_serve(record):
             self._forget_copy(record.id)
 

@@ -69,10 +69,13 @@ class Mirrors:
         mirror = self.mirrors.get(queue_id)
         return mirror is not None and mirror.term > 0
 
-    def leave(self, queue_id: int) -> Copy | None:
-        """This node is no mirror any more; what it holds."""
+    def leave(self, queue_id: int, term: int | None = None) -> Copy | None:
+        """This node is no mirror under this term, or of no queue any more; what it holds. An offer of a later term
+        waits on: the commit that makes this node a mirror again is on its way."""
         mirror = self.mirrors.pop(queue_id, None)
-        self._parked.pop(queue_id, None)
+        parked = self._parked.get(queue_id)
+        if parked is not None and (term is None or parked[1].term <= term):
+            del self._parked[queue_id]
         self._paging.forget(queue_id)
         if mirror is None:
             return None

@@ -1,10 +1,12 @@
 """Offers of masters to a copy that has to be read before it can answer."""
 
+import pytest
 import trio
 
 from broker.mirroring.copy import Copy
 from broker.queues.line import Line
 from broker.queues.page import Page
+from broker.vhosts.aside import Aside, Nobody
 from broker.vhosts.mirrors import Mirrors
 from tests.vhosts.test_mirrors import TERM, House
 
@@ -20,7 +22,9 @@ async def test_an_offer_that_comes_while_another_one_is_looked_at_is_received(nu
 
     house.switchboard.journal.load = load
     house.switchboard.journal.locate = lambda *pages: pages
-    house.mirrors = Mirrors(house.switchboard, house.paging, nursery.start_soon, lambda *given_up: None)
+    house.mirrors = Mirrors(
+        house.switchboard, house.paging, nursery.start_soon, Aside(Nobody(), house.switchboard, lambda _: None)
+    )
     copy = Copy(1, False, line=Line([Page(1, 10, 100)]), next_position=11)
     copy.terms.begin(TERM - 1, 1)
     house.mirrors.follow(copy)
@@ -31,3 +35,13 @@ async def test_an_offer_that_comes_while_another_one_is_looked_at_is_received(nu
     await trio.sleep(5)
     assert loads == [(1, 10), (1, 10)]
     assert copy.next_position == 4
+
+
+@pytest.mark.parametrize(("left_under", "answered"), [(TERM - 1, True), (TERM, False), (None, False)])
+def test_an_offer_that_came_before_its_commit_outlives_the_commits_before_it(left_under, answered):
+    """This node was master for a moment in between, or had no copy: it is a mirror of that later term all the same."""
+    house = House("n2")
+    house.offer("n1")
+    house.mirrors.leave(1, left_under)
+    house.mirrors.follow(copy := Copy(1, True))
+    assert (copy.promised == TERM) is answered
