@@ -58,4 +58,4 @@ def _most(view: Mapping[str, int], members: Mapping[str, str]) -> bool:
 
 def _roll(member: Member, members: Mapping[str, str], view: dict[str, int] | None) -> Roll:
     roll = member.history.roll
-    return Roll(roll.cluster, member.me.name, dict(members), view, slots_for(roll, set(members)))
+    return Roll(roll.cluster, member.me.name, dict(members), view, slots_for(roll, members))

@@ -61,11 +61,12 @@ class Discovery:
         if self.founding:
             if self.accepted_by != set(member.me.seeds):
                 return None
-            roll = Roll(member.me.folder, me, self.founders(), self.view, slots_for(None, set(member.me.seeds)))
+            founders = self.founders()
+            roll = Roll(member.me.folder, me, founders, self.view, slots_for(None, founders))
         else:
             if not self.electorate.enough(member.folders(self.accepted_by)):
                 return None
             members = member.history.members
-            roll = Roll(member.history.cluster, me, members, self.view, slots_for(member.history.roll, set(members)))
+            roll = Roll(member.history.cluster, me, members, self.view, slots_for(member.history.roll, members))
         self.begun = True
         return marker(zxid_of(self._epoch, 0), roll)

@@ -18,7 +18,7 @@ TRANSACTION = 3
 """Anything that the state machine above applies; the payload is opaque here."""
 
 SLOTS = 64
-"""So many members can have had a view in turn before a slot is given out again."""
+"""So many folders can have belonged to members in turn before a slot is given out again."""
 COUNTER_BITS = 32
 COUNTER_MAX = (1 << COUNTER_BITS) - 1
 
@@ -64,8 +64,9 @@ class Roll:
     """Who is a member: name -> folder id. A member whose folder is another one has lost its memory and has no vote.
 
     `cluster` is given once, at the founding; `leader` is the member that proposed the entry. With a `view` (name ->
-    life) all of these have to agree; without one, a majority of the members. `slots` are numbers that no two members
-    share, not even one after the other: an epoch of a view is led by the member whose slot it has (`epoch % SLOTS`).
+    life) all of these have to agree; without one, a majority of the members. `slots` are numbers by folder that
+    no two members share, not even one after the other: an epoch of a view is led by the member whose slot it has
+    (`epoch % SLOTS`). One that lost its memory gets another slot, for it does not know what it has led.
     """
 
     cluster: str
@@ -96,7 +97,7 @@ class Roll:
             str(found["leader"]),
             dict(found["members"]),
             None if view is None else {name: int(life) for name, life in view.items()},
-            {name: int(slot) for name, slot in found.get("slots", {}).items()},
+            {folder: int(slot) for folder, slot in found.get("slots", {}).items()},
         )
 
     @classmethod

@@ -6,6 +6,8 @@ that is not in it. Nobody chooses a leader whose history lacks what may be commi
 with each member, which asks itself once more before it promises. It must not know how histories are brought in line.
 """
 
+from collections.abc import Mapping
+
 from broker.cluster import bonds
 from broker.cluster.entries import SLOTS, Roll
 from broker.cluster.lineage import continues
@@ -169,16 +171,18 @@ def continues_in(member: Member, other: Status) -> bool:
 
 def slot_of(roll: Roll, name: str) -> int:
     """The number that is this member's alone. Logs from before there were slots count by name."""
-    return roll.slots.get(name, sorted(roll.members).index(name) if name in roll.members else SLOTS - 1)
+    return roll.slots.get(roll.members[name], sorted(roll.members).index(name))
 
 
-def slots_for(roll: Roll | None, names: set[str]) -> dict[str, int]:
-    """The slots with these members: what was given out stays, a newcomer gets the lowest number that nobody had yet."""
-    slots = {name: slot_of(roll, name) for name in roll.members} | roll.slots if roll else {}
-    for name in sorted(names - slots.keys()):
+def slots_for(roll: Roll | None, members: Mapping[str, str]) -> dict[str, int]:
+    """The slots with these members: what was given out stays, a new folder gets the lowest number that nobody had."""
+    slots = {roll.members[name]: slot_of(roll, name) for name in roll.members} | roll.slots if roll else {}
+    for _, folder in sorted(members.items()):
+        if folder in slots:
+            continue
         free = set(range(SLOTS)) - set(slots.values())
-        if not free:  # nobody has had all of them at once: those who left make room
-            slots = {each: slot for each, slot in slots.items() if each in names}
+        if not free:  # there are not so many at once: those who left make room
+            slots = {each: slot for each, slot in slots.items() if each in members.values()}
             free = set(range(SLOTS)) - set(slots.values())
-        slots[name] = min(free)
+        slots[folder] = min(free)
     return slots

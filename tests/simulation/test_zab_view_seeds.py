@@ -11,7 +11,7 @@ from tests.simulation.zab_judges import Broken, PartedJudges
 from tests.simulation.zab_world import Node, World
 
 STEPS = 14
-CALM = ["crash", "crash", "start", "start", "break", "freeze", "thaw", "leader", "power", "wipe", "nap", "none"]
+CALM = ["crash", "crash", "start", "start", "break", "freeze", "thaw", "leader", "power", "wipe", "nap", "doze", "none"]
 TORN = [*CALM, "cut", "cut", "isolate", "heal", "heal"]
 RULES = [
     QuorumRule(AUTO),
@@ -63,8 +63,24 @@ def misbehave(world: World, dice: Random, down: set[str], faults: list[str]) -> 
         world.freeze(name)
         world.run(dice.uniform(0.5, 3.5))
         world.thaw(name)
+    elif fault == "doze" and name not in down and other not in down:
+        doze(world, dice, name, other, down)
     elif fault == "thaw":
         world.thaw(name)
+
+
+def doze(world: World, dice: Random, name: str, other: str, down: set[str]) -> None:
+    """One sleeps for long, the others go on; when it wakes up, one of them is gone."""
+    world.freeze(name)
+    world.run(dice.uniform(5.5, 9.0))
+    for leader in leaders(world):
+        world.propose(leader)
+    world.run(dice.uniform(0.0, 1.0))
+    if dice.random() < 0.6 and world.nodes[other].zab:
+        world.crash(other, proven=dice.random() < 0.8)
+        down.add(other)
+    world.run(dice.choice([0.0, 0.1]))
+    world.thaw(name)
 
 
 def run_view_seed(seed: int, size: int, *, torn: bool = False, rule: QuorumRule | None = None) -> World:
@@ -74,6 +90,7 @@ def run_view_seed(seed: int, size: int, *, torn: bool = False, rule: QuorumRule 
     world = World(seed, size, rule or chosen)
     if torn:
         world.judges = PartedJudges()
+    world.resets = True
     world.disk_s = dice.choice([0.0005, 0.005, 0.05, 0.2])
     world.delay_s = dice.choice([0.001, 0.01, 0.1])
     down: set[str] = set()

@@ -118,6 +118,8 @@ class World:
         self.disk_s = 0.001
         self.delay_s = 0.002
         self.messages = 0
+        self.resets = False
+        """Whether what a frozen member has not read yet is lost when the connection breaks."""
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._cut: set[tuple[str, str]] = set()
@@ -377,7 +379,9 @@ class World:
 
         def arrive() -> None:
             node = self.nodes[way[1]]
-            if self._generation.get(way, 0) == generation and node.life == life:
+            if node.frozen and self.resets:
+                node.held.append(arrive)
+            elif self._generation.get(way, 0) == generation and node.life == life:
                 self._feed(node, lambda zab: zab.receive(way[0], data, self.now))
 
         return arrive

@@ -1,0 +1,422 @@
+"""Views: all of them have to agree, and who may go on without whom. The cases of the exhaustive model of two nodes, and
+those of three that it has no room for."""
+
+import pytest
+
+from broker.cluster import bonds
+from broker.cluster.entries import epoch_of
+from broker.cluster.member import Member, Yields
+from broker.cluster.partitions import AUTO, AUTOHEAL, IGNORE, PAUSE_IF_ALL_DOWN, PAUSE_MINORITY, QuorumRule
+from broker.cluster.zab import Zab
+from tests.simulation.zab_judges import Broken, PartedJudges
+from tests.simulation.zab_world import NET_TICKTIME, Node, World
+
+
+def started(size: int = 2, rule: QuorumRule | None = None, *, torn: bool = False) -> World:
+    world = World(0, size, rule or QuorumRule(AUTO if size == 2 else IGNORE))
+    if torn:
+        world.judges = PartedJudges()
+    for name in world.nodes:
+        world.start(name)
+    world.run_until(world.settled, 5.0)
+    world.run(2.0)
+    return world
+
+
+def zab(world: World, name: str) -> Zab:
+    machine = world.nodes[name].zab
+    assert machine
+    return machine
+
+
+def leads(world: World, name: str) -> bool:
+    machine = world.nodes[name].zab
+    return machine is not None and machine.leading
+
+
+def payloads(world: World, name: str) -> list[bytes]:
+    return [payload for _, payload in world.nodes[name].applied]
+
+
+def commit(world: World, name: str) -> None:
+    count = len(world.nodes[name].applied)
+    assert world.propose(name)
+    world.run_until(lambda: len(world.nodes[name].applied) > count, 1.0)
+
+
+def split(world: World, left: str, right: str) -> None:
+    world.cut(left, right)
+    world.cut(right, left)
+
+
+def test_which_rule_wants_a_view() -> None:
+    assert [QuorumRule(AUTO).wants_view("ab"[:count]) for count in (1, 2)] == [False, True]
+    assert not QuorumRule(AUTO).wants_view("abc")
+    assert not QuorumRule(PAUSE_MINORITY).wants_view("ab")
+    assert all(QuorumRule(mode).wants_view("abc") for mode in (IGNORE, AUTOHEAL, PAUSE_IF_ALL_DOWN))
+
+
+def test_a_founding_is_a_view_of_all_and_nothing_commits_without_all() -> None:
+    world = started()
+    assert zab(world, "n1").view == zab(world, "n2").view == ("n1", "n2")
+    world.freeze("n1")
+    assert world.propose("n2")
+    world.run(1.0)
+    assert zab(world, "n2").committed < zab(world, "n2").last_zxid
+    world.thaw("n1")
+    world.run(1.0)
+    assert zab(world, "n2").committed == zab(world, "n2").last_zxid
+
+
+def test_the_survivor_of_two_goes_on_at_once() -> None:
+    world = started()
+    world.crash("n2")
+    assert world.run_until(lambda: leads(world, "n1"), 1.0) < 0.1
+    assert zab(world, "n1").view == ("n1",)
+    commit(world, "n1")
+    world.start("n2")
+    world.run_until(world.settled, 2.0)
+    assert zab(world, "n2").view == ("n1", "n2")
+
+
+def test_a_silent_one_is_waited_for_net_ticktime_long() -> None:
+    world = started()
+    world.freeze("n2")
+    took = world.run_until(lambda: leads(world, "n1"), 10.0)
+    assert NET_TICKTIME - 0.6 < took < NET_TICKTIME + 0.6
+    commit(world, "n1")
+    took = world.run_until(lambda: zab(world, "n1").verdict("n2", 1, world.now) is not None, 5.0)
+    assert took < 0.6 * NET_TICKTIME + 0.6
+    world.thaw("n2")
+    world.run_until(world.settled, 3.0)
+    assert payloads(world, "n2") == payloads(world, "n1")
+
+
+def test_a_restarted_node_that_was_not_alone_waits_and_says_for_whom() -> None:
+    world = started()
+    world.crash("n2")
+    world.run_until(lambda: leads(world, "n1"), 1.0)
+    commit(world, "n1")
+    world.crash("n1")
+    world.start("n2")
+    world.run(30.0)
+    assert zab(world, "n2").state == "looking"
+    assert zab(world, "n2").waiting_for() == "last seen together with n1: waiting for n1"
+    world.start("n1")
+    world.run_until(world.settled, 3.0)
+    assert payloads(world, "n2") == payloads(world, "n1")
+
+
+def test_one_that_was_alone_at_last_may_start_alone() -> None:
+    world = started()
+    world.crash("n2")
+    world.run_until(lambda: leads(world, "n1"), 1.0)
+    commit(world, "n1")
+    world.crash("n1")
+    world.start("n1")
+    took = world.run_until(lambda: leads(world, "n1"), 3.0)
+    assert took >= 1.0  # n2 might be starting, too
+
+
+def freeze_serve_kill_thaw(world: World) -> None:
+    """n1 goes on while n2 sleeps, and is gone when it wakes up."""
+    world.resets = True
+    world.freeze("n2")
+    world.run_until(lambda: leads(world, "n1"), 10.0)
+    commit(world, "n1")
+    world.crash("n1")
+    world.run(0.1)
+    world.thaw("n2")
+    world.run(30.0)
+
+
+def test_a_sleeper_counts_as_restarted() -> None:
+    world = started()
+    freeze_serve_kill_thaw(world)
+    assert zab(world, "n2").state == "looking"
+    assert zab(world, "n2").waiting_for() == "last seen together with n1: waiting for n1"
+    world.start("n1")
+    world.run_until(world.settled, 3.0)
+
+
+def test_a_sleeper_that_is_trusted_loses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bonds, "continuing", lambda member: (member.view or {}).get(member.me.name) == member.me.life)
+    with pytest.raises(Broken, match="durability"):
+        freeze_serve_kill_thaw(started())
+
+
+def test_two_that_slept_at_once_go_on_as_if_nothing_had_happened() -> None:
+    world = started()
+    epoch = zab(world, "n2").epoch
+    for name in world.nodes:
+        world.freeze(name)
+    world.run(60.0)
+    for name in world.nodes:
+        world.thaw(name)
+    world.run_until(world.settled, 1.0)
+    world.run(1.0)
+    assert zab(world, "n2").epoch == epoch
+    world.crash("n2")  # and they trust their eyes again
+    world.run_until(lambda: leads(world, "n1"), 1.0)
+
+
+def go_on_with_a_view_that_one_only_promised() -> World:
+    """n2 dies; n1 leads a view with n3, which has its marker when n1 dies before its own disk has; n3 goes on alone,
+    commits, and dies. Then the others come back."""
+    world = World(1, 3, QuorumRule(IGNORE))
+    for name in world.nodes:
+        world.start(name)
+    world.run_until(world.settled, 5.0)
+    world.run(2.0)
+    world.crash("n3")
+    world.run_until(lambda: leads(world, "n2") and zab(world, "n2").view == ("n1", "n2"), 3.0)
+    commit(world, "n2")
+    world.cut("n3", "n2")
+    world.start("n3")
+    world.run(0.2)
+    world.disk_s = 0.2
+    world.crash("n2")
+    world.heal()
+    entries = [zab(world, name)._member.history.last_epoch for name in ("n1", "n3")]
+    world.run_until(lambda: epoch_of(world.nodes["n3"].disk.state.entries[-1].zxid) > max(entries), 5.0)
+    assert epoch_of(world.nodes["n1"].disk.state.entries[-1].zxid) == entries[0]
+    world.crash("n1")
+    world.disk_s = 0.001
+    world.run_until(lambda: leads(world, "n3"), 10.0)
+    commit(world, "n3")
+    world.crash("n3")
+    for name in ("n1", "n2"):
+        world.start(name)
+    world.run(10.0)
+    return world
+
+
+def test_a_view_that_was_promised_is_asked_for() -> None:
+    world = go_on_with_a_view_that_one_only_promised()
+    assert zab(world, "n1").waiting_for() == "last seen together with n3: waiting for n3"
+    assert not leads(world, "n2")
+    world.start("n3")
+    world.run_until(world.settled, 5.0)
+
+
+def test_a_promise_that_does_not_name_the_view_loses_what_it_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept = Member.accept
+    monkeypatch.setattr(Member, "accept", lambda self, epoch, leader, view=None: accept(self, epoch, leader))
+    with pytest.raises(Broken):
+        go_on_with_a_view_that_one_only_promised()
+
+
+def go_on_without_one_whose_admission_was_on_the_way() -> World:
+    """n1 is about to be in the view again, which it and the leader n3 have written down, and n2 has not. n3 dies, n1
+    takes a nap, n2 goes on alone, commits, and dies."""
+    world = started(3)
+    world.crash("n1")
+    world.run_until(lambda: leads(world, "n3") and zab(world, "n3").view == ("n2", "n3"), 3.0)
+    commit(world, "n3")
+    world.cut("n3", "n2")
+    world.start("n1")
+    world.run_until(
+        lambda: "n1" in zab(world, "n1").view and zab(world, "n1").last_zxid > zab(world, "n2").last_zxid, 1.0
+    )
+    world.run(0.01)
+    world.freeze("n1")
+    world.crash("n3")
+    world.heal()
+    world.run_until(lambda: leads(world, "n2"), 1.0)
+    commit(world, "n2")
+    world.resets = True
+    world.crash("n2")
+    world.run(0.05)
+    world.nodes["n1"].held = world.nodes["n1"].held[-2:]  # that the others are dead
+    world.thaw("n1")
+    world.run(10.0)
+    return world
+
+
+def test_an_admission_counts_once_it_is_committed() -> None:
+    world = go_on_without_one_whose_admission_was_on_the_way()
+    assert zab(world, "n1").waiting_for() == "last seen together with n2, n3: waiting for n2, n3"
+    world.start("n2")
+    world.run_until(lambda: leads(world, "n2"), 3.0)
+    world.start("n3")
+    world.run_until(world.settled, 5.0)
+
+
+def test_an_admission_that_counts_too_early_loses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bonds, "continuing", lambda member: (member.view or {}).get(member.me.name) == member.me.life)
+    with pytest.raises(Broken):
+        go_on_without_one_whose_admission_was_on_the_way()
+
+
+def test_a_restarted_node_that_trusts_its_eyes_loses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bonds, "continuing", lambda member: True)
+    world = started()
+    world.crash("n2")
+    world.run_until(lambda: leads(world, "n1"), 1.0)
+    commit(world, "n1")
+    world.crash("n1")
+    world.start("n2")
+    with pytest.raises(Broken, match="durability"):
+        world.run(10.0)
+
+
+def test_a_partition_makes_two_histories_and_one_of_them_yields() -> None:
+    world = started(torn=True)
+    split(world, "n1", "n2")
+    world.run_until(lambda: leads(world, "n1") and leads(world, "n2"), 12.0)
+    for name in ("n1", "n2"):
+        commit(world, name)
+    assert zab(world, "n1").epoch % 64 == 0
+    assert zab(world, "n2").epoch % 64 == 1
+    assert not zab(world, "n1").parted
+    world.heal()
+    world.run(1.0)
+    assert zab(world, "n1").parted["n2"].leader == "n2"
+    assert zab(world, "n2").parted["n1"].view == ("n1",)
+    assert leads(world, "n1")
+    assert leads(world, "n2")
+    world.crash("n1")
+    world.start("n1")  # for it has lost its say
+    world.run_until(world.settled, 10.0)
+    assert [(name, leader) for name, leader, _ in world.yielded] == [("n1", "n2")]
+    assert payloads(world, "n1") == payloads(world, "n2")
+    assert not zab(world, "n2").parted or world.run(NET_TICKTIME + 1.0) is None
+    assert not zab(world, "n2").parted
+
+
+def test_somebody_else_decides_which_history_yields() -> None:
+    world = started(torn=True)
+    split(world, "n1", "n2")
+    world.run_until(lambda: leads(world, "n1") and leads(world, "n2"), 12.0)
+    epoch = zab(world, "n1").epoch
+    zab(world, "n1").yield_to("n1", epoch)  # its own: nothing happens
+    with pytest.raises(Yields, match="yields to n1"):
+        zab(world, "n2").yield_to("n1", epoch)
+    world.heal()
+    world.yield_to("n2", "n1", epoch)
+    world.run_until(world.settled, 10.0)
+    assert zab(world, "n2").leader == "n1"
+
+
+def test_who_has_yielded_follows_nobody_else() -> None:
+    world = started(3, torn=True)
+    for other in ("n2", "n3"):
+        split(world, "n1", other)
+    world.run_until(lambda: leads(world, "n1") and (leads(world, "n2") or leads(world, "n3")), 12.0)
+    epoch = zab(world, "n1").epoch
+    world.yield_to("n2", "n1", epoch)
+    world.run(20.0)
+    assert zab(world, "n2").state == "looking"  # n3 is there, in the other history
+    world.heal()
+    world.run_until(lambda: zab(world, "n1").view == ("n1", "n2"), 5.0)
+    assert "n3" in zab(world, "n1").parted
+
+
+def test_one_way_only_one_of_two_goes_on() -> None:
+    world = started(torn=True)
+    world.cut("n1", "n2")
+    world.run(30.0)
+    assert leads(world, "n2")
+    assert not zab(world, "n1").has_quorum(world.now)
+    world.heal()
+    world.run_until(world.settled, 10.0)
+    assert not world.yielded
+
+
+def test_three_of_whom_two_do_not_hear_one_another() -> None:
+    world = started(3, torn=True)
+    split(world, "n1", "n3")
+    world.run(40.0)
+    serving = [name for name in world.nodes if zab(world, name).has_quorum(world.now)]
+    assert len(serving) >= 2
+    assert len([name for name in world.nodes if leads(world, name)]) == 1
+    world.heal()
+    world.run_until(world.settled, 10.0)
+
+
+def test_pause_if_all_down_wants_one_of_the_listed() -> None:
+    world = started(3, QuorumRule(PAUSE_IF_ALL_DOWN, ("n1", "gone")))
+    world.crash("n1")
+    world.run(10.0)
+    assert world.leader is None
+    assert zab(world, "n3").waiting_for() == "pause_if_all_down: waiting for one of gone, n1"
+    world.start("n1")
+    world.run_until(world.settled, 5.0)
+    world.crash("n2")
+    world.crash("n3")
+    world.run_until(lambda: leads(world, "n1"), 1.0)
+
+
+def test_a_lost_memory_is_waited_for_by_nobody() -> None:
+    world = started()
+    commit(world, "n2")
+    world.crash("n1")
+    world.crash("n2")
+    world.wipe("n1")
+    world.start("n2")
+    world.run(3.0)
+    assert zab(world, "n2").waiting_for() == "last seen together with n1: waiting for n1"
+    world.start("n1")
+    world.run_until(world.settled, 5.0)
+    assert zab(world, "n2").view == ("n1", "n2")
+    assert payloads(world, "n1") == [b"1 by n2"]
+
+
+def test_whoever_joins_two_ends_the_view_and_only_if_both_are_there() -> None:
+    world = started()
+    world.nodes["n3"] = Node("n3", "folder-3")
+    world.start("n3")
+    world.run(1.0)
+    machine = zab(world, "n2")
+    world.crash("n1")
+    world.run_until(lambda: machine.leading and machine.view == ("n2",), 1.0)
+    world.run(1.0)
+    assert machine.lacking == ("n1",)
+    assert machine.propose_members({**machine.members, "n3": "folder-3"}) is None
+    world.start("n1")
+    world.run_until(lambda: machine.view == ("n1", "n2"), 2.0)
+    world.run(0.1)
+    assert machine.propose_members({**machine.members, "n3": "folder-3"})
+    world.run_until(world.settled, 2.0)
+    assert machine.view == ()
+    world.crash("n2")
+    world.run_until(lambda: world.leader not in (None, "n2"), 1.0)
+    assert {name: folder for name, folder in zab(world, "n3").members.items() if name != "n2"}
+    leader = zab(world, world.leader or "")
+    assert leader.propose_members({"n1": "folder-1", "n3": "folder-3"})
+    world.run(0.2)
+    assert leader.view == ("n1", "n3")
+
+
+def test_an_operator_forces_a_minority_to_go_on_until_there_is_a_majority_again() -> None:
+    world = started(3, QuorumRule(PAUSE_MINORITY))
+    for name in world.nodes:
+        world.crash(name)
+    world.start("n1", forced=True)
+    world.run_until(lambda: leads(world, "n1"), 3.0)
+    assert zab(world, "n1").view == ("n1",)
+    commit(world, "n1")
+    world.start("n2")
+    world.run_until(lambda: zab(world, "n2").has_quorum(world.now) and zab(world, "n1").view == (), 3.0)
+    world.start("n3")
+    world.run_until(world.settled, 3.0)
+    assert payloads(world, "n3") == payloads(world, "n1")
+
+
+def test_what_was_forced_beside_a_majority_is_another_history() -> None:
+    world = started(3, QuorumRule(PAUSE_MINORITY), torn=True)
+    world.crash("n1")
+    for other in ("n2", "n3"):
+        split(world, "n1", other)
+    world.run(1.0)
+    assert world.propose(world.leader or "")
+    world.start("n1", forced=True)
+    world.run_until(lambda: leads(world, "n1"), 3.0)
+    world.heal()
+    world.run(2.0)
+    assert zab(world, "n1").parted.keys() == {"n3"}
+    assert zab(world, "n3").parted.keys() == {"n1"}
+    world.crash("n1")
+    world.start("n1")
+    world.run_until(world.settled, 10.0)
+    assert [name for name, _, _ in world.yielded] == ["n1"]
