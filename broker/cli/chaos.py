@@ -131,7 +131,7 @@ def _say_what_was_done(verb: str, done: list[dict[str, Any]]) -> None:
         click.echo(f"{one['node']} {SAID[verb]} (pid {one['pid']})")
     # Answers that were given at the same time may know of each other or not.
     told = [one["majority"] for one in done]
-    lonely = [text for text in told if text.startswith(("no majority", "none of"))]
+    lonely = [text for text in told if text.startswith(("no majority", "none of")) or "may have to wait" in text]
     if verb in ("kill", "stop", "freeze"):
         click.echo((lonely or told)[-1])
     elif len(lonely) == len(told):

@@ -179,14 +179,14 @@ class Supervisor:
             raise Refusal(f"{name} runs already (pid {process.pid})")
         await self._launch(process)
         pid = process.pid
-        grace_s = START_GRACE_S if self._can_have_majority() else LONELY_START_GRACE_S
+        grace_s = START_GRACE_S if self._is_sure_to_serve() else LONELY_START_GRACE_S
         with trio.move_on_after(grace_s):
             async with trio.open_nursery() as nursery:
                 for event in (process.ready, process.ended):
                     nursery.start_soon(_when, event, nursery.cancel_scope)
         if not process.is_alive():
             raise Refusal(f"{name} {process.reason or 'stopped'}")
-        if not process.ready.is_set() and self._can_have_majority():
+        if not process.ready.is_set() and self._is_sure_to_serve():
             raise Refusal(f"{name} was not ready within {START_GRACE_S:g} s (its log: {process.log_path})")
         return {"node": name, "pid": pid, "majority": self._majority()}
 
@@ -275,10 +275,16 @@ class Supervisor:
             nodes[name] = RunningNode(process.pid, amqp, http, link)
         RunFile(os.getpid(), self._port, nodes).write(self.cluster.run_folder)
 
-    def _can_have_majority(self) -> bool:
-        """Whether enough nodes run for any of them to serve; nodes of other machines may."""
-        elsewhere = [name for name in self.cluster.names if name not in self.processes]
-        return self.cluster.partition_handling.may_serve([*elsewhere, *self._up()], self.cluster.names)
+    def _is_sure_to_serve(self) -> bool:
+        """Whether enough nodes run, as far as is known here, for none to wait for another; elsewhere nodes may run."""
+        members, handling = self.cluster.names, self.cluster.partition_handling
+        there = [*(name for name in members if name not in self.processes), *self._up()]
+        if not handling.may_serve(there, members):
+            return False
+        if not handling.rule.wants_view(members):
+            return True
+        # who went on without the others does not wait for anybody, and only they know who that is
+        return len(there) == len(members) or any(self.processes[name].ready.is_set() for name in self._up())
 
     def _up(self) -> list[str]:
         return [name for name, process in self.processes.items() if process.state in ("running", "starting")]
@@ -288,7 +294,8 @@ class Supervisor:
         members, up = self.cluster.names, self._up()
         if len(self.processes) < len(members):
             return f"of the nodes on this machine {', '.join(up) or 'none'} run on"
-        return self.cluster.partition_handling.prospects(up, members)
+        ready = [name for name in up if self.processes[name].ready.is_set()]
+        return self.cluster.partition_handling.prospects(up, members, ready)
 
     async def _stop_all(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -80,8 +80,8 @@ class PartitionHandling:
         preferred = self.preferred(members)
         return len(up) >= self.needed(members) and (not preferred or any(name in up for name in preferred))
 
-    def prospects(self, up: Collection[str], members: Collection[str]) -> str:
-        """One line: whether those who are up go on without the rest."""
+    def prospects(self, up: Collection[str], members: Collection[str], ready: Collection[str]) -> str:
+        """One line: whether those who are up go on without the rest; of them, `ready` have served clients already."""
         how = f"(partition_handling: {self.in_effect(members)})"
         names, several = " and ".join(up), len(up) != 1
         if not self.rule.wants_view(members):
@@ -96,6 +96,8 @@ class PartitionHandling:
             return f"none of {len(members)} nodes runs"
         if not self.may_serve(up, members):
             return f"{names} {'pause' if several else 'pauses'} until {' or '.join(self.preferred(members))} runs {how}"
+        if not any(name in ready for name in up):
+            return f"{names} {'start' if several else 'starts'}, and may have to wait for who ran last {how}"
         return f"{names} {'go' if several else 'goes'} on {how}"
 
     def as_json(self) -> dict[str, Any]:

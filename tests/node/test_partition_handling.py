@@ -47,7 +47,12 @@ def test_who_heals_by_itself():
     ],
 )
 def test_what_is_said_of_those_who_are_up(handling, up, members, text):
-    assert handling.prospects(up, members) == text
+    assert handling.prospects(up, members, up) == text
+
+
+def test_who_starts_alone_may_have_to_wait():
+    text = "n2 starts, and may have to wait for who ran last (partition_handling: autoheal)"
+    assert PartitionHandling().prospects(["n2"], THREE[:2], []) == text
 
 
 @pytest.mark.parametrize(
