@@ -1,14 +1,17 @@
 """Every order of events in small configurations of the agreement machine keeps the promises; broken rules are found."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from broker.cluster import bonds
 from broker.cluster.entries import Accept, DamagedLog, Entry, LogOp
 from broker.cluster.following import Following
 from broker.cluster.history import History
-from broker.cluster.partitions import Electorate
+from broker.cluster.partitions import IGNORE, Electorate, QuorumRule
+from broker.cluster.zab import Zab
 from tests.cluster.zab_model import Bounds, Model, State
 from tests.simulation.zab_judges import Broken
 from tests.simulation.zab_world import Disk
@@ -30,6 +33,24 @@ def outlived(model: Model) -> State:
     return model.settled(model.act(state, "n2 proposes"))
 
 
+def gone_on_alone(model: Model) -> State:
+    """By views: two died one after the other, the third committed something alone and died, too."""
+    state = model.established()
+    for name in ("n3", "n1"):
+        state = model.settled(model.act(state._replace(left=Bounds(proposals=0, deaths=1)), f"{name} dies"))
+    state = model.settled(model.act(state._replace(left=Bounds(proposals=1, deaths=0)), "n2 proposes"))
+    assert state.history
+    return model.act(state._replace(left=Bounds(proposals=0, deaths=1)), "n2 dies")
+
+
+def visited_by_views(
+    bounds: Bounds, *, begin: Callable[[Model], State], states_max: int = ALL, prompt_disks: bool = True
+) -> int:
+    """Where not a majority decides but all that are in view."""
+    model = Model(partial(Zab, rule=QuorumRule(IGNORE)), prompt_disks=prompt_disks, copies=1)
+    return model.search(begin(model)._replace(left=bounds), states_max)
+
+
 def visited(
     bounds: Bounds,
     *,
@@ -47,6 +68,11 @@ def test_a_proposal_with_a_death_anywhere_in_it() -> None:
 
 def test_the_return_of_a_leader_that_was_outlived() -> None:
     assert visited(Bounds(proposals=0, deaths=0, starts=1), begin=outlived) > 400
+
+
+def test_by_views_nobody_goes_on_without_one_that_went_on_alone() -> None:
+    two_return = Bounds(proposals=0, deaths=0, starts=2, leaps=1)
+    assert visited_by_views(two_return, begin=gone_on_alone) > 500
 
 
 @pytest.mark.slow
@@ -79,6 +105,23 @@ def test_all_that_can_happen(begin: Callable[[Model], State], bounds: Bounds) ->
 )
 def test_much_of_what_can_happen(begin: Callable[[Model], State], bounds: Bounds, prompt_disks: bool) -> None:
     assert visited(bounds, begin=begin, states_max=200_000, prompt_disks=prompt_disks) >= 200_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("begin", "bounds"),
+    [
+        (established, Bounds(proposals=1, deaths=1)),
+        (established, Bounds(proposals=1, deaths=0, breaks=1)),
+        (established, Bounds(proposals=1, deaths=1, starts=1)),
+        (established, Bounds(proposals=1, deaths=2, starts=2, leaps=1)),
+        (outlived, Bounds(proposals=1, deaths=1, starts=1, leaps=1)),
+        (gone_on_alone, Bounds(proposals=0, deaths=0, starts=3, leaps=2)),
+        (gone_on_alone, Bounds(proposals=1, deaths=1, starts=3, leaps=2)),
+    ],
+)
+def test_much_of_what_can_happen_by_views(begin: Callable[[Model], State], bounds: Bounds) -> None:
+    assert visited_by_views(bounds, begin=begin, states_max=150_000) > 1000
 
 
 # Rules broken on purpose.
@@ -118,9 +161,9 @@ def promise_nothing(self: Disk, op: LogOp) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "begin", "bounds", "complaint"),
     [
-        pytest.param(Electorate, "agreed", most, established, DEATH, "on no majority", id="committed by one"),
+        pytest.param(Electorate, "agreed", most, established, DEATH, "on too few disks", id="committed by one"),
         pytest.param(
-            Following, "flush", acknowledge_at_once, established, DEATH, "on no majority", id="acknowledged at once"
+            Following, "flush", acknowledge_at_once, established, DEATH, "on too few disks", id="acknowledged at once"
         ),
         pytest.param(
             Disk,
@@ -151,3 +194,9 @@ def test_a_broken_rule_is_found(
     monkeypatch.setattr(owner, name, broken)
     with pytest.raises((Broken, DamagedLog), match=complaint):
         visited(bounds, begin=begin)
+
+
+def test_trusting_ones_eyes_after_a_restart_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bonds, "continuing", lambda member: True)
+    with pytest.raises(Broken, match="leads epoch"):
+        visited_by_views(Bounds(proposals=0, deaths=0, starts=2, leaps=1), begin=gone_on_alone)

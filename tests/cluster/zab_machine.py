@@ -14,12 +14,11 @@ from broker.cluster.leading import Leading
 from broker.cluster.zab import Zab
 from tests.simulation.zab_world import Disk
 
-NOW = 0.0
 NAMES = ("n1", "n2", "n3")
 
 Event = tuple[Any, ...]
 """("message", sender, bytes), ("up", name, life), ("down", name, life, proven), ("disk",), ("propose", payload),
-("start",), ("die",)."""
+("tick",), ("start",), ("die",)."""
 Applied = tuple[tuple[int, bytes], ...]
 
 
@@ -33,26 +32,28 @@ class Machine:
     disk: Disk = field(default_factory=Disk)
     applied: Applied = ()
 
-    def start(self, make: Callable[..., Zab]) -> None:
+    def start(self, make: Callable[..., Zab], now: float) -> None:
         self.life += 1
         durable = self.disk.copy()
         durable.check()  # what a crash left is a log that this machine may start from
         self.applied = ()
-        self.zab = make(self.name, f"folder of {self.name}", NAMES, durable, now=NOW, life=self.life)
+        self.zab = make(self.name, f"folder of {self.name}", NAMES, durable, now=now, life=self.life)
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: Event, now: float) -> None:
         assert self.zab
         match event:
             case ("message", sender, data):
-                self.zab.receive(sender, data, NOW)
+                self.zab.receive(sender, data, now)
             case ("up", name, life):
-                self.zab.peer_up(name, life, NOW)
+                self.zab.peer_up(name, life, now)
             case ("down", name, life, proven):
-                self.zab.peer_down(name, life, proven, NOW)
+                self.zab.peer_down(name, life, proven, now)
             case ("propose", payload):
                 self.zab.propose(payload)
+            case ("tick",):
+                self.zab.tick(now)
 
-    def write(self) -> list[tuple[str, bytes]] | None:
+    def write(self, now: float) -> list[tuple[str, bytes]] | None:
         """What is due on the disk, all of it, and what follows from it; None if nothing is."""
         zab = self.zab
         assert zab
@@ -61,14 +62,14 @@ class Machine:
             return None
         for op in ready.log:
             self.disk.carry_out(op)
-        zab.persisted(NOW)
-        self._apply(zab, ready.committed)
+        zab.persisted(now)
+        self._apply(zab, ready.committed, now)
         return ready.messages
 
-    def _apply(self, zab: Zab, committed: list[Entry]) -> None:
+    def _apply(self, zab: Zab, committed: list[Entry], now: float) -> None:
         if committed:
             self.applied += tuple((entry.zxid, entry.payload) for entry in committed if entry.kind == TRANSACTION)
-            zab.applied(committed[-1].zxid, hash(self.applied) & 0xFFFF, NOW)
+            zab.applied(committed[-1].zxid, hash(self.applied) & 0xFFFF, now)
 
     def hush(self) -> None:
         """No heartbeat follows another at once: leases are not looked at here, and there would be no end of it."""
@@ -87,6 +88,8 @@ class Look(NamedTuple):
 
     up: bool
     life: int
+    deadline: float
+    """When it wants to look at the clock."""
     leads: int
     """The epoch it is established in as leader; 0 otherwise."""
     log: frozenset[tuple[int, bytes]]
@@ -100,6 +103,7 @@ def look_at(machine: Machine) -> Look:
     return Look(
         zab is not None,
         machine.life,
+        zab.deadline() if zab else float("inf"),
         zab.epoch if zab and zab.leading else 0,
         frozenset((entry.zxid, entry.payload) for entry in log),
         frozenset((entry.zxid, entry.payload) for entry in machine.disk.state.entries),

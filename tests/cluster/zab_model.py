@@ -1,6 +1,7 @@
 """All that can happen to a few agreement machines: a search through every order of messages, writes, deaths and starts.
 
-Time stands still: no timer helps, so what is found does not depend on any. A machine is deterministic, so what becomes
+Time stands still, or passes in leaps: before one no timer helps, behind it all that were due ring, in any order. A
+machine is deterministic, so what becomes
 of one by an event is found out once and remembered; a state of the cluster is three of those and what is on its way.
 Links keep order; who dies may take along what it said last, or not; a write may be done in part.
 """
@@ -16,7 +17,9 @@ from broker.cluster.zab import NotLeading, Zab
 from tests.cluster.zab_machine import NAMES, Applied, Event, Look, Machine, frozen, look_at
 from tests.simulation.zab_judges import Broken
 
-MAJORITY = 2
+LEAP_S = 2.0
+"""So much time passes at a leap: more than anybody waits for better votes or late links, less than makes one suspect
+itself or others."""
 
 
 class Outcome(NamedTuple):
@@ -33,32 +36,36 @@ class Bounds(NamedTuple):
     deaths: int = 1
     starts: int = 0
     breaks: int = 0
+    leaps: int = 0
 
 
 class State(NamedTuple):
-    """`machines` and the events in `links` (from i to j at 3 * i + j) by number; what was applied anywhere, who led."""
+    """`machines` and the events in `links` (from i to j at 3 * i + j) by number; what was applied anywhere, who led in
+    which epoch, and the time."""
 
     machines: tuple[int, int, int]
     links: tuple[tuple[int, ...], ...]
     left: Bounds
     history: Applied
     leaders: tuple[tuple[int, str], ...]
+    now: float = 0.0
 
 
 class Model:
     """The search. `make` builds a machine: `Zab`, or a broken one."""
 
-    def __init__(self, make: Callable[..., Zab] = Zab, *, prompt_disks: bool = False) -> None:
+    def __init__(self, make: Callable[..., Zab] = Zab, *, prompt_disks: bool = False, copies: int = 2) -> None:
         """With `prompt_disks` nothing else happens while something is due on a disk, but for deaths: fewer orders, so
-        more can happen in them."""
+        more can happen in them. What is applied has to be on so many disks (`copies`)."""
         self._make = make
+        self._copies = copies
         self._prompt_disks = prompt_disks
         self._machines: list[bytes] = []
         self._looks: list[Look] = []
         self._machine_numbers: dict[Any, int] = {}
         self._events: list[Event] = []
         self._event_numbers: dict[Event, int] = {}
-        self._outcomes: dict[tuple[int, Event], tuple[Outcome, ...]] = {}
+        self._outcomes: dict[tuple[int, Event, float], tuple[Outcome, ...]] = {}
 
     def search(self, begin: State, states_max: int) -> int:
         """Visit what can follow, nearest first; how many states there were. Raises Broken with the way to it."""
@@ -99,7 +106,7 @@ class Model:
 
     def successors(self, state: State) -> Iterator[tuple[str, State]]:
         """Everything that can happen next."""
-        writing = [index for index, machine in enumerate(state.machines) if self._writes(machine)]
+        writing = [index for index, machine in enumerate(state.machines) if self._writes(machine, state.now)]
         indices = writing[:1] if self._prompt_disks and writing else range(3)
         for index in indices:
             name, machine = NAMES[index], state.machines[index]
@@ -107,25 +114,31 @@ class Model:
                 if state.left.starts:
                     yield f"{name} starts", self._start(state, index)
                 continue
-            for outcome in self._writes(machine):
+            for outcome in self._writes(machine, state.now):
                 yield f"{name} writes", self._after(state, index, outcome)
             if state.left.deaths:
                 yield from self._deaths(state, index)
             if writing and self._prompt_disks:
                 return
             yield from self._arrivals(state, index)
+            if self._looks[machine].deadline <= state.now > 0.0:
+                for outcome in self._become(machine, ("tick",), state.now):
+                    yield f"{name} looks at the clock", self._after(state, index, outcome)
             if state.left.proposals and self._looks[machine].leads:
                 payload = b"%d by %s" % (state.left.proposals, name.encode())
-                for outcome in self._become(machine, ("propose", payload)):
+                for outcome in self._become(machine, ("propose", payload), state.now):
                     left = state.left._replace(proposals=state.left.proposals - 1)
                     yield f"{name} proposes", self._after(state._replace(left=left), index, outcome)
         if state.left.breaks:
             yield from self._breaks(state)
+        if state.left.leaps:
+            left = state.left._replace(leaps=state.left.leaps - 1)
+            yield "time passes", state._replace(now=state.now + LEAP_S, left=left)
 
     # What can happen.
 
-    def _writes(self, machine: int) -> tuple[Outcome, ...]:
-        return self._become(machine, ("disk",)) if self._looks[machine].up else ()
+    def _writes(self, machine: int, now: float) -> tuple[Outcome, ...]:
+        return self._become(machine, ("disk",), now) if self._looks[machine].up else ()
 
     def _arrivals(self, state: State, index: int) -> Iterator[tuple[str, State]]:
         for sender in range(3):
@@ -133,7 +146,7 @@ class Model:
             if link:
                 event = self._events[link[0]]
                 links = with_link(state.links, sender, index, link[1:])
-                for outcome in self._become(state.machines[index], event):
+                for outcome in self._become(state.machines[index], event, state.now):
                     after = self._after(state._replace(links=links), index, outcome)
                     yield f"{NAMES[index]} hears {event[0]} of {NAMES[sender]}", after
 
@@ -141,7 +154,7 @@ class Model:
         machine = state.machines[index]
         down = self._event(("down", NAMES[index], self._looks[machine].life, True))
         left = state.left._replace(deaths=state.left.deaths - 1)
-        for outcome in self._become(machine, ("die",)):
+        for outcome in self._become(machine, ("die",), state.now):
             for keeps in (True, False):
                 links = state.links
                 for other in range(3):
@@ -154,7 +167,7 @@ class Model:
                 yield act, self._after(state._replace(links=links, left=left), index, outcome)
 
     def _start(self, state: State, index: int) -> State:
-        (outcome,) = self._become(state.machines[index], ("start",))
+        (outcome,) = self._become(state.machines[index], ("start",), state.now)
         left = state.left._replace(starts=state.left.starts - 1)
         links = state.links
         up = self._event(("up", NAMES[index], self._looks[outcome.machine].life))
@@ -190,32 +203,34 @@ class Model:
         if look.leads and leaders.setdefault(look.leads, NAMES[index]) != NAMES[index]:
             raise Broken(f"{NAMES[index]} and {leaders[look.leads]} lead epoch {look.leads}")
         history = max(state.history, look.applied, key=len)
-        return State(tuple(machines), links, state.left, history, tuple(sorted(leaders.items())))  # type: ignore[arg-type]
+        return state._replace(
+            machines=tuple(machines), links=links, history=history, leaders=tuple(sorted(leaders.items()))
+        )
 
-    def _become(self, machine: int, event: Event) -> tuple[Outcome, ...]:
-        key = (machine, event)
+    def _become(self, machine: int, event: Event, now: float) -> tuple[Outcome, ...]:
+        key = (machine, event, now)
         found = self._outcomes.get(key)
         if found is None:
-            found = self._outcomes[key] = tuple(self._try(self._machines[machine], event))
+            found = self._outcomes[key] = tuple(self._try(self._machines[machine], event, now))
         return found
 
-    def _try(self, pickled: bytes, event: Event) -> Iterator[Outcome]:
+    def _try(self, pickled: bytes, event: Event, now: float) -> Iterator[Outcome]:
         machine: Machine = pickle.loads(pickled)
         after_disk: list[tuple[str, bytes]] = []
         match event:
             case ("start",):
-                machine.start(self._make)
+                machine.start(self._make, now)
             case ("die",):
                 yield from self._die(pickled)
                 return
             case ("disk",):
-                written = machine.write()
+                written = machine.write(now)
                 if written is None:
                     return
                 after_disk = written
             case _:
                 try:
-                    machine.feed(event)
+                    machine.feed(event, now)
                 except NotLeading:
                     return
         assert machine.zab
@@ -264,8 +279,8 @@ class Model:
                 if lacks:
                     raise Broken(f"{name} leads epoch {look.leads} without {lacks}")
         for entry in state.history:
-            if sum(entry in look.on_disk for look in looks) < MAJORITY:
-                raise Broken(f"{entry} was applied and is on no majority of disks")
+            if sum(entry in look.on_disk for look in looks) < self._copies:
+                raise Broken(f"{entry} was applied and is on too few disks")
 
 
 def with_link(
