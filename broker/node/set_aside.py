@@ -80,6 +80,10 @@ class SetAside:
                 self._timeline.tell("set_aside", why, vhost=loss.vhost, queue=loss.queue, messages=0)
             raise
         self._is_refused = False
+        if not self._disk.keeps:
+            text = f"{about} are lost, as nothing is kept with data: memory"
+            self._timeline.tell("set_aside", text, vhost=loss.vhost, queue=loss.queue, messages=0)
+            return
         facts = {"vhost": loss.vhost, "queue": loss.queue, "messages": len(lines), "file": path}
         self._timeline.tell("set_aside", f"{about} are kept in {path}: {loss.why}", **facts)
 

@@ -16,6 +16,7 @@ from broker.wire.content import assemble, body_of
 from broker.wire.fields import Byte, Long, Single, Timestamp, UnsignedShort
 from broker.wire.message import Run, make_address
 from broker.wire.properties import Properties, property_bytes, traits_of
+from broker.world.disk import MemoryDisk
 from tests.queues.fakes import run_of
 from tests.simulation.disk import SimDisk
 
@@ -188,3 +189,10 @@ def test_lines_are_plain_json():
     (line,) = recovery_line.lines_of(LOSS, [run_of(1, first=1)], "n1", 1)
     assert line.endswith(b"\n")
     assert json.loads(line) == recovery_line.decode(line)
+
+
+async def test_where_nothing_is_kept_nothing_is_said_to_be():
+    timeline = Timeline()
+    aside = set_aside(MemoryDisk(), timeline)
+    await aside.keep(LOSS, [run_of(2, first=1)])
+    assert timeline.told == [("set_aside", 0)]

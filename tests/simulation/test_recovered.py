@@ -78,6 +78,7 @@ def test_any_node_lists_shows_and_replays() -> None:
     simulate(1, story)
 
 
+@pytest.mark.slow
 def test_what_is_not_confirmed_stays_and_another_queue_can_take_it() -> None:
     async def story(world: World) -> None:
         await lose_two(world)
@@ -104,6 +105,7 @@ def test_what_is_not_confirmed_stays_and_another_queue_can_take_it() -> None:
     simulate(2, story)
 
 
+@pytest.mark.slow
 def test_a_file_can_be_dropped() -> None:
     async def story(world: World) -> None:
         await lose_two(world)

@@ -23,6 +23,7 @@ def test_of_two_nodes_either_goes_on_when_the_other_dies(dead: str) -> None:
     play(scenario, AUTO, TWO)
 
 
+@pytest.mark.slow
 def test_of_two_nodes_the_one_that_was_left_behind_waits_for_the_other() -> None:
     async def scenario(sides: Sides) -> None:
         sides.world.kill("n1")
