@@ -20,8 +20,11 @@ from broker.cluster.entries import (
     counter_of,
     epoch_of,
 )
+from broker.cluster.member import Yields
 from broker.cluster.messages import Alive, Follow, Marks, Message, Proposals, Report, SnapshotPart, Status, decode
+from broker.cluster.partitions import MAJORITY, QuorumRule
 from broker.cluster.zab import Ready, Zab
+from tests.simulation.zab_judges import PartedJudges
 from tests.simulation.zab_world import Node, World
 
 
@@ -35,8 +38,10 @@ class Always(Random):
 class Story(World):
     """Tells what happens, line by line."""
 
-    def __init__(self, size: int) -> None:
-        super().__init__(0, size)
+    def __init__(self, size: int, rule: QuorumRule) -> None:
+        super().__init__(0, size, rule)
+        if rule != MAJORITY:
+            self.judges = PartedJudges()
         self.chance = Always()
         self.disk_s = self.delay_s = 0.001
         self.lines: list[str] = []
@@ -80,6 +85,8 @@ class Story(World):
                 continue
             applied = " ".join(point(zxid) for zxid, _ in node.applied) or "nothing"
             serves = "serves" if node.zab.has_quorum(self.now) else node.zab.waiting_for() or "does not serve"
+            if node.zab.parted:
+                self.tell(f"{node.name} says that another history is that of {', '.join(sorted(node.zab.parted))}")
             self.tell(f"{node.name} {node.zab.state}, log to {point(node.zab.last_zxid)}, applied {applied}: {serves}")
 
     def _drain(self, node: Node) -> None:
@@ -104,6 +111,10 @@ class Story(World):
 
         return told
 
+    def _heal_history(self, node: Node, yields: Yields) -> None:
+        self.tell(f"{node.name} {yields}")
+        super()._heal_history(node, yields)
+
     def _persist(self, node: Node, life: int, ready: Ready, done: int) -> None:
         if node.life == life and node.zab and not node.frozen and done == 0 and ready.log:
             self.tell(
@@ -119,9 +130,9 @@ class Story(World):
         super()._apply(node, zab, ready)
 
 
-def tell(text: str, size: int) -> str:
+def tell(text: str, size: int, rule: QuorumRule = MAJORITY) -> str:
     """The story told anew: its comments and commands stay, what follows a command is what happens now."""
-    story = Story(size)
+    story = Story(size, rule)
     told: list[str] = []
     for line in text.splitlines():
         if line.startswith("#") or not line.strip():

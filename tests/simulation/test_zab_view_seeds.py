@@ -169,13 +169,13 @@ def heal_histories(world: World) -> None:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_kills_restarts_and_freezes_lose_nothing(size: int) -> None:
-    for seed in range(15):
+    for seed in range(8):
         run_view_seed(seed, size)
 
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_a_partition_makes_two_histories_that_know_of_one_another(size: int) -> None:
-    for seed in range(10):
+    for seed in range(6):
         run_view_seed(seed, size, torn=True)
 
 

@@ -114,10 +114,11 @@ class PartedJudges(Judges):
         """Either side has its own."""
 
     def _history_is_complete(self, name: str, zab: Zab) -> None:
-        """A new leader has all that anybody of its view ever applied."""
+        """A new leader has all that anybody of its view ever applied in earlier epochs."""
         member = zab._member
         for each in {name, *zab.view}:
-            for zxid, _ in self.held.get(each, [])[-1:]:
+            earlier = [zxid for zxid, _ in self.held.get(each, []) if zxid < zxid_of(zab.epoch, 0)]
+            for zxid in earlier[-1:]:
                 if not member.history.contains(zxid):
                     raise Broken(f"durability: {name} leads {zab.view} without {zxid:#x}, which {each} applied")
 

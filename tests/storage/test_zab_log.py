@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -79,6 +80,17 @@ async def test_a_snapshot_replaces_the_log(disk, autojump_clock):
     assert state == DurableState(1, entry(50).zxid, snapshot(48), [entry(counter) for counter in range(49, 53)])
     await persist(disk, [Install(snapshot(99, b"")), Accept(3)])
     assert await ZabLog(disk).recover() == DurableState(3, snapshot(99).zxid, snapshot(99, b""), [])
+
+
+async def test_a_promised_view_and_the_views_of_a_snapshot_come_back(disk, autojump_clock):
+    promise = Accept(65, {"n1": 3, "n2": 7})
+    await persist(disk, [Accept(1), entries(0, 5)], [promise])
+    assert (await ZabLog(disk).recover()).accepted_view == promise.view
+    taken = replace(snapshot(5), views={1: ("n1", "n2")})
+    await persist(disk, [Compact(taken)])  # writes everything anew
+    assert await ZabLog(disk).recover() == DurableState(65, 0, taken, [], promise.view)
+    await persist(disk, [Accept(66)])
+    assert (await ZabLog(disk).recover()).accepted_view is None
 
 
 async def test_the_log_goes_on_behind_a_snapshot(disk, autojump_clock):
