@@ -18,6 +18,8 @@ from broker.node.configuration import Node
 LOG_FILE = "log"
 LOG_BYTES_MAX = 16 * 1024 * 1024
 READY_PROMISE = b"ready "
+CONFESSION = b"failed "
+"""A node that cannot serve says so, and why; its process stays."""
 READY_POLL_S = 0.01
 
 
@@ -33,6 +35,9 @@ class NodeProcess:
         self.wanted = False
         self.pid: int | None = None
         self.ready = trio.Event()
+        self.failed = trio.Event()
+        self.failure = ""
+        """Why the node cannot serve although its process lives."""
         self.ended = trio.Event()
         self.ended.set()
         amqps = None if node.amqps is None else str(node.amqps)
@@ -48,7 +53,8 @@ class NodeProcess:
         """Starts the process; its output goes to the log file. `extra` are further arguments. Raises OSError."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self.wanted = True
-        self.ready, ended = trio.Event(), trio.Event()
+        self.ready, self.failed, ended = trio.Event(), trio.Event(), trio.Event()
+        self.failure = ""
         # Written by the node itself and not through us, so that a node outlives even a killed supervisor.
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
@@ -119,6 +125,9 @@ class NodeProcess:
                 rest += log.read(65536)
                 *lines, rest = rest.split(b"\n")
                 for line in lines:
+                    if line.startswith(CONFESSION):
+                        self.failure = line.removeprefix(CONFESSION).decode("utf-8", "replace")
+                        self.failed.set()
                     if line.startswith(READY_PROMISE):
                         self._note_ready(line.decode("utf-8", "replace"))
                         return

@@ -182,10 +182,12 @@ class Supervisor:
         grace_s = START_GRACE_S if self._is_sure_to_serve() else LONELY_START_GRACE_S
         with trio.move_on_after(grace_s):
             async with trio.open_nursery() as nursery:
-                for event in (process.ready, process.ended):
+                for event in (process.ready, process.failed, process.ended):
                     nursery.start_soon(_when, event, nursery.cancel_scope)
         if not process.is_alive():
             raise Refusal(f"{name} {process.reason or 'stopped'}")
+        if process.failed.is_set() and not process.ready.is_set():
+            raise Refusal(process.failure)
         if not process.ready.is_set() and self._is_sure_to_serve():
             raise Refusal(f"{name} was not ready within {START_GRACE_S:g} s (its log: {process.log_path})")
         return {"node": name, "pid": pid, "majority": self._majority()}

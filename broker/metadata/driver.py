@@ -32,7 +32,7 @@ from broker.storage.zab_log import ZabLog
 
 log = logging.getLogger("warren.metadata")
 
-AGREEMENT, REQUEST, ANSWER, FAREWELL = 16, 17, 18, 19
+AGREEMENT, REQUEST, ANSWER, FAREWELL, DIFFERENCE = 16, 17, 18, 19, 20
 """Kinds of frames on the control lane."""
 LANE = "control"
 ENTRIES_MAX = 4096
@@ -124,6 +124,7 @@ class Driver:
         links.handle(REQUEST, self._receive_request)
         links.handle(ANSWER, self._receive_answer)
         links.handle(FAREWELL, self._receive_farewell)
+        links.handle(DIFFERENCE, self._receive_difference)
         links.on_up.append(self._link_up)
         links.on_down.append(self._link_down)
         links.on_dead.append(self._life_over)
@@ -215,6 +216,11 @@ class Driver:
         self._lives_due = True
         self.turn()
 
+    def _receive_difference(self, peer: str, payload: bytes, offset: int) -> None:
+        """One of both has come back with an older copy of its folder, and taken part as if nothing were missing."""
+        if peer == self.zab.leader:
+            self._fail(Diverged(f"what is committed here up to {self.applied:#x} is not what {peer} has"))
+
     def _link_up(self, peer: str, life: int, lane: str) -> None:
         if lane == LANE:
             self.zab.peer_up(peer, life, trio.current_time())
@@ -269,6 +275,9 @@ class Driver:
                 self._take_asked(self._reign)
         if zab.active and zab.leader is not None:
             self._ask(zab.leader, now)
+        for peer, zxid in zab.take_differing().items():
+            log.critical("differing member=%s zxid=%#x: its tree is not this leader's", peer, zxid)
+            self._links.send(peer, LANE, DIFFERENCE, b"%d" % zxid)
         self.requests.settle(self.applied, zab.stable)
         has_quorum = zab.has_quorum(now)
         if has_quorum != self.has_quorum:
@@ -340,9 +349,6 @@ class Driver:
             self.zab.applied(self.applied, self.state.tree.digest, now)
         if ready.snapshot_wanted or self.zab.log_length > max(ENTRIES_MAX, len(self.state.tree)):
             self.zab.snapshot(self.state.snapshot())
-        differing = self.zab.take_differing()
-        if differing:
-            log.critical("differing members=%s: their trees are not this leader's", differing)
 
     def _apply(self, ready: Ready) -> None:
         if ready.restore is not None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import trio
 
+from broker.cluster.member import Diverged
 from broker.cluster.refusal import Refused
 from broker.management.door import HttpDoor
 from broker.node.application import Application
@@ -125,6 +126,11 @@ class Node:
                 if not self.report.life:
                     raise
                 self.report.fail(f"{first_of(unusable)}, then `warren restart {self.name}`")
+            except* Diverged as diverged:
+                self.report.fail(
+                    f"{first_of(diverged)}: perhaps somebody came back with an older copy of its folder; either reset "
+                    f"this node, or stop the others, and force_boot this one (`warren ctl -n {self.name} ...`)"
+                )
             except* Disagrees as disagrees:
                 self.report.fail(
                     f"{first_of(disagrees)} (`warren ctl -n {self.name} reset` makes it a node of its own)"

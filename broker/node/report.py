@@ -82,6 +82,7 @@ class Report:
     def fail(self, why: str) -> None:
         """This node does not go on."""
         self.failure = why
+        announce(f"failed {why}")
         self.forget_life()
 
     def forget_life(self) -> None:

@@ -686,3 +686,36 @@ def test_a_cluster_without_a_majority_rule_grows_and_shrinks(handling: Partition
         assert await (await stage.client("n3")).drain("q") == bodies(10)
 
     play_in(handling, scenario, names=["n1"])
+
+
+@pytest.mark.slow
+def test_an_older_copy_that_made_a_majority_is_found_out_when_the_third_member_comes() -> None:
+    """A copy of n1's folder and n2, which was stopped meanwhile, know nothing of what n1 and n3 went on to commit; n3
+    does, and neither gives it up nor mixes it with theirs."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", 10)
+        await world.stop("n1")
+        copy = SimDisk(Random(1))
+        world.hosts["n1"].disk.copy_to(copy)
+        await world.stop("n2")
+        world.start("n1")
+        await until(lambda: len(world.serving()) == 2, 20)
+        await (await stage.client("n3")).declare("later")
+        await stage.world.stop("n3")
+        world.kill("n1")
+        world.hosts["n1"].disk = copy
+        world.start("n1", "n2")
+        await until(lambda: len(world.serving()) == 2, 30)
+        world.start("n3")
+        client = await stage.client("n1")
+        for number in range(20):
+            await client.declare(f"q{number}")
+            await trio.sleep(0.1)
+        await until(lambda: state(world, "n3") == "failed", 30)
+        assert "older copy of its folder" in reason(world, "n3")
+        assert set(world.serving()) == {"n1", "n2"}
+
+    play(scenario)
