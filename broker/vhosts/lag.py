@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from broker.vhosts.local import Local
 
 WINDOW_MS = 500
-SHRINKS_BYTES = 1024 * 1024
+SHRINKS_BYTES = 256 * 1024
 """In each window what is missing has to get shorter by this, or by a quarter if it is short."""
 SHRINKS_SHARE = 512
 """If it is very long, by one part in so many."""
