@@ -12,6 +12,8 @@ from broker.node import recovery_line
 from broker.node.recovery_line import NotALine
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from broker.node.healing import Healing
     from broker.node.timeline import Timeline
     from broker.vhosts.aside import Loss
@@ -50,6 +52,11 @@ class SetAside:
     def compared(self, queue_id: int) -> None:
         """See `Keeper.compared`."""
         self._healing.strike_off(queue_id)
+
+    def has_copies(self, queue_ids: "Collection[int]") -> None:
+        """See `Keeper.has_copies`."""
+        for queue_id in self._healing.queues.keys() - queue_ids:
+            self._healing.strike_off(queue_id)
 
     async def keep(self, loss: "Loss", runs: "list[Run]") -> None:
         """Write these messages to files of their own, and say so. Raises OSError."""

@@ -6,7 +6,7 @@ one; and all of a queue that the other history does not know. It must not know f
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +54,9 @@ class Keeper(Protocol):
     def compared(self, queue_id: int) -> None:
         """That copy has been compared, or is not there any more."""
 
+    def has_copies(self, queue_ids: Collection[int]) -> None:
+        """Of no other queue is there anything that could be compared."""
+
     async def keep(self, loss: Loss, runs: list[Run]) -> None:
         """Return when they are on the disk. Raises OSError."""
 
@@ -66,6 +69,9 @@ class Nobody:
 
     def compared(self, queue_id: int) -> None:
         """Nobody waits for it."""
+
+    def has_copies(self, queue_ids: Collection[int]) -> None:
+        """Nobody waits for any."""
 
     async def keep(self, loss: Loss, runs: list[Run]) -> None:
         """They are gone."""
@@ -153,6 +159,10 @@ class Aside:
     def is_of_lost_history(self, queue_id: int) -> bool:
         """Whether this node's copy may hold what only a history had that lost."""
         return self._keeper.lost_queue(queue_id) is not None
+
+    def has_copies(self, queue_ids: Collection[int]) -> None:
+        """Of these queues there are copies from earlier lives."""
+        self._keeper.has_copies(queue_ids)
 
     def served(self, queue_id: int) -> None:
         """The copy is a master's: nothing of it is given up."""

@@ -92,6 +92,7 @@ class Catalogue:
 
     def load(self, tree: "Tree") -> None:
         """Take in everything that stands in the tree, then follow it."""
+        self._aside.has_copies(self._copies.keys())
         for vhost in schema.vhosts(tree):
             self._put_vhost(vhost)
             for exchange in schema.exchanges(tree, vhost.name):

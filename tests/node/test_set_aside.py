@@ -196,3 +196,10 @@ async def test_where_nothing_is_kept_nothing_is_said_to_be():
     aside = set_aside(MemoryDisk(), timeline)
     await aside.keep(LOSS, [run_of(2, first=1)])
     assert timeline.told == [("set_aside", 0)]
+
+
+async def test_of_which_there_is_no_copy_nothing_has_to_be_compared(disk):
+    healing = Healing(disk)
+    await healing.begin("n2", 65, {7: ("/", "q"), 8: ("/", "r")})
+    SetAside("n1", disk, Clock(), Timeline(), healing).has_copies({8, 9})
+    assert healing.queues == {8: ("/", "r")}
