@@ -2,8 +2,6 @@
 
 from dataclasses import asdict
 
-import trio
-
 from broker.cluster.records import Life, QueueRecord
 from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
@@ -183,34 +181,6 @@ def test_what_is_published_and_gone_while_a_mirror_is_filled_is_known_to_it_when
     assert local.master.witnesses.followers["n2"].joined
     found = {record.origin: record.highest for record in sent_records(house) if isinstance(record, records.Origin)}
     assert found == {"n3/1": 7}
-
-
-async def test_one_reading_from_the_disk_serves_all_mirrors_that_are_filled_together():
-    house = House()
-    spawned = []
-    house.followers._spawn = lambda function, *args: spawned.append((function, args))
-    local = house.lead(bodies=["x" * 1000] * 2000, mirrors=("n2", "n3"))
-    contents = local.master.page_out(0)
-    readings = []
-
-    async def load(first, last):
-        await trio.lowlevel.checkpoint()
-        readings.append((first, last))
-        return [run for run in contents if first <= run.first and run.last <= last]
-
-    local.pager.load = load
-    for node in ("n2", "n3"):
-        house.hear_statement(peer=node)
-    while spawned:
-        function, args = spawned.pop()
-        await function(*args)
-    on_disk = max(run.last for run in contents)
-    assert [first for first, _ in readings] == [1, *(last + 1 for _, last in readings[:-1])]
-    assert readings[-1][1] == on_disk
-    followers = local.master.witnesses.followers
-    assert followers["n2"].missing == followers["n3"].missing
-    sent = [record for record in sent_records(house) if isinstance(record, records.Publish)]
-    assert sum(record.run.count for record in sent if record.run.first <= on_disk) == 2 * on_disk
 
 
 def test_catch_up_that_loses_its_link_begins_anew():
