@@ -89,6 +89,7 @@ class Local(Intake):
         self.unsafe_settles = self.master.unsafe_settles()
         for note in self.master.last_notes():
             self.switchboard.store(note.raw, note.record)
+        self.switchboard.journal.settled(self.queue_id, self.master.take_freed())
         return self.master.retire()
 
     # ------------------------------------------------------------------ consuming
