@@ -92,10 +92,11 @@ class Aside:
 
     # ------------------------------------------------------------------ mirrors
 
-    def is_undecided(self, mirror: Mirror, offer: Offer) -> bool:
-        """Whether what this offer costs depends on a commit that is still on its way."""
+    def is_undecided(self, offer: Offer) -> bool:
+        """Whether this node does not know of the commit yet that made this master: what it costs to follow it depends
+        on that, and it may be the master of another history, of which this node will never know."""
         record = self._record_of(offer.queue_id)
-        return record is not None and record.term < offer.term and len(mirror.copy.line) > 0
+        return record is not None and record.term < offer.term
 
     def is_due(self, mirror: Mirror, offer: Offer) -> bool:
         """Whether something has to be kept before the mirror follows this master."""

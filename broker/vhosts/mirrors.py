@@ -34,7 +34,8 @@ class Mirrors:
         self.mirrors: dict[int, Mirror] = {}
         self._grown: dict[Mirror, None] = {}
         """Those that were told something since they were last looked at."""
-        self._parked: dict[int, tuple[str, Offer, int]] = {}
+        self._parked: dict[int, dict[str, tuple[str, Offer, int]]] = {}
+        """By queue id and master's node."""
         self._looking: dict[Mirror, tuple[str, Offer, int]] = {}
         """The newest offers to copies of which something is just being read or kept."""
         self._received: dict[str, int] = {}
@@ -54,14 +55,15 @@ class Mirrors:
         """The stream from this node has ended: its numbers say nothing about the next one."""
         for known in (self._received, self._unsynced, self._told):
             known.pop(peer, None)
+        for parked in self._parked.values():
+            parked.pop(peer, None)
         self._statements = [due for due in self._statements if due[1] != peer]  # it will offer itself again
 
     def follow(self, copy: Copy) -> None:
         """This node is a mirror of a queue, with what it has of it."""
         if copy.queue_id not in self.mirrors:
             self.mirrors[copy.queue_id] = Mirror(copy)
-        parked = self._parked.pop(copy.queue_id, None)
-        if parked is not None:
+        for parked in self._parked.pop(copy.queue_id, {}).values():
             self._take_offer(*parked)
 
     def follows(self, queue_id: int) -> bool:
@@ -73,9 +75,9 @@ class Mirrors:
         """This node is no mirror under this term, or of no queue any more; what it holds. An offer of a later term
         waits on: the commit that makes this node a mirror again is on its way."""
         mirror = self.mirrors.pop(queue_id, None)
-        parked = self._parked.get(queue_id)
-        if parked is not None and (term is None or parked[1].term <= term):
-            del self._parked[queue_id]
+        parked = self._parked.pop(queue_id, {})
+        if waiting := {peer: each for peer, each in parked.items() if term is not None and each[1].term > term}:
+            self._parked[queue_id] = waiting
         self._paging.forget(queue_id)
         if mirror is None:
             return None
@@ -85,14 +87,18 @@ class Mirrors:
     def _receive_offer(self, peer: str, payload: bytes, offset: int) -> None:
         fields = frames.decode_json(payload)
         offer = Offer(**{**fields, "terms": [(term, first) for term, first in fields["terms"]]})
-        parked = self._parked.get(offer.queue_id)
         if offer.queue_id in self.mirrors:
             self._take_offer(peer, offer, offset)
-        elif parked is None or parked[1].term <= offer.term:
-            # the commit that makes us a mirror is still on its way (S15)
-            self._parked[offer.queue_id] = (peer, offer, offset)
+        else:  # the commit that makes us a mirror is still on its way (S15)
+            self._park(peer, offer, offset)
+
+    def _park(self, peer: str, offer: Offer, offset: int) -> None:
+        self._parked.setdefault(offer.queue_id, {})[peer] = (peer, offer, offset)
 
     def _take_offer(self, peer: str, offer: Offer, offset: int) -> None:
+        if self._aside.is_undecided(offer):
+            self._park(peer, offer, offset)
+            return
         mirror = self.mirrors[offer.queue_id]
         looking = self._looking.get(mirror)
         if looking is not None and looking[1].term > offer.term:
@@ -104,9 +110,6 @@ class Mirrors:
             return
         if self._aside.begins_anew(mirror, offer):
             mirror = self._begin_anew(mirror.copy)
-        if self._aside.is_undecided(mirror, offer):
-            self._parked[offer.queue_id] = (peer, offer, offset)
-            return
         statement = mirror.receive_offer(offer)
         statement.offset = offset
         if not statement.refused:

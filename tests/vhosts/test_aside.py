@@ -202,3 +202,20 @@ async def test_any_other_that_has_promised_a_higher_term_stays_with_it(autojump_
         room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer())))
         await trio.sleep(1)
     assert (len(room.copy.line), room.copy.promised) == (6, NEW + 10)
+
+
+async def test_an_offer_of_another_history_keeps_none_of_this_one_from_being_heard(autojump_clock):
+    room = Room()
+    room.copy.line.discard(1, 6)
+    room.record = room.record._replace(term=OLD)
+    mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), None, room.aside)
+    mirrors.follow(room.copy)
+    for master, term in (("n2", NEW), ("n3", NEW + 10)):
+        room.switchboard.hear(master, frames.OFFER, frames.encode_json(asdict(room.offer(term))))
+    assert room.copy.promised == OLD
+    room.record = room.record._replace(term=NEW)
+    mirrors.follow(room.copy)
+    assert room.copy.promised == NEW
+    room.record = room.record._replace(term=NEW + 1)
+    mirrors.follow(room.copy)
+    assert room.copy.promised == NEW
