@@ -215,9 +215,11 @@ class Guests:
 
     def _attach(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
         self._begin_anew(peer, local)
+        newest = {what: ranges[-1] for what, _, ranges in fields["settles"]}
         for what, history, ranges in fields["settles"]:
             local.settle_again(history, what, ranges)
-            local.receipts.take(peer, what, fields["settled"], *ranges[-1])
+            for each in ranges:  # all of a kind are safe when the last of them is
+                local.receipts.take(peer, what, fields["settled"] if each is newest[what] else 0, *each)
         local.hearing.heard(peer)
         return {"highest": local.attach(peer, fields["origin"], fields["answered"]), "history": local.history}
 

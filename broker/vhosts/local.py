@@ -223,7 +223,7 @@ class Local(Intake):
                 self.queue.settle_wherever(first, last)
             elif what == frames.REJECT:
                 self.queue.reject_ready(first, last, self.queue.settings)
-            elif self.queue.settings.counts_returns:
+            elif self.queue.settings.counts_returns and history[-1][0] != self.master.term:  # own ones it has counted
                 self.queue.come_back(first, last)
         self.switchboard.touch(self)
 

@@ -60,9 +60,11 @@ class Reader:
             await self._client.flush()
 
 
-def judge_settles(done: dict[bytes, float], again: list[bytes], killed: float) -> None:
+def judge_settles(
+    done: dict[bytes, float], again: list[bytes], killed: float, on_its_way_s: float = ON_ITS_WAY_S
+) -> None:
     """What had been answered for when the master died came to nobody again."""
-    wrong = [body for body in again if done[body] < killed - ON_ITS_WAY_S]
+    wrong = [body for body in again if done[body] < killed - on_its_way_s]
     if wrong:
         raise Broken(f"again: {len(wrong)} messages that were acknowledged, {wrong[:5]}")
 
@@ -112,6 +114,35 @@ def test_nor_what_was_rejected() -> None:
 @pytest.mark.parametrize("seed", range(1, 60))
 def test_nor_by_more_seeds(seed: int) -> None:
     consume_over_a_death(seed, rejects=bool(seed % 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_what_was_acknowledged_at_a_master_that_moves_does_not_come_again(seed: int) -> None:
+    """Whoever was master goes on as a node, and so do its clients."""
+    done: dict[bytes, float] = {}
+    seen: Counter[bytes] = Counter()
+    again: list[bytes] = []
+    moved: list[float] = []
+
+    async def story(world: World) -> None:
+        stage, chance = Stage(world), Random(seed)
+        await stage.filled("q", MESSAGES)
+        await until(lambda: world.synchronised("q"), 10)
+        reader = Reader(await stage.client("n1", "reader"), chance, done, seen)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: reader.run(rejects=False))
+            await trio.sleep(chance.uniform(0.01, 0.1))
+            await stage.set_policy({**HA_ALL, "ha-mode": "nodes", "ha-params": ["n2", "n3"]})
+            await until(lambda: stage.placed("q")[0] in ("n2", "n3"), 20, 0.001)
+            moved.append(trio.current_time())
+            await until(lambda: stage.row("q")["messages"] == 0, 20)
+            nursery.cancel_scope.cancel()
+        again.extend(reader.again)
+
+    simulate(seed, story, policies=[policy(HA_ALL)])
+    assert set(seen) == set(bodies(MESSAGES))
+    judge_settles(done, again, *moved, on_its_way_s=0.003)
 
 
 def keep_no_settles(patch: pytest.MonkeyPatch) -> None:

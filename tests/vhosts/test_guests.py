@@ -288,3 +288,26 @@ async def test_rejections_from_before_a_failover_count_for_what_nobody_has_got_s
     house.switchboard.end_turn()
     assert [(letter.run.first, letter.reason) for letter in house.local.letters] == [(2, "rejected")]
     assert house.local.queue.messages_unacked == 1
+
+
+async def test_all_rejections_from_before_a_failover_wait_for_their_letters():
+    house = House(dead_letter_exchange="x")
+    house.local.publish(run_of("a", "b", "c"), None)
+    await house.attach(settles=[(frames.REJECT, [(TERM, 1)], [(1, 1), (3, 3)])], settled=2)
+    house.switchboard.end_turn()
+    house.local.forget_dead(1, 1)
+    house.switchboard.end_turn()
+    assert (1, frames.REJECT, 2) not in settled(house)
+    house.local.forget_dead(3, 3)
+    house.switchboard.end_turn()
+    assert settled(house)[-1] == (1, frames.REJECT, 2)
+
+
+@pytest.mark.parametrize(("term", "count"), [(TERM - 1, 1), (TERM, 0)])
+async def test_what_came_back_counts_where_its_master_has_not_counted_it(term, count):
+    house = House(counts_returns=True)
+    house.local.publish(run_of("a", "b"), None)
+    house.local.master.copy.terms.entries = [(TERM - 1, 1), (TERM, 3)]
+    history = [(TERM - 1, 1), (TERM, 3)] if term == TERM else [(TERM - 1, 1)]
+    await house.attach(settles=[(frames.RELEASE, history, [(1, 1)])], settled=1)
+    assert [run.returned for run in house.local.queue.living()] == ([1, 0] if count else [0])

@@ -376,3 +376,21 @@ def test_letters_that_wait_for_the_lease_hear_that_it_is_back(switchboard):
     switchboard.lease = True
     local.tick(2)
     assert heard.is_set()
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_master_that_ends_says_what_its_mirrors_may_not_know_to_be_settled(switchboard, known):
+    local = local_of(switchboard, mirrored=True)
+    follower = follow(local)
+    taker = Taker()
+    local.consume(taker)
+    local.publish(run_of("a", "b"), None)
+    assert [run.count for run in taker.got] == [2]
+    local.settle(taker, frames.ACKNOWLEDGE, 1, 1)
+    switchboard.end_turn()
+    if known:
+        switchboard.journal.sync()
+        acknowledge(local, follower, 1 << 40)
+    local.settle(taker, frames.ACKNOWLEDGE, 2, 2)  # in the very turn
+    local.end()
+    assert local.unsafe_settles == ([(2, 2)] if known else [(1, 1), (2, 2)])

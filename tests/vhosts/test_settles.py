@@ -45,3 +45,15 @@ def test_the_oldest_are_forgotten_when_they_are_too_many():
         settles.add(frames.ACKNOWLEDGE, HISTORY, 2 * number, 2 * number)
     ((_, _, ranges),) = settles.again()
     assert (len(ranges), ranges[0]) == (KEPT_MAX, (4, 4))
+
+
+def test_what_was_held_when_its_master_went_is_told_once_and_after_the_answers():
+    settles = Settles()
+    settles.come_back(HISTORY, [(4, 5), (8, 8)])
+    settles.add(frames.ACKNOWLEDGE, HISTORY, 8, 8)
+    assert list(settles.again()) == [
+        (frames.ACKNOWLEDGE, HISTORY, [(8, 8)]),
+        (frames.RELEASE, HISTORY, [(4, 5), (8, 8)]),
+    ]
+    settles.safe_upto(frames.RELEASE, 2)
+    assert list(settles.again()) == [(frames.ACKNOWLEDGE, HISTORY, [(8, 8)])]
