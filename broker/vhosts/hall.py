@@ -326,7 +326,10 @@ class Hall:
 
     async def _propose_entry(self, local: "Local", follower: "Follower") -> None:
         """Ask for a mirror's entry into the in-sync set; it is waited for until the answer is seen (S2)."""
-        record = self.catalogue.handles[local.queue_id].record
+        handle = self.catalogue.handles.get(local.queue_id)
+        if handle is None:
+            return  # deleted meanwhile
+        record = handle.record
         try:
             await self.tree.propose(
                 {

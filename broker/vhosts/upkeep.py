@@ -115,7 +115,10 @@ class Upkeep:
             del self._silent_since[key]
 
     async def _remove(self, local: "Local", node: str) -> None:
-        record = self._hall.catalogue.handles[local.queue_id].record
+        handle = self._hall.catalogue.handles.get(local.queue_id)
+        if handle is None or handle.local is not local:
+            return  # it ended while another mirror was being removed
+        record = handle.record
         life = next((life for life in record.in_sync if life.node == node), None)
         if life is None:
             self._hall.followers.start_over(local, node)  # it was only about to enter: nobody has to wait
