@@ -89,7 +89,8 @@ class Local(Intake):
         self.unsafe_settles = self.master.unsafe_settles()
         for note in self.master.last_notes():
             self.switchboard.store(note.raw, note.record)
-        self.switchboard.journal.settled(self.queue_id, self.master.take_freed())
+        if freed := self.master.take_freed():
+            self.switchboard.journal.settled(self.queue_id, freed)
         return self.master.retire()
 
     # ------------------------------------------------------------------ consuming

@@ -116,8 +116,8 @@ class Mirrors:
             self._aside.followed(mirror)
             # What this node settled while it was master is the new one's to settle now: where that has not heard of it,
             # it sends the message again.
-            journal = self._switchboard.journal
-            journal.settled(offer.queue_id, journal.unreleased(offer.queue_id))
+            if unreleased := self._switchboard.journal.unreleased(offer.queue_id):
+                self._switchboard.journal.settled(offer.queue_id, unreleased)
         self._store(mirror)
         # all that it claims must be on disk, also what came from an earlier master a moment ago
         self._statements.append((self._switchboard.journal.appended, peer, statement))

@@ -45,3 +45,14 @@ def test_an_offer_that_came_before_its_commit_outlives_the_commits_before_it(lef
     house.mirrors.leave(1, left_under)
     house.mirrors.follow(copy := Copy(1, True))
     assert (copy.promised == TERM) is answered
+
+
+def test_who_follows_another_master_gives_back_what_it_settled_as_one():
+    house = House("n2")
+    house.switchboard.journal.unreleased = lambda queue_id: [(3, 5)]
+    house.mirrors.follow(copy := Copy(1, True))
+    copy.promised = TERM + 1
+    house.offer("n1")
+    assert house.switchboard.journal.freed == [], "it does not follow this one"
+    house.offer("n1", term=TERM + 2)
+    assert house.switchboard.journal.freed == [(1, [(3, 5)])]
