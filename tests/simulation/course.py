@@ -40,7 +40,7 @@ from tests.simulation.judges import (
     takes_no_space,
 )
 from tests.simulation.leases import Leases
-from tests.simulation.modes import is_whole, kept_bodies
+from tests.simulation.modes import is_whole, kept_bodies, reunite
 from tests.simulation.return_counts import ReturnCounts
 from tests.simulation.roads import DELIVERY_LIMIT, road
 from tests.simulation.scarcity import SCARCITIES
@@ -201,6 +201,8 @@ async def _run(world: World, workload: Workload, histories: Histories, plan: Pla
             await until(lambda: len(workload.ledger.confirmed) >= plan.confirmed_min, ENOUGH_S)
         workload.publishing = False
         await _in_time("progress: not every node serves", lambda: _all_serve(world))
+        if plan.parts and not plan.handling.heals(plan.names):
+            await reunite(world)
         if plan.parts:
             await _in_time("progress: not one cluster", lambda: _all_serve(world) and is_whole(world))
         await _in_time("progress: not synchronised", world.synchronised)

@@ -10,7 +10,7 @@ from broker.node.partition_handling import PartitionHandling
 from broker.vhosts.by_hand import decode_body
 from tests.simulation.client import Client, Lost, Refused
 from tests.simulation.stage import Stage
-from tests.simulation.world import HA_ALL, NAMES, World, policy, simulate, until
+from tests.simulation.world import HA_ALL, NAMES, NET_TICKTIME_S, World, policy, simulate, until
 
 IGNORE = PartitionHandling("ignore")
 AUTOHEAL = PartitionHandling("autoheal")
@@ -130,6 +130,20 @@ def is_whole(world: World) -> bool:
     trees = [world.tree(name) for name in world.hosts]
     epochs = {None if tree is None or not tree.has_quorum else tree.epoch for tree in trees}
     return len(epochs) == 1 and None not in epochs and not any(tree and tree.parted for tree in trees)
+
+
+async def reunite(world: World) -> None:
+    """What an operator does about sides that stay apart: those without the first node are stopped and started."""
+    for _ in world.hosts:
+        with trio.move_on_after(5 * NET_TICKTIME_S):
+            await until(lambda: is_whole(world), float("inf"))
+            return
+        names = [name for name in world.hosts if world.tree(name) is not None]
+        tree = world.tree(names[0])
+        parted = [] if tree is None else [name for name in names if name in tree.parted]
+        for name in parted:
+            await world.stop(name)
+        world.start(*parted or world.hosts)
 
 
 async def kept_bodies(world: World) -> list[bytes]:

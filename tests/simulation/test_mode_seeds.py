@@ -10,7 +10,8 @@ import pytest
 from broker.node.partition_handling import PartitionHandling
 from tests.simulation.course import Outcome, Plan, run_seed
 from tests.simulation.faults import DEATHS_OF_LEADERS, DEATHS_OF_MASTERS, PARTITIONS, RESTARTS, SLOWNESS
-from tests.simulation.modes import AUTO, AUTOHEAL, TWO
+from tests.simulation.modes import AUTO, AUTOHEAL, IGNORE, TWO
+from tests.simulation.world import NAMES
 
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 20)
 LINKS = ("half cut off, kill master", "mirrors return, cut off master")
@@ -20,7 +21,7 @@ WITHOUT_PARTITIONS = [
     if fault not in LINKS and fault != "other policy"
 ]
 PREFERRED = PartitionHandling("pause_if_all_down", ("n1", "n2"), "autoheal")
-CLUSTERS = [(AUTO, TWO), (AUTOHEAL, ("n1", "n2", "n3")), (PREFERRED, ("n1", "n2", "n3"))]
+CLUSTERS = [(AUTO, TWO), (AUTOHEAL, NAMES), (PREFERRED, NAMES)]
 
 
 def run_whole(seed: int, handling: PartitionHandling, names: tuple[str, ...], steps: int = 4) -> Outcome:
@@ -52,7 +53,7 @@ def test_nothing_is_lost_without_a_partition(seed: int, handling: PartitionHandl
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(MORE_SEEDS))
-@pytest.mark.parametrize(("handling", "names"), CLUSTERS)
+@pytest.mark.parametrize(("handling", "names"), [*CLUSTERS, (IGNORE, NAMES)])
 def test_nothing_is_lost_with_partitions(seed: int, handling: PartitionHandling, names: tuple[str, ...]) -> None:
     run_parted(seed, handling, names)
 

@@ -10,7 +10,7 @@ import trio
 from broker.node.partition_handling import PartitionHandling
 from broker.wire.basic_methods import TxCommit, TxCommitOk, TxSelect, TxSelectOk
 from tests.simulation.client import Lost, Refused
-from tests.simulation.modes import AUTOHEAL, IGNORE, QUEUE, TWO, Sides, play
+from tests.simulation.modes import AUTOHEAL, IGNORE, QUEUE, TWO, Sides, play, reunite
 from tests.simulation.world import MAJORITY, NAMES, NET_TICKTIME_S, until
 
 VIEWS = (IGNORE, AUTOHEAL)
@@ -350,19 +350,9 @@ async def survive(sides: Sides, cut: Callable[[], None], names: Sequence[str]) -
             await sides.is_confirmed(client, 0.2)
     sides.mend()
     if not sides.world.cluster.partition_handling.heals(names):
-        await reunite(sides, names)
+        await reunite(sides.world)
     await sides.come_together(60)
     await sides.nothing_is_lost()
-
-
-async def reunite(sides: Sides, names: Sequence[str]) -> None:
-    """What an operator does about two sides: the one without the first node is restarted."""
-    await trio.sleep(3 * NET_TICKTIME_S)
-    tree = sides.world.tree(names[0])
-    assert tree is not None
-    others = [name for name in names if name in tree.parted]
-    if others:
-        await sides.restart(*others)
 
 
 # ---------------------------------------------------------------------- on the way to a pause
