@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.balance import Move, Placed, next_move
@@ -65,6 +65,7 @@ def test_what_could_not_be_moved_stays_and_another_goes():
     assert spread(everywhere(2), ABC, fixed=[0]) == ({"a": 1, "b": 1}, [Move(1, "b")])
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_it_always_ends_and_full_copies_are_spread_evenly(data):
     masters = data.draw(st.lists(st.sampled_from("abcd"), max_size=12))

@@ -23,7 +23,8 @@ async def command(world: World, at: str, do: str, **members: Any) -> dict[str, A
 # ---------------------------------------------------------------------- 6: where masters go
 
 
-@pytest.mark.parametrize("configured", [pytest.param("client-local", marks=pytest.mark.slow), "min-masters"])
+@pytest.mark.slow
+@pytest.mark.parametrize("configured", ["client-local", "min-masters"])
 def test_scenario_06_argument_before_policy_before_configuration(configured: str) -> None:
     """An invalid argument is refused (406), which is our own."""
 
