@@ -5,6 +5,7 @@
 With WARREN_NO_SKIPS=1 (as .ci/run sets it) a skipped test is a failed one: a check that did not run proves nothing.
 """
 
+import gc
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -31,6 +32,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: whoever looks for garbage need not look at it again and again, nor so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture

@@ -193,9 +193,13 @@ class Faults:
             case "freeze master, kill heir, thaw":
                 await self._kill_heir_of(name)
             case "quick restart, kill master":
+                for each in world.hosts:  # nobody sees that its port refused for a moment
+                    self._cut(other, each, one_way=False)
                 world.kill(other)
                 world.start(other)
-                await trio.sleep(dice.uniform(0.02, 0.2))
+                await trio.sleep(dice.uniform(0.05, 0.2))
+                world.network.heal()
+                await trio.sleep(dice.uniform(0.02, 0.3))
                 world.kill(name)
             case "freeze master as a mirror enters, kill heir":
                 await self._let_return(other)

@@ -57,11 +57,12 @@ def test_a_time_line_counts_messages_but_for_those_that_are_asked_about() -> Non
         "   1.0000 kill n1",
         "   1.1000 confirmed red/p0/1:1",
         "   1.2000 red/c0/1 gets red/p0/1:1 again",
+        "   1.2500 red/c0 loses 1: ",
         "   1.3000 confirmed red/p0/1:2",
         "   1.4000 start n1",
     ]
     lines = list(time_line(trace, SAID))
-    assert lines == [trace[0], " " * 9 + " ... 1 confirmed, 1 delivered again", trace[3], trace[4]]
+    assert lines == [trace[0], " " * 9 + " ... 1 confirmed, 1 connections lost, 1 delivered again", *trace[4:]]
 
 
 def test_who_brings_nothing_about_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 MESSAGE = re.compile(
     r"(?P<time> *[\d.]+) (?:(?P<who>\S+) )?(?P<verb>confirmed|refused|gets|hears) (?P<body>\S+)(?P<again> again)?$"
 )
+LOSS = re.compile(r" *[\d.]+ \S+ loses \d+: $")
+"""A connection that broke without a word."""
 BODY = re.compile(r"\b[\w.]+/\w+/\d+:\d+\b")
 
 
@@ -20,7 +22,9 @@ def time_line(trace: Iterable[str], verdict: str = "") -> Iterator[str]:
     counts: Counter[str] = Counter()
     for line in trace:
         match = MESSAGE.match(line)
-        if match is None or match["body"] in wanted:
+        if LOSS.match(line):
+            counts["connections lost"] += 1
+        elif match is None or match["body"] in wanted:
             yield from _summed_up(counts)
             counts.clear()
             yield line
