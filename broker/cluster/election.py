@@ -91,6 +91,9 @@ class Looking:
     def waiting_for(self) -> str:
         """Names the members that are missing."""
         member, electorate = self._member, self._electorate()
+        if member.history.blank and member.only_epoch is not None:
+            holders = ", ".join(self._who_may_hold(member.only_epoch))
+            return f"gave its history up for the one with epoch {member.only_epoch}: waiting for {holders or 'it'}"
         if member.history.blank and not electorate.names:
             missing = [name for name in member.me.seeds if name != member.me.name and name not in member.ballots]
             if missing and not any(ballot.status.last_epoch for ballot in member.ballots.values()):
@@ -115,9 +118,9 @@ class Looking:
         join = self._leader_to_join(now)
         if join:
             return join
-        if member.parted and self._views.may_yield():
-            parted = max(member.parted.values(), key=lambda parted: parted.epoch)
-            member.yields = Yields(parted.leader, parted.epoch)
+        winner = self._history_to_yield_to()
+        if winner:
+            member.yields = Yields(*winner)
         choice = self._best(now)
         if choice != self._choice:
             self._choice, self._agreed_since = choice, None
@@ -129,6 +132,25 @@ class Looking:
         if choice != member.me.name:
             return None
         return self._decide_view(now) if self._by_view else self._decide(now)
+
+    def _history_to_yield_to(self) -> tuple[str, int] | None:
+        """Leader and epoch of the history for which this member gives up its own, or its place in a third one that
+        everybody has given up meanwhile."""
+        member = self._member
+        if member.parted and self._views.may_yield():
+            parted = max(member.parted.values(), key=lambda parted: parted.epoch)
+            return parted.leader, parted.epoch
+        if member.only_epoch is None or not member.history.blank or self._who_may_hold(member.only_epoch):
+            return None
+        established = [(name, ballot.status) for name, ballot in member.ballots.items() if ballot.status.established]
+        return max(((name, status.epoch) for name, status in established), key=lambda each: each[1], default=None)
+
+    def _who_may_hold(self, epoch: int) -> list[str]:
+        """Whose history has that epoch, or is not known."""
+        member = self._member
+        others = {*member.me.seeds, *member.ballots} - {member.me.name}
+        known = {name: ballot.status.epochs for name, ballot in member.ballots.items()}
+        return sorted(name for name in others if name not in known or may_have_begun(known[name], epoch))
 
     def _decide_view(self, now: float) -> Move | None:
         me, vote = self._member.me.name, self._views

@@ -75,6 +75,8 @@ class History:
     def rolls_in_force(self, committed: int) -> list[Roll]:
         """The last committed roll and every later one: each is asked. But a view takes the place of whatever was before
         its epoch: what its members needed of the earlier ones they had when they promised it."""
+        if self._rolls and self._rolls[-1][0] <= committed:
+            return [self._rolls[-1][1]]
         first = max(bisect_right(self._rolls, committed, key=lambda roll: roll[0]) - 1, 0)
         rolls: list[Roll] = []
         for zxid, roll in self._rolls[first:]:

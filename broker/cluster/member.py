@@ -119,7 +119,8 @@ class Member:
     @property
     def electorate(self) -> Electorate:
         """Those who decide."""
-        return Electorate.of(self.history.rolls_in_force(self.committed), self.lives)
+        rolls = self.history.rolls_in_force(self.committed)
+        return Electorate.of(rolls, self.lives if any(roll.view is not None for roll in rolls) else None)
 
     @property
     def lives(self) -> dict[str, int]:

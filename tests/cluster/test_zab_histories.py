@@ -55,9 +55,24 @@ def test_who_has_yielded_follows_nobody_else() -> None:
     world.yield_to("n2", "n1", epoch)
     world.run(20.0)
     assert zab(world, "n2").state == "looking"  # n3 is there, in the other history
+    assert zab(world, "n2").waiting_for() == f"gave its history up for the one with epoch {epoch}: waiting for n1"
     world.heal()
     world.run_until(lambda: zab(world, "n1").view == ("n1", "n2"), 5.0)
     assert "n3" in zab(world, "n1").parted
+
+
+def test_a_history_that_yields_takes_those_with_it_who_were_about_to_follow_it() -> None:
+    world = started(3, torn=True)
+    for one, other in (("n1", "n2"), ("n1", "n3"), ("n2", "n3")):
+        split(world, one, other)
+    world.run_until(lambda: all(leads(world, name) for name in world.nodes), 20.0)
+    world.yield_to("n1", "n3", zab(world, "n3").epoch)
+    world.run(1.0)
+    epoch = zab(world, "n2").epoch
+    world.yield_to("n3", "n2", epoch)
+    world.heal()
+    world.run_until(world.settled, 20.0)
+    assert [(name, leader) for name, leader, _ in world.yielded] == [("n1", "n3"), ("n3", "n2"), ("n1", "n2")]
 
 
 def test_one_way_only_one_of_two_goes_on() -> None:
