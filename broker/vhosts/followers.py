@@ -291,7 +291,7 @@ class Followers:
         self._acknowledged[peer] = received, synced = frames.decode_pair(payload)
         for local in self._switchboard.transit.acknowledged(peer, received, synced):
             follower = local.master.witnesses.followers.get(peer)
-            if follower is None or follower.refused:
+            if follower is None or follower.refused or self._followed.get(local.queue_id) is not local:
                 continue
             if follower.missing or not follower.joined:
                 self._feed(local, follower)
@@ -328,4 +328,5 @@ class Followers:
 
     def concerned(self) -> "list[Local]":
         """The masters that wait for a mirror, or have one that does not simply follow."""
-        return list({**self._outside, **dict.fromkeys(self._switchboard.transit.masters())})
+        waiting = (local for local in self._switchboard.transit.masters() if not local.ended)
+        return list({**self._outside, **dict.fromkeys(waiting)})

@@ -384,3 +384,18 @@ def test_what_a_new_master_does_not_have_goes():
     offer = Offer(1, TERM + 5, [(TERM, 1), (TERM + 5, 2)], 2)  # it has a, and not b
     house.switchboard.hear("n3", frames.OFFER, frames.encode_json(asdict(offer)))
     assert len(house.mirrors.leave(1).line) == 1
+
+
+def test_of_a_master_that_is_gone_nothing_is_acknowledged_any_more():
+    """Its queue may be deleted while notes are on their way to a mirror."""
+    house = House()
+    local = house.lead(bodies=["a"])
+    house.hear_statement()
+    house.end_turn()
+    assert house.followers.concerned() == [local]
+    local.end()
+    house.followers.unlead(1)
+    assert list(house.switchboard.transit.masters())
+    assert house.followers.concerned() == []
+    house.hear_acknowledged(1 << 40, 1 << 40)
+    assert house.entering == []
