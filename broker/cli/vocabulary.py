@@ -46,6 +46,11 @@ To a node, at its link address:
     events        (local) {after_ms: int = 0}                       -> {events: [Event]}, later ones, oldest first
     block         (local) {peers: {node: "both" | "in" | "out"}}    -> {}; drops what comes in or goes out; adds
     unblock       (local) {}                                        -> {}
+    stop_app, start_app   (local) {}                                -> {}; at once: `status` tells when it is done
+    reset, force_reset, force_boot   (local) {}                     -> {}; these and the next ones only while the
+                  broker is stopped, else `running`
+    join_cluster, update_cluster_nodes   (local) {target, address: optional}   -> {already: bool} or {members: [name]}
+    forget_offline   (local) {node}                                 -> {}; done by the next life, which is forced
 
 A policy is RabbitMQ's object: {vhost, name, pattern, apply-to, priority, definition}.
 
