@@ -1,0 +1,61 @@
+"""Whom a node takes for members: the file's nodes once, then those that were committed, wherever they listen now."""
+
+import pytest
+
+from broker.node.configuration import load
+from broker.node.membership import NAME, NO_ORDERS, Membership, Orders, Standing
+from broker.peers.greeting import Identity
+from broker.world.disk import RealDisk
+
+FILE = 'nodes: [{name: n1, link: "127.0.0.1:1"}, {name: n2, link: "127.0.0.1:2"}, {name: n3, link: "127.0.0.1:3"}]\n'
+
+
+@pytest.fixture
+def disk(tmp_path):
+    return RealDisk(tmp_path / "n1")
+
+
+@pytest.fixture
+def membership(tmp_path, disk):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(FILE)
+    return Membership(load(path), "n1", disk)
+
+
+async def test_the_file_seeds_the_members_once(membership, disk):
+    await membership.load()
+    assert (membership.names, membership.is_committed) == (["n1", "n2", "n3"], False)
+    await Standing({"n1": "127.0.0.1:9", "n4": "host4:4"}).write(disk)
+    await membership.load()
+    assert (membership.names, membership.is_committed) == (["n1", "n4"], True)
+
+
+async def test_the_file_says_where_its_nodes_listen_now_the_cluster_where_the_others_do(membership, disk):
+    await Standing({"n1": "127.0.0.1:9", "n2": "127.0.0.1:8", "n4": "host4:4"}).write(disk)
+    await membership.load()
+    assert membership.addresses == {"n1": "127.0.0.1:1", "n2": "127.0.0.1:2", "n4": "host4:4"}
+    assert membership.known_address("n3") == "127.0.0.1:3", "no member, but the file knows it"
+    voters = {"n1": "a", "n2": "b", "n5": "c"}
+    assert membership.peers(voters) == {"n2": "127.0.0.1:2", "n4": "host4:4", "n5": ""}
+
+
+async def test_orders_and_members_are_written_in_one_step_and_kept_until_they_are_obeyed(membership, disk):
+    await membership.load()
+    await membership.order(Orders(force_boot=True, forget=("n2", "n3")), {"n1": "127.0.0.1:1"})
+    again = await Standing.read(disk)
+    assert again == Standing({"n1": "127.0.0.1:1"}, Orders(force_boot=True, forget=("n2", "n3")))
+    await membership.obeyed()
+    assert (await Standing.read(disk)).orders == NO_ORDERS
+    assert (await Standing.read(disk)).members == {"n1": "127.0.0.1:1"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"members": {}}', b"\xff"])
+async def test_a_file_that_cannot_be_read_counts_as_none(disk, content):
+    await disk.replace(NAME, content)
+    assert await Standing.read(disk) == Standing()
+
+
+async def test_a_stranger_is_only_disagreed_with_by_a_node_that_knows(membership):
+    stranger = Identity("n9", 1, "folder")
+    assert membership.objection(stranger, False) == "n9 is not known here as a member"
+    assert membership.objection(stranger, True) is None
