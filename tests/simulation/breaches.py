@@ -13,7 +13,7 @@ from broker.cluster import succession
 from broker.cluster.partitions import Electorate
 from broker.cluster.procedures import PROCEDURES, copies
 from broker.cluster.procedures.draft import Draft
-from broker.cluster.records import Life, QueueRecord
+from broker.cluster.records import RUNNING, WAITING, Life, QueueRecord
 from broker.cluster.succession import Situation
 from broker.metadata.requests import Requests
 from broker.metadata.shared_tree import SharedTree
@@ -42,16 +42,13 @@ def let_who_restarts_keep_its_place(patch: pytest.MonkeyPatch) -> None:
     bury = succession._bury
 
     def forgiving(record: QueueRecord, situation: Situation) -> QueueRecord:
-        lives = situation.lives
-
-        def now(life: Life) -> Life:
-            current = lives.current(life.node)
-            return current if current and lives.is_over(life) and lives.goes_on(current) else life
-
-        mirrors, in_sync = tuple(map(now, record.mirrors)), tuple(map(now, record.in_sync))
-        if record.master in in_sync:
-            record = record._replace(mirrors=mirrors, in_sync=in_sync)
-        return bury(record, situation)
+        after = bury(record, situation)
+        back = situation.lives.current(situation.distrusted)  # whose registration this is
+        if back is None or back.node not in record.candidates or back == after.master or after.state != RUNNING:
+            return after
+        others = tuple(life for life in after.mirrors if life.node != back.node)
+        in_sync = tuple(life for life in after.in_sync if life.node != back.node)
+        return after._replace(mirrors=(back, *others), in_sync=(*in_sync, back))
 
     patch.setattr(succession, "_bury", forgiving)
 
@@ -111,14 +108,17 @@ def skip_truncation(patch: pytest.MonkeyPatch) -> None:
 
 def promote_what_is_there_after_a_cold_start(patch: pytest.MonkeyPatch) -> None:
     """S3: the promote keys count only if the last that was in sync ended while the quorum watched."""
-    patch.setattr(succession, "WATCHED", (*succession.WATCHED, "absent", "contact"))
-    without = succession._without_heirs
+    succeed = succession._succeed
 
     def hasty(record: QueueRecord, situation: Situation, before: QueueRecord) -> QueueRecord | None:
-        situation.lives.ended = {*situation.lives.ended, *before.in_sync}
-        return without(record, situation, before)
+        after = succeed(record, situation, before)
+        if after is None or after.state != WAITING or after.mirroring.get("ha-promote-on-failure") != "always":
+            return after
+        running = filter(None, map(situation.lives.current, before.candidates))
+        heir = next((life for life in running if situation.lives.goes_on(life)), None)
+        return after if heir is None else succession.promote(after, heir, (), situation.zxid, lossy=True)
 
-    patch.setattr(succession, "_without_heirs", hasty)
+    patch.setattr(succession, "_succeed", hasty)
 
 
 def commit_without_a_quorum(patch: pytest.MonkeyPatch) -> None:
@@ -167,20 +167,6 @@ def forget_who_published_what(patch: pytest.MonkeyPatch) -> None:
         begin(master, copy, *rest, **how)
 
     patch.setattr(Master, "__init__", forgetful)
-
-
-def free_space_ahead_of_the_copies(patch: pytest.MonkeyPatch) -> None:
-    """S14: what a settle kills leaves the disk only when every copy that counts has that."""
-    advance = Master.advance
-
-    def hasty(master: Master, journal_synced: int) -> Any:
-        freed = advance(master, journal_synced)
-        for wait in master.witnesses.waiting:
-            if isinstance(wait.effect, list):
-                freed, wait.effect = [*freed, *wait.effect], None
-        return freed
-
-    patch.setattr(Master, "advance", hasty)
 
 
 def answer_a_declaration_when_it_is_applied_here(patch: pytest.MonkeyPatch) -> None:

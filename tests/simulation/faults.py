@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from broker.cluster import schema
 from tests.simulation.world import HA_ALL, World, until
 
 POLICIES: list[dict[str, Any]] = [
@@ -193,13 +194,7 @@ class Faults:
             case "freeze master, kill heir, thaw":
                 await self._kill_heir_of(name)
             case "quick restart, kill master":
-                for each in world.hosts:  # nobody sees that its port refused for a moment
-                    self._cut(other, each, one_way=False)
-                world.kill(other)
-                world.start(other)
-                await trio.sleep(dice.uniform(0.05, 0.2))
-                world.network.heal()
-                await trio.sleep(dice.uniform(0.02, 0.3))
+                await self._restart_unseen(other)
                 world.kill(name)
             case "freeze master as a mirror enters, kill heir":
                 await self._let_return(other)
@@ -255,7 +250,7 @@ class Faults:
         await trio.sleep(dice.uniform(0.3, 1.0))
         leader = world.leader()
         if leader is not None:
-            world.network.slow(master, leader, dice.choice([0.1, 0.3]))
+            world.network.slow(master, leader, dice.choice([0.1, 0.3, 0.6]))
         world.start(mirror)
         with trio.move_on_after(8):
             await until(lambda: self._enters(mirror, master), 8, 0.002)
@@ -276,6 +271,25 @@ class Faults:
         locals_ = [] if hall is None else hall.guests.locals.values()
         followers = [local.master.witnesses.followers.get(mirror) for local in locals_]
         return any(follower is not None and follower.entering for follower in followers)
+
+    async def _restart_unseen(self, name: str) -> None:
+        """So quickly that nobody saw its port refuse; returns when the new life has just been registered."""
+        world, dice = self._world, self._dice
+        before = self._life(name)
+        for each in world.hosts:
+            self._cut(name, each, one_way=False)
+        world.kill(name)
+        world.start(name)
+        await trio.sleep(dice.uniform(0.05, 0.2))
+        world.network.heal()
+        with trio.move_on_after(5):
+            await until(lambda: self._life(name) > before, 5, 0.002)
+        await trio.sleep(dice.uniform(0.0, 0.05))
+
+    def _life(self, name: str) -> int:
+        """Its newest life, as anybody knows it."""
+        trees = filter(None, map(self._world.tree, self._world.running()))
+        return max((schema.members(tree.tree)[name].life for tree in trees if schema.members(tree.tree)), default=0)
 
     async def _kill_heir_of(self, name: str) -> None:
         """The deposed one goes on when those who followed its heir are alone: they still hear it."""

@@ -25,8 +25,9 @@ here, in `test_rules_broken` (marked R) or, for the machine of agreement, in `te
 * 8, alone in sync only with a lease; promotions wait for its end: `take_a_lease_for_granted`, R
   `give_out_without_a_lease`, Z `ending_lives_without_regard_to_their_leases`; what is set aside: `test_set_aside`,
   `test_recovered`.
-* 9, in sync is who holds all that lives; nothing irreversible ahead of copies: `fill_only_what_is_above`,
-  `keep_what_the_master_lacks`, `free_space_ahead_of_the_copies`.
+* 9, in sync is who holds all that lives: `fill_only_what_is_above`, `keep_what_the_master_lacks`.
+* 9, nothing irreversible ahead of the copies: what a copy let go too early it is sent again when it returns, so that no
+  seed shows it; `tests/storage/test_space` and J hold it.
 * 10, nothing twice, refusals are records, settles are kept: `forget_who_published_what`, R
   `keep_refusals_to_oneself`; `test_settles`.
 * 11, declared means everywhere: `answer_a_declaration_when_it_is_applied_here`.
@@ -48,6 +49,7 @@ here, in `test_rules_broken` (marked R) or, for the machine of agreement, in `te
 The last four break promises to clients that the analysis takes for granted.
 """
 
+import re
 from typing import Any
 
 import pytest
@@ -62,9 +64,9 @@ ALWAYS = {"ha-promote-on-failure": "always"}
 TWO = {"ha-mode": "exactly", "ha-params": 2}
 
 
-def entering(how: str) -> Plan:
+def entering(how: str, *scarcities: str) -> Plan:
     """What befalls the only mirror, and then its master, while its entry is on a long way."""
-    return brief([fault for fault in ENTRIES if how in fault], steps=2, policy=TWO)
+    return brief([fault for fault in ENTRIES if how in fault], steps=2, policy=TWO, scarcities=scarcities)
 
 
 def alone(what: str) -> Plan:
@@ -75,9 +77,9 @@ def alone(what: str) -> Plan:
 ROWS: dict[Breaking, Evidence] = {
     breaches.count_an_entry_only_when_it_is_applied: Evidence("lost|repeat", entering("unheard"), 41),
     breaches.forget_a_proposed_entry_when_its_mirror_goes: Evidence("lost|copies", entering("breaks"), 7),
-    breaches.let_entries_name_nodes: Evidence("lost|copies", entering("restarts")),
+    breaches.let_entries_name_nodes: Evidence("lost|copies", entering("restarts", "catch-up")),
     breaches.let_who_restarts_keep_its_place: Evidence(
-        "lost",
+        "lost|copies",
         brief(["quick restart, kill master"], persistent=False, steps=1, publishers=2, scarcities=["catch-up"]),
     ),
     breaches.let_a_restarted_master_keep_its_term: Evidence("does not follow", brief(["all at once"], steps=2), 1),
@@ -106,10 +108,6 @@ ROWS: dict[Breaking, Evidence] = {
         "lost|copies", brief(["freeze master", "return, kill master", "cut off master"])
     ),
     breaches.keep_what_the_master_lacks: Evidence("copies", brief(["return, kill master", "cut off"])),
-    breaches.free_space_ahead_of_the_copies: Evidence(
-        "copies|lost|not in the journal",
-        brief(["freeze master, kill heir, thaw", "half cut off, kill master"], scarcities=["memory"]),
-    ),
     breaches.forget_who_published_what: Evidence(
         "twins", brief(["half cut off, kill master", "kill master"], publishers=2), 5
     ),
@@ -144,4 +142,4 @@ def test_a_judge_sees_it(breach: Breaking, monkeypatch: pytest.MonkeyPatch) -> N
 def test_unbroken_it_says_nothing(breach: Breaking) -> None:
     """What is seen is the breach, and not something else that the plan brings."""
     evidence = ROWS[breach]
-    assert said_of(evidence.first_seed, evidence.plan) == ""
+    assert not re.search(evidence.verdict, said_of(evidence.first_seed, evidence.plan))
