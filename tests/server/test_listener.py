@@ -3,12 +3,13 @@ from contextlib import suppress
 
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from broker.server.listener import AmqpListener
 from broker.wire import methods
 from broker.world.network import TcpNetwork, secure
-from tests.server.fakes import Talker, world
+from tests.server.fakes import FakeStream, Talker, world
 
 
 @pytest.fixture
@@ -87,6 +88,9 @@ async def test_a_suspended_port_is_closed_until_it_is_resumed(house):
     await listener.resume()  # before the listener has noticed
     await Talker(await dialled(house, listener)).open()
     listener.suspend("and then for good")
+    ours, theirs = trio.testing.memory_stream_pair()
+    await listener._serve(FakeStream(ours, "127.0.0.1:50000"))  # accepted a moment ago
+    assert await theirs.receive_some() == b""
     await listener.close(5.0)
     with pytest.raises(Exception, match="refused"):
         await dialled(house, listener)
