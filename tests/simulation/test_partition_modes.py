@@ -20,7 +20,7 @@ VIEWS = (IGNORE, AUTOHEAL)
 
 
 @pytest.mark.slow
-def test_pause_minority_closes_the_doors_of_the_smaller_side_in_time_and_confirms_nothing_there() -> None:
+def test_scenario_28_pause_minority_closes_the_doors_of_the_smaller_side_in_time_and_confirms_nothing_there() -> None:
     async def scenario(sides: Sides) -> None:
         client = await sides.publisher("n1")
         sides.cut(["n1"], ["n2", "n3"])
@@ -39,7 +39,7 @@ def test_pause_minority_closes_the_doors_of_the_smaller_side_in_time_and_confirm
 
 
 @pytest.mark.slow
-def test_pause_minority_of_two_pauses_whoever_is_alone() -> None:
+def test_scenario_28_pause_minority_of_two_pauses_whoever_is_alone() -> None:
     async def scenario(sides: Sides) -> None:
         sides.cut(["n1"], ["n2"])
         await until(lambda: not sides.world.serving(), 10)
@@ -55,7 +55,7 @@ def test_pause_minority_of_two_pauses_whoever_is_alone() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("one_way", [False, True])
-def test_pause_minority_does_not_mind_one_link(one_way: bool) -> None:
+def test_scenario_28_pause_minority_does_not_mind_one_link(one_way: bool) -> None:
     async def scenario(sides: Sides) -> None:
         sides.cut(["n1"], ["n2"], one_way=one_way)
         await trio.sleep(3 * NET_TICKTIME_S)
@@ -70,7 +70,7 @@ def test_pause_minority_does_not_mind_one_link(one_way: bool) -> None:
 
 
 @pytest.mark.slow
-def test_ignore_leaves_two_masters_says_so_and_ends_when_one_side_is_restarted() -> None:
+def test_scenario_28_ignore_leaves_two_masters_says_so_and_ends_when_one_side_is_restarted() -> None:
     async def scenario(sides: Sides) -> None:
         await sides.part(["n1"], ["n2", "n3"])
         here, there = await sides.publisher("n1"), await sides.publisher("n2")
@@ -99,7 +99,7 @@ def test_ignore_leaves_two_masters_says_so_and_ends_when_one_side_is_restarted()
 
 
 @pytest.mark.slow
-def test_autoheal_prefers_the_side_with_most_connections() -> None:
+def test_scenario_28_autoheal_prefers_the_side_with_most_connections() -> None:
     async def scenario(sides: Sides) -> None:
         crowd = [await sides.publisher("n1", f"crowd-{number}") for number in range(3)]
         there = await sides.publisher("n2")
@@ -122,7 +122,7 @@ def test_autoheal_prefers_the_side_with_most_connections() -> None:
 
 
 @pytest.mark.slow
-def test_autoheal_prefers_the_larger_side_where_connections_do_not_decide() -> None:
+def test_scenario_28_autoheal_prefers_the_larger_side_where_connections_do_not_decide() -> None:
     async def scenario(sides: Sides) -> None:
         await sides.part(["n1"], ["n2", "n3"])
         here = await sides.publisher("n1")
@@ -139,7 +139,7 @@ def test_autoheal_prefers_the_larger_side_where_connections_do_not_decide() -> N
 
 
 @pytest.mark.slow
-def test_autoheal_of_three_sides_leaves_one() -> None:
+def test_scenario_28_autoheal_of_three_sides_leaves_one() -> None:
     async def scenario(sides: Sides) -> None:
         await sides.part(["n1"], ["n2"], ["n3"])
         for name in NAMES:
@@ -282,7 +282,7 @@ def preferring(*names: str, recover: str = "autoheal") -> PartitionHandling:
 
 
 @pytest.mark.slow
-def test_pause_if_all_down_pauses_whoever_hears_none_of_the_list() -> None:
+def test_scenario_28_pause_if_all_down_pauses_whoever_hears_none_of_the_list() -> None:
     async def scenario(sides: Sides) -> None:
         client = await sides.publisher("n2")
         sides.cut(["n1"], ["n2", "n3"])
@@ -300,7 +300,7 @@ def test_pause_if_all_down_pauses_whoever_hears_none_of_the_list() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recover", ["autoheal", "ignore"])
-def test_pause_if_all_down_with_somebody_of_the_list_on_either_side(recover: str) -> None:
+def test_scenario_28_pause_if_all_down_with_somebody_of_the_list_on_either_side(recover: str) -> None:
     async def scenario(sides: Sides) -> None:
         await sides.part(["n1"], ["n2", "n3"])
         here, there = await sides.publisher("n1"), await sides.publisher("n2")
@@ -324,7 +324,9 @@ def test_pause_if_all_down_with_somebody_of_the_list_on_either_side(recover: str
 @pytest.mark.slow
 @pytest.mark.parametrize("handling", VIEWS, ids=str)
 @pytest.mark.parametrize("names", [NAMES, TWO], ids=len)
-def test_one_way_nobody_confirms_what_nobody_keeps(handling: PartitionHandling, names: tuple[str, ...]) -> None:
+def test_scenario_28_one_way_nobody_confirms_what_nobody_keeps(
+    handling: PartitionHandling, names: tuple[str, ...]
+) -> None:
     async def scenario(sides: Sides) -> None:
         await survive(sides, lambda: sides.cut(["n1"], names[1:], one_way=True), names)
 
@@ -333,7 +335,7 @@ def test_one_way_nobody_confirms_what_nobody_keeps(handling: PartitionHandling, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("handling", VIEWS, ids=str)
-def test_in_part_nobody_confirms_what_nobody_keeps(handling: PartitionHandling) -> None:
+def test_scenario_28_in_part_nobody_confirms_what_nobody_keeps(handling: PartitionHandling) -> None:
     async def scenario(sides: Sides) -> None:
         await survive(sides, lambda: sides.cut(["n1"], ["n2"]), NAMES)
 
@@ -364,7 +366,9 @@ async def survive(sides: Sides, cut: Callable[[], None], names: Sequence[str]) -
     [(MAJORITY, "n1"), (preferring("n1"), "n2")],
     ids=str,
 )
-def test_on_the_way_to_a_pause_nothing_is_confirmed_nor_committed(handling: PartitionHandling, loser: str) -> None:
+def test_scenario_28_on_the_way_to_a_pause_nothing_is_confirmed_nor_committed(
+    handling: PartitionHandling, loser: str
+) -> None:
     async def scenario(sides: Sides) -> None:
         client = await sides.publisher(loser)
         sides.cut(["n1"], ["n2", "n3"])
