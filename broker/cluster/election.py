@@ -140,10 +140,15 @@ class Looking:
         if member.parted and self._views.may_yield():
             parted = max(member.parted.values(), key=lambda parted: parted.epoch)
             return parted.leader, parted.epoch
-        if member.only_epoch is None or not member.history.blank or self._who_may_hold(member.only_epoch):
+        if member.only_epoch is None or not self._has_given_up or self._who_may_hold(member.only_epoch):
             return None
         established = [(name, ballot.status) for name, ballot in member.ballots.items() if ballot.status.established]
         return max(((name, status.epoch) for name, status in established), key=lambda each: each[1], default=None)
+
+    @property
+    def _has_given_up(self) -> bool:
+        """Whether this member remembers nothing of what it has vouched for, by its own will: it has no say."""
+        return self._member.history.blank and self._member.only_epoch is not None
 
     def _who_may_hold(self, epoch: int) -> list[str]:
         """Whose history has that epoch, or is not known."""
@@ -198,6 +203,8 @@ class Looking:
             return max(member.me.seeds)
         if self._by_view:
             return self._views.best(now)
+        if self._has_given_up:
+            return ""
         folders = member.folders(looking)
         candidates = {
             name: (status.last_epoch, status.last_zxid, name)
@@ -280,7 +287,7 @@ class Looking:
         if status.established:
             return True
         if member.history.blank:  # a founding (every seed is named), or one that did not reach this disk
-            return self._lists_me(status)
+            return self._lists_me(status) and not self._has_given_up
         return (status.last_epoch, status.last_zxid) >= member.position
 
     # What is said.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from broker.cluster import bonds
 from broker.cluster.entries import SLOTS, Roll
-from broker.cluster.lineage import continues
+from broker.cluster.lineage import continues, may_have_begun
 from broker.cluster.member import Member
 from broker.cluster.messages import Status
 from broker.cluster.partitions import Electorate
@@ -141,6 +141,8 @@ class ViewVote:
     def _may_lead(self, name: str, status: Status, looking: dict[str, Status]) -> bool:
         member = self._member
         if not status.last_epoch or not self._is_same_cluster(status) or status.members.get(name) != status.folder:
+            return False
+        if member.only_epoch is not None and not may_have_begun(status.epochs, member.only_epoch):
             return False
         if member.me.folder not in (status.members.get(member.me.name), member.history.members.get(member.me.name)):
             return False  # for both this member is one that lost its memory

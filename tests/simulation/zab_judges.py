@@ -19,6 +19,7 @@ class Judges:
         self.proposals: dict[int, bytes] = {}
         self.leaders: dict[int, str] = {}
         self._seen: dict[str, int] = {}
+        self._forgot: dict[str, int] = {}
         self._established_at: dict[int, float] = {}
         self._leases: dict[str, float] = {}
 
@@ -27,13 +28,14 @@ class Judges:
             raise Broken(f"total order: two transactions are {zxid:#x}")
         self.proposals[zxid] = payload
 
-    def forgets(self, name: str) -> None:
-        """This node loses its memory, or gives it up."""
+    def forgets(self, name: str, life: int) -> None:
+        """This node lost its memory, or gave it up, at the end of that life."""
+        self._forgot[name] = life
 
     def look_at_view(self, name: str, zab: Zab, nodes: Mapping[str, Any]) -> None:
         """Views: nothing is committed before all of the view have it on their disks, but for those who lost theirs."""
-        for each in zab.view:
-            if nodes[each].folder == zab.members[each] and not nodes[each].disk.has(zab.committed):
+        for each, life in (zab._member.view or {}).items():
+            if life > self._forgot.get(each, 0) and not nodes[each].disk.has(zab.committed):
                 raise Broken(f"view: {name} commits {zab.committed:#x} in {zab.view}, and {each} does not have it")
 
     def look(self, name: str, zab: Zab, now: float) -> None:
@@ -104,7 +106,8 @@ class PartedJudges(Judges):
         self.before: dict[int, int] = {}
         self.held: dict[str, list[tuple[int, bytes]]] = {}
 
-    def forgets(self, name: str) -> None:
+    def forgets(self, name: str, life: int) -> None:
+        super().forgets(name, life)
         self.held.pop(name, None)
 
     def look_at_verdict(self, name: str, zab: Zab, other: str, life: int, lease_until: float, now: float) -> None:

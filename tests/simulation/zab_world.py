@@ -169,17 +169,20 @@ class World:
     def wipe(self, name: str) -> None:
         node = self.nodes[name]
         node.disk, node.folder, node.applied = Disk(), f"{node.folder}*", []
-        self.judges.forgets(name)
+        self.judges.forgets(name, node.life)
 
     def yield_to(self, name: str, leader: str, epoch: int) -> None:
         """Somebody commands it."""
         self._feed(self.nodes[name], lambda zab: zab.yield_to(leader, epoch))
 
     def _heal_history(self, node: Node, yields: Yields) -> None:
-        """The life ends; the next one begins without a log, in the other history."""
+        """The life ends; the next one begins in the other history, with nothing but the highest epoch accepted."""
         self.yielded.append((node.name, yields.leader, yields.epoch))
         self.crash(node.name)
-        self.wipe(node.name)
+        accepted = node.disk.state.accepted_epoch
+        node.disk, node.applied = Disk(), []
+        node.disk.carry_out(Accept(accepted))
+        self.judges.forgets(node.name, node.life)
         node.only_epoch = yields.epoch
         life = node.life
         self.later(0.05, lambda: self.start(node.name) if node.life == life and node.zab is None else None)
