@@ -162,6 +162,19 @@ def test_scenario_21_an_auto_delete_queue_remembers_that_it_had_consumers() -> N
     play(scenario)
 
 
+def test_scenario_21_an_auto_delete_queue_goes_when_its_last_consumer_died_with_the_node() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.set_policy(HA_ALL)
+        (await stage.filled("q", 3, auto_delete=True)).close()
+        client = await stage.client("n1", "consumer")
+        inbox = await consume(client, "c")
+        await client.wait_for(lambda: len(inbox.bodies) == 3)
+        stage.world.kill("n1")
+        await until(partial(is_gone, stage, "q"), 10)
+
+    play(scenario)
+
+
 def is_gone(stage: Stage, queue: str) -> bool:
     """Whether no node that serves knows it."""
     return all(queue not in {record.name for record in stage.world.queues()} for _ in stage.world.serving())
