@@ -12,8 +12,8 @@ check: style types test  ## all that must hold before a commit (.ci/run does it 
 test:            ## the tests of the default run
 	$(BIN)pytest
 
-sim:             ## the simulated cluster; make sim SEEDS=1000 for more of it
-	$(if $(SEEDS),WARREN_SEEDS=$(SEEDS)) $(BIN)pytest --slow tests/simulation
+sim:             ## the simulated cluster; make sim SEEDS=1000 for so many seeds, FROM=5000 from there
+	$(if $(SEEDS),$(BIN)python -m tests.simulation --seeds $(SEEDS) --from $(or $(FROM),0),$(BIN)pytest --slow tests/simulation)
 
 stories:         ## write the golden stories anew; read the diff
 	$(BIN)pytest --slow --rewrite-stories -k stor

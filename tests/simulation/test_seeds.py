@@ -1,5 +1,5 @@
 """Whole clusters under random kills, restarts, power cuts, freezes and stops: nothing confirmed is lost, and all the
-rest that `judges` look for. WARREN_SEEDS=1000 (`make sim SEEDS=1000`) runs more of them than the slow tests do."""
+rest that `judges` look for. `make sim SEEDS=1000` runs more of them than the slow tests do."""
 
 import hashlib
 import os
