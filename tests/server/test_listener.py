@@ -89,8 +89,9 @@ async def test_a_suspended_port_is_closed_until_it_is_resumed(house):
     await Talker(await dialled(house, listener)).open()
     listener.suspend("and then for good")
     ours, theirs = trio.testing.memory_stream_pair()
-    await listener._serve(FakeStream(ours, "127.0.0.1:50000"))  # accepted a moment ago
-    assert await theirs.receive_some() == b""
+    with trio.fail_after(1):
+        await listener._serve(FakeStream(ours, "127.0.0.1:50000"))  # accepted a moment ago
+        assert await theirs.receive_some() == b""
     await listener.close(5.0)
     with pytest.raises(Exception, match="refused"):
         await dialled(house, listener)

@@ -39,6 +39,7 @@ async def test_while_the_mirrors_are_asked_who_has_most_everybody_waits(autojump
         two = await cluster.nodes["n2"].client()
         cluster.network.cut("n1", "n3")
         await publish(three, "a")  # under way when the master dies
+        await trio.sleep(0.1)
         await orphan(cluster)
         assert cluster.queue("q").reason == "completeness"
         await publish(three, "b")
