@@ -13,7 +13,7 @@ from operator import attrgetter
 from broker.mirroring.ranges import Range, intersect, subtract
 from broker.wire.message import Place
 
-REMEMBERED_MAX = 4096
+REMEMBERED_MAX = 1024
 """So many stretches of letters are remembered; what was forgotten and is sent again comes twice (S11)."""
 _NAME = "letters "
 """No node's name has a space in it."""

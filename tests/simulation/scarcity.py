@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from broker.mirroring import catch_up, pacing
+from broker.mirroring import catch_up, pacing, repeats
 from broker.node import store
 from broker.queues import page
 from broker.vhosts import dispatch, followers, paging
@@ -33,6 +33,7 @@ def little_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(page, "PAGE_MESSAGES_MAX", 4)
     patch.setattr(page, "PAGE_BYTES_MAX", 200)
     patch.setattr(dispatch, "UNDER_WAY_MAX", 8)
+    patch.setattr(repeats, "REMEMBERED_MAX", 32)  # what is remembered takes room in segments, too
     patch.setattr(store, "Journal", partial(store.Journal, segment_bytes=SEGMENT_BYTES))
 
 
