@@ -125,12 +125,13 @@ async def _supervise(
     supervisor = Supervisor(cluster, partial(node_command, config), screen.say, local=local, restart=restart)
     failure: Failed | None = None
 
-    async def let_in(members: Collection[str]) -> None:
+    async def let_in(members: Collection[str]) -> list[str]:
         """The nodes that the file names and the cluster does not have yet; the reverse is only told."""
-        if any(name not in members for name in cluster.names):
-            await Membership(Road(cluster), screen.say).join(cluster)
         if gone := [name for name in members if name not in cluster.names]:
             screen.say(f"not in the file: {', '.join(gone)}, of the cluster though (`warren apply --prune` removes it)")
+        if all(name in members for name in cluster.names):
+            return []
+        return await Membership(Road(cluster), screen.say).join(cluster)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, supervisor, screen.say, nursery.cancel_scope)

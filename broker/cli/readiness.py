@@ -30,12 +30,12 @@ async def become_ready(
     processes: Mapping[str, NodeProcess],
     timeout_s: float,
     clock: Callable[[], float],
-    newcomers: Callable[[Collection[str]], Awaitable[None]],
+    newcomers: Callable[[Collection[str]], Awaitable[list[str]]],
     *,
     restarts: bool,
 ) -> str:
     """Waits for the cluster; the line that says it is ready. `clock`: seconds since `up` was called; `newcomers` is
-    told the members once they serve, and lets in whom the file names besides.
+    told the members once they serve, lets in whom the file names besides, and says who came.
 
     Raises Failed if no majority serves clients in time, or if it never can.
     """
@@ -56,8 +56,8 @@ async def become_ready(
             missing = [name for name in members if name not in serving]
             if not missing or late or set(missing) <= set(dead):
                 await road.ask(serving[0], contents(cluster))
-                await newcomers(members)
-                return _ready_line(members, serving, missing, clock())
+                joined = await newcomers(members)
+                return _ready_line([*members, *joined], [*serving, *joined], missing, clock())
         out_of_reach = len(members) - len(set(dead) & set(members)) < quorum
         if out_of_reach or now_s > deadline_s:
             when = "" if out_of_reach else f" after {timeout_s:g} s"

@@ -45,6 +45,7 @@ def cluster(tmp_path):
 
 async def nobody_comes(_members):
     await trio.lowlevel.checkpoint()
+    return []
 
 
 async def ready(road, processes=None, timeout_s=30.0, *, restarts=False):
