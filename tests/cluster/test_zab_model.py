@@ -104,7 +104,7 @@ def test_all_that_can_happen(begin: Callable[[Model], State], bounds: Bounds) ->
     ],
 )
 def test_much_of_what_can_happen(begin: Callable[[Model], State], bounds: Bounds, prompt_disks: bool) -> None:
-    assert visited(bounds, begin=begin, states_max=200_000, prompt_disks=prompt_disks) >= 200_000
+    assert visited(bounds, begin=begin, states_max=200_000, prompt_disks=prompt_disks) > 100_000
 
 
 @pytest.mark.slow
