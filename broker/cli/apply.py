@@ -1,7 +1,8 @@
 """`warren apply`: a running cluster becomes what its file says.
 
 Decides what is missing, what is too much, and in which order either is dealt with: first what the file names is set and
-its new nodes come in, then, with --prune, what it does not name goes, nodes last. Without --prune that is only listed.
+its new nodes come in, then, with --prune, what it does not name goes: nodes first, while the policies still keep copies
+elsewhere. Without --prune that is only listed.
 """
 
 from collections.abc import Callable
@@ -83,12 +84,6 @@ async def bring(road: Road, done: Done, *, prune: bool) -> None:
     membership = Membership(road, done.say)
     done.joined += await membership.join(cluster)
     done.note_set((await road.ask_any(contents(cluster))).get("set", []))
-    for what, request in await _surplus(road, cluster):
-        if prune:
-            await road.ask_any({"do": "change", "request": request})
-            done.note_removed(what)
-        else:
-            done.note_surplus(what)
     for name in [name for name in reversed(await membership.members()) if name not in cluster.names]:
         if prune:
             staying = [other for other in await membership.members() if other != name]
@@ -96,6 +91,12 @@ async def bring(road: Road, done: Done, *, prune: bool) -> None:
             done.removed.append(f"node {name}")
         else:
             done.note_surplus(f"node {name}")
+    for what, request in await _surplus(road, cluster):
+        if prune:
+            await road.ask_any({"do": "change", "request": request})
+            done.note_removed(what)
+        else:
+            done.note_surplus(what)
 
 
 async def _surplus(road: Road, cluster: Cluster) -> list[tuple[str, dict[str, Any]]]:

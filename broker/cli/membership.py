@@ -53,6 +53,8 @@ class Membership:
                 await self._release(name)
         for name in wanted:
             await self._join(file, name, here.get(name))
+            if members.get(name, {}).get("drained"):  # it was about to leave, and may stay after all
+                await self._road.ask_any({"do": "revive", "node": name})
         return wanted
 
     async def _join(self, file: Cluster, name: str, here: str | None) -> None:
@@ -95,8 +97,7 @@ class Membership:
         self._check_majority(name, staying, running)
         if name in running:
             await self._wait_for_copies(name)
-            await self._road.ask(name, {"do": "drain", "node": name}, DRAIN_TIMEOUT_S)
-            await self._wait_for_copies(name, masters_too=True)
+            await self._drain(name)
         else:
             _raise_if(_sole_copies(status, name))
         await self._change({"do": "retire_member", "node": name})
@@ -107,6 +108,15 @@ class Membership:
         if self._road.has_supervisor:
             await self._release(name)
         self._say(f"{name} was taken out")
+
+    async def _drain(self, name: str) -> None:
+        """Have its masters moved and its clients sent away. Raises Failed if some stay; then it serves again."""
+        await self._road.ask(name, {"do": "drain", "node": name}, DRAIN_TIMEOUT_S)
+        try:
+            await self._wait_for_copies(name, masters_too=True)
+        except Failed:
+            await self._road.ask_any({"do": "revive", "node": name})
+            raise
 
     async def _release(self, name: str) -> None:
         try:
