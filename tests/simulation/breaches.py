@@ -11,8 +11,6 @@ import pytest
 from broker.amqp.channel import Channel
 from broker.cluster import succession
 from broker.cluster.partitions import Electorate
-from broker.cluster.procedures import PROCEDURES, copies
-from broker.cluster.procedures.draft import Draft
 from broker.cluster.records import RUNNING, WAITING, Life, QueueRecord
 from broker.cluster.succession import Situation
 from broker.metadata.requests import Requests
@@ -62,25 +60,6 @@ def let_a_restarted_master_keep_its_term(patch: pytest.MonkeyPatch) -> None:
         return after._replace(term=record.term) if heir.node == record.master.node else after
 
     patch.setattr(succession, "promote", as_it_was)
-
-
-def change_records_whatever_their_version(patch: pytest.MonkeyPatch) -> None:
-    """S3: every change is conditional on what its author has seen."""
-    patch.setattr(copies, "_check_version", lambda draft, record: None)
-
-
-def let_entries_name_nodes(patch: pytest.MonkeyPatch) -> None:
-    """S2: a proposal names the mirror's life."""
-    enter = copies.enter_in_sync
-
-    def whoever_it_is_now(draft: Draft) -> Any:
-        current = draft.lives().current(draft.request["node"])
-        if current is not None:
-            draft.request = {**draft.request, "life": current.number}
-        return enter(draft)
-
-    patch.setitem(PROCEDURES, "enter_in_sync", whoever_it_is_now)
-    patch.setattr(copies, "_check_version", lambda draft, record: None)
 
 
 def forget_a_proposed_entry_when_its_mirror_goes(patch: pytest.MonkeyPatch) -> None:
