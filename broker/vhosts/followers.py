@@ -293,11 +293,13 @@ class Followers:
             follower = local.master.witnesses.followers.get(peer)
             if follower is None or follower.refused or self._followed.get(local.queue_id) is not local:
                 continue
-            if follower.missing or not follower.joined:
-                self._feed(local, follower)
             if follower.unsynced and follower.acknowledged(received, synced):
                 local.advance()
             self._propose_entry(local, follower)
+        for local in list(self._outside):  # the link has room again for what others lack
+            follower = local.master.witnesses.followers.get(peer)
+            if follower is not None and (follower.missing or not follower.joined):
+                self._feed(local, follower)
 
     def _propose_entry(self, local: "Local", follower: Follower) -> None:
         if local.master.witnesses.may_enter(follower, local.master.confirmed_note):
