@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_there_are_two_commands_for_a_fresh_machine_and_no_block_is_forgotten() 
     assert len(blocks("sh")) == 2
     assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python", "yaml"}
     assert len(blocks("yaml")) == 1
-    assert len(blocks("console")) == 3
+    assert len(blocks("console")) == 5
     assert len(blocks("python")) == 1
 
 
@@ -60,21 +61,35 @@ def test_the_settings_are_settings(tmp_path: Path) -> None:
     assert settings.disk_free_limit == 50_000_000
 
 
-def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -> None:
-    start, control, policies = (commands_of(text) for text in blocks("console"))
+@pytest.fixture
+def cluster(tmp_path: Path, path: dict[str, str]) -> Iterator[None]:
+    """Three nodes run, on any ports."""
     ports = 'amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
     nodes = ", ".join(f"{{name: {name}, {ports}}}" for name in ("n1", "n2", "n3"))
     (tmp_path / "cluster.yaml").write_text(f"nodes: [{nodes}]\npolicies: [ha-all]\n")
-    assert start[0] == "warren up --detach"
-    assert start[-1] == "warren down"
-    said = {command: run(command, tmp_path, path) for command in start[:-1]}
+    first, *_, last = commands_of(blocks("console")[0])
+    assert (first, last) == ("warren up --detach", "warren down")
+    run(first, tmp_path, path)
     try:
-        assert "hello" in said["warren get orders"]
-        assert "promoted" in said["warren events"]
-        for command in (*control, *policies):
-            run(command, tmp_path, path)
+        yield
     finally:
-        run("warren down", tmp_path, path)
+        run(last, tmp_path, path)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -> None:
+    said = {command: run(command, tmp_path, path) for command in commands_of(blocks("console")[0])[1:-1]}
+    assert "hello" in said["warren get orders"]
+    assert "promoted" in said["warren events"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_the_other_sessions(tmp_path: Path, path: dict[str, str]) -> None:
+    run("warren publish orders hello --declare", tmp_path, path)
+    for session in blocks("console")[1:]:
+        for command in commands_of(session):
+            run(command, tmp_path, path)
 
 
 @pytest.mark.slow
