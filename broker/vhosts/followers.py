@@ -217,10 +217,12 @@ class Followers:
         joins = catch_up.may_join(master, follower, self._pacing.carries_bytes(REST_S))
         if not joins and self._rests(local, follower):
             return
+        synced = self._acknowledged.get(follower.node, (0, 0))[1]
+        if follower.missing and not joins and follower.sent - synced >= CATCH_UP_BYTES_MAX:
+            return  # nor is anything announced: that alone would keep the way full
         if not follower.joined and not self._send(follower, catch_up.announced(master)):
             return
         batch_messages = self._pacing.batch_of(self._records[local.queue_id].mirroring, master.queue.mean_bytes)
-        synced = self._acknowledged.get(follower.node, (0, 0))[1]
         filled = bool(follower.missing)
         while follower.missing and (joins or follower.sent - synced < CATCH_UP_BYTES_MAX):
             chunk = catch_up.take_chunk(master, follower, batch_messages)
