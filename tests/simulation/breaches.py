@@ -103,7 +103,7 @@ def promote_what_is_there_after_a_cold_start(patch: pytest.MonkeyPatch) -> None:
 def commit_without_a_quorum(patch: pytest.MonkeyPatch) -> None:
     """S9: one is enough."""
     patch.setattr(Electorate, "agreed", lambda electorate, marks, folders: max(marks.values(), default=0))
-    patch.setattr(Electorate, "majority", lambda electorate, present: bool(present))
+    patch.setattr(Electorate, "enough", lambda electorate, present: bool(present))
 
 
 def take_a_lease_for_granted(patch: pytest.MonkeyPatch) -> None:

@@ -65,10 +65,12 @@ class Consumer:
             session.ended = trio.current_time()
 
     async def fetch(self, publishing: Callable[[], bool], going_on: Callable[[], trio.Event]) -> None:
-        """Ask for one message after the other, for a while. Raises Lost and Refused."""
+        """Ask for one message after the other, for a while; a queue is not drained so. Raises Lost and Refused."""
         client, chance = self._client, self._chance
         for _ in range(chance.randrange(10, 100)):
             await going_on().wait()
+            if not publishing():
+                break
             fetched = await client.get(self._queue, no_ack=False)
             if fetched is None:
                 await trio.sleep(FETCH_PAUSE_S)

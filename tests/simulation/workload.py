@@ -105,7 +105,7 @@ class Workload:
     async def _consume(self, name: str, queue: str, road: Road) -> None:
         async def consume(client: Client, session: str, chance: Random) -> None:
             consumer = Consumer(client, session, queue, road, self.world, self.ledger, chance)
-            work = consumer.fetch if road.fetches and queue == road.name else consumer.consume
+            work = consumer.fetch if road.fetches and self.publishing else consumer.consume
             await work(self._is_publishing, lambda: self._going_on)
 
         await self._connect_until(lambda: False, name, consume)
