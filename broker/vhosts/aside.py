@@ -115,7 +115,7 @@ class Aside:
         if not self.is_of_lost_history(offer.queue_id):
             return False
         copy = mirror.copy
-        void_from = min((first for term, first in offer.terms if (term, first) not in copy.terms.entries), default=None)
+        void_from = min((first for term, first in offer.terms if term > copy.terms.newest), default=None)
         lost = next(mirror.beyond(offer), None)
         return offer.term < copy.promised or (lost is not None and (void_from is None or lost.first < void_from))
 

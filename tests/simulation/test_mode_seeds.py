@@ -36,8 +36,8 @@ def run_parted(seed: int, handling: PartitionHandling, names: tuple[str, ...], s
     return run_seed(seed, Plan(faults, (), steps, 0.0, 0, names=names, handling=handling, parts=True))
 
 
-FAILED_ONCE = [(36, *CLUSTERS[0]), (55, *CLUSTERS[1])]
-"""A journal kept what was lost; a mirror followed a master of the other history."""
+FAILED_ONCE = [(36, *CLUSTERS[0]), (55, *CLUSTERS[1]), (215, *CLUSTERS[1])]
+"""A journal kept what was lost (twice); a mirror followed a master of the other history."""
 
 
 def test_two_nodes_that_part_lose_nothing() -> None:
