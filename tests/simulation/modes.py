@@ -138,9 +138,8 @@ async def reunite(world: World) -> None:
         with trio.move_on_after(5 * NET_TICKTIME_S):
             await until(lambda: is_whole(world), float("inf"))
             return
-        names = [name for name in world.hosts if world.tree(name) is not None]
-        tree = world.tree(names[0])
-        parted = [] if tree is None else [name for name in names if name in tree.parted]
+        epochs = {name: tree.epoch for name in world.serving() if (tree := world.tree(name)) is not None}
+        parted = [name for name, epoch in epochs.items() if epoch != next(iter(epochs.values()))]
         for name in parted:
             await world.stop(name)
         world.start(*parted or world.hosts)
