@@ -13,7 +13,7 @@ import trio
 from broker.perf.client import Target
 from broker.wire.basic_methods import BasicAck, BasicConsume, BasicDeliver, BasicQos
 from broker.wire.content import rechannel
-from broker.wire.events import Acks, MethodFrame, Publish
+from broker.wire.events import Acks, Medley, MethodFrame, Publish
 from broker.wire.frames import FrameReader
 from broker.wire.message import split_address
 from broker.wire.method_fields import METHODS
@@ -155,6 +155,9 @@ class Session:
                 for event in reader.feed(data):
                     if isinstance(event, Publish):
                         self.broker.publish(self, event)
+                    elif isinstance(event, Medley):
+                        for publish in event.publishes():
+                            self.broker.publish(self, publish)
                     elif isinstance(event, Acks):
                         self.acknowledge(event)
                     elif isinstance(event, MethodFrame):
