@@ -174,7 +174,7 @@ def test_what_is_published_and_gone_while_a_mirror_is_filled_is_known_to_it_when
     run.origin, run.sequence = "n3/1", 7
     local.master.copy.origins["n3/1"] = 6
     local.publish_from("n3", run)
-    local.purge()
+    local.queue.purge()
     house.end_turn()
     behind = house.switchboard.links.offset("n2", "data")
     house.hear_acknowledged(behind, behind)
@@ -386,8 +386,7 @@ def test_what_a_new_master_does_not_have_goes():
     assert len(house.mirrors.leave(1).line) == 1
 
 
-def test_of_a_master_that_is_gone_nothing_is_acknowledged_any_more():
-    """Its queue may be deleted while notes are on their way to a mirror."""
+def test_of_a_master_whose_queue_is_deleted_nothing_is_acknowledged_any_more():
     house = House()
     local = house.lead(bodies=["a"])
     house.hear_statement()
