@@ -233,3 +233,13 @@ def test_what_was_taken_of_lives_that_are_over_is_forgotten_everywhere():
     for note in master.take_notes():
         mirror.apply(note.record, note.raw)
     assert master.copy.origins == mirror.copy.origins == {"n2/1": 1}
+
+
+def test_what_an_earlier_term_settled_where_this_one_begins_is_not_settled_again() -> None:
+    """A mirror that was being filled hears of settles of messages that it never has: as a master it puts others there."""
+    master = Master(Copy(1, True, next_position=4), 20, Settings(), mirrored=True)
+    master.take_notes()
+    master.settle_again([(2, 6)])
+    assert [note.effect for note in master.take_notes()] == [[(2, 3)]]
+    master.settle_again([(4, 6)])
+    assert not master.take_notes()

@@ -31,8 +31,9 @@ ONE_AT_A_TIME = (
     "half cut off, kill master",
 )
 
-FAILED_ONCE = (400_009, 400_010)
-"""A mirror was told what was announced with every word of its node, and of nothing that it lacked."""
+FAILED_ONCE = (400_009, 400_010, 420_042, 420_044)
+"""A mirror was told what was announced with every word of its node, and of nothing that it lacked. A master settled
+again, for an earlier term, where its own messages stood by then."""
 
 
 def trace_of(seed: int) -> str:
