@@ -8,7 +8,7 @@ journal. The master must not know links, disks, clients or who is alive: it is t
 from collections.abc import Callable, Sequence
 
 from broker.mirroring.copy import Copy
-from broker.mirroring.ranges import Range, extend, subtract, upto
+from broker.mirroring.ranges import Range, extend, intersect, subtract
 from broker.mirroring.witnesses import Effect, Opened, Witnesses
 from broker.queues.line import Line
 from broker.queues.queue import Queue
@@ -303,7 +303,7 @@ class Master:
     def settle_again(self, ranges: list[Range]) -> None:
         """These settled under an earlier term, which ended before every in-sync copy was known to have that: only when
         they have it under this one may the space go (S14). Where this term begins others will stand."""
-        if ranges := upto(ranges, self.copy.next_position - 1):
+        if ranges := intersect(ranges, [(1, self.copy.next_position - 1)]):
             self._put(records.Settle(self.copy.queue_id, self.term, ranges), self.copy.durable, ranges)
 
     def note_settled(self) -> None:

@@ -236,7 +236,7 @@ def test_what_was_taken_of_lives_that_are_over_is_forgotten_everywhere():
 
 
 def test_what_an_earlier_term_settled_where_this_one_begins_is_not_settled_again() -> None:
-    """A mirror that was being filled hears of settles of messages that it never has: as a master it puts others there."""
+    """A mirror that was being filled hears of settles of what it never has: as a master it puts others there."""
     master = Master(Copy(1, True, next_position=4), 20, Settings(), mirrored=True)
     master.take_notes()
     master.settle_again([(2, 6)])
