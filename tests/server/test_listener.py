@@ -92,7 +92,7 @@ async def test_a_suspended_port_is_closed_until_it_is_resumed(house):
     with trio.fail_after(1):
         await listener._serve(FakeStream(ours, "127.0.0.1:50000"))  # accepted a moment ago
         assert await theirs.receive_some() == b""
-    await listener.close(5.0)
+    await listener.close(0.01)
     with pytest.raises(Exception, match="refused"):
         await dialled(house, listener)
 
