@@ -198,7 +198,13 @@ class Followers:
         """Messages that it lacked; see `_send`."""
         if self._pacing.bytes_per_s:
             self._pacing.spend(local.queue_id, follower.node, sum(map(len, chunk)), trio.current_time())
-        return self._send(follower, chunk)
+        return not chunk or self._send_behind_marks(local, follower, chunk)
+
+    def _send_behind_marks(self, local: "Local", follower: Follower, chunk: list[bytes]) -> bool:
+        """Once it has joined it hears of all that is announced anyway. Nothing is announced for its own sake: while
+        contents are read, each word would be answered by a word."""
+        marks = [] if follower.joined else catch_up.announced(local.master)
+        return self._send(follower, [*marks, *chunk])
 
     def _send(self, follower: Follower, chunk: list[bytes]) -> bool:
         """Records of catch-up; False if there is no link: when there is, the mirror states anew what it holds."""
@@ -218,17 +224,14 @@ class Followers:
         if not joins and self._rests(local, follower):
             return
         synced = self._acknowledged.get(follower.node, (0, 0))[1]
-        if follower.missing and not joins and follower.sent - synced >= CATCH_UP_BYTES_MAX:
-            return  # nor is anything announced: that alone would keep the way full
-        if not follower.joined and not self._send(follower, catch_up.announced(master)):
-            return
         batch_messages = self._pacing.batch_of(self._records[local.queue_id].mirroring, master.queue.mean_bytes)
         filled = bool(follower.missing)
         while follower.missing and (joins or follower.sent - synced < CATCH_UP_BYTES_MAX):
             chunk = catch_up.take_chunk(master, follower, batch_messages)
             if not chunk and follower.missing:
-                self._fetch_more(local, follower, batch_messages)
-                return
+                if self._fetch_more(local, follower, batch_messages):
+                    return
+                continue  # what came next has settled
             if not self._send_missing(local, follower, chunk):
                 return
             if not joins and (batch_messages < BATCH_MESSAGES or self._rests(local, follower)):
@@ -238,7 +241,7 @@ class Followers:
             return
         if follower.joined and not filled:
             return  # nothing went out, so nothing would be acknowledged
-        if not self._send(follower, catch_up.last_words(master, follower)):
+        if not self._send_behind_marks(local, follower, catch_up.last_words(master, follower)):
             return
         follower.joined = True
         unsent = master.outbox[0].number - 1 if master.outbox else master.note
@@ -265,16 +268,19 @@ class Followers:
         if not local.ended and local.master.witnesses.followers.get(follower.node) is follower:
             self._feed(local, follower)
 
-    def _fetch_more(self, local: "Local", follower: Follower, batch_messages: int) -> None:
-        """Read what it lacks next. Mirrors that are filled together want the same: one reading at a time serves all."""
-        waiting = self._fetching.get(local)
-        if waiting is not None:
-            waiting[follower] = None
-        elif (wanted := catch_up.wanted(local.master, follower)) is not None:
-            self._fetching[local] = {follower: None}
+    def _fetch_more(self, local: "Local", follower: Follower, batch_messages: int) -> bool:
+        """Read what it lacks next, if that has to be read. Mirrors that are filled together want the same: one reading
+        at a time serves all."""
+        wanted = catch_up.wanted(local.master, follower)
+        if wanted is None:
+            return False
+        waiting = self._fetching.setdefault(local, {})
+        if not waiting:
             first, last = wanted
             last = min(last, first + batch_messages - 1) if batch_messages < BATCH_MESSAGES else last
             self._spawn(self._fetch, local, first, last)
+        waiting[follower] = None
+        return True
 
     async def _fetch(self, local: "Local", first: int, last: int) -> None:
         """Send what is out of memory; it does not come back into the queue for that."""
