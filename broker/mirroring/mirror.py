@@ -5,12 +5,12 @@ records. It never expires, drops or delivers anything by itself: the master does
 and disks: what has to be stored goes to an outbox.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from broker.mirroring.copy import Copy
 from broker.mirroring.ranges import Range, extend, subtract, upto
-from broker.mirroring.repeats import is_of_letters
+from broker.mirroring.repeats import Change, is_of_letters
 from broker.queues.gauge import Gauge
 from broker.queues.page import Page, Piece
 from broker.wire import records
@@ -137,9 +137,7 @@ class Mirror:
                 self.outbox.append(Entry(records.encode(record), record))
         copy.terms.adopt(offer.terms)
         self._take_back(dropped)
-        for change in copy.repeats.truncate(common):
-            letters = records.Origin(copy.queue_id, self.term, *change)
-            self._store(Entry(records.encode(letters), letters))
+        self._store_letters(copy.repeats.truncate(common))
         if copy.paged:
             self._freed += [(piece.first, piece.last) for piece in dropped]
         return Statement(copy.queue_id, offer.term, 0, common, copy.line.ranges())
@@ -159,6 +157,11 @@ class Mirror:
                 record = records.Origin(self.copy.queue_id, self.term, origin, kept, refused)
                 self._store(Entry(records.encode(record), record))
 
+    def _store_letters(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            letters = records.Origin(self.copy.queue_id, self.term, *change)
+            self._store(Entry(records.encode(letters), letters))
+
     def apply(self, record: records.QueueRecord, raw: bytes) -> bool:
         """Do what the master did; False if the record is of another term than the one that is followed."""
         if record.term != self.term:
@@ -172,8 +175,8 @@ class Mirror:
                 self.copy.marks[level] = max(upto, self.copy.marks.get(level, 0))
                 self._store(Entry(raw, record))
             case records.Origin(_, _, origin, highest, refused) if is_of_letters(origin):
-                self.copy.repeats.learn(origin, highest, refused)
                 self._store(Entry(raw, record))
+                self._store_letters(self.copy.repeats.learn(origin, highest, refused))
             case records.Origin(_, _, origin, highest, refused):
                 self._take_origin(origin, highest, refused)
                 self._store(Entry(raw, record))
@@ -221,8 +224,8 @@ class Mirror:
                 extend(gone, left, right)
         if copy.lacking:
             copy.lacking = subtract(copy.lacking, ranges)
-        if copy.durable:
-            self.outbox.append(Entry(raw, record, gone))
+        if copy.durable:  # what was never here, too: nothing is to be remembered of it
+            self.outbox.append(Entry(raw, record, ranges))
         elif copy.paged:
             self._freed += gone
 

@@ -91,15 +91,16 @@ class Repeats:
         self._add(stretch)
         return [stretch.told, *self._forget_oldest()]
 
-    def learn(self, name: str, at: int, ranges: list[Range]) -> None:
-        """What a record says."""
+    def learn(self, name: str, at: int, ranges: list[Range]) -> list[Change]:
+        """What a record says; what the log has to know besides."""
         known = self._by_name.get(name)
         if known is not None:
             self._remove(known)
-        if at and ranges:
-            queue_id, term, _ = (int(part, 16) for part in name.removeprefix(_NAME).split(" "))
-            self._add(Stretch(queue_id, term, *ranges[0], at))
-            self._forget_oldest()
+        if not (at and ranges):
+            return []
+        queue_id, term, _ = (int(part, 16) for part in name.removeprefix(_NAME).split(" "))
+        self._add(Stretch(queue_id, term, *ranges[0], at))
+        return self._forget_oldest()
 
     def truncate(self, position: int) -> list[Change]:
         """Nothing stands here above this position; what the log has to know."""

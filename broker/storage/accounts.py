@@ -4,7 +4,7 @@ Decides what must be written again before a segment goes: its settles of message
 of which it has the last copy. It must not know which segments go, nor how a record changes what is in force.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from broker.storage.holdings import Holdings
 from broker.storage.ranges import Ranges
@@ -140,10 +140,10 @@ class Account:
             yield Settle(self.queue_id, self.term, list(needed))
 
     def _state_at_home(self, segment: Segment) -> Iterator[QueueRecord]:
-        for slot in [slot for slot, home in self.homes.items() if home is segment]:
+        slots = [slot for slot, home in self.homes.items() if home is segment]
+        yield from self._terms_again({slot[1] for slot in slots if isinstance(slot, tuple) and slot[0] == "term"})
+        for slot in slots:
             match slot:
-                case ("term", int(number)):
-                    yield from self._term_again(number)
                 case "holes":
                     yield Hole(self.queue_id, self.term, self.holes)
                 case "last":
@@ -158,14 +158,15 @@ class Account:
             if segment in (taken.home, taken.refused_home):
                 yield Origin(self.queue_id, self.term, origin, taken.highest, taken.refused)
 
-    def _term_again(self, number: int) -> Iterator[QueueRecord]:
+    def _terms_again(self, numbers: Collection[int]) -> Iterator[Term | Returned]:
         """Behind messages that stand where others stood before: how often those were given back must not meet them."""
-        for term, first in self.terms:
-            if term == number:
-                yield Term(self.queue_id, term, first)
-                if self.tallied and first <= self.last:
-                    kept = [(max(from_, first), upto, times) for from_, upto, times in self.tallies if upto >= first]
-                    yield Returned(self.queue_id, self.term, [(first, self.last, 0), *kept])
+        again = [(term, first) for term, first in self.terms if term in numbers]
+        for term, first in again:
+            yield Term(self.queue_id, term, first)
+        if again and self.tallied and again[0][1] <= self.last:
+            void_from = again[0][1]
+            kept = [(max(from_, void_from), upto, times) for from_, upto, times in self.tallies if upto >= void_from]
+            yield Returned(self.queue_id, self.term, [(void_from, self.last, 0), *kept])
 
     def _lasting_home(self, position: int) -> Segment | None:
         """The segment in which the living message there will be found in a later life, too."""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.mirroring import repeats
 from broker.mirroring.copy import Copy
 from broker.mirroring.mirror import Mirror, Offer
 from broker.queues.settings import Settings
@@ -365,3 +366,29 @@ def test_counts_that_come_one_by_one_do_not_break_a_page_for_good() -> None:
         record = records.Returned(1, replica.mirror.term, [(position, position, 1)])
         replica.mirror.apply(record, records.encode(record))
     assert [(piece.count, piece.returned) for piece in replica.mirror.copy.line.pieces()] == [(8, 1)]
+
+
+def test_what_settles_without_ever_having_been_here_is_not_remembered() -> None:
+    """A mirror that is being filled hears of it like of all the rest: the disk kept it, and how often it had come back,
+    for ever (seed 910000)."""
+    mirror = Mirror(Copy(1, True))
+    mirror.receive_offer(Offer(1, 12, [(12, 1)], 7))
+    mirror.take_entries()
+    settle = records.Settle(1, 12, [(2, 3), (6, 6)])
+    mirror.apply(settle, records.encode(settle))
+    (entry,) = mirror.take_entries()
+    assert entry.ranges == [(2, 3), (6, 6)]
+
+
+def test_letters_that_a_mirror_forgets_are_forgotten_on_its_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its master may have forgotten them while it was away."""
+    monkeypatch.setattr(repeats, "REMEMBERED_MAX", 1)
+    mirror = Mirror(Copy(1, True))
+    mirror.receive_offer(Offer(1, 12, [(12, 1)], 7))
+    mirror.take_entries()
+    for name, at in (("letters 7 3 1", 1), ("letters 7 3 2", 2)):
+        letters = records.Origin(1, 12, name, at, [(at, at)])
+        mirror.apply(letters, records.encode(letters))
+    told = [entry.record for entry in mirror.take_entries()]
+    assert told[-1] == records.Origin(1, 12, "letters 7 3 1", 0, [])
+    assert len(told) == 3

@@ -101,6 +101,21 @@ class TestOneQueue:
         for books in (writer.books, writer.reread(), writer.reread_summaries()):
             assert tallied(books.accounts[1], range(1, 8)) == {4: 1, 7: 1}
 
+    def test_how_often_messages_came_back_is_said_once_behind_all_terms_of_a_segment(self):
+        """Said behind each of them it took more room than all the rest (seed 910000)."""
+        writer = Writer()
+        for record in (Term(1, 1, 1), Term(1, 2, 4), Term(1, 3, 6)):
+            writer.write(record)
+        writer.roll()
+        for record in (publish(1, 3, 1, 9), Returned(1, 3, [(2, 2, 1), (5, 7, 2)])):
+            writer.write(record)
+        writer.roll()
+        assert writer.sweep() == [1]
+        returned = [record for number, record in writer.log if number == 3 and isinstance(record, Returned)]
+        assert returned == [Returned(1, 3, [(1, 9, 0), (2, 2, 1), (5, 7, 2)])]
+        for books in (writer.books, writer.reread()):
+            assert tallied(books.accounts[1], range(1, 10)) == {2: 1, 5: 2, 6: 2, 7: 2}
+
     def test_what_an_older_term_writes_above_a_newer_one_is_void(self):
         writer = Writer()
         writer.write(Term(1, 6, 11))
