@@ -209,7 +209,8 @@ class Guests:
             case "get":
                 return await self._get(peer, local, fields)
             case "purge":
-                return {"count": local.purge()}, b""
+                count = await local.purge()
+                return {"not_master": True} if count is None else {"count": count}, b""
             case _:
                 return counts_of(local), b""
 

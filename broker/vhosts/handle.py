@@ -311,9 +311,14 @@ class Handle:
         return counted(run) if is_quorum(self.record.arguments) else run
 
     async def purge(self) -> int:
-        """Drop what is ready; how many messages that were."""
-        answer = await self._call("purge")
-        return answer.purge() if isinstance(answer, Local) else int(answer[0]["count"])
+        """Drop what is ready; how many messages that were. No failover brings them back: a master that ends before that
+        is certain leaves it to the next."""
+        while True:
+            answer = await self._call("purge")
+            count: int | None = await answer.purge() if isinstance(answer, Local) else answer[0]["count"]
+            if count is not None:
+                return count
+            await trio.sleep(RETRY_S)
 
     async def counts(self) -> dict[str, Any]:
         """How many messages and consumers its master counts."""

@@ -84,6 +84,7 @@ class Local(Intake):
         self.ended = True
         self.timers.forget(self)
         self.pager.end()
+        self.receipts.end()
         self._wider.set()
         self.master.note_settled()
         self.unsafe_settles = self.master.unsafe_settles()
@@ -254,10 +255,14 @@ class Local(Intake):
         self._wider.set()
         self._wider = trio.Event()
 
-    def purge(self) -> int:
-        """Drop what is ready."""
+    async def purge(self) -> int | None:
+        """Drop what is ready; how many messages that were, as soon as no failover brings them back. None if this master
+        ends before."""
+        if self.ended:
+            return None
         self.switchboard.touch(self)
-        return self.queue.purge()
+        count = self.queue.purge()
+        return count if await self.receipts.safe() else None
 
     def forget_dead(self, first: int, last: int) -> None:
         """Dead letters of these positions are safe elsewhere; position 0 was never in the log."""

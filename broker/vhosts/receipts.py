@@ -1,11 +1,13 @@
-"""What consumers' nodes are still to be told of one queue: which of their answers no failover can undo any more.
+"""Who is still to be told that what was settled at one queue is settled for good: that no failover can undo it any more.
 
-Decides when an answer is safe: an acknowledgement once the log has it on every disk that counts, a rejection once its
-dead letter needs this queue no more, too. It must not know how a note of the log gets there.
+Decides when that is so: of an acknowledgement and a purge once the log has it on every disk that counts, of a rejection
+once its dead letter needs this queue no more, too. It must not know how a note of the log gets there.
 """
 
 from collections import deque
 from typing import TYPE_CHECKING
+
+import trio
 
 from broker.wire import queue_frames as frames
 
@@ -17,8 +19,23 @@ REJECTED_MAX = 4096
 """Of more stretches of rejected messages nobody is told: their nodes keep no more of them, either."""
 
 
+class Question:
+    """Somebody waits until what was settled before this is safe."""
+
+    __slots__ = ("answered", "is_safe")
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.is_safe = False
+
+    def answer(self, *, is_safe: bool) -> None:
+        """Say so, or that it can not be said any more."""
+        self.is_safe = is_safe
+        self.answered.set()
+
+
 class Receipts:
-    """The answers that one master owes to the nodes of consumers, in the order of its log."""
+    """The answers that one master owes to the nodes of consumers and to those who purge, in the order of its log."""
 
     def __init__(self, queue_id: int, switchboard: "Switchboard") -> None:
         self._queue_id = queue_id
@@ -29,9 +46,27 @@ class Receipts:
         """(node, number, first, last) of what may still be on its way as a dead letter."""
         self._owed: deque[tuple[int, int, str, int, int]] = deque()
         """(note, its end in the journal, node, kind, number)."""
+        self._questions: list[Question] = []
+        """Of this turn."""
+        self._asked: deque[tuple[int, int, Question]] = deque()
+        """(note, its end in the journal, who waits)."""
 
     def __bool__(self) -> bool:
-        return bool(self._owed)
+        return bool(self._owed or self._asked)
+
+    async def safe(self) -> bool:
+        """Wait until all that was settled in this turn is safe; False if the master ended before."""
+        question = Question()
+        self._questions.append(question)
+        await question.answered.wait()
+        return question.is_safe
+
+    def end(self) -> None:
+        """The master is no more: what is not safe by now its successor may not know of."""
+        for question in [*self._questions, *(question for _, _, question in self._asked)]:
+            question.answer(is_safe=False)
+        self._questions.clear()
+        self._asked.clear()
 
     def take(self, peer: str, what: int, number: int, first: int, last: int) -> None:
         """A consumer's node has answered for these positions, under this number."""
@@ -59,12 +94,18 @@ class Receipts:
         if self._answered:
             answered, self._answered = self._answered, {}
             self._owed += [(note, lsn, peer, what, number) for (peer, what), number in answered.items()]
+        if self._questions:
+            self._asked += [(note, lsn, question) for question in self._questions]
+            self._questions.clear()
 
     def pay(self, synced_note: int, journal_synced: int) -> None:
         """Every mirror that counts has synced up to this note (-1: there is none that does), the own disk up to there.
 
         Who cannot be told now will ask anew, and tell again what it still keeps.
         """
+        asked = self._asked
+        while asked and asked[0][1] <= journal_synced and (synced_note < 0 or asked[0][0] <= synced_note):
+            asked.popleft()[2].answer(is_safe=True)
         safe: dict[tuple[str, int], int] = {}
         owed = self._owed
         while owed and owed[0][1] <= journal_synced and (synced_note < 0 or owed[0][0] <= synced_note):

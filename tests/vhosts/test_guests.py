@@ -217,10 +217,23 @@ async def test_what_a_node_has_had_answered_elsewhere_is_no_gap_here(house):
     assert house.local.queue.messages_ready == 1
 
 
-async def test_purging_and_counting(house):
+async def test_purging_and_counting(house, nursery, autojump_clock):
     house.local.publish(run_of("a", "b"), None)
     assert (await house.call("counts"))[0]["messages_ready"] == 2
-    assert (await house.call("purge"))[0] == {"count": 2}
+    answers = []
+
+    async def purge():
+        answers.append((await house.call("purge"))[0])
+
+    nursery.start_soon(purge)
+    await trio.sleep(1)
+    house.switchboard.end_turn()
+    await trio.sleep(1)
+    nursery.start_soon(purge)
+    await trio.sleep(1)
+    house.local.end()
+    await trio.sleep(1)
+    assert answers == [{"count": 2}, {"not_master": True}]
 
 
 async def test_what_is_fetched_for_a_node_that_has_gone_meanwhile_returns(house, nursery, autojump_clock):
@@ -248,7 +261,8 @@ async def test_a_loan_is_not_repaid_while_what_it_is_for_is_loaded(house):
     house.switchboard.hear("n2", frames.LOAN, frames.encode_triple(1, 7, 4))
     house.switchboard.end_turn()
     assert not house.switchboard.take(frames.REPAID)
-    house.local.purge()
+    house.local.queue.purge()
+    house.switchboard.touch(house.local)
     house.switchboard.end_turn()
     assert len(house.switchboard.take(frames.REPAID)) == 1
 

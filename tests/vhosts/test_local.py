@@ -364,7 +364,7 @@ def test_the_log_says_what_the_queue_did(switchboard):
     switchboard.end_turn()
     assert [type(record) for record in written] == [records.Term, records.Mark, records.Publish, records.Settle]
     assert isinstance(written[2].run, Run)
-    assert local.purge() == 0
+    assert local.queue.purge() == 0
 
 
 def test_letters_that_wait_for_the_lease_hear_that_it_is_back(switchboard):

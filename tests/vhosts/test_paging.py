@@ -119,7 +119,8 @@ class Player:
 
     def purge(self):
         if self.chance.random() < 0.3:
-            self.log.append(("purged", self.local.purge()))
+            self.log.append(("purged", self.local.queue.purge()))
+            self.local.switchboard.touch(self.local)
 
     def get(self):
         self.getting = True
