@@ -5,6 +5,7 @@ which commands arrive.
 """
 
 import base64
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import trio
 
 from broker.cluster.arguments import to_json
 from broker.vhosts.dead_letters import Burial
+from broker.vhosts.handle import Moved
 from broker.wire import queue_frames as frames
 from broker.wire.content import assemble, body_of
 from broker.wire.message import Run, make_address, split_address
@@ -55,7 +57,16 @@ async def publish(vhost: "Vhost", exchange: str, key: str, bodies: list[bytes], 
 
 
 async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
-    """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them."""
+    """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them.
+
+    What a master gave that ends meanwhile has returned, and its successor is asked for all of it.
+    """
+    while True:
+        with suppress(Moved):
+            return await _take(handle, count, keep=keep)
+
+
+async def _take(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
     holder = handle.fetcher()
     runs: list[Run] = []
     messages: list[dict[str, Any]] = []

@@ -230,7 +230,7 @@ class Handle:
         while True:
             side = await self._side()
             answer: tuple[dict[str, Any], bytes] | Local | None = side if isinstance(side, Local) else None
-            if isinstance(side, Remote):
+            if isinstance(side, Remote) and (holder is None or holder.alive):  # it may have ended before this one came
                 with suppress(PeerLost), trio.CancelScope(shield=holder is not None):
                     answer = await side.call(do, **fields)
                 if side is not self.remote:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from broker.vhosts import by_hand
 from broker.wire import basic_methods as basic
 from broker.wire.content import body_of
 from broker.wire.events import Acks, Content
@@ -130,6 +131,28 @@ async def test_single_messages_are_fetched_from_anywhere(autojump_clock):
         three.connection.call(1, basic.BasicReject(1, requeue=True))
         assert await get(three) == "a"
         assert await message_count(one) == 0
+
+
+@pytest.mark.parametrize("by_client", [True, False])
+async def test_who_asked_a_master_that_died_is_given_it_by_the_next_one(autojump_clock, nursery, by_client):
+    async with clients() as (cluster, one, three):
+        await publish(one, "a")
+        await cluster.until_in_sync("q", "n1", "n2", "n3")
+        await trio.sleep(1)
+        handle, got = cluster.nodes["n3"].handle("q"), []
+        handle.remote.ready = False  # it has not answered yet
+
+        async def ask():
+            if by_client:
+                got.append(await get(three, no_ack=False))
+            else:
+                got.append((await by_hand.get(handle, 1, keep=False))[0][0]["body"])
+
+        nursery.start_soon(ask)
+        await trio.sleep(1)
+        cluster.kill("n1")
+        await trio.sleep(3)
+        assert got == ["a"]
 
 
 async def test_purging_from_anywhere(autojump_clock):
