@@ -1,4 +1,4 @@
-"""Who is still to be told that what was settled at one queue is settled for good: that no failover can undo it any more.
+"""Who is still to be told that what was settled at one queue is settled for good: that no failover can undo it.
 
 Decides when that is so: of an acknowledgement and a purge once the log has it on every disk that counts, of a rejection
 once its dead letter needs this queue no more, too. It must not know how a note of the log gets there.
@@ -29,7 +29,7 @@ class Question:
         self.is_safe = False
 
     def answer(self, *, is_safe: bool) -> None:
-        """Say so, or that it can not be said any more."""
+        """Say so, or that nobody here can say so any more."""
         self.is_safe = is_safe
         self.answered.set()
 
