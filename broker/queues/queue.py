@@ -385,10 +385,13 @@ class Queue(Window):
 
     def _shed(self) -> None:
         """Bury from the head what is too much, once it is known which of that only was too old."""
+        before = self.counters.dropped
         while (excess := self._limits.excess(self._ready)) and not self._expiry.is_unsure(self._ready.lines()):
             piece = self._ready.drop_head(excess)
             self.counters.dropped += piece.count
             self._departures.bury(piece, "maxlen", self.settings)
+        if self.counters.dropped > before:
+            self._serve()  # what was not at hand may have stood before what is
 
     def _limit(self, settings: "Settings") -> None:
         self._limits = Limits(settings.max_length, settings.max_length_bytes)

@@ -105,6 +105,8 @@ class Model:
         """The queue has said to whom: only the order, the flags and the number are the model's. What comes to the head
         is looked at, unless it was published just now."""
         while self.log and self.log[0][1] < self.next:
+            if fresh and self.ready and self.ready[0].position != self.log[0][1]:
+                return  # it came to the head when the limit took what stood before it
             consumer, position, content, flags = self.log.pop(0)
             assert self.is_open()
             message = self.ready.pop(0)

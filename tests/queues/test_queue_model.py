@@ -119,8 +119,9 @@ class QueueAgainstAList(Model, RuleBasedStateMachine):
             self.expire()
         else:
             assert not refused
-        assert not self.log
         self.shed()
+        self.serve()
+        assert not self.log
         accepted = count - sum(stop - start for start, stop in refused)
         assert (run.first, run.stamp_ms) == (self.next - accepted, self.now)
         self.counts["published"] += accepted

@@ -211,3 +211,13 @@ def test_nothing_is_pushed_out_while_a_head_may_only_be_too_old() -> None:
     assert (queue.messages_ready, queue.counters.dropped) == (4, 0)
     queue.page_in(loaded(1, 1, traits=Traits(expiration_ms=10)))
     assert (queue.living_ranges(), queue.counters.expired, queue.counters.dropped) == ([(2, 4)], 1, 0)
+
+
+def test_what_a_limit_brings_to_the_head_is_given_out() -> None:
+    """A consumer waits for what is not in memory, and that is what has to go."""
+    queue = Queue(Settings(max_length=2), logged=True, line=paged(1), next_position=2)
+    consumer = FakeConsumer(window=1)
+    queue.consume(consumer)
+    queue.publish(run_of(2), 0)
+    assert queue.messages_unacked == 1
+    assert queue.wanted() is None
