@@ -272,7 +272,7 @@ CASES: list[Any] = [
         keep_refusals_to_oneself,
         "lost",
         brief(["half cut off, kill master"], kinds=["full"], publishers=3, consumers=2),
-        3,
+        57,
     ),
     (answer_whoever_is_there, "stray", brief(["kill"], kinds=["calls"], publishers=6), 0),
     (grant_ahead_under_a_limit, "prefetch", brief(["kill"], kinds=["full"], publishers=3), 0),
