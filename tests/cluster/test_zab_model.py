@@ -1,5 +1,6 @@
 """Every order of events in small configurations of the agreement machine keeps the promises; broken rules are found."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from tests.simulation.zab_world import Disk
 
 ALL = 10_000_000
 """More states than there are in those searches that come to an end."""
+STATES = int(os.environ.get("WARREN_STATES") or 30_000)
+"""So far go those that do not."""
 
 
 def established(model: Model) -> State:
@@ -104,7 +107,7 @@ def test_all_that_can_happen(begin: Callable[[Model], State], bounds: Bounds) ->
     ],
 )
 def test_much_of_what_can_happen(begin: Callable[[Model], State], bounds: Bounds, prompt_disks: bool) -> None:
-    assert visited(bounds, begin=begin, states_max=200_000, prompt_disks=prompt_disks) > 100_000
+    assert visited(bounds, begin=begin, states_max=STATES, prompt_disks=prompt_disks) > 20_000
 
 
 @pytest.mark.slow
@@ -121,7 +124,7 @@ def test_much_of_what_can_happen(begin: Callable[[Model], State], bounds: Bounds
     ],
 )
 def test_much_of_what_can_happen_by_views(begin: Callable[[Model], State], bounds: Bounds) -> None:
-    assert visited_by_views(bounds, begin=begin, states_max=150_000) > 1000
+    assert visited_by_views(bounds, begin=begin, states_max=STATES) > 1000
 
 
 # Rules broken on purpose.

@@ -17,7 +17,7 @@ from tests.simulation.homes import Home
 from tests.simulation.stage import bodies
 from tests.simulation.world import HA_ALL, World, policy, simulate, until
 
-MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 60)
+MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 15)
 DISKS = brief(
     (
         "disk",

@@ -13,7 +13,7 @@ from tests.simulation.faults import DEATHS_OF_LEADERS, DEATHS_OF_MASTERS, PARTIT
 from tests.simulation.modes import AUTO, AUTOHEAL, IGNORE, TWO
 from tests.simulation.world import NAMES
 
-MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 20)
+MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 5)
 LINKS = ("half cut off, kill master", "mirrors return, cut off master")
 WITHOUT_PARTITIONS = [
     fault

@@ -14,8 +14,8 @@ from tests.simulation.faults import FAULTS
 from tests.simulation.variety import mixed, plan_of
 
 SEEDS = 16
-MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 200)
-FEWER_SEEDS = int(os.environ.get("WARREN_SEEDS") or 8)
+MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 60)
+FEWER_SEEDS = int(os.environ.get("WARREN_SEEDS") or 4)
 """Of those that take seconds."""
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -251,7 +251,7 @@ def test_nothing_confirmed_is_lost(memory, steps):
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.booleans(), st.lists(STEP, min_size=10, max_size=80))
 def test_nothing_confirmed_is_lost_in_many_histories(memory, steps):
     live(memory, steps)
