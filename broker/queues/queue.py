@@ -82,13 +82,12 @@ class Queue(Window):
         run = self._ready.take(1)
         if run is None:
             return None
-        counters = self.counters
-        counters.redelivered += run.redelivered
+        self.counters.redelivered += run.redelivered
         if ack_required:
-            counters.got += 1
+            self.counters.got += 1
             self._unacked.give(holder, run)
         else:
-            counters.got_no_ack += 1
+            self.counters.got_no_ack += 1
             self._departures.settle(run.first, run.last)
         return run
 
@@ -390,6 +389,7 @@ class Queue(Window):
             piece = self._ready.drop_head(excess)
             self.counters.dropped += piece.count
             self._departures.bury(piece, "maxlen", self.settings)
+            self._expire()  # what has come to the head may be too old
         if self.counters.dropped > before:
             self._serve()  # what was not at hand may have stood before what is
 

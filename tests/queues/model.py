@@ -94,6 +94,7 @@ class Model:
     def shed(self) -> None:
         while self.settings.overflow == "drop-head" and self.length is not None and len(self.ready) > self.length:
             self.die(self.ready.pop(0), "maxlen")
+            self.expire()
 
     def is_open(self) -> bool:
         if not self.ready:

@@ -221,3 +221,14 @@ def test_what_a_limit_brings_to_the_head_is_given_out() -> None:
     queue.publish(run_of(2), 0)
     assert queue.messages_unacked == 1
     assert queue.wanted() is None
+
+
+def test_what_a_limit_brings_to_the_head_too_old_is_expired_in_memory_as_on_disk() -> None:
+    queue = Queue(Settings(max_length=0), logged=True)
+    consumer = FakeConsumer(window=3)
+    queue.consume(consumer)
+    queue.publish(run_of(1), 0)
+    queue.publish(run_of(1, traits=Traits(expiration_ms=0)), 0)
+    queue.cancel(consumer)
+    queue.release(consumer)
+    assert (queue.counters.dropped, queue.counters.expired) == (1, 1)
