@@ -61,7 +61,7 @@ async def test_a_disk_that_is_done_is_not_enough(switchboard, nursery):
     await purges.begin()  # it finds nothing, and what the first one dropped may still come back
     assert await purges.answers() == []
     acknowledge(local, follower, 1 << 40)
-    assert await purges.answers() == [1, 0]
+    assert sorted(await purges.answers()) == [0, 1]  # in whatever order the two tasks wake
 
 
 async def test_what_nobody_logs_is_answered_at_the_end_of_the_turn(switchboard, nursery):
