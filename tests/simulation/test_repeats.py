@@ -139,7 +139,7 @@ def forget_all_letters(patch: pytest.MonkeyPatch) -> None:
 
 def remember_letters_at_the_master_only(patch: pytest.MonkeyPatch) -> None:
     """What was taken is not told to mirrors."""
-    patch.setattr(Repeats, "learn", lambda *_: None)
+    patch.setattr(Repeats, "learn", lambda *_: [])
 
 
 @pytest.mark.slow
