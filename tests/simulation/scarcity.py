@@ -16,6 +16,7 @@ from broker.vhosts import dispatch, followers, paging
 SEGMENT_BYTES = 4000
 WINDOW_BYTES_MAX = 1500
 WINDOW_BYTES_MIN = 600
+PACE_BYTES_PER_S = 1500
 
 
 def slow_catch_up(patch: pytest.MonkeyPatch) -> None:
@@ -37,5 +38,19 @@ def little_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(store, "Journal", partial(store.Journal, segment_bytes=SEGMENT_BYTES))
 
 
-SCARCITIES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {"memory": little_memory, "catch-up": slow_catch_up}
+def slow_pace(patch: pytest.MonkeyPatch) -> None:
+    """Mirrors are filled as slowly as an operator may want it: for seconds the master alone holds everything."""
+    begin = pacing.Pacing.__init__
+
+    def begin_slowly(pace: pacing.Pacing, *_: int) -> None:
+        begin(pace, bytes_per_s=PACE_BYTES_PER_S)
+
+    patch.setattr(pacing.Pacing, "__init__", begin_slowly)
+
+
+SCARCITIES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "memory": little_memory,
+    "catch-up": slow_catch_up,
+    "pace": slow_pace,
+}
 """By what there is little of."""

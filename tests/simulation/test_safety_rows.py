@@ -72,7 +72,7 @@ def entering(how: str) -> Plan:
 
 def alone(what: str) -> Plan:
     """What befalls a master that alone holds everything, while others would be taken as well."""
-    return brief([f"mirrors return, {what}"], policy=ALWAYS, steps=1, scarcities=["catch-up"], publishers=2)
+    return brief([f"mirrors return, {what}"], policy=ALWAYS, steps=1, scarcities=["pace"], publishers=2)
 
 
 ROWS: dict[Breaking, Evidence] = {
