@@ -52,7 +52,7 @@ class Load:
                     return pika.BlockingConnection(pika.ConnectionParameters(host, int(port), heartbeat=30))
                 except (pika.exceptions.AMQPError, OSError):
                     assert time.monotonic() < deadline, "no node takes a connection"
-            time.sleep(0.05)
+            time.sleep(0.05)  # nodes come and go in processes of their own: only trying tells which one serves
 
     def _publish(self) -> None:
         number, connection, channel, last = 0, None, None, time.monotonic()

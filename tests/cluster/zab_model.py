@@ -85,8 +85,8 @@ class Model:
 
     def established(self) -> State:
         """Three members that have founded a cluster and have nothing to say any more."""
-        machines = tuple(self._number_of(Machine(name)) for name in NAMES)
-        return self.settled(State(machines, ((),) * 9, Bounds(0, 0, 3, 0), (), ()))  # type: ignore[arg-type]
+        one, two, three = (self._number_of(Machine(name)) for name in NAMES)
+        return self.settled(State((one, two, three), ((),) * 9, Bounds(0, 0, 3, 0), (), ()))
 
     def settled(self, state: State) -> State:
         """What comes of it when everything that can happen does, turn and turn about."""

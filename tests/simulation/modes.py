@@ -1,6 +1,7 @@
 """What clusters that part have in common: sides, how they are cut and brought together, and what was kept of whom."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -42,7 +43,7 @@ class Sides(Stage):
             for other in sides[number + 1 :]:
                 self.cut(side, other)
         for side in sides:
-            await until(lambda side=side: self.goes_on(side), 20)  # type: ignore[misc]
+            await until(partial(self.goes_on, side), 20)
 
     def goes_on(self, side: Iterable[str]) -> bool:
         """Whether these serve, follow one of them, and have a master of the queue among them."""

@@ -2,6 +2,8 @@
 nothing."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -66,8 +68,8 @@ def ignore_the_epoch_of_the_winner(patch: pytest.MonkeyPatch) -> None:
     """Whoever gave its history up follows the first leader that it hears, also one that has lost."""
     zab = driver.Zab
 
-    def careless(*args: object, **how: object) -> object:
-        return zab(*args, **{**how, "only_epoch": None})  # type: ignore[arg-type]
+    def careless(*args: Any, **how: Any) -> object:
+        return zab(*args, **{**how, "only_epoch": None})
 
     patch.setattr(driver, "Zab", careless)
 
@@ -105,10 +107,10 @@ def test_a_scenario_sees_it(monkeypatch: pytest.MonkeyPatch, breaking: Breaking,
 @pytest.mark.parametrize("breaking", [forget_the_last_view, trust_a_sleeper])
 def test_a_seed_without_partitions_sees_it(monkeypatch: pytest.MonkeyPatch, breaking: Breaking) -> None:
     breaking(monkeypatch)
-    assert any(is_broken(lambda seed=seed: run_whole(seed, AUTO, TWO)) for seed in SEEDS)  # type: ignore[misc]
+    assert any(is_broken(partial(run_whole, seed, AUTO, TWO)) for seed in SEEDS)
 
 
 @pytest.mark.slow
 def test_a_seed_with_partitions_sees_what_is_not_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     cut_without_setting_aside(monkeypatch)
-    assert any(is_broken(lambda seed=seed: run_parted(seed, AUTOHEAL, NAMES)) for seed in SEEDS)  # type: ignore[misc]
+    assert any(is_broken(partial(run_parted, seed, AUTOHEAL, NAMES)) for seed in SEEDS)

@@ -1,5 +1,7 @@
 """Scenario 28 with two nodes, of which either goes on alone: deaths, sleep and a partition (DESIGN S9)."""
 
+from functools import partial
+
 import pytest
 import trio
 
@@ -46,7 +48,7 @@ def test_of_two_nodes_either_goes_on_again_and_again() -> None:
         for dead, survivor in (("n1", "n2"), ("n2", "n1"), ("n2", "n1")):
             client = await sides.publisher(survivor)
             sides.world.kill(dead)
-            await until(lambda survivor=survivor: sides.goes_on([survivor]), 5)  # type: ignore[misc]
+            await until(partial(sides.goes_on, [survivor]), 5)
             await sides.publish(client)
             client.close()
             sides.world.start(dead)
