@@ -75,8 +75,7 @@ class Handle:
     def serve_here(self, local: Local) -> None:
         """The master is on this node from now on."""
         self._leave()
-        self.local = local
-        self.remote = None
+        self.local, self.remote = local, None
         for what, history, ranges in self.settles.again():
             local.settle_again(history, what, ranges)
         self.settles.forget()
@@ -127,8 +126,7 @@ class Handle:
             history = self.remote.history
         elif self.local is not None:
             history = self.local.history
-            for first, last in self.local.unsafe_settles:
-                self.settles.add(frames.ACKNOWLEDGE, history, first, last)
+            self.settles.keep(history, self.local.unsafe)
         came_back = self._holders.lose_master(history)
         if is_quorum(self.record.arguments):
             self.settles.come_back(history, came_back)
@@ -347,6 +345,8 @@ class Handle:
             return
         if self.local is not None:
             self.local.settle(holder, what, first, last)
+            if what == frames.REJECT:
+                self.local.receipts.reject_here(first, last)
         elif self.remote is not None:
             self.remote.settle(holder, what, first, last)
         if isinstance(holder, Subscription) and what != frames.RELEASE:

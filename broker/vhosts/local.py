@@ -63,8 +63,8 @@ class Local(Intake):
         self._spawn = spawn
         self.pager = Pager(self, paging, dead_letters, spawn)
         self.receipts = Receipts(self.queue_id, switchboard)
-        self.unsafe_settles: list[Range] = []
-        """Of a master that has ended: what it settled and its successor may not know of."""
+        self.unsafe: dict[int, list[Range]] = {}
+        """Of a master that has ended: what was answered for here, by kind, and its successor may not know of."""
         self._stored_lsn = 0
         self.hearing = Hearing(master, unheard, spawn, self._go_on)
         self._awaits_consumers = False
@@ -87,7 +87,7 @@ class Local(Intake):
         self.receipts.end()
         self._wider.set()
         self.master.note_settled()
-        self.unsafe_settles = self.master.unsafe_settles()
+        self.unsafe = {frames.ACKNOWLEDGE: self.master.unsafe_settles(), frames.REJECT: self.receipts.rejected_here}
         for note in self.master.last_notes():
             self.switchboard.store(note.raw, note.record)
         if freed := self.master.take_freed():
@@ -225,6 +225,7 @@ class Local(Intake):
                 self.queue.settle_wherever(first, last)
             elif what == frames.REJECT:
                 self.queue.reject_ready(first, last, self.queue.settings)
+                self.receipts.reject_here(first, last)
             elif self.queue.settings.counts_returns and history[-1][0] != self.master.term:  # own ones it has counted
                 self.queue.come_back(first, last)
         self.switchboard.touch(self)

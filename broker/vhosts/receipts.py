@@ -12,6 +12,7 @@ import trio
 from broker.wire import queue_frames as frames
 
 if TYPE_CHECKING:
+    from broker.mirroring.ranges import Range
     from broker.queues.line import Line
     from broker.vhosts.switchboard import Switchboard
 
@@ -43,7 +44,7 @@ class Receipts:
         self._answered: dict[tuple[str, int], int] = {}
         """By node and kind the number of the last answer that came in this turn."""
         self._rejected: deque[tuple[str, int, int, int]] = deque()
-        """(node, number, first, last) of what may still be on its way as a dead letter."""
+        """(node, number, first, last) of what may still be on its way as a dead letter; this node waits for nothing."""
         self._owed: deque[tuple[int, int, str, int, int]] = deque()
         """(note, its end in the journal, node, kind, number)."""
         self._questions: list[Question] = []
@@ -82,6 +83,15 @@ class Receipts:
         if len(self._rejected) > REJECTED_MAX:
             self._rejected.popleft()
 
+    def reject_here(self, first: int, last: int) -> None:
+        """A client of this node has rejected these positions."""
+        self.take(self._switchboard.node, frames.REJECT, 0, first, last)
+
+    @property
+    def rejected_here(self) -> "list[Range]":
+        """Of that what may still be on its way: a successor of this master is to send it on, not to give it out."""
+        return [(first, last) for peer, _, first, last in self._rejected if peer == self._switchboard.node]
+
     def note(self, note: int, lsn: int, dying: "Line") -> None:
         """The end of a turn: what was answered for is in the log up to this note, which ends there in the journal;
         `dying` are the dead letters under way."""
@@ -90,7 +100,8 @@ class Receipts:
             if next(dying.between(first, last), None) is not None:
                 break
             self._rejected.popleft()
-            self._answered[peer, frames.REJECT] = number
+            if peer != self._switchboard.node:
+                self._answered[peer, frames.REJECT] = number
         if self._answered:
             answered, self._answered = self._answered, {}
             self._owed += [(note, lsn, peer, what, number) for (peer, what), number in answered.items()]

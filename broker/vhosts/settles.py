@@ -8,7 +8,7 @@ back, too, which counts there. It must not know channels, nor what became of the
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from broker.mirroring.ranges import Range
@@ -61,6 +61,12 @@ class Settles:
         if len(kept) > KEPT_MAX:
             kept.popleft()
         return self.number
+
+    def keep(self, history: History, answers: Mapping[int, Sequence[Range]]) -> None:
+        """What a master here was told, by kind, that has ended before every in-sync copy had it."""
+        for what, ranges in answers.items():
+            for first, last in ranges:
+                self.add(what, history, first, last)
 
     def come_back(self, history: History, ranges: list[Range]) -> None:
         """These returned when their master went: its successor has to count that."""

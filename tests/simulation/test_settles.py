@@ -19,6 +19,7 @@ from tests.simulation.stage import Stage, bodies
 from tests.simulation.world import HA_ALL, World, policy, simulate, until
 
 MESSAGES = 400
+TO_DEAD = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
 ON_ITS_WAY_S = 0.05
 """A client's word takes no longer to its node."""
 
@@ -117,9 +118,10 @@ def test_nor_by_more_seeds(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rejects", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_what_was_acknowledged_at_a_master_that_moves_does_not_come_again(seed: int) -> None:
-    """Whoever was master goes on as a node, and so do its clients."""
+def test_what_was_answered_for_at_a_master_that_moves_does_not_come_again(seed: int, rejects: bool) -> None:
+    """Whoever was master goes on as a node, and so do its clients; dead letters may be under way just then."""
     done: dict[bytes, float] = {}
     seen: Counter[bytes] = Counter()
     again: list[bytes] = []
@@ -127,11 +129,12 @@ def test_what_was_acknowledged_at_a_master_that_moves_does_not_come_again(seed: 
 
     async def story(world: World) -> None:
         stage, chance = Stage(world), Random(seed)
-        await stage.filled("q", MESSAGES)
+        await stage.filled("dead", 0)
+        await stage.filled("q", MESSAGES, arguments=TO_DEAD)
         await until(lambda: world.synchronised("q"), 10)
         reader = Reader(await stage.client("n1", "reader"), chance, done, seen)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: reader.run(rejects=False))
+            nursery.start_soon(lambda: reader.run(rejects=rejects))
             await trio.sleep(chance.uniform(0.01, 0.1))
             await stage.set_policy({**HA_ALL, "ha-mode": "nodes", "ha-params": ["n2", "n3"]})
             await until(lambda: stage.placed("q")[0] in ("n2", "n3"), 20, 0.001)

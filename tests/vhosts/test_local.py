@@ -393,4 +393,4 @@ def test_a_master_that_ends_says_what_its_mirrors_may_not_know_to_be_settled(swi
         acknowledge(local, follower, 1 << 40)
     local.settle(taker, frames.ACKNOWLEDGE, 2, 2)  # in the very turn
     local.end()
-    assert local.unsafe_settles == ([(2, 2)] if known else [(1, 1), (2, 2)])
+    assert local.unsafe[frames.ACKNOWLEDGE] == ([(2, 2)] if known else [(1, 1), (2, 2)])

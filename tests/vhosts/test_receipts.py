@@ -61,6 +61,22 @@ def test_a_rejection_waits_for_its_letter(board, receipts):
     assert told(board, "n3") == [(ACK, 1)]
 
 
+def test_what_clients_here_rejected_is_known_until_its_letter_is_safe(board, receipts):
+    letter = run_of("a", "b")
+    letter.first = 4
+    dying = Line([letter])
+    receipts.reject_here(4, 4)
+    receipts.take("n2", REJECT, 1, 5, 5)
+    receipts.note(5, 0, dying)
+    assert receipts.rejected_here == [(4, 4)]
+    dying.discard(4, 5)
+    receipts.note(5, 0, dying)
+    receipts.pay(5, 0)
+    assert receipts.rejected_here == []
+    assert told(board) == [(REJECT, 1)]
+    assert told(board, "n1") == [], "this node waits for nothing"
+
+
 def test_a_node_that_goes_is_not_told_what_it_had_asked(board, receipts):
     receipts.take("n2", REJECT, 1, 4, 4)
     receipts.note(1, 0, NOTHING)
