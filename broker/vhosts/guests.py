@@ -215,7 +215,6 @@ class Guests:
                 return counts_of(local), b""
 
     def _attach(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
-        self._begin_anew(peer, local)
         newest = {what: ranges[-1] for what, _, ranges in fields["settles"]}
         for what, history, ranges in fields["settles"]:
             local.settle_again(history, what, ranges)
@@ -225,11 +224,13 @@ class Guests:
         return {"highest": local.attach(peer, fields["origin"], fields["answered"]), "history": local.history}
 
     def _is_attached(self, peer: str, local: "Local", fields: dict[str, Any]) -> bool:
-        """Whether this call is of that node's newest attachment: calls of one turn are served in any order."""
+        """Whether this call is of that node's newest attachment, which may begin with it: calls of one turn are served
+        in any order."""
         key, attachment = (peer, local.queue_id), fields["attachment"]
         newest = self._attachments.get(key, 0)
         if fields["do"] == "origin" and attachment > newest:
             self._attachments[key] = newest = attachment
+            self._begin_anew(peer, local)
         return bool(attachment == newest)
 
     def _begin_anew(self, peer: str, local: "Local") -> None:

@@ -98,15 +98,10 @@ class Remote:
     async def attach(self) -> bool:
         """Tell the master what was answered for under its predecessors, ask it how far it has our publications, and
         send it the rest in order (S6); False: not yet."""
-        publications, settles = self._publications, self._settles
-        answer, _ = await self.call(
-            "origin",
-            origin=publications.origin,
-            # what lies before the first unanswered one was answered, whether or not this master has ever seen it
-            answered=publications.next_unanswered - 1,
-            settles=list(settles.again()),
-            settled=settles.number,
-        )
+        told = self._settles.number
+        answer = await self._ask()
+        if "highest" in answer and self._settles.number > told:  # clients have answered for more while it was asked
+            answer = await self._ask(told)
         if "highest" not in answer:
             return False
         self.history = answer["history"]
@@ -121,6 +116,18 @@ class Remote:
         for run in early:
             self._send(run)
         return True
+
+    async def _ask(self, told: int = 0) -> dict[str, Any]:
+        publications, settles = self._publications, self._settles
+        answer, _ = await self.call(
+            "origin",
+            origin=publications.origin,
+            # what lies before the first unanswered one was answered, whether or not this master has ever seen it
+            answered=publications.next_unanswered - 1,
+            settles=list(settles.again(told)),
+            settled=settles.number,
+        )
+        return answer
 
     # ------------------------------------------------------------------ consuming
 

@@ -88,9 +88,11 @@ class Settles:
         for kept in self._kept.values():
             kept.clear()
 
-    def again(self) -> Iterator[tuple[int, History, list[Range]]]:
-        """What a new master is to be told: (what, history, ranges of positions in the order of answering)."""
+    def again(self, above: int = 0) -> Iterator[tuple[int, History, list[Range]]]:
+        """What a new master is to be told: (what, history, ranges of positions in the order of answering); those with
+        numbers `above` are the ones that it has not been told."""
         for what, kept in self._kept.items():
-            for _, answers in groupby(kept, key=lambda answer: id(answer.history)):
+            untold = (answer for answer in kept if answer.number > above)
+            for _, answers in groupby(untold, key=lambda answer: id(answer.history)):
                 same = list(answers)
                 yield what, same[0].history, [(answer.first, answer.last) for answer in same]

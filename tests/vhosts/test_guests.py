@@ -279,6 +279,16 @@ async def test_a_consumers_node_hears_that_its_answers_are_safe(house):
     assert settled(house) == [(1, frames.ACKNOWLEDGE, 5)]
 
 
+async def test_what_a_node_tells_while_it_attaches_is_told_beside_what_it_told_first():
+    house = House(dead_letter_exchange="x")
+    house.local.publish(run_of("a", "b"), None)
+    await house.attach(settles=[(frames.REJECT, [(TERM, 1)], [(1, 1)])], settled=1)
+    await house.attach(settles=[(frames.ACKNOWLEDGE, [(TERM, 1)], [(2, 2)])], settled=2)
+    house.local.forget_dead(1, 1)
+    house.switchboard.end_turn()
+    assert sorted(settled(house)) == [(1, frames.ACKNOWLEDGE, 2), (1, frames.REJECT, 1)]
+
+
 async def test_answers_from_before_a_failover_count_where_the_histories_are_one(house):
     house.local.publish(run_of("a", "b", "c", "d"), None)
     answers = [(frames.ACKNOWLEDGE, [(TERM, 1)], [(1, 1), (3, 3)])]

@@ -20,9 +20,11 @@ class Board(FakeSwitchboard):
         super().__init__()
         self.answered = {"highest": 0, "history": []}
         self.asked = []
+        self.meanwhile = lambda: None
 
     async def call(self, peer, fields):
         self.asked.append((peer, fields))
+        self.meanwhile()
         if self.answered is None:
             return {"highest": fields["answered"], "history": []}, b""
         return self.answered, b""
@@ -101,6 +103,17 @@ async def test_what_was_answered_is_no_gap_for_a_master_that_never_saw_it(board,
     assert published(board) == [(3, 1, True)]
     publications.answered_upto(3)
     assert publications.next_unanswered == 4
+
+
+async def test_what_clients_answer_while_the_master_is_asked_it_is_told_too_but_once(board, publications):
+    settles, history = Settles(), [(9, 1)]
+    settles.add(frames.ACKNOWLEDGE, history, 1, 1)
+    remote = Remote(1, "n2", 10, publications, settles, board)
+    late = iter([(3, 3), (5, 5)])
+    board.meanwhile = lambda: settles.add(frames.ACKNOWLEDGE, history, *next(late))
+    assert await remote.attach()
+    told = [(fields["settles"], fields["settled"]) for _, fields in board.asked]
+    assert told == [([(frames.ACKNOWLEDGE, history, [(1, 1)])], 1), ([(frames.ACKNOWLEDGE, history, [(3, 3)])], 2)]
 
 
 async def test_each_attachment_has_a_number_of_its_own(board, publications):
