@@ -61,6 +61,7 @@ class Healing:
         self._is_log_due = False
         self._disk = disk
         self._changed = trio.Event()
+        self._one_at_a_time = trio.Lock()
 
     async def load(self) -> None:
         """Take up what an earlier process left, and do what it had no time for. Raises OSError."""
@@ -121,13 +122,14 @@ class Healing:
             await self._write()
 
     async def _write(self) -> None:
-        if not self.queues and self.epoch is None:
-            await self._disk.remove(FILE)
-            return
-        content: dict[str, Any] = {
-            "leader": self.leader,
-            "epoch": self.epoch,
-            "is_log_due": self._is_log_due,
-            "queues": {str(queue_id): list(names) for queue_id, names in self.queues.items()},
-        }
-        await self._disk.replace(FILE, json.dumps(content).encode() + b"\n")
+        async with self._one_at_a_time:  # what was true last is what stays on the disk
+            if not self.queues and self.epoch is None:
+                await self._disk.remove(FILE)
+                return
+            content: dict[str, Any] = {
+                "leader": self.leader,
+                "epoch": self.epoch,
+                "is_log_due": self._is_log_due,
+                "queues": {str(queue_id): list(names) for queue_id, names in self.queues.items()},
+            }
+            await self._disk.replace(FILE, json.dumps(content).encode() + b"\n")

@@ -6,6 +6,7 @@ know what its parts do, nor what follows upon its end (`node`).
 """
 
 import logging
+from collections.abc import Awaitable
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,10 @@ from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
 from broker.node.doors import Doors
 from broker.node.founding import founding_of
-from broker.node.healing import FILE, copies_here
+from broker.node.healing import FILE as HEALING
+from broker.node.healing import copies_here
 from broker.node.membership import EARLIER, Disagrees, disagreement
+from broker.node.membership import NAME as MEMBERSHIP
 from broker.node.recovered import copies_of
 from broker.node.recoveries import Recoveries
 from broker.node.store import Store, unless_disk_fails
@@ -38,6 +41,7 @@ from broker.peers.greeting import Credentials, Identity
 from broker.peers.links import CUTS, Links
 from broker.storage.fsync import Fsync
 from broker.storage.journal import JournalFailed
+from broker.storage.segments import FOLDER
 from broker.storage.wiping import wipe
 from broker.vhosts.certificates import NameRule
 from broker.vhosts.hall import Hall
@@ -61,8 +65,6 @@ LAST_WORDS_S = 0.1
 """The same without a metadata log to hear of it by, and perhaps with an office that others have to take over."""
 QUORUM_SHARE_OF_TICKTIME = 0.6
 """A node without a majority pauses after this share of net_ticktime, as its lease does."""
-
-
 WINNER_TICKTIMES = 10.0
 """So long a node waits for the history for which it gave its own up."""
 VIEW_TICKTIMES = 2.4
@@ -101,9 +103,9 @@ class Life:
         node, world = self._node, self._node.world
         store = self._store
         if node.membership.standing.orders.reset:  # an operator's reset was cut short
-            await wipe(node.disk)
-            await node.healing.forget()
-            await node.membership.obeyed()
+            await self._durably(wipe(node.disk), FOLDER)
+            await self._durably(node.healing.forget(), HEALING)
+            await self._durably(node.membership.obeyed(), MEMBERSHIP)
         await store.open(world.chance, world.clock.stamp_ms(), world.boot, node.life_floor)
         folder = store.folder
         listener = await world.network.listen(node.report.link)
@@ -135,8 +137,8 @@ class Life:
                     nursery.start_soon(self._wait_for_winner)
                     await tree.propose(await self._registration(tree))
                     await store.registered()
-                    await node.membership.obeyed()
-                    await node.healing.joined()
+                    await self._durably(node.membership.obeyed(), MEMBERSHIP)
+                    await self._durably(node.healing.joined(), HEALING)
                     nursery.start_soon(self._watch_quorum, tree)
                     census = Census(hall, node.report)
                     await nursery.start(partial(unless_disk_fails, hall.run))
@@ -294,7 +296,7 @@ class Life:
             await trio.sleep(WINNER_TICKTIMES * self._node.config.settings.net_ticktime)
             if healing.epoch is not None:
                 why = f"the history of {healing.leader} is not to be had: any other one will do"
-                await healing.joined()
+                await self._durably(healing.joined(), HEALING)
                 self._finish(why)
 
     async def _give_history_up(self, lost: Yields, tree: SharedTree) -> None:
@@ -304,10 +306,14 @@ class Life:
         text = f"node {here} gives its history up for that of {lost.leader}: what only its queues have is set aside"
         node.timeline.tell("healed", text, leader=lost.leader, epoch=lost.epoch)
         log.warning("event=yields node=%s leader=%s epoch=%d", here, lost.leader, lost.epoch)
+        await self._durably(node.healing.begin(lost.leader, lost.epoch, copies), HEALING)
+
+    async def _durably(self, write: Awaitable[None], name: str) -> None:
+        """What the next life has to know must be on the disk: else this one ends as with a journal that failed."""
         try:
-            await node.healing.begin(lost.leader, lost.epoch, copies)
+            await write
         except OSError as error:
-            raise JournalFailed(f"{node.disk.path_of(FILE)}: {error.strerror or error}") from error
+            raise JournalFailed(f"{self._node.disk.path_of(name)}: {error.strerror or error}") from error
 
     def _finish(self, why: str) -> None:
         log.warning("event=life_over node=%s why=%r", self._node.name, why)

@@ -84,6 +84,7 @@ class Membership:
         self._links: Links | None = None
         self._is_current = False
         self._changed = trio.Event()
+        self._one_at_a_time = trio.Lock()
 
     async def load(self) -> None:
         """Read what earlier processes left. Raises OSError."""
@@ -192,24 +193,25 @@ class Membership:
         while True:
             await self._changed.wait()
             self._changed = trio.Event()
-            await self._write()
+            try:
+                await self._write()
+            except OSError as error:  # it only spares the next start some waiting
+                log.warning("event=membership_not_written file=%s why=%r", self._disk.path_of(NAME), error.strerror)
 
     async def order(self, orders: Orders, members: Mapping[str, str] | None = None) -> None:
         """Have the next life begin with these orders, and with these members if some are given. Raises OSError."""
         self.standing = Standing(self.standing.members if members is None else dict(members), orders)
-        await self.standing.write(self._disk)
+        await self._write()
 
     async def obeyed(self) -> None:
-        """The orders are carried out."""
+        """The orders are carried out, and must not be once more. Raises OSError."""
         if self.standing.orders != NO_ORDERS:
             self.standing = replace(self.standing, orders=NO_ORDERS)
             await self._write()
 
     async def _write(self) -> None:
-        try:
+        async with self._one_at_a_time:  # an order must not be undone by what was under way, nor come back after it
             await self.standing.write(self._disk)
-        except OSError as error:  # it only spares the next start some waiting
-            log.warning("event=membership_not_written file=%s why=%r", self._disk.path_of(NAME), error.strerror)
 
 
 class Disagrees(Exception):

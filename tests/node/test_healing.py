@@ -9,6 +9,7 @@ from broker.cluster.entries import Accept, Append, Roll, zxid_of
 from broker.cluster.history import marker
 from broker.node.healing import FILE, Healing
 from broker.storage.zab_log import ZabLog
+from tests.node.slow_disk import SlowDisk
 from tests.simulation.disk import SimDisk
 
 
@@ -94,3 +95,18 @@ async def test_what_is_lost_twice_is_compared_with_the_second_winner(disk):
     await healing.begin("n3", 130, {8: ("/", "r")})
     healing = await again(disk)
     assert (healing.leader, healing.epoch, sorted(healing.queues)) == ("n3", 130, [7, 8])
+
+
+async def test_what_was_true_last_is_written_last(disk, autojump_clock):
+    await Healing(disk).begin("n2", 65, {7: ("/", "q"), 8: ("/", "r")})
+    healing = Healing(SlowDisk(disk, 2, 1))
+    await healing.load()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(healing.run)
+        healing.strike_off(7)
+        await trio.sleep(0.5)
+        await healing.joined()
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    healing = await again(disk)
+    assert (healing.epoch, healing.queues) == (None, {8: ("/", "r")})

@@ -1,11 +1,20 @@
 """Whom a node takes for members: the file's nodes once, then those that were committed, wherever they listen now."""
 
-import pytest
+from random import Random
 
+import pytest
+import trio
+
+from broker.cluster import schema
+from broker.cluster.operations import Create
+from broker.cluster.records import MemberRecord, encode
+from broker.cluster.tree import Tree
 from broker.node.configuration import load
 from broker.node.membership import NAME, NO_ORDERS, Membership, Orders, Standing
 from broker.peers.greeting import Identity
 from broker.world.disk import RealDisk
+from tests.node.slow_disk import SlowDisk
+from tests.simulation.disk import SimDisk
 
 FILE = 'nodes: [{name: n1, link: "127.0.0.1:1"}, {name: n2, link: "127.0.0.1:2"}, {name: n3, link: "127.0.0.1:3"}]\n'
 
@@ -59,3 +68,52 @@ async def test_a_stranger_is_only_disagreed_with_by_a_node_that_knows(membership
     stranger = Identity("n9", 1, "folder")
     assert membership.objection(stranger, False) == "n9 is not known here as a member"
     assert membership.objection(stranger, True) is None
+
+
+class Cluster:
+    """What a node sees of its cluster: the tree, and no links."""
+
+    names = ()
+
+    def __init__(self, *members):
+        self.tree = Tree(schema.index)
+        records = [MemberRecord(name, link="127.0.0.1:7") for name in members]
+        paths = [("/members", b""), *((schema.member_path(record.name), encode(record)) for record in records)]
+        self.tree.apply(1, [Create(path, data, 1) for path, data in paths])
+
+    def watch(self, prefix, callback): ...
+
+    def on_quorum(self, callback):
+        callback(True)
+
+    def add_peer(self, name, address): ...
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """A membership whose disk takes longest for the second write, and what is on that disk."""
+    path = tmp_path / "cluster.yaml"
+    path.write_text(FILE)
+    disk = SimDisk(Random(1))
+    return Membership(load(path), "n1", SlowDisk(disk, 0, 2, 1)), disk
+
+
+async def test_an_order_that_was_obeyed_does_not_come_back_with_members_that_changed_meanwhile(slow, autojump_clock):
+    membership, disk = slow
+    await membership.order(Orders(force_boot=True))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(membership.keep)
+        membership.follow(Cluster("n1", "n2"), Cluster())
+        await trio.sleep(0.5)
+        await membership.obeyed()
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    assert await Standing.read(disk) == Standing({"n1": "127.0.0.1:7", "n2": "127.0.0.1:7"}, NO_ORDERS)
+
+
+async def test_an_order_does_not_count_as_obeyed_as_long_as_the_disk_does_not_take_that(slow, autojump_clock):
+    membership, disk = slow
+    await membership.order(Orders(reset=True))
+    disk.fail("write")
+    with pytest.raises(OSError, match="rror"):
+        await membership.obeyed()

@@ -6,11 +6,13 @@ import pytest
 import trio
 
 from broker.node.configuration import load
+from broker.node.membership import NAME, Orders, Standing
 from broker.node.node import Node, Surroundings
 from broker.peers.admin import ask_once
 from broker.world.clock import RealClock
 from broker.world.disk import MemoryDisk
 from broker.world.network import TcpNetwork
+from tests.simulation.disk import SimDisk
 
 ALONE = 'nodes: [{name: n1, amqp: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"}]\n'
 QUEUE = {"name": "orders", "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}}
@@ -57,4 +59,15 @@ async def test_definitions_that_are_refused_are_told_and_the_node_serves(cluster
         "definitions were not imported: tags_not_present (user ann)"
     ]
     assert (await ask(node, {"do": "status"}))["state"] == "running"
+    node.stop()
+
+
+async def test_a_disk_that_does_not_take_that_an_order_was_obeyed_ends_the_life(cluster, nursery):
+    disk = SimDisk(Random(1))
+    await Standing(orders=Orders(reset=True)).write(disk)
+    disk.fail("write", under=NAME)
+    node = Node(cluster, "n1", Surroundings(TcpNetwork(), disk, RealClock(), Random(1)), {})
+    nursery.start_soon(node.run)
+    await until(lambda: node.report.state == "failed")
+    assert node.report.failure == f"sim:{NAME}: Input/output error: mend the disk, then `warren restart n1`"
     node.stop()
