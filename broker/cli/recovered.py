@@ -91,6 +91,8 @@ def replay(cluster: Cluster, file: str, queue: str | None, *, as_json: bool) -> 
         print_json(answer)
     else:
         click.echo(f"{answer['confirmed']} confirmed")
+        if answer["silent"]:
+            click.echo(f"not told, and may have kept the same messages: {', '.join(answer['silent'])}")
     if answer["kept"]:
         why = ", ".join(f"{reason}: {messages}" for reason, messages in answer["why"].items())
         raise Failed(f"{answer['kept']} messages stay in {file} ({why})")
@@ -118,5 +120,7 @@ def _ask(cluster: Cluster, request: dict[str, Any], timeout_s: float = 60.0) -> 
 
 def _shown(row: dict[str, Any], column: str) -> Any:
     if column == "when":
+        if not row["stamp_ms"]:
+            return None
         return f"{datetime.fromtimestamp(row['stamp_ms'] / 1000):%Y-%m-%d %H:%M:%S}"
     return row[column]

@@ -36,7 +36,8 @@ To a node, at its link address:
                   messages, why, stamp_ms}], silent: [node]}; `silent` nodes do not run or have not told theirs
     recovered_show   {file, after: int = 0, count: int = 10}        -> {messages: [Recovered], remaining: int}; those of
                   node/recovery_line.py, fewer than `count` if they are large
-    recovered_replay {file, queue: optional}                        -> {confirmed, kept: int, why: {reason: int}}
+    recovered_replay {file, queue: optional}                        -> {confirmed, kept: int, why: {reason: int},
+                  silent: [node]}; `silent` nodes may have kept the same messages, and were not told
     recovered_drop   {file}                                         -> {messages: int}
     change        {request: {do: PROCEDURE, …}}                     -> the procedure's answer; users, rights, limits,
                   virtual hosts, policies and members of the cluster only, with what `broker/cluster/procedures` says

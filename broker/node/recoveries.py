@@ -39,6 +39,8 @@ class Recoveries:
         self._hall = hall
         self._set_aside = set_aside
         self._timeline = timeline
+        self._one_at_a_time = trio.Lock()
+        """Who changes a file: two would publish the same messages, or write back what the other has struck off."""
         self.verbs: Mapping[str, Callable[[Answer], Awaitable[Answer]]] = {
             "recovered_list": self._list,
             "recovered_show": self._show,
@@ -74,20 +76,25 @@ class Recoveries:
             self._check_queue((await self._find(file))["vhost"], queue)
         confirmed = kept = 0
         why: dict[str, int] = {}
+        silent: set[str] = set()
         while True:
             answer = await self._ask_owner(file, {"verb": "replay", "queue": queue, "skip": kept})
             confirmed, kept = confirmed + answer["confirmed"], kept + answer["kept"]
             for reason, messages in answer["why"].items():
                 why[reason] = why.get(reason, 0) + messages
-            await self._strike_elsewhere([tuple(place) for place in answer["places"]], answer["node"])
+            silent |= await self._strike([tuple(place) for place in answer["places"]])
             if not answer["more"]:
-                return {"confirmed": confirmed, "kept": kept, "why": why}
+                return {"confirmed": confirmed, "kept": kept, "why": why, "silent": sorted(silent)}
 
-    async def _strike_elsewhere(self, places: list[tuple[int, ...]], owner: str) -> None:
-        """Other copies of the same queue may have kept the same messages."""
-        for node in self._nodes():
-            if node != owner and places:
-                await self._ask(node, {"verb": "strike", "places": places})
+    async def _strike(self, places: list[tuple[int, ...]]) -> set[str]:
+        """Other copies of the same queue may have kept the same messages, and one that was killed before it was cut has
+        kept them twice. Returns the members that were not told."""
+        silent = set(schema.members(self._hall.tree.tree)) if places else set()
+        for node in silent & set(self._nodes()):
+            answer = await self._ask(node, {"verb": "strike", "places": places})
+            if answer is not None and "error" not in answer:
+                silent.discard(node)
+        return silent
 
     async def _rows(self) -> tuple[list[Answer], list[str]]:
         rows: list[Answer] = []
@@ -154,7 +161,9 @@ class Recoveries:
             return await self._local[fields["verb"]](fields)
         except FileNotFoundError:
             return {"error": f"there is no recovery file {fields['file']} any more"}
-        except (OSError, NotALine) as error:
+        except NotALine as error:
+            return {"error": f"{fields['file']} is no recovery file: {error}"}
+        except OSError as error:
             return {"error": str(error)}
 
     async def _list_here(self, fields: Answer) -> Answer:
@@ -167,22 +176,26 @@ class Recoveries:
         return {"messages": messages, "remaining": len(everything) - fields["after"] - len(messages)}
 
     async def _drop_here(self, fields: Answer) -> Answer:
-        messages = await self._set_aside.read(fields["file"])
-        await self._set_aside.rewrite(fields["file"], [])
-        self._timeline.tell("recovered", f"{len(messages)} messages of {fields['file']} were dropped by an operator")
-        return {"messages": len(messages)}
+        async with self._one_at_a_time:
+            messages = await self._set_aside.drop(fields["file"])
+        self._timeline.tell("recovered", f"{messages} messages of {fields['file']} were dropped by an operator")
+        return {"messages": messages}
 
     async def _strike_here(self, fields: Answer) -> Answer:
-        await self._set_aside.strike({(queue_id, term, at) for queue_id, term, at in fields["places"]})
+        async with self._one_at_a_time:
+            await self._set_aside.strike({(queue_id, term, at) for queue_id, term, at in fields["places"]})
         return {}
 
     async def _replay_here(self, fields: Answer) -> Answer:
         """`skip`: so many at the beginning did not go the last time."""
-        file, skip = fields["file"], fields["skip"]
+        async with self._one_at_a_time:
+            return await self._replay_portion(fields["file"], fields["skip"], fields["queue"])
+
+    async def _replay_portion(self, file: str, skip: int, queue: str | None) -> Answer:
         everything = await self._set_aside.read(file)
         count = _portion(everything[skip:][:PORTION_MESSAGES])
         portion = everything[skip : skip + count]
-        failed = await replay(self._hall, portion, fields["queue"])
+        failed = await replay(self._hall, portion, queue)
         kept = [portion[index] for index in sorted(failed)]
         back = [message for index, message in enumerate(portion) if index not in failed]
         if back:
@@ -190,7 +203,6 @@ class Recoveries:
             self._timeline.tell("recovered", f"{len(back)} messages of {file} were published again")
         reasons = list(failed.values())
         return {
-            "node": self._hall.life.node,
             "confirmed": len(back),
             "kept": len(kept),
             "why": {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},

@@ -21,6 +21,10 @@ from broker.wire.properties import Properties, property_bytes, traits_of_propert
 RAW = "raw"
 """In place of properties that nobody could read: their bytes."""
 _NAMES = [field.name for field in fields(Properties)]
+_TEXTS = ("vhost", "queue", "exchange", "key", "body", "encoding", "why")
+_NUMBERS = ("queue_id", "term", "position", "stamp_ms")
+_KINDS = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_NUMBERS, int), "properties": dict}
+"""What has to be in a line, for whoever lists, shows or replays it."""
 
 
 class NotALine(Exception):
@@ -55,13 +59,14 @@ def decode(line: bytes) -> dict[str, Any]:
     """The message in a line. Raises NotALine."""
     try:
         message = json.loads(line)
-        for name, kind in (("vhost", str), ("queue", str), ("exchange", str), ("key", str), ("properties", dict)):
-            if not isinstance(message[name], kind):
-                raise NotALine(f"its {name} is {message[name]!r}")
-        place(message)
-        return dict(message)
-    except (ValueError, KeyError, TypeError) as error:
-        raise NotALine(f"{error!r}") from error
+    except ValueError:
+        raise NotALine("it is no JSON") from None
+    if not isinstance(message, dict):
+        raise NotALine("it is no object")
+    for name, kind in _KINDS.items():
+        if not isinstance(message.get(name), kind):
+            raise NotALine(f"its {name} is {message[name]!r}" if name in message else f"it has no {name}")
+    return message
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -71,7 +76,7 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def place(message: dict[str, Any]) -> tuple[int, int, int]:
     """Where the message stood: the same message has the same place on every node."""
-    return int(message["queue_id"]), int(message["term"]), int(message["position"])
+    return message["queue_id"], message["term"], message["position"]
 
 
 def run_of(message: dict[str, Any]) -> Run:

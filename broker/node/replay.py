@@ -32,7 +32,7 @@ UNREADABLE = "they cannot be read"
 
 
 async def replay(hall: "Hall", messages: "Sequence[dict[str, Any]]", queue: str | None) -> dict[int, str]:
-    """Publish them in order; by index those that are not back, and why. `queue`: into that one. Raises Unknown."""
+    """Publish them in order; by index those that are not back, and why. `queue`: into that one."""
     failed: dict[int, str] = {}
     for start in range(0, len(messages), UNDER_WAY_MAX):
         await _replay_some(hall, messages[start : start + UNDER_WAY_MAX], queue, start, failed)

@@ -108,18 +108,34 @@ class SetAside:
 
     async def read(self, name: str) -> list[dict[str, Any]]:
         """The messages of a file. Raises FileNotFoundError, OSError, NotALine."""
+        messages = []
+        for number, line in enumerate(await self._lines(name), 1):
+            try:
+                messages.append(recovery_line.decode(line))
+            except NotALine as wrong:
+                raise NotALine(f"line {number}: {wrong}") from None
+        return messages
+
+    async def drop(self, name: str) -> int:
+        """Remove a file, whatever is in it; how many lines it had. Raises FileNotFoundError, OSError."""
+        lines = await self._lines(name)
+        await self.rewrite(name, [])
+        return len(lines)
+
+    async def _lines(self, name: str) -> list[bytes]:
         if "/" in name or not name.endswith(".jsonl"):
             raise FileNotFoundError(name)
-        data = await self._disk.read(f"{FOLDER}/{name}")
-        return [recovery_line.decode(line) for line in data.splitlines()]
+        return (await self._disk.read(f"{FOLDER}/{name}")).splitlines()
 
     async def rewrite(self, name: str, messages: list[dict[str, Any]]) -> None:
         """Leave only these messages in a file; without any the file goes. Raises OSError."""
-        self._known.pop(name, None)
-        if messages:
-            await self._disk.replace(f"{FOLDER}/{name}", b"".join(map(recovery_line.encode, messages)))
-        else:
-            await self._disk.remove(f"{FOLDER}/{name}")
+        try:
+            if messages:
+                await self._disk.replace(f"{FOLDER}/{name}", b"".join(map(recovery_line.encode, messages)))
+            else:
+                await self._disk.remove(f"{FOLDER}/{name}")
+        finally:
+            self._known.pop(name, None)  # not before: whoever lists the files meanwhile would note the old content
 
     async def strike(self, places: set[tuple[int, int, int]]) -> None:
         """Messages that stood there are in their queues again. Raises OSError."""
@@ -134,13 +150,14 @@ class SetAside:
     async def _describe(self, name: str) -> dict[str, Any]:
         try:
             messages = await self.read(name)
-            first = messages[0]
-        except (NotALine, IndexError) as error:
+            if not messages:
+                raise NotALine("it is empty")
+        except NotALine as error:
             log.warning("event=no_recovery_file file=%s why=%s", self._disk.path_of(f"{FOLDER}/{name}"), error)
             return {"node": self._node, "file": name, "vhost": "", "queue": "", "queue_id": 0, "messages": 0} | {
                 "why": f"this is no recovery file: {error}",
                 "stamp_ms": 0,
             }
-        facts = {key: first[key] for key in ("vhost", "queue", "queue_id", "why", "stamp_ms")}
+        facts = {key: messages[0][key] for key in ("vhost", "queue", "queue_id", "why", "stamp_ms")}
         row = self._known[name] = {"node": self._node, "file": name, "messages": len(messages), **facts}
         return row

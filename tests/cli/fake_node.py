@@ -94,8 +94,8 @@ class FakeNode:
         if request["file"] != "orders-n2-1.jsonl":
             return {"error": f"no node has a recovery file {request['file']} (not asked: n3)"}
         if request["queue"]:
-            return {"confirmed": 3, "kept": 0, "why": {}}
-        return {"confirmed": 2, "kept": 1, "why": {"no queue takes them": 1}}
+            return {"confirmed": 3, "kept": 0, "why": {}, "silent": ["n3"]}
+        return {"confirmed": 2, "kept": 1, "why": {"no queue takes them": 1}, "silent": []}
 
     def do_recovered_drop(self, request: dict) -> dict:
         return {"messages": 3}

@@ -14,5 +14,12 @@ class SlowDisk(Through):
         self._delays_s = list(delays_s)
 
     async def replace(self, name: str, data: bytes) -> None:
-        await trio.sleep(self._delays_s.pop(0) if self._delays_s else 0)
+        await self._pass_time()
         await super().replace(name, data)
+
+    async def remove(self, name: str) -> None:
+        await self._pass_time()
+        await super().remove(name)
+
+    async def _pass_time(self) -> None:
+        await trio.sleep(self._delays_s.pop(0) if self._delays_s else 0)

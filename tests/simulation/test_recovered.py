@@ -71,7 +71,7 @@ def test_any_node_lists_shows_and_replays() -> None:
         await consumer.consume("orders", 10)
         await until(lambda: inbox.bodies == [b"three"], 5)
         answer = await verbs["recovered_replay"]({"file": f"/some/where/{row['file']}"})
-        assert answer == {"confirmed": 2, "kept": 0, "why": {}}
+        assert answer == {"confirmed": 2, "kept": 0, "why": {}, "silent": []}
         await until(lambda: inbox.bodies == [b"three", b"one", b"\xfftwo"], 5)
         assert (await verbs["recovered_list"]({}))["files"] == []
 
@@ -90,13 +90,19 @@ def test_what_is_not_confirmed_stays_and_another_queue_can_take_it() -> None:
             await verbs["recovered_replay"]({"file": row["file"], "queue": "none"})
         await hall.declarations.delete(hall.catalogue.vhosts["/"].handle("orders"), if_unused=False, if_empty=False)
         refused = await verbs["recovered_replay"]({"file": row["file"]})
-        assert refused == {"confirmed": 0, "kept": 2, "why": {"no queue takes them": 2}}
+        assert refused == {
+            "confirmed": 0,
+            "kept": 2,
+            "why": {"no queue takes them": 2},
+            "silent": [],
+        }
         await hall.declarations.declare_plain("/", "again")
         handle = hall.catalogue.vhosts["/"].handle("again")
         assert await verbs["recovered_replay"]({"file": row["file"], "queue": "again"}) == {
             "confirmed": 2,
             "kept": 0,
             "why": {},
+            "silent": [],
         }
         messages, _ = await by_hand.get(handle, 9, keep=True)
         assert [(message["exchange"], message["key"]) for message in messages] == [("amq.direct", "urgent")] * 2
