@@ -42,6 +42,8 @@ class Application:
         self._node = node
         self._wanted = trio.Event()
         self._wanted.set()
+        self._one_at_a_time = trio.Lock()
+        """Who changes what the next life begins with: it does not begin in the middle of that."""
         self.verbs: Mapping[str, Callable[[Answer], Awaitable[Answer]]] = {
             "stop_app": self._stop,
             "start_app": self._start,
@@ -86,8 +88,8 @@ class Application:
         return {}
 
     async def _start(self, _: Answer) -> Answer:
-        await trio.lowlevel.checkpoint()
-        self._wanted.set()
+        async with self._one_at_a_time:
+            self._wanted.set()
         return {}
 
     def _words(self) -> str:
@@ -102,12 +104,14 @@ class Application:
     def _at_rest(self, verb: Callable[[Answer], Awaitable[Answer]]) -> Callable[[Answer], Awaitable[Answer]]:
         async def carry_out(request: Answer) -> Answer:
             report = self._node.report
-            if not (report.stopped or report.failure):
-                raise Refused("running", f"the broker on {self._node.name} runs: stop_app stops it")
-            try:
-                return await verb(request)
-            except OSError as error:
-                raise Refused("disk", f"{error.filename or 'the data folder'}: {error.strerror or error}") from error
+            async with self._one_at_a_time:
+                if self.is_wanted or not (report.stopped or report.failure):
+                    raise Refused("running", f"the broker on {self._node.name} runs: stop_app stops it")
+                try:
+                    return await verb(request)
+                except OSError as error:
+                    why = f"{error.filename or 'the data folder'}: {error.strerror or error}"
+                    raise Refused("disk", why) from error
 
         return carry_out
 
