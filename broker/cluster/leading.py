@@ -1,9 +1,9 @@
 """LEADING: one history for everyone.
 
 Decides when an epoch may begin (a quorum has accepted it and nobody in it knows more), what each follower lacks, what
-is committed (on disk at a majority, with the marker of this epoch), what is stable (applied by everyone believed
-alive), when the lease is renewed, from when on the silent are held dead, and when to step down: at once without a
-majority of live followers. It must not know what the entries mean.
+is committed (on disk at a majority, with the marker of this epoch), when the lease is renewed, from when on the silent
+are held dead, and when to step down: at once without a majority of live followers. It must not know what the entries
+mean.
 """
 
 from broker.cluster import admission
@@ -15,6 +15,7 @@ from broker.cluster.messages import LEADING, LOOKING, NO_STAMP, Alive, Follow, M
 from broker.cluster.parting import is_parted
 from broker.cluster.progress import Progress
 from broker.cluster.roles import Look, Move
+from broker.cluster.stable import seen_by_all
 
 HEARTBEATS_PER_TICKTIME = 10
 
@@ -327,21 +328,10 @@ class Leading:
         member = self._member
         if not self.established:
             return
-        marks = [member.applied]
-        for name in member.history.members:
-            if name == member.me.name or not self._believes_alive(name, now) or not member.is_voter(name):
-                continue
-            progress = self._followers.get(name)
-            marks.append(progress.applied if progress else 0)
-        stable = min(marks)
+        stable = seen_by_all(member, self._marks_of("applied"), now, may_judge=self.may_judge(now))
         if stable > member.stable:
             member.stable = stable
             self._marks_due = True
-
-    def _believes_alive(self, name: str, now: float) -> bool:
-        detector = self._member.detector
-        peer = detector.peer(name)
-        return peer.life > 0 and not peer.proven_dead and not (detector.silent(name, now) and self.may_judge(now))
 
     def _check_digest(self, progress: Progress) -> None:
         expected = self._member.digests.get(progress.applied)

@@ -102,6 +102,8 @@ class Member:
         """In this life, in an epoch that was established."""
         self.yields: Yields | None = None
         self.known_lives: dict[str, int] = {}
+        self.known_ends: dict[str, tuple[int, int]] = {}
+        """By name the newest life that was ended by a transaction, and the zxid up to which that is applied."""
         self.snapshot_wanted = False
         self.digests: dict[int, int] = {}
         self.differing: dict[str, int] = {}
@@ -152,6 +154,11 @@ class Member:
         """Whether this member counts, with the memory it has."""
         folder = self.folders([name]).get(name)
         return folder is not None and self.electorate.includes(name, folder)
+
+    def end_of(self, name: str) -> int | None:
+        """Up to which zxid one has to have applied to know that the life of this peer is over; None if it goes on."""
+        life, zxid = self.known_ends.get(name, (0, 0))
+        return zxid if life and life == self.detector.peer(name).life else None
 
     # The log.
 

@@ -110,7 +110,7 @@ class Report:
 
 @dataclass(slots=True)
 class Marks:
-    """The leader's marks: committed, stable (applied by everyone believed alive), and `sent`, the last entry sent.
+    """The leader's marks: committed, stable (see there), and `sent`, the last entry sent.
 
     With a `round` it is a heartbeat. `echo` is the latest stamp of this follower after which a quorum still followed.
     """

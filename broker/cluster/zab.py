@@ -132,7 +132,7 @@ class Zab:
 
     @property
     def stable(self) -> int:
-        """Applied by every member believed alive (DESIGN S15)."""
+        """Applied by every member whose life goes on, as far as anybody knows (DESIGN S15)."""
         return self._member.stable
 
     @property
@@ -264,6 +264,11 @@ class Zab:
         """A transaction registered this life: older ones of the same member have no vote (DESIGN S13)."""
         lives = self._member.known_lives
         lives[name] = max(life, lives.get(name, 0))
+
+    def know_end(self, name: str, life: int, zxid: int) -> None:
+        """Whoever has applied everything up to `zxid` knows that this life was ended by a transaction."""
+        if life > self._member.known_ends.get(name, (0, 0))[0]:
+            self._member.known_ends[name] = life, zxid
 
     def yield_to(self, leader: str, epoch: int) -> None:
         """Give this history up for that of `leader`, which has led this epoch. Raises Yields, unless it is part of this

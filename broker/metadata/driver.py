@@ -246,6 +246,8 @@ class Driver:
             return
         record = decode(MemberRecord, change.new)
         self.zab.know_life(record.name, record.life)
+        if not record.running:
+            self.zab.know_end(record.name, record.life, self.state.tree.zxid)
         if record.name != self.life.node or self.over:
             return
         began = change.old and decode(MemberRecord, change.old).life == self.life.number

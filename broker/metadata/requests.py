@@ -7,8 +7,8 @@ Decides when a request is sent (again) and when its answer holds, so that it is 
    transaction would have been seen.
 3. The answer to what changed something is found in the log. An answer without a transaction rests on what the leader
    saw; it holds once that is applied here, and is forgotten if another epoch comes first.
-4. An answer is given when its transaction is applied here and by everyone believed alive (DESIGN S15); a refusal needs
-   no more than the first.
+4. An answer is given when its transaction is applied here and by everyone whose life goes on (DESIGN S15); a refusal
+   needs no more than the first.
 
 It must not know the way to the leader.
 """

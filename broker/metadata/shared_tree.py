@@ -44,7 +44,7 @@ class SharedTree:
         return self.tree.watches.add(prefix, callback, subtree=True)
 
     async def propose(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Ask for a change; returns when it is applied here and by every node believed alive (DESIGN S15).
+        """Ask for a change; returns when it is applied here and by every node whose life goes on (DESIGN S15).
 
         It is carried out once, also over a change of the leader; without a quorum it waits. Raises Refused. If the
         caller is cancelled, it may or may not be carried out.

@@ -90,7 +90,9 @@ class Guests:
         self._guests: dict[tuple[str, int], Guest] = {}
         self._fetchers: dict[tuple[str, int], Local] = {}
         self._attachments: dict[tuple[str, int], int] = {}
-        """By node and queue id: what its calls have to name."""
+        """By node and queue id: what its calls have to name, and whose publications are taken."""
+        self._origins: dict[str, str] = {}
+        """By node the life that has attached last."""
         self.is_over: Callable[[str], bool] = lambda origin: False
         """Whether an origin is a life that is over: what was taken of it is remembered no more."""
         links = switchboard.links
@@ -123,7 +125,8 @@ class Guests:
         ]
 
     def peer_gone(self, peer: str) -> None:
-        """The link from a node ended: what its clients held returns to the queues."""
+        """The link from a node ended, or its life: what its clients held returns to the queues."""
+        self._origins.pop(peer, None)
         for key in [key for key in self._guests if key[0] == peer]:
             guest = self._guests.pop(key)
             guest.local.part_with(guest)
@@ -134,6 +137,13 @@ class Guests:
         for local in self.locals.values():
             local.debts.cancel(peer)
             local.receipts.cancel(peer)
+
+    def life_changed(self, node: str) -> None:
+        """The record of that member has changed: of a life that was ended by the cluster nothing is taken any more,
+        though it may not know it yet, and the link to it stand."""
+        origin = self._origins.get(node)
+        if origin is not None and self.is_over(origin):
+            self.peer_gone(node)
 
     # ------------------------------------------------------------------ frames
 
@@ -152,7 +162,7 @@ class Guests:
 
     def _publish(self, peer: str, record: records.Publish, run: Run) -> None:
         local = self.locals.get(record.queue_id)
-        if local is not None and local.master.term == record.term:
+        if local is not None and local.master.term == record.term and (peer, record.queue_id) in self._attachments:
             local.publish_from(peer, run)
 
     def _receive_credit(self, peer: str, payload: bytes, offset: int) -> None:
@@ -190,11 +200,10 @@ class Guests:
         local = self.locals.get(fields["queue"])
         if local is None or local.master.term != fields["term"]:
             return {"not_master": True}, b""
-        if not self._is_attached(peer, local, fields):
+        is_over = fields["do"] == "origin" and self.is_over(fields["origin"])
+        if is_over or not self._is_attached(peer, local, fields):
             return {"not_master": True}, b""
         match fields["do"]:
-            case "origin" if self.is_over(fields["origin"]):
-                return {"not_master": True}, b""
             case "origin":
                 return self._attach(peer, local, fields), b""
             case "consume":
@@ -215,6 +224,7 @@ class Guests:
                 return counts_of(local), b""
 
     def _attach(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
+        self._origins[peer] = fields["origin"]
         newest = {what: ranges[-1] for what, _, ranges in fields["settles"]}
         for what, history, ranges in fields["settles"]:
             local.settle_again(history, what, ranges)
@@ -277,6 +287,12 @@ def counts_of(local: "Local") -> dict[str, Any]:
         "messages_ready": queue.messages_ready,
         "consumers": len(queue.consumers),
     }
+
+
+async def leased_counts_of(local: "Local") -> dict[str, Any]:
+    """As `counts_of`, once it is certain that nobody else is master."""
+    await local.switchboard.leased()
+    return counts_of(local)
 
 
 async def get_opened(local: "Local", holder: object, *, ack_required: bool) -> Run | None:

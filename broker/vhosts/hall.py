@@ -14,7 +14,7 @@ import trio
 
 from broker.amqp.errors import ConnectionException
 from broker.cluster import schema
-from broker.cluster.records import Life, Owner, QueueRecord, UserRecord, VhostRecord, decode
+from broker.cluster.records import Life, MemberRecord, Owner, QueueRecord, UserRecord, VhostRecord, decode
 from broker.cluster.refusal import Refused
 from broker.cluster.watches import Change
 from broker.mirroring.copy import Copy
@@ -137,6 +137,7 @@ class Hall:
             nursery.start_soon(self.switchboard.run)
             nursery.start_soon(self.timers.run)
             self.catalogue.load(self.tree.tree)
+            self.tree.tree.watches.add(schema.MEMBERS, self._member_changed, subtree=True)
             self.tree.tree.watches.add(schema.VHOSTS, self._forget_rights, subtree=True)
             self.tree.tree.watches.add(schema.USERS, self._forget_rights, subtree=True)
             self.tree.tree.watches.add(schema.VHOSTS, self._part_with_clients, subtree=True)
@@ -241,6 +242,10 @@ class Hall:
         node, _, number = origin.rpartition("/")
         record = schema.members(self.tree.tree).get(node)
         return record is None or record.life > int(number) or (record.life == int(number) and not record.running)
+
+    def _member_changed(self, change: Change) -> None:
+        if data := change.new or change.old:
+            self.guests.life_changed(decode(MemberRecord, data).name)
 
     def _running_peers(self) -> list[str]:
         members = schema.members(self.tree.tree)

@@ -18,7 +18,7 @@ from broker.wire import records
 from broker.world.clock import Clock
 
 if TYPE_CHECKING:
-    from broker.vhosts.publications import Publications
+    from broker.vhosts.publications import Pending, Publications
 
 REQUEST_TIMEOUT_S = 30.0
 PAUSE_S = 0.001
@@ -75,7 +75,9 @@ class Switchboard:
         self.links = links
         self.lease_valid = lease_valid
         self.lease_missed = False
-        """A master here had to wait because the lease was not valid."""
+        """A master here had to wait because the lease was not valid, or a publisher."""
+        self._doubted: list[Pending] = []
+        self._trusted = trio.Event()
         self.transit = Transit()
         self.unanswered: dict[Publications, None] = {}
         """Those of masters elsewhere that may have no answer."""
@@ -108,6 +110,29 @@ class Switchboard:
         """A number that this life has not used before."""
         self._numbers += 1
         return self._numbers
+
+    # ------------------------------------------------------------------ without a lease
+
+    def doubt(self, pending: "Pending") -> None:
+        """What is to be answered once it is certain that this node knows all that clients have been told: that a
+        message goes to no queue is known to nobody else."""
+        pending.missing += 1
+        self._doubted.append(pending)
+        self.lease_missed = True
+
+    def trust(self) -> None:
+        """The lease is valid again."""
+        doubted, self._doubted = self._doubted, []
+        for pending in doubted:
+            pending.answer()
+        self._trusted.set()
+        self._trusted = trio.Event()
+
+    async def leased(self) -> None:
+        """Return while the lease is valid."""
+        while not self.lease_valid():
+            self.lease_missed = True
+            await self._trusted.wait()
 
     # ------------------------------------------------------------------ turns
 

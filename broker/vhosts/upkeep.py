@@ -87,6 +87,7 @@ class Upkeep:
         board = self._hall.switchboard
         if board.lease_missed and self._hall.tree.lease_valid():
             board.lease_missed = False
+            board.trust()
             for local in list(self._hall.guests.locals.values()):
                 if not local.master.gives or (local.waits and not local.master.witnesses.required()):
                     local.advance()

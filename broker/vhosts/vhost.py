@@ -177,6 +177,8 @@ class Vhost:
         pending = channel.open_pending(len(contents))
         if pending is not None:
             pending.missing = len(handles)
+            if not handles and not self._switchboard.lease_valid():
+                self._switchboard.doubt(pending)
         for handle in handles:
             own = unread if unread is not None and handle.delays else contents
             handle.publish(Run(own, route.address, traits), pending)

@@ -233,6 +233,23 @@ def test_stable_waits_for_everyone_believed_alive_and_for_nobody_else() -> None:
     assert zab(world, "n2").stable == machine.last_zxid
 
 
+def test_stable_waits_for_the_silent_until_the_others_have_applied_their_end() -> None:
+    """They may go on without knowing that they are held dead; who takes their word has to know it first."""
+    world = started()
+    machine, life = zab(world, "n3"), world.nodes["n1"].life
+    machine.know_life("n1", life)
+    world.freeze("n1")
+    assert world.propose("n3")
+    world.run(3 * NET_TICKTIME)
+    assert machine.stable < machine.committed
+    machine.know_end("n1", life, machine.committed + 1)
+    world.run(NET_TICKTIME)
+    assert machine.stable < machine.committed
+    assert world.propose("n3")
+    world.run(0.5)
+    assert machine.stable == machine.committed
+
+
 def test_leases_are_held_by_all_in_quiet_times_and_by_none_that_is_cut_off() -> None:
     world = started()
     for _ in range(20):

@@ -191,12 +191,33 @@ async def test_a_closed_channel_ends_an_auto_delete_queue():
 async def test_publications_of_another_term_are_not_taken(house):
     run = run_of("a")
     run.origin, run.sequence = "n2/1", 1
+    house.switchboard.hear("n2", frames.PUBLISH, records.encode_publish(1, TERM, run))
+    assert house.local.queue.messages_ready == 0, "of a node that has not attached"
+    await house.attach()
     for term in (TERM - 1, TERM + 1, TERM):
         house.switchboard.hear("n2", frames.PUBLISH, records.encode_publish(1, term, run))
     assert house.local.queue.messages_ready == 1
     house.switchboard.end_turn()
     assert [frames.decode_pair(raw) for raw in house.switchboard.take(frames.ANSWERED, "n2")] == [(1, 1)]
-    assert await house.attach() == 1
+    assert await house.attach(attachment=2) == 1
+
+
+async def test_nothing_is_taken_of_a_life_that_was_ended_though_its_link_stands(house):
+    await house.attach()
+    assert await house.consume(7, attachment=1) == {}
+    house.guests.is_over = lambda origin: origin == "n2/1"
+    house.guests.life_changed("n3")
+    house.local.publish(run_of("a"), None)
+    assert house.delivered() == [(7, ["a"])]
+    house.guests.life_changed("n2")
+    run = run_of("b")
+    run.origin, run.sequence = "n2/1", 1
+    house.switchboard.hear("n2", frames.PUBLISH, records.encode_publish(1, TERM, run))
+    assert (house.local.queue.messages_ready, house.local.queue.messages_unacked) == (1, 0)
+    assert await house.call("counts", attachment=1) == ({"not_master": True}, b"")
+    assert await house.attach(attachment=2) is None
+    house.switchboard.hear("n2", frames.PUBLISH, records.encode_publish(1, TERM, run))
+    assert house.local.queue.messages_ready == 1
 
 
 async def test_a_late_call_of_an_attachment_that_was_given_up_is_not_served(house):
