@@ -52,6 +52,7 @@ class Intake(ABC):
             self.switchboard.touch(self)
             return
         entry = self._publications.add(run, pending)
+        entry.sent = True
         entry.note = self._take(run, pending)
         self.switchboard.touch(self)
 
@@ -127,6 +128,6 @@ class Intake(ABC):
             run = entry.run
             if run.sequence <= highest:
                 run = run.cut(highest + 1 - run.sequence, len(run.contents))
-            run.redelivered = True
+            run.redelivered, entry.sent = entry.sent, True
             entry.note = self._take(run, entry.pending)
         self.switchboard.touch(self)

@@ -23,14 +23,16 @@ class Pending(Protocol):
 
 
 class Publication:
-    """One run on its way. `note` is the master's note that makes it safe, once a master of this node has it."""
+    """One run on its way. `note` is the master's note that makes it safe, once a master of this node has it; `sent`:
+    some master may have had it, and given it out."""
 
-    __slots__ = ("note", "pending", "run", "size_bytes")
+    __slots__ = ("note", "pending", "run", "sent", "size_bytes")
 
-    def __init__(self, run: Run, pending: Pending, note: int = 0) -> None:
+    def __init__(self, run: Run, pending: Pending) -> None:
         self.run = run
         self.pending = pending
-        self.note = note
+        self.note = 0
+        self.sent = False
         self.size_bytes = sum(map(len, run.contents))
 
     @property

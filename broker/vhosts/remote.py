@@ -80,7 +80,7 @@ class Remote:
         if pending is not None:
             if not self._publications.entries:
                 self._switchboard.unanswered[self._publications] = None
-            self._publications.add(run, pending)
+            self._publications.add(run, pending).sent = self.ready
         if self.ready:
             self._send(run)
         elif pending is None and self._early_bytes < EARLY_BYTES_MAX:
@@ -108,9 +108,9 @@ class Remote:
         highest = answer["highest"]
         for entry in self._publications.entries:
             if entry.last_sequence > highest:
-                entry.run.redelivered = True
-                self._send(entry.run)
-                entry.run.redelivered = False
+                run = entry.run.cut(0, entry.run.count)  # a copy here may hold the other, of when the master was here
+                run.redelivered, entry.sent = entry.sent, True
+                self._send(run)
         self.ready = True
         early, self._early = self._early, []
         for run in early:

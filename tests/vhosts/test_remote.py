@@ -79,19 +79,31 @@ async def test_publications_wait_until_the_master_says_how_far_it_has_them(board
     question = {"do": "origin", "queue": 1, "term": 10, "attachment": 1, "origin": "n1/1", "answered": 0}
     question |= {"settles": [], "settled": 0}
     assert board.asked == [("n2", question)]
-    assert published(board) == [(1, 1, True), (0, 1, False)]
+    assert published(board) == [(1, 1, False), (0, 1, False)], "nobody can have seen them"
     remote.publish(run_of("b"), FakePending())
     remote.publish(run_of("c"), None)
     assert published(board) == [(2, 1, False), (0, 1, False)]
 
 
 async def test_only_what_the_master_lacks_is_sent_again(board, remote, publications):
+    assert await remote.attach()
     for body in "abc":
         remote.publish(run_of(body), FakePending())
+    assert published(board) == [(1, 1, False), (2, 1, False), (3, 1, False)]
     board.answered = {"highest": 2, "history": []}
+    successor = Remote(1, "n2", 20, publications, Settles(), board)
+    successor.publish(run_of("d"), FakePending())
+    assert await successor.attach()
+    assert published(board) == [(3, 1, True), (4, 1, False)], "no master has ever had the last one"
+
+
+async def test_what_is_sent_again_is_told_from_what_a_copy_here_holds(board, remote, publications):
+    run, position = run_of("a"), 5
+    publications.add(run, FakePending()).sent = True
+    run.first = position  # where a master here had put it
     assert await remote.attach()
-    assert published(board) == [(3, 1, True)]
-    assert not any(entry.run.redelivered for entry in publications.entries), "the flag is for the wire alone"
+    assert published(board) == [(1, 1, True)]
+    assert (run.first, run.redelivered) == (position, False)
 
 
 async def test_what_was_answered_is_no_gap_for_a_master_that_never_saw_it(board, remote, publications):
@@ -100,7 +112,7 @@ async def test_what_was_answered_is_no_gap_for_a_master_that_never_saw_it(board,
     publications.answered_upto(2)
     board.answered = None  # the master starts from what the question says
     assert await remote.attach()
-    assert published(board) == [(3, 1, True)]
+    assert published(board) == [(3, 1, False)]
     publications.answered_upto(3)
     assert publications.next_unanswered == 4
 
