@@ -131,7 +131,11 @@ async def _supervise(
             screen.say(f"not in the file: {', '.join(gone)}, of the cluster though (`warren apply --prune` removes it)")
         if all(name in members for name in cluster.names):
             return []
-        return await Membership(Road(cluster), screen.say).join(cluster)
+        try:
+            return await Membership(Road(cluster), screen.say).join(cluster)
+        except Failed as failed:  # the others serve: what keeps this one out is for people to mend
+            screen.say(failed.message)
+            return []
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, supervisor, screen.say, nursery.cancel_scope)

@@ -43,6 +43,7 @@ class Membership:
         """Make members of the nodes that are in the file and no members yet; those of this machine are started."""
         members = await self.members()
         wanted = [name for name in file.names if name not in members or members[name]["leaving"]]
+        await self._check_strangers([name for name in wanted if name not in members], members)
         here: dict[str, str] = {}
         if self._road.has_supervisor:
             adopted = await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()})
@@ -68,13 +69,16 @@ class Membership:
             return
 
         self._road.learn({name: link})
+        if await self._is_alive(name) is False:
+            await self._road.ask_supervisor({"do": "start", "node": name})
+            self._say(f"{name} was started")
         woken = False
 
         async def is_filled() -> str:
             nonlocal woken
             if not woken and await self._state(name) == "failed":
                 # In a folder of an earlier membership it was refused before it was let in again.
-                await self._road.ask(name, {"do": "start_app"}, STATUS_TIMEOUT_S)
+                await self._ask(name, {"do": "start_app"})
                 woken = True
             member = (await self.members()).get(name, {})
             return "" if member.get("voter") and member.get("running") else f"{name} does not hold everything yet"
@@ -84,9 +88,23 @@ class Membership:
 
     async def _state(self, name: str) -> str:
         try:
-            return str((await self._road.ask(name, {"do": "status", "queues": False}, STATUS_TIMEOUT_S))["state"])
-        except Silent:
+            return str((await self._ask(name, {"do": "status", "queues": False}))["state"])
+        except Failed:
             return "unreachable"
+
+    async def _check_strangers(self, newcomers: Sequence[str], members: Members) -> None:
+        """Raises Failed for a node that serves another cluster than these members do: it would not be asked whether it
+        wants to lose what it has."""
+        answers = await self._road.ask_all({"do": "status", "queues": False}, STATUS_TIMEOUT_S, newcomers)
+        for name, answer in answers.items():
+            if not isinstance(answer, Silent) and answer["state"] == "running" and name in answer["members"]:
+                how = ", ".join(
+                    f"`warren ctl -n {name} {step}`" for step in ("stop_app", f"join_cluster {min(members)}")
+                )
+                raise Failed(
+                    f"{name} is of another cluster than {' '.join(members)}: {how} and `start_app` would bring it in, "
+                    "and cost it all that it has"
+                )
 
     # ------------------------------------------------------------------ go
 
@@ -111,7 +129,7 @@ class Membership:
 
     async def _drain(self, name: str) -> None:
         """Have its masters moved and its clients sent away. Raises Failed if some stay; then it serves again."""
-        await self._road.ask(name, {"do": "drain", "node": name}, DRAIN_TIMEOUT_S)
+        await self._ask(name, {"do": "drain", "node": name}, DRAIN_TIMEOUT_S)
         try:
             await self._wait_for_copies(name, masters_too=True)
         except Failed:
@@ -127,10 +145,10 @@ class Membership:
     def _check_majority(self, name: str, staying: Sequence[str], running: set[str]) -> None:
         there = [other for other in staying if other in running]
         if 2 * len(there) <= len(staying):
-            missing = ", ".join(other for other in staying if other not in running)
+            missing = " ".join(other for other in staying if other not in running)
             raise Failed(
                 f"{name} stays: of {', '.join(staying)} only {', '.join(there) or 'none'} would run, which is no "
-                f"majority (`warren start` {missing} first)"
+                f"majority (`warren start {missing}` first)"
             )
 
     async def _wait_for_copies(self, name: str, *, masters_too: bool = False) -> None:
@@ -152,18 +170,26 @@ class Membership:
 
     async def _stop(self, name: str, is_running: bool) -> None:
         """The process, if it is the supervisor's; else the broker in it."""
-        if self._road.has_supervisor:
-            processes = (await self._road.ask_supervisor({"do": "processes"}))["nodes"]
-            if name in processes:
-                if processes[name]["pid"] is not None:
-                    await self._road.ask_supervisor({"do": "stop", "node": name})
-                return
-        if is_running:
-            try:
-                await self._road.ask(name, {"do": "stop_app"}, STATUS_TIMEOUT_S)
-            except Silent as silence:
-                raise Failed(f"{name} cannot be told to stop: {silence}") from None
+        is_alive = await self._is_alive(name)
+        if is_alive:
+            await self._road.ask_supervisor({"do": "stop", "node": name})
+        elif is_alive is None and is_running:
+            await self._ask(name, {"do": "stop_app"})
             self._say(f"{name}: its broker was stopped; its process is not of this machine, end it there")
+
+    async def _is_alive(self, name: str) -> bool | None:
+        """Whether the node's process lives; None if it is not of this machine."""
+        if not self._road.has_supervisor:
+            return None
+        process = (await self._road.ask_supervisor({"do": "processes"}))["nodes"].get(name)
+        return None if process is None else process["pid"] is not None
+
+    async def _ask(self, name: str, request: dict[str, Any], timeout_s: float = STATUS_TIMEOUT_S) -> dict[str, Any]:
+        """This very node. Raises Failed if it refuses, or does not answer."""
+        try:
+            return await self._road.ask(name, request, timeout_s)
+        except Silent as silence:
+            raise Failed(f"{name} does not answer: {silence}") from None
 
     async def _change(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return await self._road.ask_any({"do": "change", "request": dict(request)})

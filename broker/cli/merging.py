@@ -22,7 +22,8 @@ def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Map
         "members": list(members_of(living)) or list(cluster.names),
         "nodes": [_node(cluster, name, living.get(name), processes.get(name), drained) for name in answers],
         "queues": _queues(living),
-        "partition_handling": cluster.partition_handling.in_effect(list(members_of(living)) or cluster.names),
+        "partition_handling": _spokesman(living).get("partition_handling")
+        or cluster.partition_handling.in_effect(cluster.names),
         "partitions": _partitions(living),
     }
 
@@ -48,15 +49,19 @@ def _drained(living: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 def members_of(living: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The members, as the node tells them that is furthest; {} if none knows of any."""
-    told = [answer for answer in living.values() if answer.get("members")]
-    if not told:
-        return {}
-    # A node that was reset is a cluster of its own: it does not speak for those whom it has left.
-    best = max(
-        told, key=lambda answer: (answer.get("state") == "running", len(answer["members"]), answer.get("epoch") or 0)
-    )
-    members: dict[str, dict[str, Any]] = best["members"]
+    members: dict[str, dict[str, Any]] = _spokesman(living).get("members") or {}
     return members
+
+
+def _spokesman(living: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The answer of the node that is furthest; {} if none knows of any members."""
+    told = [answer for answer in living.values() if answer.get("members")]
+    # A node that was reset is a cluster of its own: it does not speak for those whom it has left.
+    return max(
+        told,
+        key=lambda answer: (answer.get("state") == "running", len(answer["members"]), answer.get("epoch") or 0),
+        default={},
+    )
 
 
 def _node(

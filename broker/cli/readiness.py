@@ -4,6 +4,7 @@ Decides when a cluster counts as ready, as ready without some node, or as failed
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -44,20 +45,20 @@ async def become_ready(
     majority_since_s: float | None = None
     while True:
         states = await road.ask_all({"do": "status", "queues": False}, POLL_TIMEOUT_S)
-        serving = [name for name, state in states.items() if _state(state) == "running"]
         members = _members(cluster, states)
         quorum = cluster.partition_handling.needed(members)
-        serving_members = [name for name in serving if name in members]
+        serving = [name for name, state in states.items() if _state(state) == "running" and name in members]
         dead = [] if restarts else [name for name, process in processes.items() if not process.is_alive()]
         now_s = trio.current_time()
-        if len(serving_members) >= quorum:
+        if len(serving) >= quorum:
             majority_since_s = now_s if majority_since_s is None else majority_since_s
             late = now_s - majority_since_s > STRAGGLER_GRACE_S
             missing = [name for name in members if name not in serving]
             if not missing or late or set(missing) <= set(dead):
-                await road.ask(serving[0], contents(cluster))
-                joined = await newcomers(members)
-                return _ready_line([*members, *joined], [*serving, *joined], missing, clock())
+                with suppress(Silent):  # it has just died: who serves then is asked
+                    await road.ask(serving[0], contents(cluster))
+                    joined = await newcomers(members)
+                    return _ready_line([*members, *joined], [*serving, *joined], missing, clock())
         out_of_reach = len(members) - len(set(dead) & set(members)) < quorum
         if out_of_reach or now_s > deadline_s:
             when = "" if out_of_reach else f" after {timeout_s:g} s"

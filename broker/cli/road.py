@@ -22,7 +22,7 @@ ANSWER_TIMEOUT_S = 60.0
 STATUS_TIMEOUT_S = 5.0
 
 
-class Silent(Exception):
+class Silent(Failed):
     """A node that did not answer; the text says why."""
 
 

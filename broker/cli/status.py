@@ -92,6 +92,11 @@ def reasons(found: Status) -> list[str]:
     """Why nodes and queues are not as they should be, one line each."""
     lines = [f"{node['name']}: {node['reason']}" for node in found["nodes"] if node["reason"]]
     lines += [
+        f"{node['name']}: of another cluster than {' '.join(found['members'])}"
+        for node in found["nodes"]
+        if node["state"] == "running" and node["name"] not in found["members"]
+    ]
+    lines += [
         f"{node['name']}: in maintenance (`warren ctl revive --node {node['name']}` ends it)"
         for node in found["nodes"]
         if node["maintenance"]
@@ -129,7 +134,11 @@ def _print(found: Status) -> None:
     there = len(found["members"])
     running = sum(node["state"] == "running" and node["name"] in found["members"] for node in found["nodes"])
     mode = found["partition_handling"]
-    rule = f"{there // 2 + 1} are a majority" if mode == "pause_minority" else f"partition_handling: {mode}"
+    rule = (
+        f"{there // 2 + 1} {'is' if there == 1 else 'are'} a majority"
+        if mode == "pause_minority"
+        else f"partition_handling: {mode}"
+    )
     click.echo(f"cluster {found['cluster']}: {running} of {there} nodes run, {rule}")
     print_table("", NODE_COLUMNS, node_rows(found))
     if found["queues"]:

@@ -48,10 +48,14 @@ def test_a_cluster_grows_and_shrinks(file, capsys):
     assert (code, err) == (0, "")
     assert out == "n4 was taken out\ncluster test is what the file says\n"
     assert processes() == ["n1", "n2", "n3"]
+    assert warren("ctl", "forget_cluster_node", "n3", "--config", str(file))[0] == 0
+    back = "n3 was started\nn3 has joined\ncluster test is what the file says\n"
+    assert warren("apply", str(file)) == (0, back, "")
+    assert warren("kill", "n3", "--config", str(file))[0] == 0
     assert warren("kill", "n2", "--config", str(file))[0] == 0
     file.write_text(f"cluster: {{name: test, cookie: secret}}\nnodes: [{{name: n1, {DOORS}}}]\npolicies: [ha-all]\n")
     assert warren("apply", str(file), "--prune") == (
         1,
         "",
-        "warren: n3 stays: of n1, n2 only n1 would run, which is no majority (`warren start` n2 first)\n",
+        "warren: n3 stays: of n1, n2 only n1 would run, which is no majority (`warren start n2` first)\n",
     )

@@ -168,3 +168,16 @@ def test_who_is_in_maintenance_is_told_by_the_newest_epoch_also_of_nodes_that_ar
     )
     assert [node["maintenance"] for node in found["nodes"]] == [False, False, True]
     assert not any(node["maintenance"] for node in merged({})["nodes"])
+
+
+def test_those_who_decide_now_say_by_which_mode():
+    members = {name: {"drained": False} for name in ("n1", "n2", "n3")}
+    said = answer("n1", members=members, partition_handling="autoheal")
+    other = answer("n2", members={"n2": {}}, partition_handling="pause_minority")
+    assert merged({"n1": said, "n2": other})["partition_handling"] == "autoheal"
+    assert merged({})["partition_handling"] == "pause_minority"
+
+
+def test_a_node_of_another_cluster_is_told_as_such():
+    found = merged({"n1": answer("n1", members={"n1": {}}), "n2": answer("n2", members={"n2": {}, "n3": {}})})
+    assert reasons(found) == ["n1: of another cluster than n2 n3"]

@@ -16,15 +16,24 @@ class FakeRoad:
         self.cluster = cluster
         self.states = states
         self.asked = []
+        self.dying = set()
+        """They die of the next request."""
+        self.members = {}
+        """By name of a node, whom it knows as members."""
 
     async def ask_all(self, request, timeout_s):
-        return {
-            name: state if isinstance(state := self.states[name], Silent) else {"state": state, "waiting_for": ["c"]}
-            for name in self.cluster.names
-        }
+        return {name: self.status(name, self.states[name]) for name in self.cluster.names}
+
+    def status(self, name, state):
+        if isinstance(state, Silent):
+            return state
+        return {"state": state, "waiting_for": ["c"], "members": {key: {} for key in self.members.get(name, ())}}
 
     async def ask(self, name, request):
         self.asked.append((name, request["do"]))
+        if name in self.dying:
+            self.states[name] = Silent("connection refused")
+            raise self.states[name]
         return {"set": []}
 
 
@@ -67,6 +76,20 @@ async def test_a_majority_waits_a_little_for_the_others(cluster, autojump_clock)
 async def test_a_dead_node_is_not_waited_for(cluster):
     road = FakeRoad(cluster, a="running", b=Silent("refused"), c="running")
     assert await ready(road, {"b": FakeProcess("killed (signal 9)")}) == "cluster ready: 2 of 3 nodes, waiting for b"
+
+
+async def test_who_dies_of_what_the_file_says_is_not_the_last_to_be_given_it(cluster, autojump_clock):
+    road = FakeRoad(cluster, a="running", b="running", c="running")
+    road.dying.add("a")
+    assert await ready(road) == "cluster ready: 2 of 3 nodes, waiting for a"
+    assert road.asked == [("a", "apply"), ("b", "apply")]
+
+
+async def test_a_node_of_another_cluster_neither_counts_nor_is_asked_for_the_others(cluster):
+    road = FakeRoad(cluster, a="running", b="running", c="running")
+    road.members = {"a": ["a"], "b": ["b", "c"], "c": ["b", "c"]}
+    assert await ready(road) == "cluster ready: 2 nodes in 1.23 s"
+    assert road.asked == [("b", "apply")]
 
 
 async def test_no_majority_in_time_says_who_is_waited_for_and_why(cluster, autojump_clock):
