@@ -48,7 +48,10 @@ COMMANDS = {
     "logs": ("broker.cli.logs:logs", "What the nodes wrote."),
     "publish": ("broker.cli.messages:publish", "Publish messages by hand, and wait for their confirms."),
     "get": ("broker.cli.messages:get", "Take messages from a queue by hand."),
-    "ctl": ("broker.cli.ctl.group:ctl", "What rabbitmqctl does: users, permissions, limits, lists, definitions."),
+    "ctl": (
+        "broker.cli.ctl.group:ctl",
+        "What rabbitmqctl does: users, permissions, limits, lists, definitions, nodes.",
+    ),
     "drill": ("broker.perf.drill:command", "Kill masters under load, and prove that nothing confirmed is lost."),
     "perf": ("broker.perf.load:command", "Measure any AMQP 0-9-1 broker."),
     "node": ("broker.cli.node:node", "Run one node in the foreground, for systemd and containers."),
@@ -77,6 +80,9 @@ def run(arguments: list[str] | None = None) -> int:
     """Runs one command; its exit code. Failures are told on stderr, one line each."""
     try:
         code = cli.main(args=arguments, prog_name="warren", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as page:
+        click.echo(page.message, err=True)
+        return page.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "warren"
         click.echo(f"{command}: {_one_line(error.format_message())} (see {command} --help)", err=True)

@@ -68,6 +68,18 @@ def test_misuse_is_one_line_and_exit_code_2(arguments, line, capsys, write_clust
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["policy"], ["recovered"]])
+def test_a_group_without_a_command_shows_its_page(arguments, capsys):
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert (
+        " ".join(err.splitlines()[0].split())
+        == f"Usage: {' '.join(['warren', *arguments])} [OPTIONS] COMMAND [ARGS]..."
+    )
+    assert "Commands:" in err.splitlines()
+
+
 def test_a_wrong_file_is_one_line_for_each_fault_and_exit_code_2(tmp_path, capsys):
     path = tmp_path / "cluster.yaml"
     path.write_text("nodes: [{name: a, colour: red}]\nsettings: {heartbeat: -1}\n")

@@ -46,7 +46,7 @@ class Call:
         self.vhost = settings.vhost
         self._settings = settings
         self._command = command
-        self._answered_by = ""
+        self._answered_by = self.named_node or ""
         self._reason = ""
         """Why the node that was looked at last does not serve."""
 

@@ -73,7 +73,7 @@ def _unknown(name: str) -> int:
     epilog="""Example: warren ctl add_user tom secret && warren ctl -p / set_permissions tom '.*' '.*' '.*'""",
 )
 def ctl() -> None:
-    """What rabbitmqctl does, under the same names: users, permissions, limits, policies, lists, definitions.
+    """What rabbitmqctl does, under the same names: users, permissions, limits, policies, lists, definitions, nodes.
 
     The general options may stand before the command's name or behind it. Exit codes: 0 done, 64 misused, 65 wrong
     data, 67 no such user, 69 refused or no node, 75 too late, 78 wrong configuration.

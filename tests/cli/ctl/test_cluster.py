@@ -7,6 +7,7 @@ import pytest
 
 from broker.cli.ctl import offline
 from broker.cli.ctl.failures import CtlFailure, Misuse
+from broker.cli.entry import run
 from broker.node.configuration import load
 from broker.node.membership import Orders
 from broker.world.disk import RealDisk
@@ -68,3 +69,11 @@ def test_a_folder_is_renamed_with_its_node(cluster):
     (cluster.data / "n3").mkdir()
     with pytest.raises(CtlFailure, match="is there already"):
         offline.check_renaming(cluster, "n3", "m2")
+
+
+def test_an_order_that_no_process_took_is_answered_for_by_the_node_it_is_for(tmp_path, capsys):
+    path = tmp_path / "cluster.yaml"
+    path.write_text('nodes: [{name: n2, link: "127.0.0.1:1"}]\n')  # nobody listens there
+    (tmp_path / "data" / "n2").mkdir(parents=True)
+    assert run(["ctl", "--config", str(path), "--node", "n2", "--formatter", "json", "force_boot"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"node": "rabbit@n2", "result": "ok"}
