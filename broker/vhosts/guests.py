@@ -156,9 +156,7 @@ class Guests:
         place, start = frames.decode_letter(payload)
         record, _ = records.decode(payload, start)
         if isinstance(record, records.Publish):
-            run = PassedRun(record.run, place)
-            run.first = record.run.first
-            self._publish(peer, record, run)
+            self._publish(peer, record, PassedRun(record.run, place))
 
     def _publish(self, peer: str, record: records.Publish, run: Run) -> None:
         local = self.locals.get(record.queue_id)

@@ -127,9 +127,9 @@ class Handle:
         elif self.local is not None:
             history = self.local.history
             self.settles.keep(history, self.local.unsafe)
-        came_back = self._holders.lose_master(history)
         if is_quorum(self.record.arguments):
-            self.settles.come_back(history, came_back)
+            self.settles.come_back(history, self._holders.held())
+        self._holders.lose_master(history)
         for subscription in list(self.subscriptions.values()):
             if not subscription.survives_failover:
                 self._holders.end(subscription)

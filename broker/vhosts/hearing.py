@@ -44,6 +44,10 @@ class Hearing:
         if not self._unheard:
             self._stop()
 
+    def end(self) -> None:
+        """The master is no more: nobody will tell it anything."""
+        self._unheard.clear()
+
     async def _wait(self) -> None:
         await trio.sleep(HEARING_S)
         self._stop()

@@ -60,20 +60,22 @@ class Holders:
         holders = [*self._by_number.values(), *self.subscriptions.values()]
         return list(dict.fromkeys(holder for holder in holders if holder.channel is channel))
 
-    def lose_master(self, history: "History") -> list[tuple[int, int]]:
-        """The master that served them has gone: what they hold has returned, unless they have answered for it; the
-        positions."""
+    def held(self) -> list[tuple[int, int]]:
+        """The positions of all that their channels have not answered for; it takes a look at everything these hold."""
+        holders: list[Holder] = [*self._by_number.values(), *self._fetchers]
+        channels = [(holder.channel, holder) for holder in holders]
+        return [each for channel, holder in channels if channel is not None for each in channel.held_by(holder)]
+
+    def lose_master(self, history: "History") -> None:
+        """The master that served them has gone: what they hold has returned, unless they have answered for it."""
         holders: list[Holder] = [*self._by_number.values(), *self._fetchers]
         for holder in holders:
             holder.alive = False
             holder.history = history
-        channels = [(holder.channel, holder) for holder in holders]
-        held = [each for channel, holder in channels if channel is not None for each in channel.held_by(holder)]
         self._by_number.clear()
         self._fetchers.clear()
         for subscription in self.subscriptions.values():
             subscription.alive = False
-        return held
 
     def clear(self) -> list[Subscription]:
         """Forget all; returns the consumers, which are to be told."""

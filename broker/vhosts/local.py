@@ -66,7 +66,7 @@ class Local(Intake):
         self.unsafe: dict[int, list[Range]] = {}
         """Of a master that has ended: what was answered for here, by kind, and its successor may not know of."""
         self._stored_lsn = 0
-        self.hearing = Hearing(master, unheard, spawn, self._go_on)
+        self.hearing = Hearing(master, unheard, spawn, self._heed_lease)
         self._awaits_consumers = False
         self.on_use: Callable[[], Awaitable[None]] | None = None
         """Who has to know of the first consumer of an auto-delete queue."""
@@ -85,6 +85,7 @@ class Local(Intake):
         self.timers.forget(self)
         self.pager.end()
         self.receipts.end()
+        self.hearing.end()
         self._wider.set()
         self.master.note_settled()
         self.unsafe = {frames.ACKNOWLEDGE: self.master.unsafe_settles(), frames.REJECT: self.receipts.rejected_here}
@@ -230,14 +231,12 @@ class Local(Intake):
                 self.queue.come_back(first, last)
         self.switchboard.touch(self)
 
-    def _go_on(self) -> None:
-        if not self.ended:
-            self._heed_lease()
-
     # ------------------------------------------------------------------ whether anything is given out
 
     def _heed_lease(self) -> None:
-        """Nothing is given out while somebody else may be master already (S4)."""
+        """Nothing is given out while somebody else may be master already (S4), nor ever again once one is."""
+        if self.ended:
+            return
         leased = self.switchboard.lease_valid()
         if not leased:
             self.switchboard.lease_missed = True

@@ -41,9 +41,6 @@ class Outlet:
 class Channel:
     """A channel that has room and hears nothing."""
 
-    def held_by(self, holder):
-        return []
-
     prefetch_count_global = 0
     outstanding = 0
     outlet = Outlet()

@@ -63,3 +63,17 @@ async def test_a_get_behind_the_mark_waits_for_the_announcement(switchboard, aut
     run = local.get("holder", ack_required=True)
     assert run is not None
     assert not local.opens(), "there is nothing behind it"
+
+
+def test_a_master_that_has_ended_gives_nothing_out_whoever_speaks_to_it(switchboard):
+    local = local_of(switchboard, mirrored=True)
+    one, other = Taker(window=1), Taker()
+    local.consume(one)
+    local.publish(run_of("a"), None)
+    switchboard.lease = False
+    local.part_with(one)
+    local.consume(other)
+    local.end()
+    switchboard.lease = True
+    local.settle("somebody who waited in a get", frames.RELEASE, 0, 0)
+    assert (len(one.got), other.got) == (1, [])
