@@ -123,10 +123,7 @@ class Session:
         await self._door.gate.passage()
         self._waits = False
         if channel.state == "open" and self._verbs is not None:
-            if isinstance(event, Publish):
-                self._verbs.publish(channel, event)
-            else:
-                self._verbs.publish_medley(channel, event)
+            self._publish(self._verbs, channel, event)
 
     async def _hear_farewell(self) -> None:
         """A client that was told to go may still say that it heard so."""
@@ -181,25 +178,26 @@ class Session:
 
     def _take_at_once(self, channel: Channel | None, event: ChannelEvent | Request) -> bool:
         """Do what must be fast; whether it was such."""
-        if isinstance(event, Publish):
+        if isinstance(event, (Publish, Medley)):
             if not self._door.gate.is_open:
                 return False
             assert channel is not None
             assert self._verbs is not None
-            self._verbs.publish(channel, event)
+            self._publish(self._verbs, channel, event)
         elif isinstance(event, Acks):
             assert channel is not None
             assert self._verbs is not None
             self._verbs.acknowledge(channel, event.first_tag, event.last_tag, event.multiple)
-        elif isinstance(event, Medley):
-            if not self._door.gate.is_open:
-                return False
-            assert channel is not None
-            assert self._verbs is not None
-            self._verbs.publish_medley(channel, event)
         else:
             return False
         return True
+
+    @staticmethod
+    def _publish(verbs: Verbs, channel: Channel, event: Publish | Medley) -> None:
+        if isinstance(event, Publish):
+            verbs.publish(channel, event)
+        else:
+            verbs.publish_medley(channel, event)
 
     # What clients ask
 

@@ -60,10 +60,12 @@ class Room:
         self.copy.line.append(Page.of(run_of(3, first=4, size=400)))
         self.mirror = Mirror(self.copy)
         self.holdings = {"terms": [(OLD, 1), (NEW, 4)], "living": [(2, 2)]}
-        self.nursery = None
 
     def offer(self, term=NEW, first=4):
         return Offer(1, term, [(OLD, 1), (term, first)], first)
+
+    def hear_offer(self, master="n2", **facts):
+        self.switchboard.hear(master, frames.OFFER, frames.encode_json(asdict(self.offer(**facts))))
 
     async def call(self, peer, fields):
         await trio.lowlevel.checkpoint()
@@ -77,37 +79,48 @@ class Room:
         return [run_of(last + 1 - first, first=first, size=400)]
 
 
-async def test_what_a_master_in_sync_does_not_have_was_confirmed_to_nobody():
-    room = Room()
+@pytest.fixture
+def room():
+    return Room()
+
+
+@pytest.fixture
+def lost(room):
+    """The same, of a history that has lost."""
+    room.keeper.lost[1] = ("/", "q")
+    return room
+
+
+@pytest.fixture
+def mirrors(room, nursery):
+    """Those of this node: the copy is not yet one of them."""
+    return Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
+
+
+async def test_what_a_master_in_sync_does_not_have_was_confirmed_to_nobody(room):
     assert not room.aside.is_due(room.mirror, room.offer())
 
 
-async def test_of_a_lost_history_the_part_beyond_the_common_one_is_kept():
-    room = Room()
-    room.keeper.lost[1] = ("/", "q")
-    assert room.aside.is_due(room.mirror, room.offer())
-    await room.aside.keep_for(room.mirror, "n2", room.offer())
-    assert room.keeper.kept == [("q", [4, 5, 6])]
-    assert not room.aside.is_due(room.mirror, room.offer())
-    room.aside.followed(room.mirror)
-    assert room.keeper.lost == {}
+async def test_of_a_lost_history_the_part_beyond_the_common_one_is_kept(lost):
+    assert lost.aside.is_due(lost.mirror, lost.offer())
+    await lost.aside.keep_for(lost.mirror, "n2", lost.offer())
+    assert lost.keeper.kept == [("q", [4, 5, 6])]
+    assert not lost.aside.is_due(lost.mirror, lost.offer())
+    lost.aside.followed(lost.mirror)
+    assert lost.keeper.lost == {}
 
 
-async def test_of_a_lost_history_with_nothing_beyond_nothing_is():
-    room = Room()
-    room.keeper.lost[1] = ("/", "q")
-    assert not room.aside.is_due(room.mirror, room.offer(first=7))
+async def test_of_a_lost_history_with_nothing_beyond_nothing_is(lost):
+    assert not lost.aside.is_due(lost.mirror, lost.offer(first=7))
 
 
-async def test_all_that_a_master_lacks_that_was_not_in_sync():
-    room = Room()
+async def test_all_that_a_master_lacks_that_was_not_in_sync(room):
     room.record = room.record._replace(lossy_term=NEW)
     await room.aside.keep_for(room.mirror, "n2", room.offer())
     assert room.keeper.kept == [("q", [1, 3, 4, 5, 6])]
 
 
-async def test_it_is_asked_again_while_it_is_no_master_yet():
-    room = Room()
+async def test_it_is_asked_again_while_it_is_no_master_yet(room):
     room.record = room.record._replace(lossy_term=NEW)
     room.holdings = {}
     with pytest.raises(PeerLost):
@@ -115,103 +128,79 @@ async def test_it_is_asked_again_while_it_is_no_master_yet():
     assert room.keeper.kept == []
 
 
-async def test_in_portions_and_again_until_there_is_room(autojump_clock, monkeypatch):
+async def test_in_portions_and_again_until_there_is_room(autojump_clock, monkeypatch, lost):
     monkeypatch.setattr(aside_room, "PORTION_BYTES_MAX", 1000)
-    room = Room()
-    room.keeper.lost[1] = ("/", "q")
-    room.keeper.faults = 3
-    await room.aside.keep_of_unwanted(room.copy, None)
-    assert room.keeper.kept == [("q", [1, 2, 3]), ("q", [4, 5, 6])]
+    lost.keeper.faults = 3
+    await lost.aside.keep_of_unwanted(lost.copy, None)
+    assert lost.keeper.kept == [("q", [1, 2, 3]), ("q", [4, 5, 6])]
     assert trio.current_time() >= 3 * aside_room.RETRY_S
 
 
-async def test_of_an_unwanted_copy_what_its_master_does_not_have():
-    room = Room()
-    room.keeper.lost[1] = ("/", "q")
-    await room.aside.keep_of_unwanted(room.copy, "n2")
-    assert room.keeper.kept == [("q", [4, 5, 6])]
+async def test_of_an_unwanted_copy_what_its_master_does_not_have(lost):
+    await lost.aside.keep_of_unwanted(lost.copy, "n2")
+    assert lost.keeper.kept == [("q", [4, 5, 6])]
 
 
-async def test_a_copy_follows_only_when_what_it_gives_up_is_kept(autojump_clock):
-    room = Room()
-    room.keeper.lost[1] = ("/", "q")
-    room.keeper.faults = 1
-    async with trio.open_nursery() as nursery:
-        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
-        mirrors.follow(room.copy)
-        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer())))
-        await trio.sleep(1)
-        assert len(room.copy.line) == 6
-        assert room.copy.promised == OLD
-        await trio.sleep(aside_room.RETRY_S)
-    assert room.keeper.kept == [("q", [4, 5, 6])]
-    assert (len(room.copy.line), room.copy.promised) == (3, NEW)
+async def test_a_copy_follows_only_when_what_it_gives_up_is_kept(autojump_clock, lost, mirrors):
+    lost.keeper.faults = 1
+    mirrors.follow(lost.copy)
+    lost.hear_offer()
+    await trio.sleep(1)
+    assert len(lost.copy.line) == 6
+    assert lost.copy.promised == OLD
+    await trio.sleep(aside_room.RETRY_S)
+    assert lost.keeper.kept == [("q", [4, 5, 6])]
+    assert (len(lost.copy.line), lost.copy.promised) == (3, NEW)
 
 
-async def test_an_offer_waits_for_the_commit_that_says_what_it_costs(autojump_clock):
-    room = Room()
+async def test_an_offer_waits_for_the_commit_that_says_what_it_costs(autojump_clock, room, mirrors):
     room.record = room.record._replace(term=OLD)
-    async with trio.open_nursery() as nursery:
-        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
-        mirrors.follow(room.copy)
-        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer())))
-        await trio.sleep(1)
-        assert room.copy.promised == OLD
-        room.record = room.record._replace(term=NEW, lossy_term=NEW)
-        mirrors.follow(room.copy)
-        await trio.sleep(1)
+    mirrors.follow(room.copy)
+    room.hear_offer()
+    await trio.sleep(1)
+    assert room.copy.promised == OLD
+    room.record = room.record._replace(term=NEW, lossy_term=NEW)
+    mirrors.follow(room.copy)
+    await trio.sleep(1)
     assert room.keeper.kept == [("q", [1, 3, 4, 5, 6])]
     assert room.copy.promised == NEW
 
 
-async def test_a_copy_that_has_promised_a_higher_term_to_the_lost_history_begins_anew(autojump_clock):
-    room = Room()
-    room.keeper.lost[1] = ("/", "q")
-    room.copy.terms.begin(NEW + 10, 5)
+async def test_a_copy_that_has_promised_a_higher_term_to_the_lost_history_begins_anew(autojump_clock, lost, mirrors):
+    lost.copy.terms.begin(NEW + 10, 5)
+    lost.copy.promised = NEW + 10
+    mirrors.follow(lost.copy)
+    lost.hear_offer()
+    await trio.sleep(1)
+    assert lost.keeper.kept == [("q", [4, 5, 6])]
+    assert (len(lost.copy.line), lost.copy.promised, lost.copy.terms.entries) == (0, NEW, lost.offer().terms)
+    assert lost.copy is mirrors.leave(1)
+
+
+async def test_so_does_one_of_which_a_part_would_not_be_void_on_the_disk(autojump_clock, lost, mirrors):
+    lost.copy.terms.begin(OLD + 5, 4)
+    lost.copy.promised = OLD + 5
+    mirrors.follow(lost.copy)
+    lost.hear_offer(first=6)
+    await trio.sleep(1)
+    assert lost.keeper.kept == [("q", [4, 5, 6])]
+    assert len(lost.copy.line) == 0
+
+
+async def test_any_other_that_has_promised_a_higher_term_stays_with_it(autojump_clock, room, mirrors):
     room.copy.promised = NEW + 10
-    async with trio.open_nursery() as nursery:
-        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
-        mirrors.follow(room.copy)
-        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer())))
-        await trio.sleep(1)
-    assert room.keeper.kept == [("q", [4, 5, 6])]
-    assert (len(room.copy.line), room.copy.promised, room.copy.terms.entries) == (0, NEW, room.offer().terms)
-    assert room.copy is mirrors.leave(1)
-
-
-async def test_so_does_one_of_which_a_part_would_not_be_void_on_the_disk(autojump_clock):
-    room = Room()
-    room.keeper.lost[1] = ("/", "q")
-    room.copy.terms.begin(OLD + 5, 4)
-    room.copy.promised = OLD + 5
-    async with trio.open_nursery() as nursery:
-        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
-        mirrors.follow(room.copy)
-        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer(first=6))))
-        await trio.sleep(1)
-    assert room.keeper.kept == [("q", [4, 5, 6])]
-    assert len(room.copy.line) == 0
-
-
-async def test_any_other_that_has_promised_a_higher_term_stays_with_it(autojump_clock):
-    room = Room()
-    room.copy.promised = NEW + 10
-    async with trio.open_nursery() as nursery:
-        mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), nursery.start_soon, room.aside)
-        mirrors.follow(room.copy)
-        room.switchboard.hear("n2", frames.OFFER, frames.encode_json(asdict(room.offer())))
-        await trio.sleep(1)
+    mirrors.follow(room.copy)
+    room.hear_offer()
+    await trio.sleep(1)
     assert (len(room.copy.line), room.copy.promised) == (6, NEW + 10)
 
 
-async def test_an_offer_of_another_history_keeps_none_of_this_one_from_being_heard(autojump_clock):
-    room = Room()
+async def test_an_offer_of_another_history_keeps_none_of_this_one_from_being_heard(autojump_clock, room, mirrors):
     room.copy.line.discard(1, 6)
     room.record = room.record._replace(term=OLD)
-    mirrors = Mirrors(room.switchboard, Paging(room.switchboard.journal), None, room.aside)
     mirrors.follow(room.copy)
     for master, term in (("n2", NEW), ("n3", NEW + 10)):
-        room.switchboard.hear(master, frames.OFFER, frames.encode_json(asdict(room.offer(term))))
+        room.hear_offer(master, term=term)
     assert room.copy.promised == OLD
     room.record = room.record._replace(term=NEW)
     mirrors.follow(room.copy)
