@@ -128,9 +128,7 @@ class Application:
         node, target = self._node, ask(request, "target", str)
         if target == node.name:
             raise Refused("itself", f"cannot cluster node with itself: {target}")
-        address = ask(request, "address", str, "") or node.membership.known_address(target)
-        if not address:
-            raise Refused("not_found", f"nobody here knows where {target} is dialled: name it in cluster.yaml")
+        address = self._address_of(request, target)
         if target in node.membership.others and not node.report.failure:
             there = await self._ask(target, address, {"do": "status", "queues": False})
             if node.name not in there.get("members", {}):
@@ -149,7 +147,7 @@ class Application:
         node, seed = self._node, ask(request, "target", str)
         if seed == node.name:
             raise Refused("itself", f"cannot cluster node with itself: {seed}")
-        address = ask(request, "address", str, "") or node.membership.known_address(seed)
+        address = self._address_of(request, seed)
         there = await self._ask(seed, address, {"do": "status", "queues": False})
         members = {name: facts["link"] for name, facts in there.get("members", {}).items()}
         if node.name not in members:
@@ -205,6 +203,13 @@ class Application:
                         raise
                 return
         raise Refused("nobody", NO_ONLINE_NODES)
+
+    def _address_of(self, request: Answer, name: str) -> str:
+        """Where that node is dialled, as the command knows it, or as this node does. Raises Refused."""
+        address = ask(request, "address", str, "") or self._node.membership.known_address(name)
+        if not address:
+            raise Refused("not_found", f"nobody here knows where {name} is dialled: name it in cluster.yaml")
+        return address
 
     async def _is_running(self, name: str) -> bool:
         address = self._node.membership.known_address(name)

@@ -126,6 +126,8 @@ class TcpNetwork(Network):
         with trio.move_on_after(timeout_s):
             try:
                 targets = await _resolve(address)
+            except ValueError as failure:  # what others say of where they listen may be anything
+                raise Unreachable(f"{address!r} cannot be dialled: {failure}") from None
             except OSError as failure:
                 raise Unreachable(f"{address}: {failure.strerror or failure}") from None
             reasons = []

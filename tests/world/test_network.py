@@ -103,6 +103,12 @@ async def test_a_name_that_does_not_exist_proves_nothing():
         await NETWORK.dial("no-such-name.invalid:1", 5)
 
 
+@pytest.mark.parametrize("address", ["", "n2", "n2:99999", f"{'n' * 70}:1", "::1:5"])
+async def test_what_is_no_address_proves_nothing(address):
+    with pytest.raises(Unreachable, match="cannot be dialled"):
+        await TcpNetwork().dial(address, 1)
+
+
 async def test_more_than_the_kernel_holds_waits_for_the_reader():
     dialled, accepted = await connected()
     data = fresh_nonce(1000) * 20_000
