@@ -1,11 +1,11 @@
 """Rounds of heartbeats: they hurry only as long as that can help somebody."""
 
-from tests.cluster.test_zab import started, zab
+from tests.cluster.zab_worlds import by_majority, zab
 from tests.simulation.zab_world import NET_TICKTIME
 
 
 def test_one_that_falls_silent_before_its_first_lease_keeps_nobody_busy() -> None:
-    world = started()
+    world = by_majority()
     world.crash("n1")
     world.run(0.1)
     world.start("n1")

@@ -5,22 +5,8 @@ import pytest
 from broker.cluster.entries import Accept, Append, DamagedLog, DurableState, Entry
 from broker.cluster.messages import Malformed
 from broker.cluster.zab import NotLeading, Ready, Zab
+from tests.cluster.zab_worlds import by_majority, leave_behind, zab
 from tests.simulation.zab_world import NET_TICKTIME, World, applied_of
-
-
-def started(size: int = 3, seed: int = 0) -> World:
-    world = World(seed, size)
-    for name in world.nodes:
-        world.start(name)
-    world.run_until(world.settled, 5.0)
-    world.run(2.0)
-    return world
-
-
-def zab(world: World, name: str) -> Zab:
-    machine = world.nodes[name].zab
-    assert machine
-    return machine
 
 
 def has_led(world: World, *but: str) -> bool:
@@ -33,7 +19,7 @@ def round_trips(world: World, seconds: float) -> float:
 
 
 def test_a_cluster_of_one_founds_itself_and_commits_at_once() -> None:
-    world = started(1)
+    world = by_majority(1)
     assert world.propose("n1")
     world.run(0.01)
     assert [payload for _, payload in world.nodes["n1"].applied] == [b"1 by n1"]
@@ -66,7 +52,7 @@ def test_a_founder_that_died_half_way_is_waited_for_and_then_the_founding_goes_o
 
 
 def test_a_proven_death_of_the_leader_costs_a_handful_of_round_trips() -> None:
-    world = started()
+    world = by_majority()
     world.disk_s = 0.0005
     leader = world.leader
     assert leader
@@ -86,7 +72,7 @@ def test_a_proven_death_of_the_leader_costs_a_handful_of_round_trips() -> None:
 
 
 def test_an_unproven_death_is_silence_and_takes_net_ticktime() -> None:
-    world = started()
+    world = by_majority()
     leader = world.leader
     assert leader
     world.crash(leader, proven=False)
@@ -95,7 +81,7 @@ def test_an_unproven_death_is_silence_and_takes_net_ticktime() -> None:
 
 
 def test_a_silent_leader_is_dead_to_its_successor_at_once() -> None:
-    world = started()
+    world = by_majority()
     world.freeze("n3")
     took = world.run_until(lambda: has_led(world, "n3"), 10.0)
     assert world.leader == "n2"
@@ -108,7 +94,7 @@ def test_a_silent_leader_is_dead_to_its_successor_at_once() -> None:
 
 
 def test_whoever_leads_next_knows_who_else_has_been_silent() -> None:
-    world = started(5)
+    world = by_majority(5)
     world.freeze("n5")
     world.run(0.3)
     world.freeze("n3")
@@ -122,7 +108,7 @@ def test_whoever_leads_next_knows_who_else_has_been_silent() -> None:
 
 
 def test_nobody_is_held_dead_while_another_leader_may_have_given_him_a_lease() -> None:
-    world = started()
+    world = by_majority()
     for one, other in (("n2", "n3"), ("n3", "n2")):
         world.cut(one, other)
     world.run(NET_TICKTIME + 1.0)
@@ -138,7 +124,7 @@ def test_nobody_is_held_dead_while_another_leader_may_have_given_him_a_lease() -
 
 
 def test_a_leader_that_wakes_up_to_a_finished_write_knows_that_it_slept() -> None:
-    world = started()
+    world = by_majority()
     machine = zab(world, "n3")
     assert world.propose("n3")
     later = world.now + 3 * NET_TICKTIME
@@ -148,7 +134,7 @@ def test_a_leader_that_wakes_up_to_a_finished_write_knows_that_it_slept() -> Non
 
 
 def test_a_leader_does_not_hold_its_own_naps_against_others() -> None:
-    world = started()
+    world = by_majority()
     world.cut("n1", "n3")
     world.run(3.0)
     world.freeze("n3")
@@ -162,7 +148,7 @@ def test_a_leader_does_not_hold_its_own_naps_against_others() -> None:
 
 
 def test_a_frozen_follower_is_dead_to_the_leader_after_net_ticktime_only() -> None:
-    world = started()
+    world = by_majority()
     world.freeze("n1")
     machine = zab(world, "n3")
     took = world.run_until(lambda: machine.verdict("n1", 1, world.now) is not None, 10.0)
@@ -173,7 +159,7 @@ def test_a_frozen_follower_is_dead_to_the_leader_after_net_ticktime_only() -> No
 
 
 def test_a_newer_life_proves_that_the_older_one_is_over() -> None:
-    world = started()
+    world = by_majority()
     world.crash("n3", proven=False)
     world.start("n3")
     world.run_until(world.settled, 1.0)
@@ -187,7 +173,7 @@ def test_a_newer_life_proves_that_the_older_one_is_over() -> None:
 
 
 def test_a_leader_without_a_majority_steps_down_at_once_when_the_deaths_are_proven() -> None:
-    world = started()
+    world = by_majority()
     world.crash("n1")
     world.crash("n2")
     world.run(0.03)
@@ -196,7 +182,7 @@ def test_a_leader_without_a_majority_steps_down_at_once_when_the_deaths_are_prov
 
 
 def test_a_leader_that_is_not_answered_holds_nobody_dead() -> None:
-    world = started()
+    world = by_majority()
     world.cut("n1", "n3")
     world.run(0.3)
     world.cut("n2", "n3")
@@ -208,7 +194,7 @@ def test_a_leader_that_is_not_answered_holds_nobody_dead() -> None:
 
 
 def test_a_leader_that_is_not_answered_steps_down_after_net_ticktime() -> None:
-    world = started()
+    world = by_majority()
     for name in ("n1", "n2"):
         world.cut(name, "n3")
     took = world.run_until(lambda: zab(world, "n3").state != "leading", 10.0)
@@ -218,7 +204,7 @@ def test_a_leader_that_is_not_answered_steps_down_after_net_ticktime() -> None:
 
 
 def test_stable_waits_for_everyone_believed_alive_and_for_nobody_else() -> None:
-    world = started()
+    world = by_majority()
     world.freeze("n1")
     assert world.propose("n3")
     world.run(1.0)
@@ -235,7 +221,7 @@ def test_stable_waits_for_everyone_believed_alive_and_for_nobody_else() -> None:
 
 def test_stable_waits_for_the_silent_until_the_others_have_applied_their_end() -> None:
     """They may go on without knowing that they are held dead; who takes their word has to know it first."""
-    world = started()
+    world = by_majority()
     machine, life = zab(world, "n3"), world.nodes["n1"].life
     machine.know_life("n1", life)
     world.freeze("n1")
@@ -251,7 +237,7 @@ def test_stable_waits_for_the_silent_until_the_others_have_applied_their_end() -
 
 
 def test_leases_are_held_by_all_in_quiet_times_and_by_none_that_is_cut_off() -> None:
-    world = started()
+    world = by_majority()
     for _ in range(20):
         world.run(0.3)
         assert min(zab(world, name).lease_until for name in world.nodes) > world.now
@@ -263,7 +249,7 @@ def test_leases_are_held_by_all_in_quiet_times_and_by_none_that_is_cut_off() -> 
 
 @pytest.mark.parametrize("name", ["n1", "n3"])
 def test_one_that_stood_still_trusts_itself_again_only_after_the_quorum_answered(name: str) -> None:
-    world = started()
+    world = by_majority()
     world.freeze(name)
     world.run(0.6 * NET_TICKTIME)
     world.thaw(name)
@@ -277,7 +263,7 @@ def test_one_that_stood_still_trusts_itself_again_only_after_the_quorum_answered
 
 
 def test_a_member_without_memory_gets_its_vote_back_only_from_the_others() -> None:
-    world = started()
+    world = by_majority()
     world.propose("n3")
     world.run(0.1)
     world.crash("n1")
@@ -299,7 +285,7 @@ def test_a_member_without_memory_gets_its_vote_back_only_from_the_others() -> No
 
 
 def test_an_older_copy_of_a_folder_has_no_vote_until_its_new_life_is_known() -> None:
-    world = started()
+    world = by_majority()
     for name in ("n2", "n3"):
         zab(world, name).know_life("n1", 7)
     world.crash("n2")
@@ -308,7 +294,7 @@ def test_an_older_copy_of_a_folder_has_no_vote_until_its_new_life_is_known() -> 
 
 
 def test_members_join_and_leave_one_at_a_time() -> None:
-    world = started()
+    world = by_majority()
     machine = zab(world, "n3")
     newcomer = World(0, 4).nodes["n4"]
     world.nodes["n4"] = newcomer
@@ -342,12 +328,7 @@ def test_the_counter_of_an_epoch_never_runs_into_the_epoch() -> None:
 
 
 def test_who_is_far_behind_gets_the_state_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.cluster.progress.BATCH_BYTES", 64)
-    world = started()
-    world.crash("n1")
-    for _ in range(40):
-        world.propose("n3")
-        world.run(0.01)
+    world = leave_behind(monkeypatch)
     assert zab(world, "n3").log_length < 20
     world.start("n1")
     world.run_until(world.settled, 1.0)
@@ -379,7 +360,7 @@ def test_a_crash_after_any_write_hurts_nobody(name: str) -> None:
 
 
 def test_only_a_leader_proposes() -> None:
-    world = started()
+    world = by_majority()
     with pytest.raises(NotLeading, match="n3 leads"):
         zab(world, "n1").propose(b"x")
 
@@ -395,7 +376,7 @@ def test_a_log_that_cannot_be_ours_is_refused() -> None:
 
 def test_what_is_no_message_is_refused() -> None:
     with pytest.raises(Malformed):
-        zab(started(), "n1").receive("n2", b"\xffnonsense", 10.0)
+        zab(by_majority(), "n1").receive("n2", b"\xffnonsense", 10.0)
 
 
 def test_a_bundle_says_what_waits_for_the_disk() -> None:

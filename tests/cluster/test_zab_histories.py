@@ -4,12 +4,12 @@ import pytest
 
 from broker.cluster.member import Yields
 from broker.cluster.partitions import PAUSE_MINORITY, QuorumRule
-from tests.cluster.zab_views import commit, leads, payloads, split, started, zab
+from tests.cluster.zab_worlds import by_view, commit, leads, payloads, split, zab
 from tests.simulation.zab_world import NET_TICKTIME
 
 
 def test_a_partition_makes_two_histories_and_one_of_them_yields() -> None:
-    world = started(torn=True)
+    world = by_view(torn=True)
     split(world, "n1", "n2")
     world.run_until(lambda: leads(world, "n1") and leads(world, "n2"), 12.0)
     for name in ("n1", "n2"):
@@ -33,7 +33,7 @@ def test_a_partition_makes_two_histories_and_one_of_them_yields() -> None:
 
 
 def test_somebody_else_decides_which_history_yields() -> None:
-    world = started(torn=True)
+    world = by_view(torn=True)
     split(world, "n1", "n2")
     world.run_until(lambda: leads(world, "n1") and leads(world, "n2"), 12.0)
     epoch = zab(world, "n1").epoch
@@ -47,7 +47,7 @@ def test_somebody_else_decides_which_history_yields() -> None:
 
 
 def test_who_has_yielded_follows_nobody_else() -> None:
-    world = started(3, torn=True)
+    world = by_view(3, torn=True)
     for other in ("n2", "n3"):
         split(world, "n1", other)
     world.run_until(lambda: leads(world, "n1") and (leads(world, "n2") or leads(world, "n3")), 12.0)
@@ -62,7 +62,7 @@ def test_who_has_yielded_follows_nobody_else() -> None:
 
 
 def test_a_history_that_yields_takes_those_with_it_who_were_about_to_follow_it() -> None:
-    world = started(3, torn=True)
+    world = by_view(3, torn=True)
     for one, other in (("n1", "n2"), ("n1", "n3"), ("n2", "n3")):
         split(world, one, other)
     world.run_until(lambda: all(leads(world, name) for name in world.nodes), 20.0)
@@ -76,7 +76,7 @@ def test_a_history_that_yields_takes_those_with_it_who_were_about_to_follow_it()
 
 
 def test_one_way_only_one_of_two_goes_on() -> None:
-    world = started(torn=True)
+    world = by_view(torn=True)
     world.cut("n1", "n2")
     world.run(30.0)
     assert leads(world, "n2")
@@ -87,7 +87,7 @@ def test_one_way_only_one_of_two_goes_on() -> None:
 
 
 def test_three_of_whom_two_do_not_hear_one_another() -> None:
-    world = started(3, torn=True)
+    world = by_view(3, torn=True)
     split(world, "n1", "n3")
     world.run(40.0)
     serving = [name for name in world.nodes if zab(world, name).has_quorum(world.now)]
@@ -98,7 +98,7 @@ def test_three_of_whom_two_do_not_hear_one_another() -> None:
 
 
 def test_an_operator_forces_a_minority_to_go_on_until_there_is_a_majority_again() -> None:
-    world = started(3, QuorumRule(PAUSE_MINORITY))
+    world = by_view(3, QuorumRule(PAUSE_MINORITY))
     for name in world.nodes:
         world.crash(name)
     world.start("n1", forced=True)
@@ -113,7 +113,7 @@ def test_an_operator_forces_a_minority_to_go_on_until_there_is_a_majority_again(
 
 
 def test_what_was_forced_beside_a_majority_is_another_history() -> None:
-    world = started(3, QuorumRule(PAUSE_MINORITY), torn=True)
+    world = by_view(3, QuorumRule(PAUSE_MINORITY), torn=True)
     world.crash("n1")
     for other in ("n2", "n3"):
         split(world, "n1", other)

@@ -9,9 +9,10 @@ from broker.cluster.member import Diverged, Member
 from broker.cluster.messages import Status
 from broker.cluster.partitions import Electorate
 from broker.cluster.roles import Move
+from tests.cluster.zab_worlds import by_majority
 from tests.simulation.test_zab_seeds import run_seed
 from tests.simulation.zab_judges import Broken
-from tests.simulation.zab_world import Disk, World
+from tests.simulation.zab_world import Disk
 
 
 def complaint(size: int = 3, first: int = 0, **rules: bool) -> str:
@@ -23,15 +24,6 @@ def complaint(size: int = 3, first: int = 0, **rules: bool) -> str:
             if not str(broken).startswith("progress"):
                 return f"{seed} {type(broken).__name__}: {broken}"
     return "nobody noticed"
-
-
-def started(size: int = 3) -> World:
-    world = World(0, size)
-    for name in world.nodes:
-        world.start(name)
-    world.run_until(world.settled, 5.0)
-    world.run(0.5)
-    return world
 
 
 def test_acknowledging_before_the_disk() -> None:
@@ -58,7 +50,7 @@ def test_beginning_an_epoch_without_its_marker(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_electing_one_that_knows_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = started()
+    world = by_majority()
     world.crash("n3")
     world.run_until(lambda: world.leader is not None, 1.0)
     world.propose("n2")
@@ -105,7 +97,7 @@ def test_ending_lives_without_regard_to_their_leases(monkeypatch: pytest.MonkeyP
 
 
 def test_a_lost_memory_that_votes() -> None:
-    world = started()
+    world = by_majority()
     world.cut("n3", "n1")
     world.cut("n3", "n2")
     world.crash("n3")

@@ -7,7 +7,7 @@ from broker.cluster import bonds
 from broker.cluster.entries import epoch_of
 from broker.cluster.member import Member
 from broker.cluster.partitions import AUTO, AUTOHEAL, IGNORE, PAUSE_IF_ALL_DOWN, PAUSE_MINORITY, QuorumRule
-from tests.cluster.zab_views import commit, leads, payloads, started, zab
+from tests.cluster.zab_worlds import by_view, commit, leads, payloads, zab
 from tests.simulation.zab_judges import Broken
 from tests.simulation.zab_world import NET_TICKTIME, Node, World
 
@@ -20,7 +20,7 @@ def test_which_rule_wants_a_view() -> None:
 
 
 def test_a_founding_is_a_view_of_all_and_nothing_commits_without_all() -> None:
-    world = started()
+    world = by_view()
     assert zab(world, "n1").view == zab(world, "n2").view == ("n1", "n2")
     world.freeze("n1")
     assert world.propose("n2")
@@ -32,7 +32,7 @@ def test_a_founding_is_a_view_of_all_and_nothing_commits_without_all() -> None:
 
 
 def test_the_survivor_of_two_goes_on_at_once() -> None:
-    world = started()
+    world = by_view()
     world.crash("n2")
     assert world.run_until(lambda: leads(world, "n1"), 1.0) < 0.1
     assert zab(world, "n1").view == ("n1",)
@@ -43,7 +43,7 @@ def test_the_survivor_of_two_goes_on_at_once() -> None:
 
 
 def test_a_silent_one_is_waited_for_net_ticktime_long() -> None:
-    world = started()
+    world = by_view()
     world.freeze("n2")
     took = world.run_until(lambda: leads(world, "n1"), 10.0)
     assert NET_TICKTIME - 0.6 < took < NET_TICKTIME + 0.6
@@ -56,7 +56,7 @@ def test_a_silent_one_is_waited_for_net_ticktime_long() -> None:
 
 
 def test_a_restarted_node_that_was_not_alone_waits_and_says_for_whom() -> None:
-    world = started()
+    world = by_view()
     world.crash("n2")
     world.run_until(lambda: leads(world, "n1"), 1.0)
     commit(world, "n1")
@@ -71,7 +71,7 @@ def test_a_restarted_node_that_was_not_alone_waits_and_says_for_whom() -> None:
 
 
 def test_one_that_was_alone_at_last_may_start_alone() -> None:
-    world = started()
+    world = by_view()
     world.crash("n2")
     world.run_until(lambda: leads(world, "n1"), 1.0)
     commit(world, "n1")
@@ -94,7 +94,7 @@ def freeze_serve_kill_thaw(world: World) -> None:
 
 
 def test_a_sleeper_counts_as_restarted() -> None:
-    world = started()
+    world = by_view()
     freeze_serve_kill_thaw(world)
     assert zab(world, "n2").state == "looking"
     assert zab(world, "n2").waiting_for() == "last seen together with n1: waiting for n1"
@@ -105,11 +105,11 @@ def test_a_sleeper_counts_as_restarted() -> None:
 def test_a_sleeper_that_is_trusted_loses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bonds, "continuing", lambda member: (member.view or {}).get(member.me.name) == member.me.life)
     with pytest.raises(Broken, match="durability"):
-        freeze_serve_kill_thaw(started())
+        freeze_serve_kill_thaw(by_view())
 
 
 def test_two_that_slept_at_once_go_on_as_if_nothing_had_happened() -> None:
-    world = started()
+    world = by_view()
     epoch = zab(world, "n2").epoch
     for name in world.nodes:
         world.freeze(name)
@@ -172,7 +172,7 @@ def test_a_promise_that_does_not_name_the_view_loses_what_it_committed(monkeypat
 def go_on_without_one_whose_admission_was_on_the_way() -> World:
     """n1 is about to be in the view again, which it and the leader n3 have written down, and n2 has not. n3 dies, n1
     takes a nap, n2 goes on alone, commits, and dies."""
-    world = started(3)
+    world = by_view(3)
     world.crash("n1")
     world.run_until(lambda: leads(world, "n3") and zab(world, "n3").view == ("n2", "n3"), 3.0)
     commit(world, "n3")
@@ -213,7 +213,7 @@ def test_an_admission_that_counts_too_early_loses_what_was_committed(monkeypatch
 
 def test_a_restarted_node_that_trusts_its_eyes_loses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bonds, "continuing", lambda member: True)
-    world = started()
+    world = by_view()
     world.crash("n2")
     world.run_until(lambda: leads(world, "n1"), 1.0)
     commit(world, "n1")
@@ -224,7 +224,7 @@ def test_a_restarted_node_that_trusts_its_eyes_loses_what_was_committed(monkeypa
 
 
 def test_pause_if_all_down_wants_one_of_the_listed() -> None:
-    world = started(3, QuorumRule(PAUSE_IF_ALL_DOWN, ("n1", "gone")))
+    world = by_view(3, QuorumRule(PAUSE_IF_ALL_DOWN, ("n1", "gone")))
     world.crash("n1")
     world.run(10.0)
     assert world.leader is None
@@ -237,7 +237,7 @@ def test_pause_if_all_down_wants_one_of_the_listed() -> None:
 
 
 def test_a_lost_memory_is_waited_for_by_nobody() -> None:
-    world = started()
+    world = by_view()
     commit(world, "n2")
     world.crash("n1")
     world.crash("n2")
@@ -252,7 +252,7 @@ def test_a_lost_memory_is_waited_for_by_nobody() -> None:
 
 
 def test_whoever_joins_two_ends_the_view_and_only_if_both_are_there() -> None:
-    world = started()
+    world = by_view()
     world.nodes["n3"] = Node("n3", "folder-3")
     world.start("n3")
     world.run(1.0)

@@ -13,7 +13,7 @@ from broker.cluster.operations import encode as encoded
 from broker.cluster.overlay import Overlay
 from broker.cluster.tree import Tree
 from broker.cluster.zab import Zab
-from tests.cluster.test_zab import started, zab
+from tests.cluster.zab_worlds import by_majority, leave_behind, zab
 from tests.simulation.zab_world import Node, World
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def part(world: World, one: str, other: str) -> None:
 
 
 def test_what_was_never_committed_is_applied_by_nobody_that_lives_on() -> None:
-    world = started()
+    world = by_majority()
     world.cut("n3", "n2")
     world.disk_s = 0.05
     assert world.propose("n3")
@@ -155,7 +155,7 @@ def test_a_member_that_died_between_its_promise_and_the_history_starts_where_it_
 
 
 def test_a_commit_ahead_of_its_entry_commits_nothing_yet() -> None:
-    world = started()
+    world = by_majority()
     follower = zab(world, "n1")
     following = follower.last_zxid + 1
     world.cut("n3", "n1")
@@ -172,7 +172,7 @@ def test_a_commit_ahead_of_its_entry_commits_nothing_yet() -> None:
 
 
 def test_a_hole_in_what_a_leader_sends_is_not_taken_over() -> None:
-    world = started()
+    world = by_majority()
     follower = zab(world, "n1")
     last = follower.last_zxid
     for previous, first in ((last, last + 2), (last + 1, last + 2)):
@@ -185,12 +185,7 @@ def test_a_hole_in_what_a_leader_sends_is_not_taken_over() -> None:
 
 
 def test_a_state_that_arrived_in_part_is_neither_taken_over_nor_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.cluster.progress.BATCH_BYTES", 64)
-    world = started()
-    world.crash("n1")
-    for _ in range(40):
-        world.propose("n3")
-        world.run(0.01)
+    world = leave_behind(monkeypatch)
     before = world.nodes["n1"].disk.state.entries[-1].zxid
     world.start("n1")
     world.run_until(lambda: bool(getattr(zab(world, "n1")._role, "_snapshot", b"")), 2.0)  # some slices have come
@@ -204,7 +199,7 @@ def test_a_state_that_arrived_in_part_is_neither_taken_over_nor_acknowledged(mon
 
 
 def test_who_is_behind_what_the_leader_still_has_is_sent_the_state_and_told_to_cut_off_nothing() -> None:
-    world = started()
+    world = by_majority()
     world.crash("n1")
     for _ in range(20):
         world.propose("n3")
@@ -218,7 +213,7 @@ def test_who_is_behind_what_the_leader_still_has_is_sent_the_state_and_told_to_c
 
 
 def test_a_snapshot_holds_only_what_is_committed() -> None:
-    world = started()
+    world = by_majority()
     for name in ("n1", "n2"):
         world.cut("n3", name)
     machine = zab(world, "n3")
@@ -233,7 +228,7 @@ def test_a_snapshot_holds_only_what_is_committed() -> None:
 
 
 def test_a_late_comer_with_a_longer_log_follows_who_leads_already() -> None:
-    world = started()
+    world = by_majority()
     for name in ("n1", "n2"):
         world.cut("n3", name)
     for _ in range(3):

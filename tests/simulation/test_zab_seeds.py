@@ -4,67 +4,15 @@ from random import Random
 
 import pytest
 
+from tests.simulation.zab_faults import Faults, misbehave
 from tests.simulation.zab_world import World
 
 STEPS = 14
-FAULTS = ["crash", "crash", "start", "start", "cut", "heal", "break", "freeze", "thaw", "leader", "power", "none"]
-
-
-def misbehave(world: World, dice: Random, down: set[str]) -> None:
-    """One fault or repair, and some work meanwhile."""
-    names = sorted(world.nodes)
-    name, other = dice.sample(names, 2)
-    fault = dice.choice(FAULTS)
-    if fault == "power":
-        fail_power(world, dice, down)
-    if fault == "leader":
-        name, fault = world.leader or name, dice.choice(["crash", "freeze", "isolate", "hush"])
-    if fault == "crash" and name not in down:
-        world.crash(name, proven=dice.random() < 0.8)
-        down.add(name)
-        if dice.random() < 0.4:  # a supervisor that starts it again at once
-            world.run(dice.uniform(0.0, 0.05))
-            world.start(name)
-            down.discard(name)
-    elif fault == "start" and down:
-        name = dice.choice(sorted(down))
-        world.start(name)
-        down.discard(name)
-    elif fault == "cut":
-        world.cut(name, other)
-        if dice.random() < 0.5:
-            world.cut(other, name)
-    elif fault in {"isolate", "hush"}:
-        for each in names:
-            world.cut(name, each)
-            if fault == "isolate":
-                world.cut(each, name)
-    elif fault == "heal":
-        world.heal()
-    elif fault == "break":
-        world.break_link(name, other)
-    elif fault == "freeze" and name not in down:
-        world.freeze(name)
-    elif fault == "thaw":
-        world.thaw(name)
-
-
-def fail_power(world: World, dice: Random, down: set[str]) -> None:
-    """In the middle of work, some or all go at once; then some come back, perhaps others."""
-    names = sorted(world.nodes)
-    majority = len(names) // 2 + 1
-    if world.leader:
-        world.propose(world.leader)
-    world.run(dice.uniform(0.0, 2.0) * (world.disk_s + world.delay_s))
-    for name in names if dice.random() < 0.5 else dice.sample(names, majority):
-        if name not in down:
-            world.crash(name)
-            down.add(name)
-    world.run(dice.uniform(0.0, 0.1))
-    for name in dice.sample(names, majority):
-        if name in down:
-            world.start(name)
-            down.discard(name)
+FAULTS = Faults(
+    ["crash", "crash", "start", "start", "cut", "heal", "break", "freeze", "thaw", "leader", "power", "none"],
+    of_leader=["crash", "freeze", "isolate", "hush"],
+    both_ways=0.5,
+)
 
 
 def run_seed(seed: int, size: int, **rules: bool) -> World:
@@ -77,7 +25,7 @@ def run_seed(seed: int, size: int, **rules: bool) -> World:
         world.start(name)
     world.run(dice.uniform(0.0, 1.0))
     for _ in range(STEPS):
-        misbehave(world, dice, down)
+        misbehave(world, dice, down, FAULTS)
         for _ in range(dice.randrange(4)):
             world.propose(dice.choice([world.leader or "n1", dice.choice(sorted(world.nodes))]))
             world.run(dice.uniform(0.0, 0.02))

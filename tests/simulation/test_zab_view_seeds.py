@@ -6,81 +6,23 @@ from random import Random
 import pytest
 
 from broker.cluster.partitions import AUTO, AUTOHEAL, IGNORE, PAUSE_IF_ALL_DOWN, QuorumRule
-from tests.simulation.test_zab_seeds import fail_power
+from tests.simulation.zab_faults import Faults, leaders, misbehave
 from tests.simulation.zab_judges import Broken, PartedJudges
 from tests.simulation.zab_world import Node, World
 
 STEPS = 14
-CALM = ["crash", "crash", "start", "start", "break", "freeze", "thaw", "leader", "power", "wipe", "nap", "doze", "none"]
-TORN = [*CALM, "cut", "cut", "isolate", "heal", "heal"]
+CALM = Faults(
+    ["crash", "crash", "start", "start", "break", "freeze", "thaw", "leader", "power", "wipe", "nap", "doze", "none"],
+    of_leader=["crash", "freeze", "nap"],
+    both_ways=0.6,
+)
+TORN = CALM._replace(kinds=[*CALM.kinds, "cut", "cut", "isolate", "heal", "heal"])
 RULES = [
     QuorumRule(AUTO),
     QuorumRule(IGNORE),
     QuorumRule(AUTOHEAL),
     QuorumRule(PAUSE_IF_ALL_DOWN, ("n1", "n2")),
 ]
-
-
-def misbehave(world: World, dice: Random, down: set[str], faults: list[str]) -> None:
-    """One fault or repair."""
-    names = sorted(world.nodes)
-    name, other = dice.sample(names, 2)
-    fault = dice.choice(faults)
-    if fault == "power":
-        fail_power(world, dice, down)
-    if fault == "leader":
-        name, fault = world.leader or name, dice.choice(["crash", "freeze", "nap"])
-    if fault == "crash" and name not in down:
-        world.crash(name, proven=dice.random() < 0.8)
-        down.add(name)
-        if dice.random() < 0.4:  # a supervisor that starts it again at once
-            world.run(dice.uniform(0.0, 0.05))
-            world.start(name)
-            down.discard(name)
-    elif fault == "start" and down:
-        name = dice.choice(sorted(down))
-        world.start(name)
-        down.discard(name)
-    elif fault == "wipe" and world.settled():
-        world.crash(name)
-        world.wipe(name)
-        down.add(name)
-    elif fault == "cut":
-        world.cut(name, other)
-        if dice.random() < 0.6:
-            world.cut(other, name)
-    elif fault == "isolate":
-        for each in names:
-            world.cut(name, each)
-            world.cut(each, name)
-    elif fault == "heal":
-        world.heal()
-    elif fault == "break":
-        world.break_link(name, other)
-    elif fault == "freeze" and name not in down:
-        world.freeze(name)
-    elif fault == "nap" and name not in down:
-        world.freeze(name)
-        world.run(dice.uniform(0.5, 3.5))
-        world.thaw(name)
-    elif fault == "doze" and name not in down and other not in down:
-        doze(world, dice, name, other, down)
-    elif fault == "thaw":
-        world.thaw(name)
-
-
-def doze(world: World, dice: Random, name: str, other: str, down: set[str]) -> None:
-    """One sleeps for long, the others go on; when it wakes up, one of them is gone."""
-    world.freeze(name)
-    world.run(dice.uniform(5.5, 9.0))
-    for leader in leaders(world):
-        world.propose(leader)
-    world.run(dice.uniform(0.0, 1.0))
-    if dice.random() < 0.6 and world.nodes[other].zab:
-        world.crash(other, proven=dice.random() < 0.8)
-        down.add(other)
-    world.run(dice.choice([0.0, 0.1]))
-    world.thaw(name)
 
 
 def run_view_seed(seed: int, size: int, *, torn: bool = False, rule: QuorumRule | None = None) -> World:
@@ -107,10 +49,6 @@ def run_view_seed(seed: int, size: int, *, torn: bool = False, rule: QuorumRule 
         world.run(dice.choice([0.01, 0.1, 0.5, 2.0, 7.0]))
     recover(world, down, torn=torn)
     return world
-
-
-def leaders(world: World) -> list[str]:
-    return [node.name for node in world.nodes.values() if node.zab and node.zab.leading]
 
 
 def recover(world: World, down: set[str], *, torn: bool) -> None:

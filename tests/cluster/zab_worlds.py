@@ -1,4 +1,6 @@
-"""What tests of views do to a world of agreement machines, again and again."""
+"""Worlds of agreement machines as tests begin them, and what they do to them again and again."""
+
+import pytest
 
 from broker.cluster.partitions import AUTO, IGNORE, QuorumRule
 from broker.cluster.zab import Zab
@@ -6,10 +8,18 @@ from tests.simulation.zab_judges import PartedJudges
 from tests.simulation.zab_world import World
 
 
-def started(size: int = 2, rule: QuorumRule | None = None, *, torn: bool = False) -> World:
+def by_view(size: int = 2, rule: QuorumRule | None = None, *, torn: bool = False) -> World:
     world = World(0, size, rule or QuorumRule(AUTO if size == 2 else IGNORE))
     if torn:
         world.judges = PartedJudges()
+    return founded(world)
+
+
+def by_majority(size: int = 3, seed: int = 0) -> World:
+    return founded(World(seed, size))
+
+
+def founded(world: World) -> World:
     for name in world.nodes:
         world.start(name)
     world.run_until(world.settled, 5.0)
@@ -41,3 +51,14 @@ def commit(world: World, name: str) -> None:
 def split(world: World, left: str, right: str) -> None:
     world.cut(left, right)
     world.cut(right, left)
+
+
+def leave_behind(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A cluster that has gone on for long without n1, and whose state goes in slices."""
+    monkeypatch.setattr("broker.cluster.progress.BATCH_BYTES", 64)
+    world = by_majority()
+    world.crash("n1")
+    for _ in range(40):
+        world.propose("n3")
+        world.run(0.01)
+    return world
