@@ -219,7 +219,7 @@ class Guests:
                 count = await local.purge()
                 return {"not_master": True} if count is None else {"count": count}, b""
             case _:
-                return counts_of(local), b""
+                return await counts_of(local), b""
 
     def _attach(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
         self._origins[peer] = fields["origin"]
@@ -275,9 +275,10 @@ class Guests:
         return {"messages_ready": local.queue.messages_ready}, record
 
 
-def counts_of(local: "Local") -> dict[str, Any]:
+async def counts_of(local: "Local") -> dict[str, Any]:
     """What declaring and deleting have to know of a queue, without a look at its messages; asking counts as use
-    (x-expires)."""
+    (x-expires). Waits until it is certain that nobody else is master."""
+    await local.switchboard.leased()
     local.use()
     queue = local.queue
     return {
@@ -285,12 +286,6 @@ def counts_of(local: "Local") -> dict[str, Any]:
         "messages_ready": queue.messages_ready,
         "consumers": len(queue.consumers),
     }
-
-
-async def leased_counts_of(local: "Local") -> dict[str, Any]:
-    """As `counts_of`, once it is certain that nobody else is master."""
-    await local.switchboard.leased()
-    return counts_of(local)
 
 
 async def get_opened(local: "Local", holder: object, *, ack_required: bool) -> Run | None:

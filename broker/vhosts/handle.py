@@ -15,7 +15,7 @@ from broker.amqp.errors import ChannelException
 from broker.cluster.records import RUNNING, UNAVAILABLE, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
 from broker.vhosts.delivery_count import counted
-from broker.vhosts.guests import get_opened, leased_counts_of
+from broker.vhosts.guests import counts_of, get_opened
 from broker.vhosts.holders import Holders
 from broker.vhosts.local import Local
 from broker.vhosts.publications import Pending, Publications
@@ -321,7 +321,7 @@ class Handle:
     async def counts(self) -> dict[str, Any]:
         """How many messages and consumers its master counts."""
         answer = await self._call("counts")
-        return await leased_counts_of(answer) if isinstance(answer, Local) else answer[0]
+        return await counts_of(answer) if isinstance(answer, Local) else answer[0]
 
     # ------------------------------------------------------------------ answers
 

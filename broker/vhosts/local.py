@@ -256,13 +256,15 @@ class Local(Intake):
         self._wider = trio.Event()
 
     async def purge(self) -> int | None:
-        """Drop what is ready; how many messages that were, as soon as no failover brings them back. None if this master
-        ends before."""
+        """Drop what is ready; how many messages that were, as soon as no failover brings them back, and nobody else can
+        have others that this master does not know. None if it ends before."""
         if self.ended:
             return None
         self.switchboard.touch(self)
         count = self.queue.purge()
-        return count if await self.receipts.safe() else None
+        is_safe = await self.receipts.safe()
+        await self.switchboard.leased()
+        return None if self.ended or not is_safe else count
 
     def forget_dead(self, first: int, last: int) -> None:
         """Dead letters of these positions are safe elsewhere; position 0 was never in the log."""

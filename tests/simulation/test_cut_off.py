@@ -3,7 +3,16 @@ more, and it says nothing that is void (S12, S15)."""
 
 import pytest
 
-from broker.wire.methods import QueueBind, QueueBindOk, QueueDelete, QueueDeleteOk, QueueUnbind, QueueUnbindOk
+from broker.wire.methods import (
+    QueueBind,
+    QueueBindOk,
+    QueueDelete,
+    QueueDeleteOk,
+    QueuePurge,
+    QueuePurgeOk,
+    QueueUnbind,
+    QueueUnbindOk,
+)
 from tests.simulation.client import PERSISTENT, Client, Lost
 from tests.simulation.stage import Stage, play
 from tests.simulation.world import HA_ALL, NET_TICKTIME_S
@@ -82,6 +91,24 @@ def test_a_message_for_a_queue_that_is_not_known_there_is_not_confirmed_as_one_f
         await bind(scene.here, "new")
         assert scene.does_not_know()
         assert not await is_confirmed(scene.there)
+
+    play(scenario)
+
+
+def test_a_purge_there_does_not_pass_for_one_of_the_queue() -> None:
+    """Which has another master by now, with a message."""
+
+    async def scenario(stage: Stage) -> None:
+        scene = Scene(stage)
+        await scene.begin(scene.apart)
+        scene.cut()
+        await bind(scene.here, "new")  # answered when the end of the one that is cut off is known
+        await scene.here.confirm_select()
+        assert await is_confirmed(scene.here)
+        assert scene.does_not_know()
+        with pytest.raises(Lost):
+            await scene.there.call(QueuePurge(queue="q"), QueuePurgeOk)
+        assert await scene.here.count("q") == 1
 
     play(scenario)
 

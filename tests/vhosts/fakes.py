@@ -80,6 +80,9 @@ class FakeSwitchboard:
     def lease_valid(self):
         return self.lease
 
+    async def leased(self):
+        assert self.lease
+
     def touch(self, flushed):
         self.touched[flushed] = None
 
