@@ -3,6 +3,7 @@
 They must not know why anything happens: what clients saw, what was committed, and what stands in the copies.
 """
 
+import json
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -14,7 +15,7 @@ from unittest.mock import patch
 import trio
 
 from broker.cluster.entries import epoch_of
-from broker.cluster.operations import Create, Set
+from broker.cluster.operations import Create, Event, Set
 from broker.cluster.records import QueueRecord, decode
 from broker.metadata.state import State, Transaction
 from broker.queues.page import Page, Piece
@@ -225,15 +226,23 @@ class Histories:
         applied.append(zxid)
 
     def _look_at_promotions(self, payload: bytes) -> None:
-        """No quorum queue gets a master that was not in sync."""
-        for operation in Transaction.decode(payload).operations:
+        """No quorum queue gets a master that was not in sync, or becomes so in this very transaction: whose entry is
+        proposed holds everything, and the master of a drained node hands over as soon as there is one."""
+        operations = Transaction.decode(payload).operations
+        entered = {
+            (facts["id"], facts["node"])
+            for facts in (json.loads(each.facts) for each in operations if isinstance(each, Event))
+            if facts.get("change") == "entered"
+        }
+        for operation in operations:
             if not isinstance(operation, Create | Set) or QUEUE_PATH.fullmatch(operation.path) is None:
                 continue
             record = decode(QueueRecord, operation.data)
             if not is_quorum(record.arguments):
                 continue
             before = self._quorum_queues.get(operation.path, record)
-            if record.master.node not in {life.node for life in before.in_sync} or record.lossy_term:
+            nodes = {life.node for life in before.in_sync} | {node for id_, node in entered if id_ == record.id}
+            if record.master.node not in nodes or record.lossy_term:
                 raise Broken(f"promotion: {record.name} was given to {record.master}, in sync were {before.in_sync}")
             self._quorum_queues[operation.path] = record
 
