@@ -37,6 +37,8 @@ FEW_MESSAGES = 64
 """A run at each end of a line stays whole, though the window may be shorter."""
 SETTLED_S = 1.0
 """After so long a consumer is known where it consumes."""
+HEARD_S = 0.1
+"""In which slow disks on slow links let everybody hear of a commit."""
 QUEUE_PATH = re.compile(r"/vhosts/[^/]+/queues/[^/]+")
 
 
@@ -108,14 +110,14 @@ def judge_transactions(ledger: Ledger) -> None:
 
 def judge_cancels(ledger: Ledger, changes: Mapping[str, Sequence[float]]) -> None:
     """Who wants to be told of a failover gets nothing from the next master before it consumes anew; `changes`: when
-    masters had changed, by queue."""
+    masters had changed, by queue. One that was moved hears of it a little later than the next (106 of operators)."""
     sessions = {session.consumer: session for session in ledger.sessions if session.cancels}
     for delivery in ledger.deliveries:
         session = sessions.get(delivery.consumer)
         if session is None:
             continue
         for changed in changes.get(session.queue, ()):
-            if session.began + SETTLED_S < changed < ledger.times[delivery.body]:
+            if session.began + SETTLED_S < changed < ledger.times[delivery.body] - HEARD_S:
                 raise Broken(
                     f"cancel: {session.consumer} got {delivery.body!r}, published after its master had changed"
                 )
