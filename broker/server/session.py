@@ -44,6 +44,7 @@ FINISH_TIMEOUT_S = 1.0
 REFUSED_LINGER_S = 3.0
 """How long a client that was refused without a word may keep its socket, as with RabbitMQ."""
 CLEANUP_TIMEOUT_S = 30.0
+SHUT_CLEANUP_TIMEOUT_S = 0.3
 EVENTS_PER_LOOK = 64
 TURN_S_MAX = 0.02
 """After so much time on what one client sent at once the others have their turn: that may be thousands of answers."""
@@ -76,6 +77,9 @@ class Session:
         self._waits = False
         self.is_blocked = False
         """Whether the client was told that its publishes wait."""
+
+        self._left_behind: tuple[Verbs, Client] | None = None
+        """Of a client that has gone, until everything is given back."""
 
     # Its life
 
@@ -324,20 +328,27 @@ class Session:
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + within_s)
 
     async def _clean_up(self) -> None:
-        """Give everything back; once."""
-        verbs, self._verbs = self._verbs, None
-        client, self.client = self.client, None
+        """Give everything back; once more if it was cut short, as by a writer that gives up. There is little time if
+        the door is shut, perhaps since the life ends: then nobody may be left who would take it."""
         if self._presence is not None:
             self._door.hall.roster.leave(self._presence)
-        if verbs is None or client is None:
+        if self._verbs is not None and self.client is not None:
+            self._left_behind = self._verbs, self.client
+        self._verbs = self.client = None
+        if self._left_behind is None:
             return
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLEANUP_TIMEOUT_S):
+        verbs, client = self._left_behind
+        is_shut = trio.current_effective_deadline() == -math.inf
+        within_s = SHUT_CLEANUP_TIMEOUT_S if is_shut else CLEANUP_TIMEOUT_S
+        with trio.CancelScope(shield=is_shut, deadline=trio.current_time() + within_s) as scope:
             for channel in tuple(self.connection.channels.values()):
                 await self._release(channel, verbs)
             try:
                 await self._door.hall.close_client(client)
             except AmqpException as error:
                 log.warning("event=cleanup_failed connection=%r why=%r", self.name, error.text)
+        if not scope.cancelled_caught:
+            self._left_behind = None
 
     async def _release(self, channel: Channel, verbs: Verbs) -> None:
         """Give back what a channel held; a queue that cannot be reached has got it back already."""

@@ -15,7 +15,7 @@ from broker.wire.methods import (
 )
 from tests.simulation.client import PERSISTENT, Client, Lost
 from tests.simulation.stage import Stage, play
-from tests.simulation.world import HA_ALL, NET_TICKTIME_S
+from tests.simulation.world import HA_ALL, NET_TICKTIME_S, until
 
 EXCHANGE, KEY = "amq.direct", "key"
 
@@ -123,5 +123,23 @@ def test_a_queue_that_was_deleted_is_not_counted_there() -> None:
         assert scene.does_not_know()
         with pytest.raises(Lost):
             await scene.there.count("q")
+
+    play(scenario)
+
+
+def test_a_life_without_a_majority_ends_though_a_client_has_a_queue_of_its_own_there() -> None:
+    """Which would have to be deleted with its connection, by a majority."""
+
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        client = await stage.client("n1")
+        await client.declare("own", durable=False, exclusive=True)
+        node = world.hosts["n1"].node
+        assert node is not None
+        life = node.report.life
+        world.network.cut("n1", "n2")
+        world.network.cut("n1", "n3")
+        await until(lambda: node.report.life > life, 3 * NET_TICKTIME_S)
+        await world.stop("n1")
 
     play(scenario)
