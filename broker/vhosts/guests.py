@@ -89,8 +89,10 @@ class Guests:
         self.locals: dict[int, Local] = {}
         self._guests: dict[tuple[str, int], Guest] = {}
         self._fetchers: dict[tuple[str, int], Local] = {}
-        self._attachments: dict[tuple[str, int], int] = {}
-        """By node and queue id: what its calls have to name, and whose publications are taken."""
+        self._held: dict[int, set[tuple[str, int]]] = {}
+        """By queue id the keys of its guests and fetchers: nobody has to look at those of all queues for them."""
+        self._attachments: dict[int, dict[str, int]] = {}
+        """By queue id and node: what its calls have to name, and whose publications are taken."""
         self._origins: dict[str, str] = {}
         """By node the life that has attached last."""
         self.is_over: Callable[[str], bool] = lambda origin: False
@@ -108,12 +110,10 @@ class Guests:
         """This master is no more."""
         if self.locals.get(local.queue_id) is local:
             del self.locals[local.queue_id]
-        for key in [key for key, guest in self._guests.items() if guest.local is local]:
-            del self._guests[key]
-        for key in [key for key, owner in self._fetchers.items() if owner is local]:
-            del self._fetchers[key]
-        for key in [key for key in self._attachments if key[1] == local.queue_id]:
-            del self._attachments[key]
+        for key in self._held.pop(local.queue_id, ()):
+            self._guests.pop(key, None)
+            self._fetchers.pop(key, None)
+        self._attachments.pop(local.queue_id, None)
 
     def active_consumers(self) -> list[tuple[str, int]]:
         """The consumers that are the single active ones of queues here, as (their node, their number there)."""
@@ -127,13 +127,10 @@ class Guests:
     def peer_gone(self, peer: str) -> None:
         """The link from a node ended, or its life: what its clients held returns to the queues."""
         self._origins.pop(peer, None)
-        for key in [key for key in self._guests if key[0] == peer]:
-            guest = self._guests.pop(key)
-            guest.local.part_with(guest)
-        for key in [key for key in self._fetchers if key[0] == peer]:
-            self._fetchers.pop(key).settle(key, frames.RELEASE, 0, 0)
-        for key in [key for key in self._attachments if key[0] == peer]:
-            del self._attachments[key]
+        for key in [key for key in (*self._guests, *self._fetchers) if key[0] == peer]:
+            self._release(key)
+        for attached in self._attachments.values():
+            attached.pop(peer, None)
         for local in self.locals.values():
             local.debts.cancel(peer)
             local.receipts.cancel(peer)
@@ -159,8 +156,8 @@ class Guests:
             self._publish(peer, record, PassedRun(record.run, place))
 
     def _publish(self, peer: str, record: records.Publish, run: Run) -> None:
-        local = self.locals.get(record.queue_id)
-        if local is not None and local.master.term == record.term and (peer, record.queue_id) in self._attachments:
+        local, attached = self.locals.get(record.queue_id), self._attachments.get(record.queue_id, ())
+        if local is not None and local.master.term == record.term and peer in attached:
             local.publish_from(peer, run)
 
     def _receive_credit(self, peer: str, payload: bytes, offset: int) -> None:
@@ -178,19 +175,32 @@ class Guests:
     def _receive_settle(self, peer: str, payload: bytes, offset: int) -> None:
         _queue_id, number, what, first, last, answer = frames.decode_settle(payload)
         key = (peer, number)
-        guest, fetching = self._guests.get(key), self._fetchers.get(key)
         if what == frames.RELEASE:  # nothing of it is left at its node
-            self._guests.pop(key, None)
-            self._fetchers.pop(key, None)
-        if guest is not None and what == frames.RELEASE:
-            guest.local.part_with(guest)
-        elif guest is not None:
+            self._release(key)
+            return
+        guest, fetching = self._guests.get(key), self._fetchers.get(key)
+        if guest is not None:
             guest.local.settle(guest, what, first, last)
         elif fetching is not None:
             fetching.settle(key, what, first, last)
         local = fetching if guest is None else guest.local
         if answer and local is not None:
             local.receipts.take(peer, what, answer, first, last)
+
+    def _hold(self, key: tuple[str, int], local: "Local") -> None:
+        self._held.setdefault(local.queue_id, set()).add(key)
+
+    def _release(self, key: tuple[str, int]) -> None:
+        """What it held returns, and an auto-delete queue may end."""
+        guest, fetching = self._guests.pop(key, None), self._fetchers.pop(key, None)
+        local = fetching if guest is None else guest.local
+        if local is None:
+            return
+        self._held[local.queue_id].discard(key)
+        if guest is not None:
+            local.part_with(guest)
+        else:
+            local.settle(key, frames.RELEASE, 0, 0)
 
     # ------------------------------------------------------------------ calls
 
@@ -234,23 +244,24 @@ class Guests:
     def _is_attached(self, peer: str, local: "Local", fields: dict[str, Any]) -> bool:
         """Whether this call is of that node's newest attachment, which may begin with it: calls of one turn are served
         in any order."""
-        key, attachment = (peer, local.queue_id), fields["attachment"]
-        newest = self._attachments.get(key, 0)
+        attachment = fields["attachment"]
+        newest = self._attachments.get(local.queue_id, {}).get(peer, 0)
         if fields["do"] == "origin" and attachment > newest:
-            self._attachments[key] = newest = attachment
+            self._attachments.setdefault(local.queue_id, {})[peer] = newest = attachment
             self._begin_anew(peer, local)
         return bool(attachment == newest)
 
     def _begin_anew(self, peer: str, local: "Local") -> None:
         """A node attaches again after a link broke: what it held here before, it has given up."""
-        for key in [key for key, guest in self._guests.items() if key[0] == peer and guest.local is local]:
-            guest = self._guests.pop(key)
-            local.cancel(guest)
-            local.settle(guest, frames.RELEASE, 0, 0)
+        held = self._held.get(local.queue_id, set())
+        for key in [key for key in held if key[0] == peer]:
+            held.discard(key)
+            guest = self._guests.pop(key, None)
+            if guest is not None:
+                local.cancel(guest)
+            self._fetchers.pop(key, None)
+            local.settle(key if guest is None else guest, frames.RELEASE, 0, 0)
         local.receipts.cancel(peer)
-        for key in [key for key, owner in self._fetchers.items() if key[0] == peer and owner is local]:
-            del self._fetchers[key]
-            local.settle(key, frames.RELEASE, 0, 0)
 
     def _consume(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
         guest = Guest(peer, local, fields)
@@ -259,6 +270,7 @@ class Guests:
         except ExclusiveUse:
             return {"in_use": True}
         self._guests[peer, guest.number] = guest
+        self._hold((peer, guest.number), local)
         return {}
 
     async def _get(self, peer: str, local: "Local", fields: dict[str, Any]) -> "Answer":
@@ -271,6 +283,7 @@ class Guests:
             return {"empty" if self.locals.get(local.queue_id) is local else "not_master": True}, b""
         if fields["ack_required"]:
             self._fetchers[key] = local
+            self._hold(key, local)
         record = records.encode_publish(local.queue_id, local.master.term, run)
         return {"messages_ready": local.queue.messages_ready}, record
 

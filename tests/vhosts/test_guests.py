@@ -155,6 +155,22 @@ async def test_who_attaches_again_has_given_up_what_it_held_and_others_have_not(
     assert house.local.deleted
 
 
+async def test_a_master_that_is_no_more_has_no_guests_and_the_others_keep_theirs(house):
+    other = local_of(house.switchboard, copy=Copy(2, False), durable=False)
+    house.guests.locals[2] = other
+    for queue, number in ((1, 7), (2, 8)):
+        wanted = {"tag": "c", "ack_required": True, "exclusive": False, "priority": 0}
+        await house.call("consume", queue=queue, number=number, **wanted)
+    house.guests.leave(house.local)
+    for number in (7, 8):
+        house.credit(number, 1)
+    for local in (house.local, other):
+        local.publish(run_of("a"), None)
+    assert [number for number, _ in house.delivered()] == [8]
+    house.guests.peer_gone("n2")
+    assert (len(other.queue.consumers), other.queue.messages_ready) == (0, 1)
+
+
 async def test_the_last_guest_to_cancel_ends_an_auto_delete_queue(nursery):
     house = House(auto_delete=True)
     ended = []
