@@ -7,6 +7,7 @@ Source: RabbitMQ 3.10, `rabbitmq-queues rebalance`, `rabbitmq-upgrade drain`.
 
 import re
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
@@ -26,6 +27,7 @@ from policies.quorum import is_quorum
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from broker.cluster.watches import Change
     from broker.management.census import Census
     from broker.vhosts.hall import Hall
 
@@ -34,7 +36,8 @@ Answer = dict[str, Any]
 KINDS = ("all", "classic", "quorum")
 FILL_TIMEOUT_S = 300.0
 """So long a move waits for a mirror to be filled."""
-LOOK_EVERY_S = 0.05
+ASK_AGAIN_S = 0.05
+"""A master that has nothing to fill, or is gone, may be another one soon."""
 FAREWELL_S = 5.0
 """So long the clients of a drained node are waited for."""
 
@@ -101,15 +104,28 @@ class Masters:
             copies = ", ".join(life.node for life in (record.master, *record.mirrors))
             raise Refused("not_found", f"{node} has no mirror of queue '{record.name}': its copies are on {copies}")
         handle = self._hall.catalogue.handles[record.id]
-        asked_for = False
-        with trio.move_on_after(FILL_TIMEOUT_S):
-            while not any(life.node == node for life in record.in_sync):
-                if not asked_for:
-                    with suppress(PeerLost):
-                        asked_for = await self._hall.synchronise(handle, start=True)
-                await trio.sleep(LOOK_EVERY_S)
-                record = self._record(record.id)
-            return
+        news = trio.Event()
+
+        def ring(_: "Change") -> None:
+            nonlocal news
+            news.set()
+            news = trio.Event()
+
+        path = schema.queue_path(record.vhost, record.name)
+        watch = self._hall.tree.tree.watches.add(path, ring)
+        try:
+            with trio.move_on_after(FILL_TIMEOUT_S):
+                while not any(life.node == node for life in record.in_sync):
+                    bell = news
+                    is_being_filled = False
+                    with suppress(PeerLost):  # asked again after each change: another master, or mirror, may have come
+                        is_being_filled = await self._hall.synchronise(handle, start=True)
+                    with trio.move_on_after(inf if is_being_filled else ASK_AGAIN_S):
+                        await bell.wait()
+                    record = self._record(record.id)
+                return
+        finally:
+            watch.cancel()
         raise Refused("unsynchronised", f"the mirror of queue '{record.name}' on {node} was not filled in time")
 
     def _record(self, queue_id: int) -> QueueRecord:
@@ -175,8 +191,7 @@ class Masters:
         answer = await self._hall.tree.propose({"do": "drain_node", "node": node})
         if node == self._hall.life.node:
             with trio.move_on_after(FAREWELL_S):
-                while self._hall.roster.presences:  # noqa: ASYNC110  # nobody rings a bell when the last one leaves
-                    await trio.sleep(LOOK_EVERY_S)
+                await self._hall.roster.until_empty()
         left = schema.found(self._hall.tree.tree, QueueRecord, schema.masters_key(node))
         return {"node": node, "changed": answer["changed"], "staying": [record.name for record in left]}
 

@@ -74,6 +74,7 @@ class Roster:
         self._entered: dict[str, int] = {}
         """By pid, the number of its entry: lists go on from there."""
         self._entries = 0
+        self._left = trio.Event()
         self._switchboard = switchboard
         self._guests = guests
         self._peers = peers
@@ -91,6 +92,13 @@ class Roster:
         """A client has gone, or is about to; it counts no more."""
         self._entered.pop(presence.pid, None)
         self.presences.pop(presence.pid, None)
+        self._left.set()
+        self._left = trio.Event()
+
+    async def until_empty(self) -> None:
+        """Return when no client is there."""
+        while self.presences:
+            await self._left.wait()
 
     # ------------------------------------------------------------------ looking
 

@@ -1,3 +1,5 @@
+import trio
+
 from broker.vhosts import roster
 from broker.wire import methods
 from broker.wire.basic_methods import BasicConsume, BasicConsumeOk, BasicQos, BasicQosOk, ConfirmSelect, ConfirmSelectOk
@@ -131,3 +133,14 @@ async def test_a_client_may_say_of_itself_what_it_likes(autojump_clock):
         for node in cluster.nodes.values():
             (row,) = await node.hall.roster.everywhere("connections")
             assert row["client_properties"]["about"] == said
+
+
+async def test_who_waits_for_the_last_client_to_leave(autojump_clock):
+    async with open_cluster(1) as cluster:
+        clients = [await cluster.nodes["n1"].client() for _ in range(2)]
+        there = cluster.nodes["n1"].hall.roster
+        for client, gone in zip(clients, (False, True), strict=True):
+            await client.stream.aclose()
+            with trio.move_on_after(1) as waiting:
+                await there.until_empty()
+            assert waiting.cancelled_caught is not gone
