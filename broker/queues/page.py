@@ -7,7 +7,7 @@ lie: whoever keeps them finds them by position.
 
 from typing import TYPE_CHECKING, overload
 
-from broker.wire.content import body_size
+from broker.wire.content import bodies_size_of, body_size
 from broker.wire.message import Run, Traits
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def paged(runs: "Iterable[Run]", exact_upto: int) -> list[Page]:
     page: Page | None = None
     traits: Traits | None = None
     for run in runs:
-        size = bytes_of(run) if run.last <= exact_upto else _about_bytes_of(run)
+        size = bytes_of(run) if run.last <= exact_upto else bodies_size_of(run)
         if (
             page is not None
             and run.traits is traits
@@ -214,13 +214,3 @@ def paged(runs: "Iterable[Run]", exact_upto: int) -> list[Page]:
             page = Page.of(run, size)
             pages.append(page)
     return pages
-
-
-def _about_bytes_of(run: Run) -> int:
-    """As `bytes_of`, without a look at each: as if all had as many properties and body frames as the first one."""
-    contents = run.contents
-    first_bytes = body_size(contents[0])
-    if run.count == 1:
-        return first_bytes
-    around = len(contents[0]) - first_bytes
-    return max(0, sum(map(len, contents)) - around * run.count)

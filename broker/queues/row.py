@@ -28,7 +28,7 @@ _SINGLY_MAX = 16  # more pieces than that are put back in one sweep: each place 
 
 def weight_of(run: Run) -> int:
     """Bytes that the contents of a run take in memory, about."""
-    return sum(map(len, run.contents)) + CONTENT_BYTES * run.count
+    return run.size_bytes + CONTENT_BYTES * run.count
 
 
 class Row:

@@ -26,14 +26,13 @@ class Publication:
     """One run on its way. `note` is the master's note that makes it safe, once a master of this node has it; `sent`:
     some master may have had it, and given it out."""
 
-    __slots__ = ("note", "pending", "run", "sent", "size_bytes")
+    __slots__ = ("note", "pending", "run", "sent")
 
     def __init__(self, run: Run, pending: Pending) -> None:
         self.run = run
         self.pending = pending
         self.note = 0
         self.sent = False
-        self.size_bytes = sum(map(len, run.contents))
 
     @property
     def last_sequence(self) -> int:
@@ -62,7 +61,7 @@ class Publications:
         self.next_sequence += len(run.contents)
         entry = Publication(run, pending)
         self.entries.append(entry)
-        self.size_bytes += entry.size_bytes
+        self.size_bytes += run.size_bytes
         return entry
 
     def answered_upto(self, sequence: int) -> None:
@@ -99,5 +98,5 @@ class Publications:
 
     def _answer(self) -> None:
         entry = self.entries.popleft()
-        self.size_bytes -= entry.size_bytes
+        self.size_bytes -= entry.run.size_bytes
         entry.pending.answer()

@@ -6,8 +6,12 @@ them through.
 """
 
 import struct
+from typing import TYPE_CHECKING
 
 from broker.wire.properties import PROPERTIES_AT, Properties
+
+if TYPE_CHECKING:
+    from broker.wire.message import Run
 
 FRAME_OVERHEAD = 8
 """Bytes of a frame that are not payload: type, channel, size and the end octet."""
@@ -23,6 +27,21 @@ def body_size(content: bytes) -> int:
     """The length of the body in bytes, from the header frame."""
     size: int = _BODY_SIZE.unpack_from(content, 11)[0]
     return size
+
+
+def bodies_size(head: bytes | bytearray | memoryview, first_bytes: int, count: int, size_bytes: int) -> int:
+    """About the length of the bodies of so many contents that come to so many bytes: around each there is taken to be
+    as much as around the first, which begins with `head`. 0 if that is nothing that a client sent."""
+    if first_bytes < PROPERTIES_AT:
+        return 0
+    around = first_bytes - min(_BODY_SIZE.unpack_from(head, 11)[0], first_bytes)
+    return max(size_bytes - around * count, 0)
+
+
+def bodies_size_of(run: "Run") -> int:
+    """The same of a run."""
+    first = run.contents[0] if run.contents else b""
+    return bodies_size(first, len(first), run.count, run.size_bytes)
 
 
 def body_of(content: bytes) -> bytes:

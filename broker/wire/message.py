@@ -104,6 +104,7 @@ class Run:
     """
 
     __slots__ = (
+        "_size_bytes",
         "address",
         "contents",
         "count",
@@ -141,11 +142,19 @@ class Run:
         self.sequence = sequence
         self.returned = returned
         self.stored = False
+        self._size_bytes = -1
 
     @property
     def last(self) -> int:
         """The position of the last message."""
         return self.first + self.count - 1
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of all contents; measured once, when somebody asks."""
+        if self._size_bytes < 0:
+            self._size_bytes = sum(map(len, self.contents))
+        return self._size_bytes
 
     def cut(self, start: int, stop: int) -> "Run":
         """The messages with index start up to, not including, stop, as a run of their own."""

@@ -10,16 +10,15 @@ import struct
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
+from broker.wire.content import bodies_size
 from broker.wire.message import Run, Traits
+from broker.wire.properties import PROPERTIES_AT
 
 Buffer = bytes | bytearray | memoryview
 
 _FIXED = struct.Struct(">QQBBIIH")
-_SIZES = struct.Struct(">IH")
-_SIZES_AT = _FIXED.size - _SIZES.size
 _NUMBER = struct.Struct(">Q")
 _COUNT = struct.Struct(">I")
-_BODY_SIZE_AT = 11  # in a content header frame
 _PERSISTENT, _REDELIVERED, _HEADERS, _EXPIRES, _ORIGIN, _USER, _RETURNED = 1, 2, 4, 8, 16, 32, 64
 
 
@@ -91,8 +90,13 @@ class PackedRun:
         )
 
     def body_bytes(self, buffer: Buffer, end: int) -> int:
-        """About the length of all bodies: their headers are taken to be as long as the first."""
-        return _body_bytes(buffer, end - self.contents_at, self.count, self.uniform, self.contents_at)
+        """About the length of all bodies: see `bodies_size`."""
+        at, size_bytes, first_bytes = self.contents_at, end - self.contents_at, self.uniform
+        if not first_bytes and self.count:
+            first_bytes = _COUNT.unpack_from(buffer, at)[0]
+            at += _COUNT.size * self.count
+            size_bytes -= _COUNT.size * self.count
+        return bodies_size(buffer[at : at + PROPERTIES_AT], first_bytes, self.count, size_bytes)
 
     def _cut_contents(self, buffer: Buffer, end: int) -> list[bytes]:
         at = self.contents_at
@@ -112,25 +116,6 @@ def _traits(persistent: bool, priority: int, expiration_ms: int | None, headers:
     return Traits(
         persistent=persistent, priority=priority, expiration_ms=expiration_ms, has_headers=headers, user_id=user_id
     )
-
-
-def body_bytes_of(run: Run, record: Buffer, at: int) -> int:
-    """The same of a run that was just packed to `at`, without reading what is known."""
-    uniform, extra = _SIZES.unpack_from(record, at + _SIZES_AT)
-    contents_at = at + _FIXED.size + len(run.address) + extra
-    return _body_bytes(record, len(record) - contents_at, len(run.contents), uniform, contents_at)
-
-
-def _body_bytes(buffer: Buffer, size_bytes: int, count: int, uniform: int, at: int) -> int:
-    first_bytes: int = uniform
-    if not uniform and count:
-        first_bytes = _COUNT.unpack_from(buffer, at)[0]
-        at += _COUNT.size * count
-        size_bytes -= _COUNT.size * count
-    if first_bytes < _BODY_SIZE_AT + _NUMBER.size:
-        return 0  # no content header: nothing that a client sent
-    body_bytes: int = _NUMBER.unpack_from(buffer, at + _BODY_SIZE_AT)[0]
-    return max(size_bytes - count * (first_bytes - min(body_bytes, first_bytes)), 0)
 
 
 def _extra_of(run: Run) -> tuple[int, bytes]:
