@@ -338,7 +338,7 @@ class Master:
 
     def unsafe_settles(self) -> list[Range]:
         """What has settled, and not every copy that counts is known to have that."""
-        effects = [*(wait.effect for wait in self.witnesses.waiting), *(note.effect for note in self.outbox)]
+        effects = [*(effect for *_, effect in self.witnesses.waiting), *(note.effect for note in self.outbox)]
         return [each for effect in effects if isinstance(effect, list) for each in effect]
 
     def shipped(self, note: Note, lsn: int) -> None:
@@ -357,18 +357,18 @@ class Master:
         """
         freed: list[Range] = []
         opened = False
-        for done in self.witnesses.safe(journal_synced):
-            self.confirmed_note = done.note
-            if done.effect is None:
+        for note, _, _, effect in self.witnesses.safe(journal_synced):
+            self.confirmed_note = note
+            if effect is None:
                 continue
-            if isinstance(done.effect, Opened):
-                level, upto = done.effect
+            if isinstance(effect, Opened):
+                level, upto = effect
                 if upto >= self.copy.marks.get(level, 0):  # a later announcement may be under way
                     self._opening.discard(level)
                 self._open(level, max(upto, self._marks.get(level, 0)))
                 opened = True
             else:
-                freed.extend(done.effect)
+                freed.extend(effect)
         if opened:
             self.queue.pump()
             self.open_more()

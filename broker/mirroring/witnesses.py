@@ -25,16 +25,9 @@ Effect = Opened | list[Range] | None
 """What becomes true when a note is safe: a wider mark, settled positions whose space may go, or a confirm (None)."""
 
 
-class Wait:
-    """One note that somebody waits for."""
-
-    __slots__ = ("effect", "lsn", "note", "synced")
-
-    def __init__(self, note: int, lsn: int, synced: bool, effect: Effect) -> None:
-        self.note = note
-        self.lsn = lsn
-        self.synced = synced
-        self.effect = effect
+Wait = tuple[int, int, bool, Effect]
+"""One note that somebody waits for: its number, where it ends in the own journal (0 if that does not matter), whether
+mirrors must have synced it, and its effect."""
 
 
 class Witnesses:
@@ -108,11 +101,11 @@ class Witnesses:
 
     def wait(self, note: int, lsn: int, synced: bool, effect: Effect) -> None:
         """Remember that `note` must be safe before `effect` holds; `lsn` 0 if the own disk does not matter."""
-        self.waiting.append(Wait(note, lsn, synced, effect))
+        self.waiting.append((note, lsn, synced, effect))
 
     def reached(self, journal_synced: int) -> bool:
         """Whether the own disk keeps nothing waiting that is next; else `safe` has no news."""
-        return not self.waiting or self.waiting[0].lsn <= journal_synced
+        return not self.waiting or self.waiting[0][1] <= journal_synced
 
     def safe(self, journal_synced: int) -> list[Wait]:
         """Drain the notes that have become safe, in order."""
@@ -122,11 +115,11 @@ class Witnesses:
         received, synced = self.marks()
         done: list[Wait] = []
         while waiting:
-            head = waiting[0]
-            if head.lsn > journal_synced:
+            note, lsn, must_sync, _ = waiting[0]
+            if lsn > journal_synced:
                 break
-            mark = synced if head.synced else received
-            if mark != -1 and mark < head.note:
+            mark = synced if must_sync else received
+            if mark != -1 and mark < note:
                 break
             done.append(waiting.popleft())
         return done

@@ -27,21 +27,21 @@ KEPT_PER_MS = 10
 class Departures:
     """The two outboxes of one queue. Settled ranges are collected only if `logged`."""
 
-    __slots__ = ("_counters", "_dead", "_kept", "_kept_messages", "_settled", "dying", "logged")
+    __slots__ = ("_counters", "_kept_messages", "dead", "dying", "kept", "logged", "settled")
 
     def __init__(self, counters: "Counters", *, logged: bool) -> None:
         self._counters = counters
         self.logged = logged
         self.dying = Line()  # dead letters under way: no more in the queue, but not yet safe elsewhere
-        self._settled: list[tuple[int, int]] = []
-        self._dead: list[DeadLetter] = []
-        self._kept: deque[tuple[int, DeadLetter]] = deque()  # (when to send it again, a letter that must arrive)
+        self.settled: list[tuple[int, int]] = []  # an outbox, as the next one
+        self.dead: list[DeadLetter] = []
+        self.kept: deque[tuple[int, DeadLetter]] = deque()  # (when to send it again, a letter that must arrive)
         self._kept_messages = 0
 
     def settle(self, first: int, last: int) -> None:
         """These positions have left for good."""
         if self.logged:
-            join_range(self._settled, first, last)
+            join_range(self.settled, first, last)
 
     def bury(self, piece: "Piece", reason: Reason, settings: "Settings") -> None:
         """A piece of this queue died: a dead letter if there is an exchange for them, else gone."""
@@ -60,14 +60,14 @@ class Departures:
 
     def _send(self, reason: Reason, piece: "Piece", exchange: str, settings: "Settings") -> None:
         key, must_arrive = settings.dead_letter_routing_key, settings.dead_letters_must_arrive
-        self._dead.append(DeadLetter(reason, piece, exchange, key, must_arrive=must_arrive))
+        self.dead.append(DeadLetter(reason, piece, exchange, key, must_arrive=must_arrive))
 
     def page_out(self, keep_bytes: int) -> "list[Run]":
         """Forget the contents of dead letters, but about so much, and with them those of letters that wait here."""
         forgotten = self.dying.page_out(0, keep_bytes)
         if forgotten:
-            self._dead = [self.as_it_is(dead) for dead in self._dead]
-            self._kept = deque((until_ms, self.as_it_is(dead)) for until_ms, dead in self._kept)
+            self.dead = [self.as_it_is(dead) for dead in self.dead]
+            self.kept = deque((until_ms, self.as_it_is(dead)) for until_ms, dead in self.kept)
         return forgotten
 
     def as_it_is(self, dead: DeadLetter) -> DeadLetter:
@@ -80,11 +80,11 @@ class Departures:
         """A letter that must arrive did not: it is to be sent again then, or later if many wait."""
         dead = self.as_it_is(dead)
         self._kept_messages += dead.piece.count
-        both = self._kept[-1][1].joined(dead) if self._kept else None
+        both = self.kept[-1][1].joined(dead) if self.kept else None
         if both is not None:  # they may be millions
-            self._kept[-1] = (self._kept[-1][0], both)
+            self.kept[-1] = (self.kept[-1][0], both)
             return
-        self._kept.append((until_ms + len(self._kept) // KEPT_PER_MS, dead))
+        self.kept.append((until_ms + len(self.kept) // KEPT_PER_MS, dead))
 
     @property
     def under_way(self) -> int:
@@ -92,20 +92,15 @@ class Departures:
         return len(self.dying) - self._kept_messages
 
     @property
-    def keeps(self) -> bool:
-        """Whether there are letters that are to be sent again."""
-        return bool(self._kept)
-
-    @property
     def kept_until_ms(self) -> int | None:
         """When the first of the kept letters is to be sent again; None if there is none."""
-        return self._kept[0][0] if self._kept else None
+        return self.kept[0][0] if self.kept else None
 
     def send_kept(self, stamp_ms: int, settings: "Settings") -> None:
         """Send again what is due, but not everything at once, as the settings say by now."""
         left = KEPT_AT_ONCE_MAX
-        while left > 0 and self._kept and self._kept[0][0] <= stamp_ms:
-            _, dead = self._kept.popleft()
+        while left > 0 and self.kept and self.kept[0][0] <= stamp_ms:
+            _, dead = self.kept.popleft()
             left -= dead.piece.count
             self._kept_messages -= dead.piece.count
             if settings.dead_letter_exchange is None:
@@ -118,17 +113,12 @@ class Departures:
         for range_first, range_last in self.dying.discard(first, last):
             self.settle(range_first, range_last)
 
-    @property
-    def has_news(self) -> bool:
-        """Whether either outbox has anything."""
-        return bool(self._settled or self._dead)
-
     def take_settled(self) -> list[tuple[int, int]]:
         """The ranges settled since the last call, in the order of leaving."""
-        settled, self._settled = self._settled, []
+        settled, self.settled = self.settled, []
         return settled
 
     def take_dead(self) -> list[DeadLetter]:
         """The dead letters since the last call, in the order of dying."""
-        dead, self._dead = self._dead, []
+        dead, self.dead = self.dead, []
         return dead

@@ -99,9 +99,8 @@ class Line(Row):
             return []
         pages: list[Piece] = [piece for piece in middle if isinstance(piece, Page)]
         pages += paged(forgotten, self._bodies.upto)
-        for run in forgotten:
-            if run.first <= self._measured_upto:
-                self._measure_out(run)
+        self._bodies.lose(forgotten)
+        self._weights.lose(forgotten)
         self._replace(start, stop, joined(sorted(pages, key=first_of)))
         return forgotten
 

@@ -4,8 +4,10 @@ Decides what was counted already: everything up to a position. A line through wh
 measured. It must not know what is measured, nor who asks. Pages are no part of it: what they come to is known.
 """
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 
+from broker.queues.positions import first_of
 from broker.wire.message import Run
 
 
@@ -30,6 +32,13 @@ class Measure:
         """The run, or a part of one that was here, is gone."""
         if run.first <= self.upto:
             self.total -= self.size_of(run)
+
+    def lose(self, runs: Sequence[Run]) -> None:
+        """These, in their order, are gone."""
+        if runs and runs[0].first <= self.upto:
+            if runs[-1].first > self.upto:
+                runs = runs[: bisect_right(runs, self.upto, key=first_of)]
+            self.total -= sum(map(self.size_of, runs))
 
     def extend(self, runs: Iterable[Run], upto: int) -> None:
         """Count these, which lie behind what was counted; they are all that there are up to this position."""

@@ -218,7 +218,7 @@ class Queue(Window):
     @property
     def heeds_time(self) -> bool:
         """Whether anything here depends on how late it is: with most queues nothing does."""
-        return self._expiry.may_expire or self.unused.expires_ms is not None or self._departures.keeps
+        return self._expiry.may_expire or self.unused.expires_ms is not None or bool(self._departures.kept)
 
     def tick(self, stamp_ms: int) -> None:
         """Let expire what is due."""
@@ -242,7 +242,7 @@ class Queue(Window):
     @property
     def has_departed(self) -> bool:
         """Whether `take_settled` or `take_dead` have anything to tell."""
-        return self._departures.has_news
+        return bool(self._departures.settled or self._departures.dead)
 
     @property
     def has_returned(self) -> bool:

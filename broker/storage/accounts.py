@@ -10,7 +10,7 @@ from broker.storage.holdings import Holdings
 from broker.storage.ranges import Ranges
 from broker.storage.segments import Chapter, Segment
 from broker.storage.tallies import Tallies
-from broker.wire.records import Hole, Mark, Origin, Publish, QueueRecord, Returned, Settle, Term
+from broker.wire.records import Hole, Mark, Origin, QueueRecord, Returned, Settle, Term
 from broker.wire.sealed import PositionRanges
 
 HOLES, LAST = "holes", "last"
@@ -77,16 +77,6 @@ class Account:
         self.tallied = False  # whether any were, and be they void by now
         self.tallied_in: set[int] = set()  # numbers of the segments whose records say so
         self.homes: dict[Slot, Segment] = {}  # where the last copy of each piece of state is
-
-    def goes_on_with(self, record: Publish, segment: Segment) -> bool:
-        """Whether these messages, in this segment, are the next ones of the same term behind the last that stand
-        there."""
-        return (
-            self.latest.segment is segment
-            and record.run.first == self.last + 1
-            and record.term == self.term
-            and self.homes.get(LAST) is segment
-        )
 
     def owner(self, position: int) -> int:
         """The term that owns the position; 0 if none was noted."""

@@ -72,9 +72,11 @@ class Books:
         account = self.accounts.get(record.queue_id)
         if account is None:
             account = self.accounts[record.queue_id] = Account(record.queue_id)
-        if isinstance(record, Publish) and not again and account.goes_on_with(record, segment):
-            self._note_next(account, record.run, record.term, segment, len(data))
-            return
+        if isinstance(record, Publish) and account.latest.segment is segment and not again:
+            run = record.run
+            if run.first == account.last + 1 and record.term == account.term:
+                self._note_next(account, run, record.term, segment, len(data))
+                return
         if isinstance(record, Drop):
             self._note_drop(account, record, segment)
             return
@@ -112,7 +114,8 @@ class Books:
             self._note_state(account, record, chapter)
 
     def _note_next(self, account: Account, run: Run, term: int, segment: Segment, size_bytes: int) -> None:
-        """The hot path: what `_note_messages` does, where nothing of it was here before."""
+        """The hot path: what `_note_messages` does, for messages behind all others that are written under the same
+        term."""
         chapter, first, count = account.latest, run.first, run.count
         last = account.last = first + count - 1
         digest, places, traits = chapter.digest, chapter.places, run.traits
@@ -125,6 +128,7 @@ class Books:
         places.add(first, last, segment.fill, size_bytes, segment.sound_from)
         chapter.published.add(first, last)
         account.holdings.put(first, last, term, segment, size_bytes)
+        account.homes[LAST] = segment
         if run.origin is not None:
             highest = run.sequence + count - 1
             digest.raised(run.origin, highest)

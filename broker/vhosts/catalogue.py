@@ -264,7 +264,7 @@ class Catalogue:
         self._paging.forget(queue_id)
         if copy.durable or self._switchboard.journal.holds(queue_id):
             drop = records.Drop(queue_id)
-            self._switchboard.store(records.encode(drop), drop)
+            self._switchboard.journal.append(records.encode(drop), drop)
 
     async def _let_go(self, queue_id: int) -> None:
         """Keep what only this copy has, and forget it, unless it is wanted again meanwhile."""

@@ -19,25 +19,22 @@ class Debts:
     def __init__(self, queue_id: int, switchboard: "Switchboard") -> None:
         self._queue_id = queue_id
         self._switchboard = switchboard
-        self._owed: deque[tuple[int, str, int]] = deque()
+        self.owed: deque[tuple[int, str, int]] = deque()
         """(note, publisher's node, sequence)."""
-
-    def __bool__(self) -> bool:
-        return bool(self._owed)
 
     def owe(self, note: int, peer: str, sequence: int) -> None:
         """Answer this node up to that sequence when the note is safe."""
-        self._owed.append((note, peer, sequence))
+        self.owed.append((note, peer, sequence))
 
     def pay(self, note: int) -> None:
         """Everything up to this note is safe."""
         answers: dict[str, int] = {}
-        while self._owed and self._owed[0][0] <= note:
-            _, peer, sequence = self._owed.popleft()
+        while self.owed and self.owed[0][0] <= note:
+            _, peer, sequence = self.owed.popleft()
             answers[peer] = sequence
         for peer, sequence in answers.items():
             if self._switchboard.send(peer, frames.ANSWERED, frames.encode_pair(self._queue_id, sequence)) < 0:
-                self._owed.appendleft((0, peer, sequence))  # it may be told when the way to it is up
+                self.owed.appendleft((0, peer, sequence))  # it may be told when the way to it is up
 
     def refuse(self, peer: str, first: int, last: int) -> None:
         """These messages were not let in; said at once, ahead of the answer."""
@@ -45,5 +42,5 @@ class Debts:
 
     def cancel(self, peer: str) -> None:
         """The node has gone: if it comes back it asks anew."""
-        if any(owed == peer for _, owed, _ in self._owed):
-            self._owed = deque(entry for entry in self._owed if entry[1] != peer)
+        if any(node == peer for _, node, _ in self.owed):
+            self.owed = deque(entry for entry in self.owed if entry[1] != peer)

@@ -260,7 +260,7 @@ class Hall:
             self.mirrors.link_up(peer)
             self._ask_again(peer)
             for local in self.guests.locals.values():
-                if local.debts:
+                if local.debts.owed:
                     self.switchboard.touch(local)
 
     def _link_down(self, peer: str, life: int, lane: str) -> None:

@@ -16,19 +16,16 @@ class Loans:
 
     def __init__(self, master: "Master") -> None:
         self._master = master
-        self._borrowers: dict[Guest, None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._borrowers)
+        self.borrowers: dict[Guest, None] = {}
 
     def add(self, consumer: "Guest") -> None:
         """A consumer was lent room for this turn, or until the messages that are there may be given out."""
-        self._borrowers[consumer] = None
+        self.borrowers[consumer] = None
 
     def call_in(self) -> None:
         """Unless messages are being announced or loaded for somebody, what is unused is of no use here."""
         queue = self._master.queue
         if not (self._master.gives and (queue.wants_open() or queue.wants_contents())):
-            borrowers, self._borrowers = self._borrowers, {}
+            borrowers, self.borrowers = self.borrowers, {}
             for borrower in borrowers:
                 borrower.repay()

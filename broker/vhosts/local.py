@@ -90,7 +90,7 @@ class Local(Intake):
         self.master.note_settled()
         self.unsafe = {frames.ACKNOWLEDGE: self.master.unsafe_settles(), frames.REJECT: self.receipts.rejected_here}
         for note in self.master.last_notes():
-            self.switchboard.store(note.raw, note.record)
+            self.switchboard.journal.append(note.raw, note.record)
         if freed := self.master.take_freed():
             self.switchboard.journal.settled(self.queue_id, freed)
         return self.master.retire()
@@ -321,10 +321,11 @@ class Local(Intake):
             if departed or queue.has_returned:
                 master.note_settled()
             self._ship()
-            self.receipts.note(master.note, self._stored_lsn, queue.dying)
+            if self.receipts.has_news:
+                self.receipts.note(master.note, self._stored_lsn, queue.dying)
             if master.witnesses.reached(self.switchboard.journal.synced):
                 self.advance()
-        if self._loans:
+        if self._loans.borrowers:
             self._loans.call_in()
         if queue.heeds_time:
             self.timers.watch(self)
@@ -340,12 +341,13 @@ class Local(Intake):
 
     def _ship(self) -> None:
         master, switchboard = self.master, self.switchboard
+        journal = switchboard.journal
         followers, last_lsn = master.witnesses.followers, 0
         ends: dict[str, int] = {}
         for note in master.take_notes():
             lsn = 0
             if note.durable:
-                last_lsn = lsn = switchboard.store(note.raw, note.record)
+                last_lsn = lsn = journal.append(note.raw, note.record)
             for follower in followers.values():
                 if follower.heeds(note.record):
                     offset = switchboard.send(follower.node, frames.RECORD, note.raw)
@@ -385,11 +387,11 @@ class Local(Intake):
         if master.outbox:
             self.switchboard.touch(self)
         self._publications.noted_upto(master.confirmed_note)
-        if self.debts:
+        if self.debts.owed:
             self.debts.pay(master.confirmed_note)
-        if self.receipts:
+        if self.receipts.owed or self.receipts.asked:
             self.receipts.pay(master.witnesses.marks()[1], journal.synced)
-        if self._loans:
+        if self._loans.borrowers:
             self._loans.call_in()
 
     @property

@@ -127,7 +127,7 @@ class Mirrors:
         self.leave(copy.queue_id)
         copy.clear()
         drop = records.Drop(copy.queue_id)
-        self._switchboard.store(records.encode(drop), drop)
+        self._switchboard.journal.append(records.encode(drop), drop)
         mirror = self.mirrors[copy.queue_id] = Mirror(copy)
         return mirror
 
@@ -175,7 +175,7 @@ class Mirrors:
         lsn = 0
         queue_id = mirror.copy.queue_id
         for entry in mirror.take_entries():
-            lsn = self._switchboard.store(entry.raw, entry.record)
+            lsn = self._switchboard.journal.append(entry.raw, entry.record)
             if entry.ranges:
                 self._switchboard.journal.settled(queue_id, entry.ranges)
         if freed := mirror.take_freed():

@@ -47,12 +47,16 @@ class Publications:
         self.origin = origin
         self.entries: deque[Publication] = deque()
         self.next_sequence = 1
-        self.size_bytes = 0
 
     @property
     def next_unanswered(self) -> int:
         """The first sequence that nobody has answered, or the next one to be given."""
         return self.entries[0].run.sequence if self.entries else self.next_sequence
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of them come to."""
+        return sum(entry.run.size_bytes for entry in self.entries)
 
     def add(self, run: Run, pending: Pending) -> Publication:
         """Give a run its origin and sequence, and remember it until it is answered."""
@@ -61,7 +65,6 @@ class Publications:
         self.next_sequence += len(run.contents)
         entry = Publication(run, pending)
         self.entries.append(entry)
-        self.size_bytes += run.size_bytes
         return entry
 
     def answered_upto(self, sequence: int) -> None:
@@ -97,6 +100,4 @@ class Publications:
             self._answer()
 
     def _answer(self) -> None:
-        entry = self.entries.popleft()
-        self.size_bytes -= entry.run.size_bytes
-        entry.pending.answer()
+        self.entries.popleft().pending.answer()

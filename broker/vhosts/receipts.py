@@ -45,32 +45,33 @@ class Receipts:
         """By node and kind the number of the last answer that came in this turn."""
         self._rejected: deque[tuple[str, int, int, int]] = deque()
         """(node, number, first, last) of what may still be on its way as a dead letter; this node waits for nothing."""
-        self._owed: deque[tuple[int, int, str, int, int]] = deque()
+        self.owed: deque[tuple[int, int, str, int, int]] = deque()
         """(note, its end in the journal, node, kind, number)."""
         self._questions: list[Question] = []
         """Of this turn."""
-        self._asked: deque[tuple[int, int, Question]] = deque()
+        self.has_news = False
+        """Whether `note` has anything to do."""
+        self.asked: deque[tuple[int, int, Question]] = deque()
         """(note, its end in the journal, who waits)."""
-
-    def __bool__(self) -> bool:
-        return bool(self._owed or self._asked)
 
     async def safe(self) -> bool:
         """Wait until all that was settled in this turn is safe; False if the master ended before."""
         question = Question()
         self._questions.append(question)
+        self.has_news = True
         await question.answered.wait()
         return question.is_safe
 
     def end(self) -> None:
         """The master is no more: what is not safe by now its successor may not know of."""
-        for question in [*self._questions, *(question for _, _, question in self._asked)]:
+        for question in [*self._questions, *(question for _, _, question in self.asked)]:
             question.answer(is_safe=False)
         self._questions.clear()
-        self._asked.clear()
+        self.asked.clear()
 
     def take(self, peer: str, what: int, number: int, first: int, last: int) -> None:
         """A consumer's node has answered for these positions, under this number."""
+        self.has_news = True
         if what != frames.REJECT:
             self._answered[peer, what] = number
             return
@@ -104,21 +105,22 @@ class Receipts:
                 self._answered[peer, frames.REJECT] = number
         if self._answered:
             answered, self._answered = self._answered, {}
-            self._owed += [(note, lsn, peer, what, number) for (peer, what), number in answered.items()]
+            self.owed += [(note, lsn, peer, what, number) for (peer, what), number in answered.items()]
         if self._questions:
-            self._asked += [(note, lsn, question) for question in self._questions]
+            self.asked += [(note, lsn, question) for question in self._questions]
             self._questions.clear()
+        self.has_news = bool(self._rejected)
 
     def pay(self, synced_note: int, journal_synced: int) -> None:
         """Every mirror that counts has synced up to this note (-1: there is none that does), the own disk up to there.
 
         Who cannot be told now will ask anew, and tell again what it still keeps.
         """
-        asked = self._asked
+        asked = self.asked
         while asked and asked[0][1] <= journal_synced and (synced_note < 0 or asked[0][0] <= synced_note):
             asked.popleft()[2].answer(is_safe=True)
         safe: dict[tuple[str, int], int] = {}
-        owed = self._owed
+        owed = self.owed
         while owed and owed[0][1] <= journal_synced and (synced_note < 0 or owed[0][0] <= synced_note):
             _, _, peer, what, number = owed.popleft()
             safe[peer, what] = number
@@ -129,4 +131,4 @@ class Receipts:
         """The node has gone, or begins anew."""
         self._answered = {key: number for key, number in self._answered.items() if key[0] != peer}
         self._rejected = deque(entry for entry in self._rejected if entry[0] != peer)
-        self._owed = deque(entry for entry in self._owed if entry[2] != peer)
+        self.owed = deque(entry for entry in self.owed if entry[2] != peer)

@@ -14,7 +14,6 @@ from broker.peers.links import Links
 from broker.storage.journal import Journal
 from broker.vhosts.transit import Transit
 from broker.wire import queue_frames as frames
-from broker.wire import records
 from broker.world.clock import Clock
 
 if TYPE_CHECKING:
@@ -167,10 +166,6 @@ class Switchboard:
                     nursery.start_soon(self._serve, peer, payload)
 
     # ------------------------------------------------------------------ disk
-
-    def store(self, raw: bytes, record: records.QueueRecord) -> int:
-        """Append a record to the journal; returns the position in it up to which it must be synced."""
-        return self.journal.append(raw, record)
 
     def advance_at(self, lsn: int, waiting: Synced) -> None:
         """Let this advance when the journal is synced up to there."""

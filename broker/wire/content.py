@@ -34,14 +34,17 @@ def bodies_size(head: bytes | bytearray | memoryview, first_bytes: int, count: i
     as much as around the first, which begins with `head`. 0 if that is nothing that a client sent."""
     if first_bytes < PROPERTIES_AT:
         return 0
-    around = first_bytes - min(_BODY_SIZE.unpack_from(head, 11)[0], first_bytes)
+    body_bytes: int = _BODY_SIZE.unpack_from(head, 11)[0]
+    around = first_bytes - min(body_bytes, first_bytes)
     return max(size_bytes - around * count, 0)
 
 
 def bodies_size_of(run: "Run") -> int:
-    """The same of a run."""
-    first = run.contents[0] if run.contents else b""
-    return bodies_size(first, len(first), run.count, run.size_bytes)
+    """The same of a run, found out once."""
+    if run.bodies_bytes < 0:
+        first = run.contents[0] if run.contents else b""
+        run.bodies_bytes = bodies_size(first, len(first), run.count, run.size_bytes)
+    return run.bodies_bytes
 
 
 def body_of(content: bytes) -> bytes:

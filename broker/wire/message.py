@@ -100,12 +100,14 @@ class Run:
     expiry counts from it. `origin` and `sequence` name the publisher's node and the dense number of the first message
     there (None and 0 for messages of channels without confirms). `returned` says how often consumers of a quorum queue
     gave these messages back. `count` is the number of messages. `stored`: the journal of this node has them already,
-    whatever they and their queue are, as they were read from there.
+    whatever they and their queue are, as they were read from there. `bodies_bytes` is what `bodies_size_of` found, -1
+    as long as nobody has asked.
     """
 
     __slots__ = (
         "_size_bytes",
         "address",
+        "bodies_bytes",
         "contents",
         "count",
         "first",
@@ -143,6 +145,7 @@ class Run:
         self.returned = returned
         self.stored = False
         self._size_bytes = -1
+        self.bodies_bytes = -1
 
     @property
     def last(self) -> int:

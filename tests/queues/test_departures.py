@@ -24,7 +24,7 @@ def test_kept_letters_go_again_when_it_is_time_in_their_order():
     departures.send_kept(1000, DLX)
     assert [dead.run.first for dead in departures.take_dead()] == [1, 2, 3]
     assert departures.kept_until_ms is None
-    assert not departures.keeps
+    assert not departures.kept
 
 
 def test_many_kept_letters_go_in_portions_so_that_others_are_served_too():
@@ -32,7 +32,7 @@ def test_many_kept_letters_go_in_portions_so_that_others_are_served_too():
     departures = kept(count, at_ms=1000)
     late_ms = 1_000_000
     sent = []
-    while departures.keeps:
+    while departures.kept:
         departures.send_kept(late_ms, DLX)
         sent.append(len(departures.take_dead()))
     assert sent == [KEPT_AT_ONCE_MAX, KEPT_AT_ONCE_MAX, 10]

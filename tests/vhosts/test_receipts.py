@@ -96,4 +96,5 @@ def test_rejections_that_wait_are_limited(board, receipts):
         receipts.take("n2", REJECT, number, 2 * number, 2 * number)
     assert len(receipts._rejected) == REJECTED_MAX
     receipts.note(1, 0, dying)
-    assert not receipts
+    assert not receipts.owed
+    assert not receipts.asked
