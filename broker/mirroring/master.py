@@ -18,6 +18,9 @@ from broker.wire.message import PassedRun, Place, Run, kept
 
 CHUNK_MESSAGES_MAX = 4096
 """A backlog is opened for delivery in chunks of at most so many messages (S7)."""
+FETCHED_PER_MESSAGE_AHEAD = 8
+FETCHED_AHEAD_MAX = 64
+"""Of a backlog that basic.get works off so much is opened ahead: an eighth of what it has had, and at most so many."""
 
 
 class Note:
@@ -38,6 +41,7 @@ class Master:
 
     __slots__ = (
         "_chunk",
+        "_fetched",
         "_freed",
         "_marks",
         "_opening",
@@ -71,6 +75,7 @@ class Master:
         self._marks: dict[int, int] = {}
         """Per priority level the position up to which messages may be delivered by now."""
         self._chunk = 1
+        self._fetched = 0
         self._freed: list[Range] = []
         if copy.paged:
             self.queue.log()
@@ -269,7 +274,7 @@ class Master:
         if given > self.copy.marks.get(level, 0):
             self._announce(level, given)
         self._open(level, max(given, self._marks.get(level, 0)))
-        self._chunk = 1
+        self._chunk, self._fetched = 1, 0
 
     def _announce(self, level: int, upto: int) -> None:
         copy = self.copy
@@ -286,9 +291,12 @@ class Master:
             self._announce_chunk(max(self._chunk, queue.room()))
 
     def open_one(self) -> None:
-        """Announce the next message for a basic.get."""
+        """Announce the next message for a basic.get, and a few behind it if the queue is emptied so: each time all disks
+        have to be waited for."""
         if self.logged and self.gives and not self._opening:
-            self._announce_chunk(1)
+            wanted = min(FETCHED_AHEAD_MAX, 1 + self._fetched // FETCHED_PER_MESSAGE_AHEAD)
+            self._fetched += wanted
+            self._announce_chunk(wanted)
 
     def _announce_chunk(self, wanted: int) -> None:
         closed = self.queue.closed_levels()

@@ -243,3 +243,18 @@ def test_what_an_earlier_term_settled_where_this_one_begins_is_not_settled_again
     assert [note.effect for note in master.take_notes()] == [[(2, 3)]]
     master.settle_again([(4, 6)])
     assert not master.take_notes()
+
+
+def test_a_backlog_that_is_fetched_is_announced_with_ever_fewer_words_and_little_ahead() -> None:
+    cluster = Cluster(["n2"])
+    cluster.master.publish(run_of(*("m" for _ in range(300))), 0)
+    cluster.settle_down()
+    queue, words = cluster.master.queue, 0
+    for fetched in range(300):
+        while queue.get("holder", False) is None:
+            cluster.master.open_one()
+            cluster.settle_down()
+            words += 1
+            ahead = cluster.master.copy.marks[0] - fetched
+            assert 1 <= ahead <= 1 + fetched // 8, "what nobody has had is flagged after a failover"
+    assert words < 60
