@@ -2,7 +2,6 @@
 answered once and rightly; only in fewer runs."""
 
 from random import Random
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -33,7 +32,7 @@ class FakeHandle:
     deleted = False
 
     def __init__(self, *, may_wait=True, refuses=lambda content: False):
-        self.local = SimpleNamespace(may_wait=may_wait)
+        self.local, self.may_wait = self, may_wait
         self.refuses = refuses
         self.runs = []
 
