@@ -291,8 +291,8 @@ class Master:
             self._announce_chunk(max(self._chunk, queue.room()))
 
     def open_one(self) -> None:
-        """Announce the next message for a basic.get, and a few behind it if the queue is emptied so: each time all disks
-        have to be waited for."""
+        """Announce the next message for a basic.get, and a few behind it if the queue is emptied so: each time all
+        disks have to be waited for."""
         if self.logged and self.gives and not self._opening:
             wanted = min(FETCHED_AHEAD_MAX, 1 + self._fetched // FETCHED_PER_MESSAGE_AHEAD)
             self._fetched += wanted
