@@ -226,10 +226,9 @@ class Guests:
             case "get":
                 return await self._get(peer, local, fields)
             case "purge":
-                count = await local.purge()
-                return {"not_master": True} if count is None else {"count": count}, b""
+                return await local.purge() or {"not_master": True}, b""
             case _:
-                return await counts_of(local), b""
+                return await counts_of(local) or {"not_master": True}, b""
 
     def _attach(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
         self._origins[peer] = fields["origin"]
@@ -288,10 +287,12 @@ class Guests:
         return {"messages_ready": local.queue.messages_ready}, record
 
 
-async def counts_of(local: "Local") -> dict[str, Any]:
+async def counts_of(local: "Local") -> dict[str, Any] | None:
     """What declaring and deleting have to know of a queue, without a look at its messages; asking counts as use
-    (x-expires). Waits until it is certain that nobody else is master."""
+    (x-expires). Waits until it is certain that nobody else is master; None if somebody is by then."""
     await local.switchboard.leased()
+    if local.ended:
+        return None
     local.use()
     queue = local.queue
     return {

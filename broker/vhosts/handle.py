@@ -5,7 +5,7 @@ when that changes: unanswered publications are sent again, consumers follow or a
 side does its work, nor what the tree looks like beyond this queue's record.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -309,19 +309,20 @@ class Handle:
         return counted(run) if is_quorum(self.record.arguments) else run
 
     async def purge(self) -> int:
-        """Drop what is ready; how many messages that were. No failover brings them back: a master that ends before that
-        is certain leaves it to the next."""
-        while True:
-            answer = await self._call("purge")
-            count: int | None = await answer.purge() if isinstance(answer, Local) else answer[0]["count"]
-            if count is not None:
-                return count
-            await trio.sleep(RETRY_S)
+        """Drop what is ready; how many messages that were. No failover brings them back."""
+        return int((await self._ask("purge", Local.purge))["count"])
 
     async def counts(self) -> dict[str, Any]:
         """How many messages and consumers its master counts."""
-        answer = await self._call("counts")
-        return await counts_of(answer) if isinstance(answer, Local) else answer[0]
+        return await self._ask("counts", counts_of)
+
+    async def _ask(self, do: str, ask: Callable[[Local], Awaitable[dict[str, Any] | None]]) -> dict[str, Any]:
+        """The answer of the master; one that ends before it is certain of that leaves it to the next."""
+        while True:
+            answer = await self._call(do)
+            if (told := await ask(answer) if isinstance(answer, Local) else answer[0]) is not None:
+                return told
+            await trio.sleep(RETRY_S)
 
     # ------------------------------------------------------------------ answers
 

@@ -255,8 +255,8 @@ class Local(Intake):
         self._wider.set()
         self._wider = trio.Event()
 
-    async def purge(self) -> int | None:
-        """Drop what is ready; how many messages that were, as soon as no failover brings them back, and nobody else can
+    async def purge(self) -> dict[str, int] | None:
+        """Drop what is ready; the `count` of messages that were, as soon as no failover brings them back, and nobody else can
         have others that this master does not know. None if it ends before."""
         if self.ended:
             return None
@@ -264,7 +264,7 @@ class Local(Intake):
         count = self.queue.purge()
         is_safe = await self.receipts.safe()
         await self.switchboard.leased()
-        return None if self.ended or not is_safe else count
+        return None if self.ended or not is_safe else {"count": count}
 
     def forget_dead(self, first: int, last: int) -> None:
         """Dead letters of these positions are safe elsewhere; position 0 was never in the log."""

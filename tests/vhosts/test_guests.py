@@ -246,6 +246,14 @@ async def test_a_late_call_of_an_attachment_that_was_given_up_is_not_served(hous
     assert await house.call("counts", attachment=4) == ({"not_master": True}, b"")
 
 
+async def test_a_master_that_ends_before_it_is_certain_leaves_the_count_to_the_next(house, monkeypatch):
+    async def leased():
+        house.local.end()
+
+    monkeypatch.setattr(house.switchboard, "leased", leased)
+    assert await house.call("counts") == ({"not_master": True}, b"")
+
+
 async def test_what_a_node_has_had_answered_elsewhere_is_no_gap_here(house):
     assert await house.attach(answered=7) == 7
     run = run_of("a")

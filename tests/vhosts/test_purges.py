@@ -23,7 +23,8 @@ class Purges:
         self._local = local
 
     async def _ask(self):
-        self.told.append(await self._local.purge())
+        told = await self._local.purge()
+        self.told.append(told and told["count"])
 
     async def begin(self):
         self._nursery.start_soon(self._ask)
