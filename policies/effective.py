@@ -11,7 +11,6 @@ from policies.keys import KEYS
 ARGUMENT = "argument"
 POLICY = "policy"
 OPERATOR_POLICY = "operator policy"
-DEFAULT = "default"
 
 
 class Definition(Protocol):

@@ -127,10 +127,5 @@ class Detector:
         peer = self.peer(name)
         return life > 0 and life in (peer.life, peer.past_life)
 
-    def believed_alive(self, name: str, now: float) -> bool:
-        """Met in this run, its end not proven, and not silent for too long."""
-        peer = self.peer(name)
-        return peer.life > 0 and not peer.proven_dead and not self.silent(name, now)
-
     def _silent_from(self, name: str) -> float:
         return max(self.peer(name).heard_at, self._watching_since) + self.net_ticktime

@@ -9,7 +9,6 @@ def test_a_proven_end_is_believed_at_once() -> None:
     assert detector.verdict("n2", 3, 1.5) is None
     detector.link_down("n2", 3, proven=True)
     assert detector.verdict("n2", 3, 1.5) == Verdict(proven=True)
-    assert not detector.believed_alive("n2", 1.5)
 
 
 def test_a_broken_link_proves_nothing() -> None:
@@ -17,7 +16,6 @@ def test_a_broken_link_proves_nothing() -> None:
     detector.link_up("n2", 3, 1.0)
     detector.link_down("n2", 3, proven=False)
     assert detector.verdict("n2", 3, 5.9) is None
-    assert detector.believed_alive("n2", 5.9)
     assert detector.verdict("n2", 3, 6.1) == Verdict(proven=False)
 
 
@@ -57,9 +55,9 @@ def test_the_proof_of_another_member_does_not_count_against_a_link() -> None:
     assert detector.verdict("n2", 3, 1.7) == Verdict(proven=True)
 
 
-def test_what_was_never_met_is_not_believed_alive_but_only_silence_ends_it() -> None:
+def test_only_silence_ends_what_was_never_met() -> None:
     detector = Detector(5.0, 10.0)
-    assert not detector.believed_alive("n2", 10.0)
+    assert not detector.met("n2", 1)
     assert detector.verdict("n2", 1, 14.0) is None
     assert detector.verdict("n2", 1, 15.1) == Verdict(proven=False)
 
@@ -70,8 +68,8 @@ def test_silence_counts_only_while_this_member_was_awake() -> None:
     detector.watch_anew(60.0)
     assert detector.verdict("n2", 1, 61.0) is None
     detector.heard("n2", 62.0)
-    assert detector.believed_alive("n2", 66.9)
-    assert not detector.believed_alive("n2", 67.1)
+    assert not detector.silent("n2", 66.9)
+    assert detector.silent("n2", 67.1)
 
 
 def test_what_this_member_missed_by_its_own_fault_is_not_held_against_others() -> None:
