@@ -67,7 +67,8 @@ def promote(cluster: Cluster, queue: str, node: str, vhost: str) -> None:
     which will not come back, what only the missing nodes had is given up.
     """
     answer = _ask(cluster, {"do": "promote", "vhost": vhost, "queue": queue, "node": node}, MOVE_TIMEOUT_S)
-    click.echo(f"{queue}: {answer['from'] or 'no master'} -> {answer['to']}, {answer['missing']} messages missing")
+    missing = "messages may be missing" if answer["missing"] is None else f"{answer['missing']} messages missing"
+    click.echo(f"{queue}: {answer['from']} -> {answer['to']}, {missing}")
 
 
 def _ask(cluster: Cluster, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:

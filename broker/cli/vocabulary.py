@@ -17,8 +17,8 @@ To a node, at its link address:
     sync          {vhost, queue}                                    -> {state: "syncing" | "synchronised"}
     sync_state    {vhost, queue}                    -> {state: "syncing" | "synchronised" | "not_syncing"}
     cancel_sync   {vhost, queue}                                    -> {state: "cancelled" | "not_syncing"}
-    promote       {vhost, queue, node}                              -> {from: node, to: node, missing: int}; of a queue
-                  that runs: as transfer
+    promote       {vhost, queue, node}                              -> {from: node, to: node, missing: int | null};
+                  null: nobody can say; of a queue that runs: as transfer
     transfer      {vhost, queue, node}                              -> {from: node, to: node, missing: 0}; answered when
                   the mirror there holds everything and is the master
     rebalance     {type: "all" | "classic" | "quorum", vhost_pattern, queue_pattern}, each optional

@@ -85,7 +85,7 @@ class Masters:
         held, missing = await held_by(self._hall, record.id, node)
         asked = {"do": "promote", "id": record.id, "node": node, "held": held, "missing": missing}
         answer = await self._hall.tree.propose(asked)
-        return {"from": record.master.node, "to": answer["master"][0], "missing": missing}
+        return {"from": record.master.node, "to": answer["master"][0], "missing": answer["missing"]}
 
     async def _transfer(self, request: Answer) -> Answer:
         record, node = queue_of(self._hall, request).record, node_name(ask(request, "node", str))

@@ -204,6 +204,8 @@ class FakeNode:
         return {"state": "not_syncing"}
 
     def do_promote(self, request: dict) -> dict:
+        if request["node"] == "n3":
+            return {"from": "n1", "to": "n3", "missing": None}
         return {"error": f"queue {request['queue']} has a master"}
 
     def do_events(self, request: dict) -> dict:

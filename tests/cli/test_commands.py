@@ -195,6 +195,10 @@ def test_what_a_node_refuses_is_told_with_its_name(warren):
     assert done.err.split(": ", 2)[2] == "queue orders has a master\n"
 
 
+def test_promote_does_not_say_that_nothing_is_missing_where_nobody_knows(warren):
+    assert warren("promote", "orders", "n3") == (0, "orders: n1 -> n3, messages may be missing\n", "")
+
+
 def test_sync_and_cancel(warren):
     assert warren("sync", "orders").out == "orders is synchronised already\n"
     assert warren("cancel-sync", "orders").out == "orders is not syncing\n"

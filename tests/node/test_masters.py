@@ -81,6 +81,21 @@ class TestTransfer:
             asked = {"do": "promote", "queue": "q", "node": "n3"}
             assert await commands["n2"].answer(asked) == {"from": "n1", "to": "n3", "missing": 7}
 
+    async def test_an_operators_promotion_of_one_that_was_away_does_not_say_that_nothing_is_missing(
+        self, autojump_clock
+    ):
+        async with open_commands() as (cluster, commands):
+            cluster.mirror(**AUTOMATIC, **{"ha-promote-on-failure": "when-synced"})
+            await filled(cluster, commands, count=2)
+            cluster.kill("n3")
+            await filled(cluster, commands, count=1)
+            cluster.kill("n1")
+            cluster.kill("n2")
+            await cluster.start("n3", life=2)
+            cluster.decree.decide(do="reconcile")
+            answer = await commands_of(cluster.nodes["n3"]).answer({"do": "promote", "queue": "q", "node": "n3"})
+            assert answer == {"from": "n2", "to": "n3", "missing": None}
+
 
 class TestRebalance:
     async def test_scenario_30_nobody_keeps_more_than_a_share(self, autojump_clock):

@@ -75,16 +75,17 @@ def promote_most_complete(draft: Draft) -> Answer:
 
 def promote(draft: Draft) -> Answer:
     """An operator names the node that shall serve a queue that waits; what it has not got is lost. `held`, `missing`:
-    how many messages it holds, and knows to lack, if somebody has asked it."""
+    how many messages it holds, and knows to lack, if somebody has asked it. Who was away while the queue had a master
+    does not know what it lacks: then nobody can say (`missing` of the answer is None)."""
     record, lives, node = wanted_queue(draft), draft.lives(), draft.ask("node", str)
     if record.state == RUNNING:
         raise Refused("running", f"queue '{record.name}' has a running master on {record.master.node}")
     heir = _living(record, lives, node)
     after = promoted(record, heir, (), draft.zxid, lossy=True)
-    asked = {name: draft.request[name] for name in ("held", "missing") if draft.ask(name, int, 0)}
-    draft.tell(promotion_event(record, after, "operator", **asked))
+    missing = draft.ask("missing", int, None) if heir in record.mirrors else None
+    draft.tell(promotion_event(record, after, "operator", held=draft.ask("held", int, None), missing=missing))
     settle(draft, record, Situation(lives, draft.zxid, draft.chance, "operator"), after)
-    return {"master": heir}
+    return {"master": heir, "missing": missing}
 
 
 def transfer(draft: Draft) -> Answer:

@@ -128,6 +128,21 @@ def test_promote_is_the_operators_way_out_of_waiting():
     assert (event["cause"], event["lossy"]) == ("operator", True)
 
 
+def test_who_was_away_does_not_know_what_it_lacks():
+    leader = Leader("n1", "n2", "n3", policy=WHEN_SYNCED)
+    leader.declare()
+    leader.kill("n2")
+    leader.leave("n3")
+    leader.kill("n1")
+    leader.start("n2")
+    counted = {"vhost": "/", "name": "q", "held": 5, "missing": 0}
+    assert leader.ask("promote", **counted, node="n2")["missing"] is None
+    event = leader.told("promotion")[-1]
+    assert (event["held"], event["missing"]) == (5, None)
+    leader.kill("n2")
+    assert leader.ask("promote", **counted, node="n3")["missing"] == 0
+
+
 def test_an_exclusive_queue_stays_with_its_connection():
     leader = Leader("n1", "n2")
     leader.declare("e", exclusive=True, connection="c")
