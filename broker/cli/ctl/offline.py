@@ -49,8 +49,13 @@ def rename(cluster: Cluster, old: str, new: str) -> None:
 
     folder = cluster.node_folder(old)
     if folder is not None and folder.is_dir():
-        _rewrite(cluster, old, renamed)
-        folder.rename(folder.with_name(new))
+        try:
+            _rewrite(cluster, old, renamed)
+            folder.rename(folder.with_name(new))
+        except (CtlFailure, Misuse, OSError) as failure:  # for the cluster it is done, and asking again would not help
+            why = failure.strerror if isinstance(failure, OSError) else failure
+            text = f"rabbit@{old} is rabbit@{new} for its cluster now, but its folder could not be renamed: {why}"
+            raise CtlFailure(Exit.UNAVAILABLE, f"{text} (rename {folder} to {new} by hand)") from None
 
 
 def check_renaming(cluster: Cluster, old: str, new: str) -> None:

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import asdict
+from errno import EACCES
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +71,16 @@ def test_a_folder_is_renamed_with_its_node(cluster):
     (cluster.data / "n3").mkdir()
     with pytest.raises(CtlFailure, match="is there already"):
         offline.check_renaming(cluster, "n3", "m2")
+
+
+def test_a_folder_that_cannot_be_renamed_is_left_to_people(cluster, monkeypatch):
+    def refuse(self, target):
+        raise PermissionError(EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    why = "rabbit@n2 is rabbit@m2 for its cluster now, but .* Permission denied .rename .*/n2 to m2 by hand"
+    with pytest.raises(CtlFailure, match=why):
+        offline.rename(cluster, "n2", "m2")
 
 
 def test_an_order_that_no_process_took_is_answered_for_by_the_node_it_is_for(tmp_path, capsys):
