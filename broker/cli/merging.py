@@ -16,14 +16,14 @@ Answers = Mapping[str, Mapping[str, Any] | None]
 def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Mapping[str, Any]]) -> Status:
     """`status --json`. `answers`: each node's status, None for the silent; `processes`: empty without a supervisor."""
     living = {name: answer for name, answer in answers.items() if answer is not None and "error" not in answer}
-    drained = _drained(living)
+    drained, teller = _drained(living), _spokesman(living)
     return {
         "cluster": cluster.name,
         "members": list(members_of(living)) or list(cluster.names),
         "nodes": [_node(cluster, name, living.get(name), processes.get(name), drained) for name in answers],
         "queues": _queues(living),
-        "partition_handling": _spokesman(living).get("partition_handling")
-        or cluster.partition_handling.in_effect(cluster.names),
+        "partition_handling": teller.get("partition_handling") or cluster.partition_handling.in_effect(cluster.names),
+        "majority": teller.get("majority") or len(cluster.names) // 2 + 1,
         "partitions": _partitions(living),
     }
 

@@ -13,6 +13,7 @@ from broker.cli.options import print_json, with_cluster, with_json
 from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
 from broker.cli.tables import megabytes, print_table, seconds
 from broker.cli.vocabulary import Partition, QueueRow, Status
+from broker.cluster.partitions import IGNORE, PAUSE_MINORITY
 from broker.node.configuration import Cluster
 
 ASKED_STATES = ("starting", "running")
@@ -120,7 +121,7 @@ def _partings(found: Status) -> list[str]:
                 f"{' '.join(here)} and {' '.join(there)} went on without each other: queues have two masters "
                 f"(partition_handling: {found['partition_handling']})"
             )
-    if lines and found["partition_handling"] == "ignore":
+    if lines and found["partition_handling"] == IGNORE:
         lines.append("`warren stop` all nodes of one side, then start them: what the others do not have is set aside")
     return lines
 
@@ -133,12 +134,9 @@ def _together(found: Status, cut: Partition) -> list[str]:
 def _print(found: Status) -> None:
     there = len(found["members"])
     running = sum(node["state"] == "running" and node["name"] in found["members"] for node in found["nodes"])
-    mode = found["partition_handling"]
-    rule = (
-        f"{there // 2 + 1} {'is' if there == 1 else 'are'} a majority"
-        if mode == "pause_minority"
-        else f"partition_handling: {mode}"
-    )
+    mode, majority = found["partition_handling"], found["majority"]
+    needed = f"{majority} {'is' if majority == 1 else 'are'} a majority"
+    rule = needed if mode == PAUSE_MINORITY else f"partition_handling: {mode}"
     click.echo(f"cluster {found['cluster']}: {running} of {there} nodes run, {rule}")
     print_table("", NODE_COLUMNS, node_rows(found))
     if found["queues"]:

@@ -173,6 +173,8 @@ class NodeStatus(TypedDict):
     """Nodes of whom all have to agree; [] where a majority decides."""
     partition_handling: str
     """The mode; `auto` is resolved."""
+    majority: int
+    """How many of those who have a vote are one."""
     queues: NotRequired[list[QueueRow]]
 
 
@@ -214,6 +216,8 @@ class Status(TypedDict):
     """Who belongs to the cluster, as it has committed it; the file's nodes if nobody answers."""
     partition_handling: str
     """The mode; `auto` is resolved."""
+    majority: int
+    """How many of those who have a vote are one."""
     nodes: list[NodeRow]
     queues: list[QueueRow]
     partitions: list[Partition]

@@ -161,10 +161,9 @@ class Report:
             for name, link in self._membership.addresses.items()
         }
 
-    def _mode(self) -> str:
-        """By which those decide who have a vote now: a member that is yet to be filled does not count."""
-        voters = [] if self.tree is None else list(self.tree.voters)
-        return self._cluster.partition_handling.in_effect(voters or self._membership.names)
+    def _voters(self) -> list[str]:
+        """Those who decide now: a member that is yet to be filled does not count."""
+        return ([] if self.tree is None else list(self.tree.voters)) or self._membership.names
 
     def _title(self) -> str:
         record = None if self.tree is None else schema.cluster(self.tree.tree)
@@ -200,7 +199,8 @@ class Report:
             "cut_from": sorted(self.links.blocked()) if self.links is not None else [],
             "parted_from": [] if tree is None else sorted(tree.parted),
             "view": [] if tree is None else sorted(tree.view),
-            "partition_handling": self._mode(),
+            "partition_handling": self._cluster.partition_handling.in_effect(self._voters()),
+            "majority": len(self._voters()) // 2 + 1,
         }
         if queues:
             answer["queues"] = self.queues()

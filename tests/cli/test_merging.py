@@ -170,12 +170,13 @@ def test_who_is_in_maintenance_is_told_by_the_newest_epoch_also_of_nodes_that_ar
     assert not any(node["maintenance"] for node in merged({})["nodes"])
 
 
-def test_those_who_decide_now_say_by_which_mode():
+def test_those_who_decide_now_say_by_which_mode_and_how_many():
     members = {name: {"drained": False} for name in ("n1", "n2", "n3")}
-    said = answer("n1", members=members, partition_handling="autoheal")
-    other = answer("n2", members={"n2": {}}, partition_handling="pause_minority")
-    assert merged({"n1": said, "n2": other})["partition_handling"] == "autoheal"
-    assert merged({})["partition_handling"] == "pause_minority"
+    said = answer("n1", members=members, partition_handling="autoheal", majority=3)
+    other = answer("n2", members={"n2": {}}, partition_handling="pause_minority", majority=1)
+    found = merged({"n1": said, "n2": other})
+    assert (found["partition_handling"], found["majority"]) == ("autoheal", 3)
+    assert (merged({})["partition_handling"], merged({})["majority"]) == ("pause_minority", 2)
 
 
 def test_a_node_of_another_cluster_is_told_as_such():
