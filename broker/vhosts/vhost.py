@@ -312,9 +312,13 @@ class Vhost:
             fetcher = None if no_ack else self._fetcher(channel, handle)
             with suppress(Moved):
                 got = await handle.get(fetcher, self._switchboard.number() if fetcher is None else fetcher.number)
-                if channel.state != "open" and fetcher is not None:
+                if channel.state == "open":
+                    return got
+            if channel.state != "open":  # closed from our side meanwhile: nothing is to be remembered of it
+                if fetcher is not None:
                     handle.release(fetcher)
-                return got
+                await self.close_channel(channel)
+                return None
 
     def _fetcher(self, channel: Channel, handle: Handle) -> Fetcher:
         fetcher = self._fetchers.get((channel, handle))

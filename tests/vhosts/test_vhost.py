@@ -350,6 +350,8 @@ async def test_what_a_channel_asked_for_goes_back_if_it_was_closed_meanwhile(aut
         assert len(handle.local.queue.consumers) == 0
         await house.vhost.get(session.client, channel, "q", no_ack=False)
         assert handle.local.queue.messages_ready == 1
+        assert channel not in house.vhost._holders
+        assert not house.vhost._fetchers
 
 
 class AskedQueue:
