@@ -55,6 +55,8 @@ def kill(
     async def journey(road: Road) -> dict[str, Any]:
         targets = names or (await master_of(road, queue or "", vhost),)
         killed = await do_to_all(road, "kill", targets)
+        if not as_json:
+            _say_what_was_done("kill", killed)
         if not waits:
             return {"killed": killed}
         await _wait_for_masters(road, timeout_s)
@@ -64,9 +66,7 @@ def kill(
     done = travel(journey, cluster)
     if as_json:
         print_json(done)
-        return
-    _say_what_was_done("kill", done["killed"])
-    if waits:
+    elif waits:
         _show_promotions(done["promotions"])
 
 

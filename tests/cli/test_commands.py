@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from broker.cli import chaos
+from broker.cli.failures import Failed
 from broker.cli.run_file import RunFile
 
 
@@ -52,6 +54,17 @@ def test_wait_returns_at_once_when_it_is_so(warren):
     assert warren("wait").code == 0
     assert warren("wait", "ready", "synchronised", "orders").code == 0
     assert warren("wait", "synchronised").code == 0
+
+
+def test_who_was_killed_is_told_though_nobody_takes_over(warren, monkeypatch):
+    async def in_vain(road, timeout_s):
+        raise Failed("not every queue has a master")
+
+    monkeypatch.setattr(chaos, "_wait_for_masters", in_vain)
+    done = warren("kill", "n3", "--wait")
+    assert (done.code, done.err) == (1, "warren: not every queue has a master\n")
+    assert done.out.startswith("n3 was killed (pid ")
+    assert warren("start", "n3").code == 0
 
 
 def test_wait_says_what_is_lacking(warren):
