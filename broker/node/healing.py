@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from broker.cluster import schema
-from broker.cluster.entries import TRANSACTION, Accept
+from broker.cluster.entries import TRANSACTION, Accept, DamagedLog
 from broker.cluster.operations import Create, Set
 from broker.cluster.records import QueueRecord, decode
 from broker.cluster.schema import copies_key
 from broker.metadata.state import Transaction
+from broker.node.store import Unusable
+from broker.storage.journal import JournalFailed
 from broker.storage.zab_log import ZabLog
 
 if TYPE_CHECKING:
@@ -64,14 +66,22 @@ class Healing:
         self._one_at_a_time = trio.Lock()
 
     async def load(self) -> None:
-        """Take up what an earlier process left, and do what it had no time for. Raises OSError."""
+        """Take up what an earlier process left, and do what it had no time for. Raises OSError, Unusable."""
         try:
             found = json.loads(await self._disk.read(FILE))
+            self.leader, self.epoch, self._is_log_due = found["leader"], found["epoch"], found["is_log_due"]
+            self.queues = {int(queue_id): (vhost, name) for queue_id, (vhost, name) in found["queues"].items()}
         except FileNotFoundError:
             return
-        self.leader, self.epoch, self._is_log_due = found["leader"], found["epoch"], found["is_log_due"]
-        self.queues = {int(queue_id): (vhost, name) for queue_id, (vhost, name) in found["queues"].items()}
-        await self._forget_log()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # to go on without it would cut those copies
+            why = "it says which copies here are of a lost history: put a copy of it back, or remove the folder"
+            raise Unusable(f"{self._disk.path_of(FILE)} cannot be read ({error}): {why}") from error
+        try:
+            await self._forget_log()
+        except (DamagedLog, JournalFailed) as error:
+            raise Unusable(
+                f"{error}: put a copy of it back, or remove the folder, so that the others fill it"
+            ) from error
 
     async def begin(self, leader: str, epoch: int, queues: Mapping[int, tuple[str, str]]) -> None:
         """Give the own history up for that of this leader: its metadata log goes, once that is written down. `queues`:

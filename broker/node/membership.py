@@ -200,8 +200,13 @@ class Membership:
 
     async def order(self, orders: Orders, members: Mapping[str, str] | None = None) -> None:
         """Have the next life begin with these orders, and with these members if some are given. Raises OSError."""
-        self.standing = Standing(self.standing.members if members is None else dict(members), orders)
-        await self._write()
+        before = self.standing
+        self.standing = Standing(before.members if members is None else dict(members), orders)
+        try:
+            await self._write()
+        except OSError:
+            self.standing = before  # who was told that it cannot be done must not see it done
+            raise
 
     async def obeyed(self) -> None:
         """The orders are carried out, and must not be once more. Raises OSError."""

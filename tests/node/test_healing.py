@@ -8,6 +8,7 @@ import trio
 from broker.cluster.entries import Accept, Append, Roll, zxid_of
 from broker.cluster.history import marker
 from broker.node.healing import FILE, Healing
+from broker.node.store import Unusable
 from broker.storage.zab_log import ZabLog
 from tests.node.slow_disk import SlowDisk
 from tests.simulation.disk import SimDisk
@@ -110,3 +111,22 @@ async def test_what_was_true_last_is_written_last(disk, autojump_clock):
         nursery.cancel_scope.cancel()
     healing = await again(disk)
     assert (healing.epoch, healing.queues) == (None, {8: ("/", "r")})
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"leader": "n2"}', b'{"leader": "", "epoch": 1, "is_log_due": 0, "queues": 1}']
+)
+async def test_without_knowing_which_copies_were_lost_with_a_history_no_life_begins(disk, content):
+    await disk.replace(FILE, content)
+    with pytest.raises(Unusable, match=r"healing\.json cannot be read"):
+        await Healing(disk).load()
+
+
+async def test_a_log_that_is_to_go_and_does_not_give_its_promise_lets_no_life_begin(disk):
+    await Healing(disk).begin("n2", 65, {7: ("/", "q")})
+    content = await disk.read(FILE)
+    await disk.replace(FILE, content.replace(b'"is_log_due": false', b'"is_log_due": true'))
+    await write_log(disk, 65)
+    disk.damage("zab/log", 20)
+    with pytest.raises(Unusable, match=r"zab/log.* remove the folder"):
+        await Healing(disk).load()

@@ -117,3 +117,11 @@ async def test_an_order_does_not_count_as_obeyed_as_long_as_the_disk_does_not_ta
     disk.fail("write")
     with pytest.raises(OSError, match="rror"):
         await membership.obeyed()
+
+
+async def test_an_order_that_could_not_be_written_down_is_none(slow, autojump_clock):
+    membership, disk = slow
+    disk.fail("write")
+    with pytest.raises(OSError, match="rror"):
+        await membership.order(Orders(reset=True), {"n1": "127.0.0.1:1"})
+    assert membership.standing == Standing()
