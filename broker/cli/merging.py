@@ -17,11 +17,12 @@ def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Map
     """`status --json`. `answers`: each node's status, None for the silent; `processes`: empty without a supervisor."""
     living = {name: answer for name, answer in answers.items() if answer is not None and "error" not in answer}
     drained, teller = _drained(living), _spokesman(living)
+    members = list(members_of(living)) or list(cluster.names)
     return {
         "cluster": cluster.name,
-        "members": list(members_of(living)) or list(cluster.names),
+        "members": members,
         "nodes": [_node(cluster, name, living.get(name), processes.get(name), drained) for name in answers],
-        "queues": _queues(living),
+        "queues": _queues({name: answer for name, answer in living.items() if name in members}),
         "partition_handling": teller.get("partition_handling") or cluster.partition_handling.in_effect(cluster.names),
         "majority": teller.get("majority") or len(cluster.names) // 2 + 1,
         "partitions": _partitions(living),

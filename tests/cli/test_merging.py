@@ -180,5 +180,7 @@ def test_those_who_decide_now_say_by_which_mode_and_how_many():
 
 
 def test_a_node_of_another_cluster_is_told_as_such():
-    found = merged({"n1": answer("n1", members={"n1": {}}), "n2": answer("n2", members={"n2": {}, "n3": {}})})
+    here = answer("n2", queue("q", "n2"), members={"n2": {}, "n3": {}})
+    found = merged({"n1": answer("n1", queue("q"), queue("other"), members={"n1": {}}, epoch=9), "n2": here})
     assert reasons(found) == ["n1: of another cluster than n2 n3"]
+    assert [(row["name"], row["master"]) for row in found["queues"]] == [("q", "n2")]
