@@ -55,8 +55,10 @@ class Mirrors:
         """The stream from this node has ended: its numbers say nothing about the next one."""
         for known in (self._received, self._unsynced, self._told):
             known.pop(peer, None)
-        for parked in self._parked.values():
+        for queue_id, parked in [*self._parked.items()]:
             parked.pop(peer, None)
+            if not parked:
+                del self._parked[queue_id]
         self._statements = [due for due in self._statements if due[1] != peer]  # it will offer itself again
 
     def follow(self, copy: Copy) -> None:

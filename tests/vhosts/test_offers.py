@@ -47,6 +47,20 @@ def test_an_offer_that_came_before_its_commit_outlives_the_commits_before_it(lef
     assert (copy.promised == TERM) is answered
 
 
+def test_an_offer_of_a_queue_that_never_comes_is_forgotten_with_its_link():
+    """It was deleted here before its master heard of that."""
+    house = House("n2")
+    house.offer("n1")
+    house.offer("n3", term=TERM + 1)
+    house.mirrors.link_closed("n1")
+    house.mirrors.follow(copy := Copy(1, True))
+    assert copy.promised == TERM + 1
+    house.mirrors.leave(1)
+    house.offer("n1")
+    house.mirrors.link_closed("n1")
+    assert not house.mirrors._parked
+
+
 def test_who_follows_another_master_gives_back_what_it_settled_as_one():
     house = House("n2")
     house.switchboard.journal.unreleased = lambda queue_id: [(3, 5)]
