@@ -64,7 +64,10 @@ class Following:
         if self._floor is None or member.applied < self._floor:
             return False
         roll = member.history.roll_at(member.applied)
-        return roll is not None and Electorate.of([roll], member.lives).includes(member.me.name, member.me.folder)
+        if roll is None:
+            return False
+        electorate = Electorate.of([roll], None if roll.view is None else member.lives)
+        return electorate.includes(member.me.name, member.me.folder)
 
     def in_touch(self, now: float) -> bool:
         """The leader, which leads only while a majority answers it, was heard."""

@@ -54,13 +54,18 @@ class Upkeep:
     async def run(self) -> None:
         """Look after everything until cancelled."""
         async with trio.open_nursery() as nursery:
-            for chore in (self._watch_gate, self._remove_silent_mirrors, self._find_most_complete, self._forget_lives):
+            for chore in (self._look, self._remove_silent_mirrors, self._find_most_complete):
                 nursery.start_soon(_repeat, chore)
             nursery.start_soon(self._slow_publishers)
 
+    async def _look(self) -> None:
+        """What never has to wait for the cluster."""
+        self._watch_gate()
+        self._forget_lives()
+
     # ------------------------------------------------------------------ back-pressure
 
-    async def _watch_gate(self) -> None:
+    def _watch_gate(self) -> None:
         hall = self._hall
         full = hall.pressure.look(hall.peers, hall.followers.concerned())
         for key in self._closed - full.keys():
@@ -149,7 +154,7 @@ class Upkeep:
                     do="promote_most_complete", id=record.id, counts=counts, missing=missing, version=record.version
                 )
 
-    async def _forget_lives(self) -> None:
+    def _forget_lives(self) -> None:
         """What queues have taken of a life is remembered until it is over (S6)."""
         hall = self._hall
         members = schema.members(hall.tree.tree)

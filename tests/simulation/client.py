@@ -11,6 +11,7 @@ import trio
 
 from broker.amqp.client import CAPABILITIES, ClientConnection, ClientEvent
 from broker.amqp.errors import AmqpException
+from broker.server.writer import Prompt
 from broker.wire.basic_methods import (
     BasicAck,
     BasicCancel,
@@ -75,6 +76,7 @@ class Client:
         """All that was not acknowledged comes again from now on."""
         self._connection = ClientConnection(user, user, capabilities=capabilities)
         self._stream = stream
+        self._prompt = stream if isinstance(stream, Prompt) else None
         self._published = 0
         self._heard: deque[ClientEvent] = deque()
         self._news = trio.Event()
@@ -115,6 +117,11 @@ class Client:
     async def flush(self) -> None:
         """Send what is to be sent. Raises Lost."""
         data = b"".join(self._connection.take_output())
+        if self._prompt is not None and not self._sending.locked():
+            data = data[self._prompt.send_now(data) :]
+        if not data:  # mostly: then no time limit has to be set up
+            await trio.lowlevel.checkpoint()
+            return
         try:
             async with self._sending:
                 with trio.fail_after(PATIENCE_S):

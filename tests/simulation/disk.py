@@ -8,14 +8,16 @@ write the kernel forgets to write, though it remembers it.
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+import trio
+
 from broker.world.descriptors import Chunk
 from broker.world.disk import AppendFile, Disk
-from tests.simulation.virtual_time import Bell, pause
+from tests.simulation.virtual_time import Bell, follow
 
 DELAY_S_MAX = 0.002
 
@@ -92,6 +94,8 @@ class SimDisk(Disk):
         self._allocated: dict[str, int] = {}
         self._stalled = False
         self._bell = Bell()
+        self.asker_frozen = False
+        """Whether the process stands still that asks for all this: what it is about to do waits with it."""
 
     # -- what tests do to it -------------------------------------------------------------------------------------------
 
@@ -169,6 +173,7 @@ class SimDisk(Disk):
         self.life += 1
         self.powered = True
         self.cut_at = None
+        self.asker_frozen = False
         self._changes.clear()
 
     def _wreckage(self, content: Content) -> bytes:
@@ -207,7 +212,7 @@ class SimDisk(Disk):
         return await self.read(name)
 
     async def sync(self, name: str) -> None:
-        await self._sync(self.life, name, self._content(name))
+        await self._perform(self.life, self._syncing(name, self._content(name)))
 
     async def open_append(self, name: str) -> AppendFile:
         life = self.life
@@ -224,8 +229,8 @@ class SimDisk(Disk):
         self._check("write", name)
         new = Content()
         self._change(name + ".new", new)
-        await self._write(life, name, new, [data])
-        await self._sync(life, name, new)
+        await self._perform(life, self._writing(name, new, [data]))
+        await self._perform(life, self._syncing(name, new))
         self._change(name + ".new", None)
         self._change(name, new)
         await self._step(life)
@@ -237,7 +242,7 @@ class SimDisk(Disk):
         await self._step(life)
         self._check("write", name)
         content.cut(size_bytes)
-        await self._sync(life, name, content)
+        await self._perform(life, self._syncing(name, content))
         self._sync_names()
 
     async def remove(self, name: str) -> None:
@@ -279,38 +284,50 @@ class SimDisk(Disk):
     # -- how it does it ------------------------------------------------------------------------------------------------
 
     async def _step(self, life: int) -> None:
-        self.steps += 1
-        if self.steps == self.cut_at:
-            self.powered = False
-        if self.powered and life == self.life:
-            await pause(self._chance.uniform(0, DELAY_S_MAX))
+        await self._perform(life, iter([None]))
+
+    async def _perform(self, life: int, moves: Iterator[None]) -> None:
+        """Do something that takes a step at each of its yields. The asker sleeps until all is done, or fails."""
+        pauses = self._pauses(life, moves)
+        while not await follow(pauses):
+            await trio.lowlevel.checkpoint()
             while self._stalled:
                 await self._bell.wait()
-        if not self.powered or life != self.life:
-            raise PowerCut
 
-    async def _write(self, life: int, name: str, content: Content, chunks: Sequence[Chunk]) -> None:
+    def _pauses(self, life: int, moves: Iterator[None]) -> Iterator[float | None]:
+        for _ in moves:
+            self.steps += 1
+            if self.steps == self.cut_at:
+                self.powered = False
+            if self.powered and life == self.life:
+                yield self._chance.uniform(0, DELAY_S_MAX)
+                while self._stalled or self.asker_frozen:
+                    yield None
+            if not self.powered or life != self.life:
+                raise PowerCut
+
+    def _writing(self, name: str, content: Content, chunks: Sequence[Chunk]) -> Iterator[None]:
         data = b"".join(chunks)
         room = self.free_bytes()
-        await self._step(life)
+        yield
         self._check("write", name)
         half = min(self._chance.randint(0, len(data)), room)
         content.seen += data[:half]
-        await self._step(life)
+        yield
         if room < len(data):
             raise _error(errno.ENOSPC)
         content.seen += data[half:]
-        await self._step(life)
+        yield
 
-    async def _sync(self, life: int, name: str, content: Content) -> None:
-        await self._step(life)
+    def _syncing(self, name: str, content: Content) -> Iterator[None]:
+        yield
         try:
             self._check("sync", name)
         except OSError:
             content.forget()
             raise
         content.sync()
-        await self._step(life)
+        yield
 
     def _check(self, operation: Operation, name: str) -> None:
         if operation == "sync" and self.sync_fails:
@@ -345,11 +362,14 @@ class SimAppendFile(AppendFile):
         self.size_bytes = len(content.seen)
 
     async def append(self, chunks: Sequence[Chunk], *, sync: bool) -> None:
+        await self._disk._perform(self._life, self._appending(chunks, sync))
+
+    def _appending(self, chunks: Sequence[Chunk], sync: bool) -> Iterator[None]:
         if chunks:
-            await self._disk._write(self._life, self._name, self._content, chunks)
+            yield from self._disk._writing(self._name, self._content, chunks)
             self.size_bytes = len(self._content.seen)
         if sync:
-            await self._disk._sync(self._life, self._name, self._content)
+            yield from self._disk._syncing(self._name, self._content)
 
     async def cut(self) -> None:
         await self._disk._step(self._life)

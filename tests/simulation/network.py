@@ -12,7 +12,11 @@ from random import Random
 import trio
 
 from broker.world.network import Listener, Network, Refused, Stream, Unreachable, join_endpoint, split_endpoint
+from tests.simulation.pipe import Pipe
 from tests.simulation.virtual_time import Bell, pause
+
+TURN_SHARE = 0.25
+"""Of all sends; the others cost no turn of the loop."""
 
 
 class SimNetwork:
@@ -33,7 +37,7 @@ class SimNetwork:
         """How often the network was whole and was cut then."""
         self._cuts: set[tuple[str, str]] = set()
         self._slow_s: dict[tuple[str, str], float] = {}
-        self._frozen: set[str] = set()
+        self.frozen: set[str] = set()
         self._next_port = 40000
         self.changed = Bell()
 
@@ -88,21 +92,17 @@ class SimNetwork:
 
     def freeze(self, name: str) -> None:
         """Stop a host's process: it neither reads nor sends nor answers."""
-        self._frozen.add(name)
+        self.frozen.add(name)
         self._ring()
 
     def thaw(self, name: str) -> None:
         """Let it go on."""
-        self._frozen.discard(name)
+        self.frozen.discard(name)
         self._ring()
 
     def is_cut(self, source: str, target: str) -> bool:
         """Whether what source says does not reach target."""
         return (source, target) in self._cuts
-
-    def is_frozen(self, name: str) -> bool:
-        """Whether the process on a host stands still."""
-        return name in self._frozen
 
     def delay(self, source: str = "", target: str = "") -> float:
         """A time on the wire."""
@@ -116,129 +116,9 @@ class SimNetwork:
     def _ring(self) -> None:
         for pipe in self.pipes:
             pipe.reschedule()
-            pipe.bell.ring()
+            pipe.arrivals.ring()
+            pipe.room.ring()
         self.changed.ring()
-
-
-class Pipe:
-    """One direction of a connection: pieces under way, each with its time of arrival, None while it is held back.
-
-    An empty piece is the end of the stream, None a reset.
-    """
-
-    def __init__(self, network: SimNetwork, source: str, target: str) -> None:
-        self.network = network
-        self.source = source
-        self.target = target
-        self.pieces: deque[list[bytes | float | None]] = deque()
-        self.size_bytes = 0
-        self.bell = Bell()
-        self.finished = False
-        self.reader_gone = False
-        self._last_arrival = 0.0
-        network.pipes.append(self)
-
-    def put(self, data: bytes | None) -> None:
-        """Send a piece, perhaps as two."""
-        chance = self.network.chance
-        if data and len(data) > 1 and chance.random() < 0.25:
-            at = chance.randrange(1, len(data))
-            self._put(data[:at])
-            data = data[at:]
-        self._put(data)
-
-    def finish(self, last: bytes | None) -> None:
-        """Send the end or a reset; nothing comes after it."""
-        if not self.finished:
-            self.finished = True
-            self._put(last)
-            self._forget_if_done()
-
-    def leave(self) -> None:
-        """The reader goes away."""
-        self.reader_gone = True
-        self.bell.ring()
-        self._forget_if_done()
-
-    async def take(self, count_max: int) -> bytes:
-        """The next bytes that have arrived, empty at the end."""
-        while True:
-            data = b""
-            while len(data) < count_max and self._has_arrived():
-                piece = self.pieces[0][0]
-                if not piece:
-                    break
-                assert isinstance(piece, bytes)
-                part = piece[: count_max - len(data)]
-                data += part
-                if len(part) == len(piece):
-                    self.pieces.popleft()
-                else:
-                    self.pieces[0][0] = piece[len(part) :]
-            if data:
-                self.size_bytes -= len(data)
-                self.bell.ring()
-                return data
-            if self._has_arrived():
-                if self.pieces[0][0] is None:
-                    raise trio.BrokenResourceError("connection reset")
-                return b""
-            arrival = self.pieces[0][1] if self.pieces and not self.network.is_frozen(self.target) else None
-            await self.bell.wait(arrival if isinstance(arrival, float) else float("inf"))
-            if self.reader_gone:
-                raise trio.ClosedResourceError("this stream was closed here")
-
-    def room_bytes(self) -> int:
-        """What may be sent now. Raises BrokenResourceError if the sender knows that nobody reads any more."""
-        if self.reader_gone and not self.network.is_cut(self.target, self.source):
-            raise trio.BrokenResourceError("connection reset")
-        return self.network.capacity_bytes - self.size_bytes
-
-    def abort(self, killed: str) -> None:
-        """One of the two processes is gone: of what it had sent some arrives, then the connection breaks."""
-        if killed == self.target:
-            self.leave()
-        else:
-            kept = self.network.chance.randint(0, len(self.pieces))
-            while len(self.pieces) > kept:
-                piece = self.pieces.pop()[0]
-                self.size_bytes -= len(piece) if isinstance(piece, bytes) else 0
-            self.finished = False
-            self.finish(None)
-
-    def hold(self, now: float) -> None:
-        """The wire is cut: what has not arrived yet will not."""
-        for piece in self.pieces:
-            if isinstance(piece[1], float) and piece[1] > now:
-                piece[1] = None
-
-    def reschedule(self) -> None:
-        """Give what was held back a time of arrival, if the way is free again."""
-        for piece in self.pieces:
-            if piece[1] is None:
-                piece[1] = self._arrival()
-
-    def _put(self, data: bytes | None) -> None:
-        self.pieces.append([data, self._arrival()])
-        self.size_bytes += len(data or b"")
-        self.bell.ring()
-
-    def _forget_if_done(self) -> None:
-        if self.finished and self.reader_gone and self in self.network.pipes:
-            self.network.pipes.remove(self)
-
-    def _arrival(self) -> float | None:
-        network = self.network
-        if network.is_cut(self.source, self.target) or network.is_frozen(self.source):
-            return None
-        self._last_arrival = max(self._last_arrival, trio.current_time() + network.delay(self.source, self.target))
-        return self._last_arrival
-
-    def _has_arrived(self) -> bool:
-        if not self.pieces or self.network.is_frozen(self.target):
-            return False
-        arrival = self.pieces[0][1]
-        return isinstance(arrival, float) and arrival <= trio.current_time()
 
 
 class SimHost(Network):
@@ -288,7 +168,7 @@ class SimHost(Network):
     def cut_off(self, other: str) -> bool:
         """Whether a connection to another host cannot come about now."""
         network = self.network
-        return network.is_frozen(self.name) or network.is_cut(self.name, other) or network.is_cut(other, self.name)
+        return self.name in network.frozen or network.is_cut(self.name, other) or network.is_cut(other, self.name)
 
 
 class SimListener(Listener):
@@ -311,7 +191,7 @@ class SimListener(Listener):
         await trio.lowlevel.checkpoint()
         network = self.host.network
         while self._open:
-            if network.is_frozen(self.host.name):
+            if self.host.name in network.frozen:
                 await network.changed.wait()
             elif self._waiting:
                 return self._waiting.popleft()
@@ -343,7 +223,8 @@ class SimStream(Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `Stream.receive_some`."""
-        await trio.lowlevel.checkpoint()
+        if self._incoming.has_arrived():
+            await trio.lowlevel.checkpoint()
         await self._check()
         try:
             return await self._incoming.take(65536 if max_bytes is None else max_bytes)
@@ -352,20 +233,35 @@ class SimStream(Stream):
             raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send every byte, as there is room."""
-        await trio.lowlevel.checkpoint()
+        """Send every byte, as there is room. What is taken at once is at times taken before anybody else can go on."""
+        network = self._host.network
         left = bytes(data)
+        if not left or network.chance.random() < TURN_SHARE:
+            await trio.lowlevel.checkpoint()
         while left:
             await self.wait_send_all_might_not_block()
             room = self._outgoing.room_bytes()
             self._outgoing.put(left[:room])
             left = left[room:]
 
+    def send_now(self, data: bytes | bytearray | memoryview) -> int:
+        """See `TcpStream.send_now`."""
+        network, host = self._host.network, self._host
+        if not self._open or not host.alive or host.name in network.frozen:
+            return 0
+        try:
+            taken = bytes(data[: max(self._outgoing.room_bytes(), 0)])
+        except trio.BrokenResourceError:
+            return 0
+        if taken:
+            self._outgoing.put(taken)
+        return len(taken)
+
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for room, and until the host is not frozen."""
         await self._check()
-        while self._host.network.is_frozen(self._host.name) or self._outgoing.room_bytes() <= 0:
-            await self._outgoing.bell.wait()
+        while self._host.name in self._host.network.frozen or self._outgoing.room_bytes() <= 0:
+            await self._outgoing.room.wait()
             await self._check()
 
     def close_now(self) -> None:

@@ -9,6 +9,7 @@ import trio.testing
 from broker.world.network import Refused, Unreachable
 from tests.simulation.network import SimNetwork
 from tests.simulation.scheduler import seeded_scheduler
+from tests.simulation.virtual_time import VirtualTime
 
 
 async def connected(network, one="one", two="two"):
@@ -234,3 +235,49 @@ def test_one_seed_one_story():
 
     assert story(1) == story(1)
     assert story(1) != story(2)
+
+
+def test_a_reader_wakes_when_something_has_arrived_and_a_writer_when_there_is_room():
+    """And not for what is only under way, nor for what the other one does."""
+    steps = {}
+
+    async def main():
+        network = SimNetwork(Random(1), delay_s=(1.0, 1.0), capacity_bytes=1)
+        one, two, _ = await connected(network)
+
+        async def count(name, work):
+            task = trio.lowlevel.current_task()
+            before = task._schedule_points
+            await work()
+            steps[name] = task._schedule_points - before
+
+        async def read_both():
+            while await two.receive_some() != b"":
+                pass
+
+        async def write_both():
+            one.send_now(b"a")
+            await one.wait_send_all_might_not_block()
+            one.send_now(b"b")
+            one.close_now()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count, "reads", read_both)
+            nursery.start_soon(count, "writes", write_both)
+
+    with seeded_scheduler(1):
+        trio.run(main, clock=VirtualTime())
+    assert steps == {"writes": 1, "reads": 3}
+
+
+async def test_what_is_sent_at_once_is_bounded_and_breaks_silently(autojump_clock):
+    network = SimNetwork(Random(1), capacity_bytes=4)
+    one, two, _ = await connected(network)
+    assert one.send_now(b"abcdef") == 4
+    assert one.send_now(b"ef") == 0
+    assert await read(two, 4) == b"abcd"
+    network.freeze("one")
+    assert one.send_now(b"ef") == 0
+    network.thaw("one")
+    network.kill("two")
+    assert one.send_now(b"ef") == 0

@@ -223,7 +223,7 @@ def lend_to_a_master_that_is_gone(patch: pytest.MonkeyPatch) -> None:
 
 CASES: list[Any] = [
     (confirm_before_mirrors_answered, "lost", brief(["mirrors asleep, kill master"]), 0),
-    (promote_a_copy_out_of_sync, "lost", brief(["return, kill master"]), 4),
+    (promote_a_copy_out_of_sync, "lost", brief(["return, kill master"]), 5),
     (
         acknowledge_before_the_journal_is_synced,
         "lost",
@@ -244,7 +244,7 @@ CASES: list[Any] = [
         go_on_after_a_failed_sync,
         "lost",
         brief(["disk master", "power of all, back without master"]),
-        14,
+        37,
         marks=pytest.mark.slow,
     ),
     (accept_lower_terms, "copies|lost", brief(["freeze master", "freeze, kill another, thaw"]), 11),
@@ -272,7 +272,7 @@ CASES: list[Any] = [
         keep_refusals_to_oneself,
         "lost",
         brief(["half cut off, kill master"], kinds=["full"], publishers=3, consumers=2),
-        57,
+        109,
     ),
     (answer_whoever_is_there, "stray", brief(["kill"], kinds=["calls"], publishers=6), 0),
     (grant_ahead_under_a_limit, "prefetch", brief(["kill"], kinds=["full"], publishers=3), 0),

@@ -24,6 +24,7 @@ from broker.storage.journal import Journal
 from broker.vhosts.hall import Hall
 from broker.vhosts.properties import server_properties
 from broker.vhosts.switchboard import Switchboard
+from broker.vhosts.upkeep import EVERY_S
 from tests.server.fakes import FakeStream, Talker
 from tests.simulation.disk import SimDisk
 from tests.simulation.network import SimNetwork
@@ -110,7 +111,14 @@ class Node:
                 self._nursery.start_soon(self.journal.run)
                 self._nursery.start_soon(self.links.run, listener)
                 await self._nursery.start(self.hall.run)
+                self._nursery.start_soon(self._keep_entering)
                 task_status.started()
+
+    async def _keep_entering(self):
+        """Of two mirrors that enter at once one loses the race for the record, and is proposed again; see `Upkeep`."""
+        while True:
+            await trio.sleep(EVERY_S)
+            self.hall.followers.progress()
 
     async def client(self, channels=(1,), **settings):
         """Somebody who is logged in at this node."""
