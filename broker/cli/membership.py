@@ -43,7 +43,6 @@ class Membership:
         """Make members of the nodes that are in the file and no members yet; those of this machine are started."""
         members = await self.members()
         wanted = [name for name in file.names if name not in members or members[name]["leaving"]]
-        await self._check_strangers([name for name in wanted if name not in members], members)
         here: dict[str, str] = {}
         if self._road.has_supervisor:
             adopted = await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()})
@@ -52,6 +51,9 @@ class Membership:
                 self._say(f"{name} was started")
             for name in here.keys() - set(file.names) - members.keys():  # it was forgotten, or has another name now
                 await self._release(name)
+            self._road.look_again()
+        for name in wanted:
+            await self._check_stranger(name, members)
         for name in wanted:
             await self._join(file, name, here.get(name))
             if members.get(name, {}).get("drained"):  # it was about to leave, and may stay after all
@@ -68,7 +70,6 @@ class Membership:
             self._say(f"{name} is a member now; it is not of this machine: start it there (`warren node {name}`)")
             return
 
-        self._road.learn({name: link})
         if await self._is_alive(name) is False:
             await self._road.ask_supervisor({"do": "start", "node": name})
             self._say(f"{name} was started")
@@ -92,19 +93,25 @@ class Membership:
         except Failed:
             return "unreachable"
 
-    async def _check_strangers(self, newcomers: Sequence[str], members: Members) -> None:
-        """Raises Failed for a node that serves another cluster than these members do: it would not be asked whether it
-        wants to lose what it has."""
-        answers = await self._road.ask_all({"do": "status", "queues": False}, STATUS_TIMEOUT_S, newcomers)
-        for name, answer in answers.items():
-            if not isinstance(answer, Silent) and answer["state"] == "running" and name in answer["members"]:
-                how = ", ".join(
-                    f"`warren ctl -n {name} {step}`" for step in ("stop_app", f"join_cluster {min(members)}")
-                )
-                raise Failed(
-                    f"{name} is of another cluster than {' '.join(members)}: {how} and `start_app` would bring it in, "
-                    "and cost it all that it has"
-                )
+    async def _check_stranger(self, name: str, members: Members) -> None:
+        """Raises Failed for a node of another cluster than these members are: it would lose what it has."""
+        known: Members = {}
+
+        async def is_heard() -> str:
+            nonlocal known
+            try:
+                known = (await self._ask(name, {"do": "status", "queues": False}))["members"]
+            except Failed as failure:
+                return failure.message if await self._is_alive(name) else ""
+            return ""
+
+        await _until(is_heard, STOP_S)
+        if known and not known.keys() & members.keys():
+            how = ", ".join(f"`warren ctl -n {name} {step}`" for step in ("stop_app", f"join_cluster {min(members)}"))
+            raise Failed(
+                f"{name} is of another cluster than {' '.join(members)}: {how} and `start_app` would bring it in, and "
+                "cost it all that it has"
+            )
 
     # ------------------------------------------------------------------ go
 

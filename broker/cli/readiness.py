@@ -54,7 +54,7 @@ async def become_ready(
             majority_since_s = now_s if majority_since_s is None else majority_since_s
             late = now_s - majority_since_s > STRAGGLER_GRACE_S
             missing = [name for name in members if name not in serving]
-            if not missing or late or set(missing) <= set(dead):
+            if late or (set(missing) <= set(dead) and not _may_outnumber(members, states, processes)):
                 with suppress(Silent):  # it has just died: who serves then is asked
                     await road.ask(serving[0], contents(cluster))
                     joined = await newcomers(members)
@@ -97,6 +97,17 @@ def _members(cluster: Cluster, states: States) -> list[str]:
     """Who belongs to the cluster, as its nodes tell; before its founding those of the file."""
     told = members_of({name: state for name, state in states.items() if not isinstance(state, Silent)})
     return list(told) or list(cluster.names)
+
+
+def _may_outnumber(members: list[str], states: States, processes: Mapping[str, NodeProcess]) -> bool:
+    """Whether nodes that are still starting may turn out to be the cluster, and these one that was reset."""
+
+    def may(name: str, state: Mapping[str, Any] | Silent) -> bool:
+        if isinstance(state, Silent):
+            return name in processes and processes[name].is_alive()
+        return state.get("state") in ("starting", "paused") and not set(state.get("members", members)) & set(members)
+
+    return any(may(name, state) for name, state in states.items() if name not in members)
 
 
 def _ready_line(members: list[str], serving: list[str], missing: list[str], seconds: float) -> str:

@@ -31,12 +31,17 @@ class Road:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        folder = cluster.run_folder
-        self.run = RunFile.read(folder) if supervisor_lives(folder) else None
+        self.run: RunFile | None = None
+        self.look_again()
         self._elsewhere: dict[str, Address] = {}
         self._network = TcpNetwork()
         contexts = contexts_of(cluster.tls)
         self._dialler = None if contexts is None else contexts.dialler
+
+    def look_again(self) -> None:
+        """Which nodes the supervisor has, and where they listen: after it has taken up new ones."""
+        folder = self.cluster.run_folder
+        self.run = RunFile.read(folder) if supervisor_lives(folder) else None
 
     @property
     def names(self) -> tuple[str, ...]:

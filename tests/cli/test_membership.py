@@ -25,8 +25,7 @@ class FakeRoad:
             return {}
         return next(iter(self.answers.values()))
 
-    async def ask_all(self, request, timeout_s, among):
-        return {name: self.answers.get(name, Silent("connection refused")) for name in among}
+    def learn(self, links): ...
 
     async def ask(self, name, request, timeout_s):
         if name not in self.answers:
@@ -45,8 +44,9 @@ def file(tmp_path):
     return load(path)
 
 
-async def test_a_node_that_serves_another_cluster_is_not_taken_for_one_that_has_joined(file):
-    road = FakeRoad(n2=serving("n2", "n3"), n1=serving("n1"))
+@pytest.mark.parametrize("state", ["running", "stopped", "starting"])
+async def test_a_node_of_another_cluster_is_not_taken_for_one_that_has_joined(file, state):
+    road = FakeRoad(n2=serving("n2", "n3"), n1={**serving("n1"), "state": state})
     with pytest.raises(Failed) as failed:
         await Membership(road, print).join(file)
     assert failed.value.message == (

@@ -20,14 +20,17 @@ class FakeRoad:
         """They die of the next request."""
         self.members = {}
         """By name of a node, whom it knows as members."""
+        self.later = {}
+        """The states after the first look."""
 
     async def ask_all(self, request, timeout_s):
-        return {name: self.status(name, self.states[name]) for name in self.cluster.names}
+        self.states, states, self.later = self.states | self.later, self.states, {}
+        return {name: self.status(name, states[name]) for name in self.cluster.names}
 
     def status(self, name, state):
         if isinstance(state, Silent):
             return state
-        return {"state": state, "waiting_for": ["c"], "members": {key: {} for key in self.members.get(name, ())}}
+        return {"state": state, "waiting_for": ["c"], "members": {key: {} for key in self.members.get(name, "abc")}}
 
     async def ask(self, name, request):
         self.asked.append((name, request["do"]))
@@ -89,6 +92,15 @@ async def test_a_node_of_another_cluster_neither_counts_nor_is_asked_for_the_oth
     road = FakeRoad(cluster, a="running", b="running", c="running")
     road.members = {"a": ["a"], "b": ["b", "c"], "c": ["b", "c"]}
     assert await ready(road) == "cluster ready: 2 nodes in 1.23 s"
+    assert road.asked == [("b", "apply")]
+
+
+@pytest.mark.parametrize("early", ["starting", "paused", Silent("connection refused")])
+async def test_a_node_of_its_own_that_serves_first_is_not_taken_for_the_cluster(cluster, autojump_clock, early):
+    road = FakeRoad(cluster, a="running", b=early, c=early)
+    road.later = {"b": "running", "c": "running"}
+    road.members = {"a": ["a"], "b": ["b", "c"], "c": ["b", "c"]}
+    assert await ready(road, {name: FakeProcess() for name in "abc"}) == "cluster ready: 2 nodes in 1.23 s"
     assert road.asked == [("b", "apply")]
 
 
