@@ -16,6 +16,7 @@ class Peer:
     life: int = 0
     past_life: int = 0
     folder: str = ""
+    token: str = ""
     up: bool = False
     proven_dead: bool = False
     heard_at: float = float("-inf")

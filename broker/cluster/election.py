@@ -105,7 +105,10 @@ class Looking:
             return "no member with this data folder: waiting for the members to admit it"
         names = electorate.names - {member.me.name}
         missing = sorted(name for name in names if name not in member.ballots)
-        return f"no majority: waiting for {', '.join(missing)}" if missing else "electing a leader"
+        forgetful = sorted(name for name in names if name in member.ballots and not member.ballots[name].status.folder)
+        words = [f"no majority: waiting for {', '.join(missing)}"] if missing else []
+        words += [f"{name} has no vote: its data folder is an older copy" for name in forgetful]
+        return "; ".join(words) or "electing a leader"
 
     # The vote.
 

@@ -243,7 +243,8 @@ class Following:
         history = member.history
         ago, over = now - member.answered_at, dict(member.detector.over)
         epochs = list(history.epochs)
-        follow = Follow(self.epoch, counted, member.me.folder, history.cluster, epochs, ago, over, member.me.life)
+        me = member.me
+        follow = Follow(self.epoch, counted, me.folder, history.cluster, epochs, ago, over, me.life, me.token)
         member.say_after_disk(self._leader, follow)
 
     def _follow_again(self, now: float) -> None:

@@ -42,13 +42,15 @@ class Yields(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this member is. `seeds`: the names in its configuration, all of which must be there for a founding."""
+    """Who this member is. `seeds`: the names in its configuration, all of which must be there for a founding. `token`:
+    drawn for this life alone. An older copy of the folder counts the same lives once more."""
 
     name: str
     folder: str
     life: int
     seeds: tuple[str, ...]
     net_ticktime: float
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Member:
         """In this life, in an epoch that was established."""
         self.yields: Yields | None = None
         self.known_lives: dict[str, int] = {}
+        self.known_tokens: dict[str, str] = {}
         self.known_ends: dict[str, tuple[int, int]] = {}
         """By name the newest life that was ended by a transaction, and the zxid up to which that is applied."""
         self.snapshot_wanted = False
@@ -145,10 +148,16 @@ class Member:
         present = {}
         for name in names:
             peer = self.detector.peer(name)
-            if peer.life >= self.known_lives.get(name, 0):
+            if not self.is_older(name, peer.life, peer.token):
                 present[name] = peer.folder
         present[self.me.name] = self.me.folder
         return present
+
+    def is_older(self, name: str, life: int, token: str) -> bool:
+        """Whether who says so lives in an older copy of a folder: another life is known to have had its number, or a
+        higher one. It has forgotten what it vouched for since."""
+        known = self.known_lives.get(name, 0)
+        return life < known or (life == known and self.known_tokens.get(name, "") not in ("", token))
 
     def is_voter(self, name: str) -> bool:
         """Whether this member counts, with the memory it has."""
@@ -253,6 +262,7 @@ class Member:
             cluster=self.history.cluster,
             members=dict(self.history.members),
             life=self.me.life,
+            token=self.me.token,
             committed=self.committed,
             epochs=told(self.history),
             view=self.view,

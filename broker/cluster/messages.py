@@ -30,7 +30,8 @@ class Status:
     for one that is deaf to it. `seeds` are the names that the configuration of a blank member wants for a founding.
     `committed` and `epochs` tell its history: (epoch, last zxid in it, names of the view it began with), the newest.
     `view`: the one it leads or means to lead, or the last in its log; None where a majority decides. `needs`: whom it
-    insists on if it leads the next view, `asks`: whom under its `choice`.
+    insists on if it leads the next view, `asks`: whom under its `choice`. `token` tells its life from another one with
+    the same number.
     """
 
     state: str
@@ -51,6 +52,7 @@ class Status:
     view: dict[str, int] | None = None
     needs: list[str] = field(default_factory=list)
     asks: list[str] = field(default_factory=list)
+    token: str = ""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Follow:
     answered_ago: float
     over: dict[str, int]
     life: int = 0
+    token: str = ""
 
 
 @dataclass(slots=True)

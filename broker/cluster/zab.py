@@ -78,14 +78,15 @@ class Zab:
         rule: QuorumRule = MAJORITY,
         forced: bool = False,
         only_epoch: int | None = None,
+        token: str = "",
     ) -> None:
         """`seeds`: the members named by the configuration; `over`: by name the newest life that is proven over already.
         `forced`: an operator wants this member to go on with whom it finds. `only_epoch`: it follows only a leader
-        whose history contains that epoch. Raises DamagedLog for a log that cannot be ours.
+        whose history contains that epoch. `token`: of this life alone. Raises DamagedLog for a log that cannot be ours.
 
         The caller restores the snapshot in `durable`, if there is one, and calls `applied()` for it.
         """
-        me, course = Identity(name, folder, life, tuple(seeds), net_ticktime), Course(rule, forced, only_epoch)
+        me, course = Identity(name, folder, life, tuple(seeds), net_ticktime, token), Course(rule, forced, only_epoch)
         self._member = Member(me, durable, now, over or {}, course)
         self._counter_max = counter_max
         self._seen_at = now
@@ -223,6 +224,9 @@ class Zab:
                 return  # said by a life that is over
             if decoded.life > life:
                 self.peer_up(sender, decoded.life, now)
+            member.detector.peer(sender).token = decoded.token
+            if member.is_older(sender, decoded.life, decoded.token):
+                decoded.folder = ""  # as of one that lost its memory
         if isinstance(decoded, Status):
             member.detector.peer(sender).folder = decoded.folder
             member.ballots[sender] = Ballot(decoded, now)
@@ -260,10 +264,12 @@ class Zab:
         elif proven:
             self._member.detector.prove_over(name, life)
 
-    def know_life(self, name: str, life: int) -> None:
-        """A transaction registered this life: older ones of the same member have no vote (DESIGN S13)."""
-        lives = self._member.known_lives
-        lives[name] = max(life, lives.get(name, 0))
+    def know_life(self, name: str, life: int, token: str = "") -> None:
+        """A transaction registered this life: older ones of the same member have no vote, nor has another one of the
+        same number, which an older copy of its folder counts (DESIGN S13)."""
+        member = self._member
+        if life >= member.known_lives.get(name, 0):
+            member.known_lives[name], member.known_tokens[name] = life, token
 
     def know_end(self, name: str, life: int, zxid: int) -> None:
         """Whoever has applied everything up to `zxid` knows that this life was ended by a transaction."""

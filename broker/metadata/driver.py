@@ -25,7 +25,7 @@ from broker.metadata import farewells
 from broker.metadata.farewells import Farewells
 from broker.metadata.reign import Reign
 from broker.metadata.requests import Answer, Asked, Requests
-from broker.metadata.state import State
+from broker.metadata.state import State, lives_in
 from broker.peers.links import Links
 from broker.storage.journal import JournalFailed
 from broker.storage.zab_log import ZabLog
@@ -52,6 +52,7 @@ class Driver:
         links: Links,
         chance: Random,
         *,
+        token: str,
         net_ticktime: float = 5.0,
         founding: Mapping[str, Any] | None = None,
         over: dict[str, int] | None = None,
@@ -63,7 +64,7 @@ class Driver:
         life that this process has proven to be over, kept for the next life of this node.
 
         `founding`: the request `found`, without its id, for the case that this node leads the cluster first. `rule`,
-        `forced`, `only_epoch`: see `Zab`. Raises DamagedLog.
+        `forced`, `only_epoch`, `token`: see `Zab`. Raises DamagedLog.
         """
         now = trio.current_time()
         self.life = life
@@ -88,6 +89,7 @@ class Driver:
             rule=rule,
             forced=forced,
             only_epoch=only_epoch,
+            token=token,
         )
         self.requests = Requests(f"{chance.getrandbits(64):x}")
         self._disk_log = disk_log
@@ -118,6 +120,8 @@ class Driver:
             self.state.restore(durable.snapshot.state)
             self.applied = durable.snapshot.zxid
             self.zab.applied(self.applied, self.state.tree.digest, now)
+        for record in lives_in(durable.entries):  # who votes has to be known before they are applied
+            self.zab.know_life(record.name, record.life, record.token)
 
     def _wire_up(self, links: Links) -> None:
         links.handle(AGREEMENT, self._receive)
@@ -245,7 +249,7 @@ class Driver:
         if not change.new:
             return
         record = decode(MemberRecord, change.new)
-        self.zab.know_life(record.name, record.life)
+        self.zab.know_life(record.name, record.life, record.token)
         if not record.running:
             self.zab.know_end(record.name, record.life, self.state.tree.zxid)
         if record.name != self.life.node or self.over:

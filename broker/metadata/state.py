@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.cluster import operations
-from broker.cluster.operations import Operation
+from broker.cluster.entries import TRANSACTION, Entry
+from broker.cluster.operations import Create, Operation, Set
+from broker.cluster.records import MemberRecord, decode
+from broker.cluster.schema import MEMBERS
 from broker.cluster.tree import Tree, Znode, is_snapshot
 from broker.cluster.watches import Change
 
@@ -90,6 +93,16 @@ class State:
         self.tree.restore(snapshot[end:])
         self.recent = {name: (zxid, answer) for name, zxid, answer in json.loads(snapshot[_LENGTH.size : end])}
         self.tree.watches.tell(_differences(before, dict(_contents(self.tree))))
+
+
+def lives_in(entries: Iterable[Entry]) -> Iterator[MemberRecord]:
+    """The lives that entries of a log register, be they committed or not."""
+    for entry in entries:
+        if entry.kind != TRANSACTION:
+            continue
+        for operation in Transaction.decode(entry.payload).operations:
+            if isinstance(operation, Create | Set) and operation.path.startswith(f"{MEMBERS}/"):
+                yield decode(MemberRecord, operation.data)
 
 
 def _contents(tree: Tree, path: str = "/") -> Iterator[tuple[str, Znode]]:

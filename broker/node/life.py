@@ -94,6 +94,7 @@ class Life:
         self._failure: JournalFailed | None = None
         self._disagreement: Disagrees | None = None
         self._link = ""
+        self._token = f"{node.world.chance.getrandbits(64):x}"
         self._properties = server_properties(node.cluster.name)
         self._failed = trio.Event()
         self._quorum_changed = trio.Event()
@@ -179,6 +180,7 @@ class Life:
             rule=node.cluster.partition_handling.rule,
             forced=node.membership.standing.orders.force_boot,
             only_epoch=node.healing.epoch,
+            token=self._token,
         )
 
     def _make_hall(self, links: Links, tree: SharedTree) -> Hall:
@@ -271,7 +273,7 @@ class Life:
             "memory": not world.disk.keeps,
             "damaged": damaged,
             "link": self._link,
-            "token": f"{world.chance.getrandbits(64):x}",
+            "token": self._token,
         }
 
     async def _import_definitions(self, commands: Commands) -> None:

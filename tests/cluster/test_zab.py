@@ -293,6 +293,16 @@ def test_an_older_copy_of_a_folder_has_no_vote_until_its_new_life_is_known() -> 
     assert not world.propose("n3") or zab(world, "n3").committed < zab(world, "n3").last_zxid
 
 
+def test_nor_has_one_that_counts_a_life_once_more_that_is_known() -> None:
+    world = by_majority()
+    life = world.nodes["n1"].life
+    for name in ("n2", "n3"):
+        zab(world, name).know_life("n1", life, "another one")
+    world.crash("n2")
+    world.run(NET_TICKTIME)
+    assert not world.propose("n3") or zab(world, "n3").committed < zab(world, "n3").last_zxid
+
+
 def test_members_join_and_leave_one_at_a_time() -> None:
     world = by_majority()
     machine = zab(world, "n3")

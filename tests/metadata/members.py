@@ -17,6 +17,7 @@ from tests.simulation.disk import SimDisk
 from tests.simulation.network import SimNetwork
 
 COOKIE = "a cookie"
+TOKEN = "t"
 HA_ALL = {"name": "ha", "vhost": "/", "pattern": "^ha", "definition": {"ha-mode": "all", "ha-sync-mode": "automatic"}}
 
 
@@ -51,7 +52,7 @@ class Member:
                 "life": self.folder.life,
                 "folder": self.folder.id,
                 "blank": self.folder.blank,
-                "token": "t",
+                "token": TOKEN,
             }
         )
 
@@ -89,6 +90,7 @@ class Cluster:
             disk_log,
             links,
             chance,
+            token=TOKEN,
             founding={"name": "test", "members": self.names, "policies": [HA_ALL]},
         )
         member = self.members[name] = Member(name, folder, driver, links)
