@@ -13,6 +13,7 @@ from broker.mirroring.master import Master
 from broker.mirroring.mirror import Statement
 from broker.mirroring.pacing import BATCH_MESSAGES
 from broker.mirroring.ranges import Range, count, intersect, merge, subtract, upto
+from broker.queues.line import GAPS_MAX
 from broker.queues.page import Page
 from broker.queues.positions import first_of, last_of
 from broker.queues.returns import join_stretch
@@ -20,6 +21,8 @@ from broker.wire import records
 from broker.wire.message import Run
 
 CHUNK_BYTES = 512 * 1024
+CHUNK_RANGES = 256
+"""Where a backlog is full of holes its messages go out one by one: a chunk is made in one step."""
 REST_BYTES_MAX = 1024 * 1024
 """A mirror joins the live stream when it lacks at most so much."""
 
@@ -102,7 +105,7 @@ def take_chunk(master: Master, follower: Follower, batch_messages: int = BATCH_M
     chunk: list[bytes] = []
     size = done = 0
     missing, rest = follower.missing, None
-    while rest is None and done < len(missing) and size < CHUNK_BYTES and batch_messages > 0:
+    while rest is None and done < len(missing) and size < CHUNK_BYTES and batch_messages > 0 and done < CHUNK_RANGES:
         first, end = missing[done]
         last = min(end, first + batch_messages - 1)
         batch_messages -= last - first + 1
@@ -123,19 +126,28 @@ def take_chunk(master: Master, follower: Follower, batch_messages: int = BATCH_M
 
 
 def wanted(master: Master, follower: Follower) -> Range | None:
-    """The positions to be loaded for `chunk_of`, if what this mirror lacks goes on with messages out of memory."""
-    if not follower.missing:
-        return None
-    first, last = follower.missing[0]
-    piece = next(iter(master.queue.between(first, last, 1)), None)
-    if not isinstance(piece, Page):
-        return None
-    return piece.first, piece.first + max(1, min(piece.count, piece.count_of(CHUNK_BYTES))) - 1
+    """The positions to be loaded for `chunk_of`, if what this mirror lacks goes on with messages out of memory: about a
+    chunk of them, over its gaps as far as these are not most of it, so that there is one reading for each."""
+    begin = end = count = 0
+    left = CHUNK_BYTES
+    for first, last in follower.missing[:CHUNK_RANGES]:
+        for piece in master.queue.pieces_of(first, last):
+            many = count + piece.count > BATCH_MESSAGES or piece.last - begin >= GAPS_MAX * (count + piece.count)
+            if not isinstance(piece, Page) or (count and (many or left < piece.body_bytes)):
+                return (begin, end) if count else None
+            begin = begin or piece.first
+            end = piece.first + max(1, piece.count_of(left)) - 1
+            count += piece.count
+            left -= piece.body_bytes
+    return (begin, end) if count else None
 
 
-def chunk_of(master: Master, follower: Follower, runs: list[Run]) -> list[bytes]:
+def chunk_of(
+    master: Master, follower: Follower, runs: list[Run], encoded: dict[Range, bytes] | None = None
+) -> list[bytes]:
     """The records of catch-up for messages that were loaded, as far as they live and are missing by now. They do not
-    stay in memory."""
+    stay in memory. `encoded`: by their positions those that were made in this step, for the next mirror."""
+    encoded = {} if encoded is None else encoded
     chunk: list[bytes] = []
     sent: list[Range] = []
     for first, last in intersect(follower.missing, [(run.first, run.last) for run in runs]):
@@ -145,8 +157,11 @@ def chunk_of(master: Master, follower: Follower, runs: list[Run]) -> list[bytes]
                 stop = bisect_right(runs, piece.last, lo=begin, key=first_of)
                 for run in piece.filled(runs[begin:stop]):
                     if not isinstance(run, Page):
-                        chunk.append(records.encode_publish(master.copy.queue_id, master.term, run))
-                        sent.append((run.first, run.last))
+                        positions = (run.first, run.last)
+                        if positions not in encoded:
+                            encoded[positions] = records.encode_publish(master.copy.queue_id, master.term, run)
+                        chunk.append(encoded[positions])
+                        sent.append(positions)
     follower.missing = subtract(follower.missing, sent)
     return chunk
 
@@ -157,7 +172,8 @@ def may_join(master: Master, follower: Follower, rest_bytes_max: int | None = No
         return True
     queue = master.queue
     most = REST_BYTES_MAX if rest_bytes_max is None else min(rest_bytes_max, REST_BYTES_MAX)
-    if count(follower.missing) * queue.mean_bytes > most:
+    few = most // queue.mean_bytes
+    if len(follower.missing) > few or count(follower.missing) > few:
         return False
     rest = (piece for first, last in follower.missing for piece in queue.pieces_of(first, last))
     return not any(isinstance(piece, Page) for piece in rest)

@@ -7,7 +7,7 @@ synced) turns offsets back into notes. It must not know queues, links or disks.
 
 from collections import deque
 
-from broker.mirroring.ranges import Range, count, extend, subtract
+from broker.mirroring.ranges import Range, count, extend, remove
 from broker.wire import records
 
 
@@ -113,8 +113,7 @@ class Follower:
             extend(self.missing, first, last)
 
     def settled(self, ranges: list[Range]) -> None:
-        """These positions are dead: nobody needs them any more."""
-        if self.missing:
-            self.missing = subtract(self.missing, ranges)
-        if self.lacking:
-            self.lacking = subtract(self.lacking, ranges)
+        """These positions, in any order, are dead: nobody needs them any more."""
+        for positions in (self.missing, self.lacking):
+            if positions:
+                remove(positions, ranges)

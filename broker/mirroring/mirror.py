@@ -9,15 +9,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from broker.mirroring.copy import Copy
-from broker.mirroring.ranges import Range, extend, subtract, upto
+from broker.mirroring.ranges import Range, extend, remove, subtract, upto
 from broker.mirroring.repeats import Change, is_of_letters
 from broker.queues.gauge import Gauge
 from broker.queues.page import Page, Piece
+from broker.queues.window import enough_of
 from broker.wire import records
 from broker.wire.message import Run
 
 LOAD_BYTES_MAX = 1024 * 1024
 """So much is read at once of what a copy has to give up."""
+LAST_BYTES = 64 * 1024
+"""So much of what came last stays in memory, if half of what may stay is not less."""
 
 
 @dataclass(slots=True)
@@ -181,7 +184,7 @@ class Mirror:
                 self._take_origin(origin, highest, refused)
                 self._store(Entry(raw, record))
             case records.Hole(_, _, ranges):
-                self.copy.lacking = ranges
+                self.copy.lacking = list(ranges)
                 self._store(Entry(raw, record))
             case records.Returned(_, _, counts):
                 for first, last, times in counts:
@@ -199,7 +202,7 @@ class Mirror:
         else:
             copy.line.insert(run)  # catch-up fills what is missing further ahead
         if copy.lacking:
-            copy.lacking = subtract(copy.lacking, [(run.first, run.last)])
+            remove(copy.lacking, [(run.first, run.last)])
         if run.origin is not None:
             last = run.sequence + len(run.contents) - 1
             copy.origins[run.origin] = max(last, copy.origins.get(run.origin, 0))
@@ -223,7 +226,7 @@ class Mirror:
             for left, right in copy.line.discard(first, last):
                 extend(gone, left, right)
         if copy.lacking:
-            copy.lacking = subtract(copy.lacking, ranges)
+            remove(copy.lacking, ranges)
         if copy.durable:  # what was never here, too: nothing is to be remembered of it
             self.outbox.append(Entry(raw, record, ranges))
         elif copy.paged:
@@ -235,18 +238,21 @@ class Mirror:
 
     @property
     def resident_bytes(self) -> int:
-        """What the contents in memory take up, about, as of a few turns ago at most."""
-        return self._gauge.read(len(self.copy.line))
+        """What the contents in memory take up, about, as of a few turns ago at most; as of now while it is filled."""
+        gauge, count = self._gauge, len(self.copy.line)
+        return gauge.measure(count) if self.copy.lacking else gauge.read(count)
 
     def page_out(self, window_bytes: int) -> list[Run]:
-        """Forget contents if they are more than this, all but the last half of it; returns what was forgotten.
+        """Forget contents if they are more than this, the oldest first and as much as is enough; returns what was
+        forgotten.
 
         Call it when everything taken in is stored: then only what is not persistent, or not `stored`, has to be.
         """
         line = self.copy.line
-        if self._gauge.measure(len(line)) <= window_bytes:
+        resident_bytes = self._gauge.measure(len(line))
+        if resident_bytes <= window_bytes:
             return []
-        forgotten = line.page_out(0, window_bytes // 2)
+        forgotten = line.page_out(0, min(LAST_BYTES, window_bytes // 2), enough_of(resident_bytes, window_bytes))
         self._gauge.measure(len(line))
         if forgotten and not self.copy.durable:
             self.copy.paged = True

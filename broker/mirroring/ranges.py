@@ -4,10 +4,15 @@ Decides how what a copy holds, lacks or lost is written down: as few pairs as po
 at a position.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 Range = tuple[int, int]
+
+_first, _last = itemgetter(0), itemgetter(1)
+_FEW = 16
+"""So many ranges are taken out one by one: each costs a search, and a move of what lies behind."""
 
 
 def merge(ranges: Iterable[Range]) -> list[Range]:
@@ -22,7 +27,34 @@ def merge(ranges: Iterable[Range]) -> list[Range]:
 
 
 def subtract(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
-    """What is in `ranges` and not in `others`; both sorted and disjoint."""
+    """What is in `ranges` and not in `others`; both sorted and disjoint. Only where they meet it is looked at each."""
+    if not ranges or not others:
+        return list(ranges)
+    start, stop = _within(ranges, others[0][0], others[-1][1])
+    if start == stop:
+        return list(ranges)
+    begin, end = _within(others, ranges[start][0], ranges[stop - 1][1])
+    return [*ranges[:start], *_difference(ranges[start:stop], others[begin:end]), *ranges[stop:]]
+
+
+def remove(ranges: list[Range], others: Sequence[Range]) -> None:
+    """Take others, in any order, out in place; `ranges` is sorted and disjoint, and cheap to change however long."""
+    if len(others) > _FEW:
+        ranges[:] = subtract(ranges, merge(others))
+        return
+    for other in others:
+        start, stop = _within(ranges, *other)
+        if start < stop:
+            ranges[start:stop] = _difference(ranges[start:stop], [other])
+
+
+def _within(ranges: Sequence[Range], first: int, last: int) -> tuple[int, int]:
+    """Between which indexes the ranges stand that have something of first..last."""
+    start = bisect_left(ranges, first, key=_last)
+    return start, bisect_right(ranges, last, lo=start, key=_first)
+
+
+def _difference(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
     left: list[Range] = []
     at = 0
     for first, last in ranges:
@@ -41,7 +73,10 @@ def subtract(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
 
 def intersect(ranges: Sequence[Range], others: Sequence[Range]) -> list[Range]:
     """What is in both; both sorted and disjoint."""
-    return subtract(ranges, subtract(ranges, others))
+    if not others:
+        return []
+    start, stop = _within(ranges, others[0][0], others[-1][1])
+    return subtract(ranges[start:stop], subtract(ranges[start:stop], others))
 
 
 def upto(ranges: Sequence[Range], position: int) -> list[Range]:

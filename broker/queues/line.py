@@ -86,13 +86,16 @@ class Line(Row):
 
     # -- what is in memory -------------------------------------------------------------------------------------------
 
-    def page_out(self, keep_head_bytes: int, keep_tail_bytes: int) -> list[Run]:
-        """Forget all contents but about so much at both ends; returns the runs that were forgotten, the oldest first.
+    def page_out(self, keep_head_bytes: int, keep_tail_bytes: int, enough_bytes: int | None = None) -> list[Run]:
+        """Forget all contents but about so much at both ends, or of these the oldest that are enough; returns the runs
+        that were forgotten, the oldest first.
 
         A run stays as long as some of what may be kept is left, so that there is always one if anything is kept.
         """
         self._trim()
         start, stop = self._between(keep_head_bytes, keep_tail_bytes)
+        if enough_bytes is not None:
+            stop = self._enough(start, stop, enough_bytes)
         middle = self._pieces[start:stop]
         forgotten = [piece for piece in middle if isinstance(piece, Run)]
         if not forgotten:
@@ -123,6 +126,16 @@ class Line(Row):
             newest -= 1
         only_pages_before = newest - start == self._pages - pages
         return (newest if only_pages_before else start), stop
+
+    def _enough(self, start: int, stop: int, enough_bytes: int) -> int:
+        """Behind which index from `start` on the runs come to so much; `stop` if they do not."""
+        found = 0
+        for index in range(start, stop):
+            if found >= enough_bytes:
+                return index
+            piece = self._pieces[index]
+            found += 0 if isinstance(piece, Page) else _weight_of(piece)
+        return stop
 
     def fill(self, runs: list[Run]) -> None:
         """Take in contents that were loaded, in order: they replace what is still a page here, and nothing else."""

@@ -99,11 +99,18 @@ class Levels:
         """Remove everything and return it."""
         return [piece for line in self._used.values() for piece in line.clear()]
 
-    def page_out(self, keep_head_bytes: int, keep_tail_bytes: int) -> "list[Run]":
-        """Forget all contents but about so much at both ends, shared out to the levels; returns what was forgotten."""
+    def page_out(self, keep_head_bytes: int, keep_tail_bytes: int, enough_bytes: int) -> "list[Run]":
+        """Forget all contents but about so much at both ends, shared out to the levels, or what of these is enough;
+        returns what was forgotten."""
         used = [line for line in self._used.values() if line]
         shares = max(1, len(used))
-        return [run for line in used for run in line.page_out(keep_head_bytes // shares, keep_tail_bytes // shares)]
+        head_bytes, tail_bytes = keep_head_bytes // shares, keep_tail_bytes // shares
+        forgotten: list[Run] = []
+        for line in used:
+            before = line.resident_bytes
+            forgotten += line.page_out(head_bytes, tail_bytes, max(0, enough_bytes))
+            enough_bytes -= before - line.resident_bytes
+        return forgotten
 
     def fill(self, runs: "list[Run]") -> None:
         """Take in contents that were loaded, in order: they replace what is still a page here, and nothing else."""

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 LOAD_BYTES_MAX = 1024 * 1024
 LOAD_BYTES_MIN = 64 * 1024
+PORTION_BYTES = 1024 * 1024
+"""So much more than what is too much leaves memory at a time: each message takes a moment, in which clients wait."""
+
+
+def enough_of(resident_bytes: int, window_bytes: int) -> int:
+    """How much is to leave memory when so much is there: the next messages are not to bring the next call at once."""
+    return resident_bytes - window_bytes + min(PORTION_BYTES, window_bytes // 2)
 
 
 class Window(Stock):
@@ -47,9 +54,9 @@ class Window(Stock):
     def page_out(self, window_bytes: int) -> "list[Run]":
         """Forget contents if they are more than this; returns the runs that were forgotten, each line's in order.
 
-        About half of the window may be kept at both ends of the ready messages, a quarter by what is unacknowledged:
-        the next messages do not bring the next call at once. All of them must be in the journal when this turn ends,
-        but those that are `stored` there already.
+        Not more than is enough (see `enough_of`), and first of what is ready: about half of the window may be kept at
+        both ends of that, a quarter by what is unacknowledged. All of it must be in the journal when this turn ends,
+        but what is `stored` there already.
         """
         resident_bytes = self._weigh_now()
         self._least_bytes = 0 if window_bytes < self.window_bytes else min(self._least_bytes, resident_bytes)
@@ -57,9 +64,11 @@ class Window(Stock):
         if resident_bytes <= max(window_bytes, self._least_bytes + window_bytes // 8):
             return []
         quarter = window_bytes // 4
-        forgotten = self._ready.page_out(quarter, quarter)
-        forgotten += self._unacked.page_out(quarter)
-        forgotten += self._departures.page_out(quarter // 2)
+        enough = enough_of(resident_bytes, window_bytes)
+        forgotten = self._ready.page_out(quarter, quarter, enough)
+        if self._weigh_now() > resident_bytes - enough:
+            forgotten += self._unacked.page_out(quarter)
+            forgotten += self._departures.page_out(quarter // 2)
         self._least_bytes = self._weigh_now()
         return forgotten
 

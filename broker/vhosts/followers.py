@@ -19,6 +19,7 @@ from broker.vhosts.pager import LostContents
 from broker.wire import queue_frames as frames
 
 if TYPE_CHECKING:
+    from broker.mirroring.ranges import Range
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Switchboard
 
@@ -234,8 +235,9 @@ class Followers:
                 continue  # what came next has settled
             if not self._send_missing(local, follower, chunk):
                 return
-            if not joins and (batch_messages < BATCH_MESSAGES or self._rests(local, follower)):
-                break  # the next one when this one has been received, or paid for
+            if not joins:
+                self._rests(local, follower)
+                break  # the next one when the mirror has answered, or this one is paid for: clients are served between
         if follower.missing:
             self._switchboard.transit.sent(follower.node, follower.sent, local)
             return
@@ -265,7 +267,7 @@ class Followers:
     async def _feed_later(self, local: "Local", follower: Follower, rest_s: float) -> None:
         await trio.sleep(rest_s)
         self._resting.discard(follower)
-        if not local.ended and local.master.witnesses.followers.get(follower.node) is follower:
+        if self._is_served(local, follower):
             self._feed(local, follower)
 
     def _fetch_more(self, local: "Local", follower: Follower, batch_messages: int) -> bool:
@@ -285,15 +287,20 @@ class Followers:
     async def _fetch(self, local: "Local", first: int, last: int) -> None:
         """Send what is out of memory; it does not come back into the queue for that."""
         runs = await local.pager.load(first, last)
+        encoded: dict[Range, bytes] = {}
         for follower in self._fetching.pop(local):
-            if local.ended or local.master.witnesses.followers.get(follower.node) is not follower:
+            if not self._is_served(local, follower):
                 continue
-            chunk = catch_up.chunk_of(local.master, follower, runs)
+            chunk = catch_up.chunk_of(local.master, follower, runs, encoded)
             again = catch_up.wanted(local.master, follower)
             if not chunk and again is not None and again[0] == first:
                 raise LostContents(local.queue_id, first, last)
             if self._send_missing(local, follower, chunk):
                 self._feed(local, follower)
+
+    def _is_served(self, local: "Local", follower: Follower) -> bool:
+        """Whether this is still a master of this node, and its mirror."""
+        return not local.ended and local.master.witnesses.followers.get(follower.node) is follower
 
     def _receive_acknowledged(self, peer: str, payload: bytes, offset: int) -> None:
         self._acknowledged[peer] = received, synced = frames.decode_pair(payload)

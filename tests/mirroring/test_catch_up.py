@@ -62,7 +62,34 @@ def test_a_part_of_a_load_leaves_the_rest_missing() -> None:
     cluster, follower = started("a", "b", "c", "d")
     catch_up.chunk_of(cluster.master, follower, Shelf.of(cluster.master.copy).load(2, 2))
     assert follower.missing == [(1, 1), (3, 4)]
+    assert catch_up.wanted(cluster.master, follower) == (1, 3)
+    chunk = catch_up.chunk_of(cluster.master, follower, Shelf.of(cluster.master.copy).load(1, 3))
+    assert sent(chunk) == [(1, 1), (3, 3)]
+
+
+def test_a_backlog_full_of_holes_is_read_in_chunks() -> None:
+    """It was read message by message."""
+    cluster, follower = started(*"x" * 601)
+    follower.missing = [(position, position) for position in range(1, 601, 2)]
+    readings = 0
+    while (loaded := catch_up.wanted(cluster.master, follower)) is not None:
+        assert sent(catch_up.chunk_of(cluster.master, follower, Shelf.of(cluster.master.copy).load(*loaded)))
+        readings += 1
+    assert (readings, follower.missing) == (1 + 300 // catch_up.CHUNK_RANGES, [])
+
+
+def test_what_lies_far_apart_is_not_read_together() -> None:
+    cluster, follower = started(*"x" * 100)
+    follower.missing = [(1, 1), (90, 91)]
     assert catch_up.wanted(cluster.master, follower) == (1, 1)
+
+
+def test_of_a_backlog_full_of_holes_little_is_sent_in_one_step() -> None:
+    master = Master(Copy(1, True), 10, Settings(), mirrored=True)
+    master.publish(run_of(*"x" * 1200), 0)
+    follower = Follower("n2", 1)
+    follower.missing = [(position, position) for position in range(1, 1200, 2)]
+    assert len(catch_up.take_chunk(master, follower)) == catch_up.CHUNK_RANGES
 
 
 def test_nobody_joins_while_the_rest_has_to_be_read() -> None:

@@ -327,34 +327,6 @@ def test_a_refused_offer_has_nothing_read() -> None:
     assert mirror.pages_beyond(Offer(1, 11, [(11, 1)], 1)) == (1, 1)
 
 
-def test_a_mirror_forgets_nearly_everything_and_tells_what_is_not_needed_any_more() -> None:
-    mirror = Mirror(Copy(1, False))
-    mirror.receive_offer(Offer(1, 12, [(12, 1)], 1))
-
-    def tell(record: records.QueueRecord) -> None:
-        mirror.apply(record, records.encode(record))
-
-    for position in range(1, 11):
-        run = run_of("x" * 100, traits=Traits())
-        run.first = position
-        tell(records.Publish(1, 12, run))
-    assert mirror.page_out(mirror.resident_bytes) == []
-    tell(records.Settle(1, 12, [(1, 1)]))
-    assert mirror.take_freed() == []
-    forgotten = mirror.page_out(1000)
-    assert [run.first for run in forgotten] == [2, 3, 4, 5, 6, 7, 8]
-    assert mirror.resident_bytes < 1000
-    tell(records.Returned(1, 12, [(4, 4, 1)]))
-    tell(records.Settle(1, 12, [(2, 3), (5, 6)]))
-    assert mirror.copy.line.ranges() == [(4, 4), (7, 10)]
-    assert mirror.take_freed() == [(2, 3), (5, 6)]
-    offer = Offer(1, 13, [(13, 1)], 1)
-    assert mirror.pages_beyond(offer) == (4, 8)
-    mirror.look_beyond(8, [])
-    mirror.receive_offer(offer)
-    assert mirror.take_freed() == [(4, 4), (7, 8), (9, 9), (10, 10)]
-
-
 def test_counts_that_come_one_by_one_do_not_break_a_page_for_good() -> None:
     cluster = Cluster(["n2"])
     cluster.master.queue.apply(Settings(counts_returns=True), 0)

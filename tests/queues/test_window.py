@@ -45,6 +45,29 @@ def test_both_ends_stay_and_the_next_call_has_nothing_to_do() -> None:
     assert queue.message_bytes == 1100 * KIB
 
 
+def test_a_little_leaves_memory_at_a_time() -> None:
+    """Four thousand messages at one go kept clients waiting for as long as it takes to forget them."""
+    queue = filled(count=5 * KIB)
+    for _ in range(3):
+        while queue.resident_bytes <= 8 * MIB:
+            queue.publish(run_of(16, size=KIB), 0)
+        resident_bytes = queue.resident_bytes
+        assert queue.page_out(8 * MIB)
+        assert MIB <= resident_bytes - queue.resident_bytes < MIB + MIB // 2
+    queue.page_out(4 * MIB)
+    assert queue.resident_bytes < 4 * MIB, "all that is too much goes at once"
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_it_is_enough_whatever_level_it_leaves(levels: int) -> None:
+    queue = Queue(Settings(max_priority=levels - 1 or None), logged=True)
+    for number in range(9 * KIB):
+        queue.publish(run_of(1, size=KIB, traits=Traits(priority=number % levels)), 0)
+    resident_bytes = queue.resident_bytes
+    queue.page_out(8 * MIB)
+    assert 7 * MIB - 64 * KIB < queue.resident_bytes <= 7 * MIB < 9 * MIB <= resident_bytes
+
+
 def test_what_cannot_be_avoided_is_not_looked_at_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = filled(count=2, size=100 * KIB)
     assert queue.page_out(64 * KIB) == []

@@ -2,17 +2,23 @@
 
 import trio
 
+from broker.mirroring.catch_up import CHUNK_BYTES, REST_BYTES_MAX
+from broker.queues.page import PAGE_BYTES_MAX
+from broker.vhosts.followers import CATCH_UP_BYTES_MAX
 from broker.wire import queue_frames as frames
 from broker.wire import records
-from tests.vhosts.test_mirrors import House, sent_records
+from tests.vhosts.test_mirrors import House, sent_bytes, sent_records
 
 
-async def test_one_reading_from_the_disk_serves_all_mirrors_that_are_filled_together():
+async def test_one_reading_from_the_disk_serves_all_mirrors_that_are_filled_together(monkeypatch):
     house = House()
     spawned = []
     house.followers._spawn = lambda function, *args: spawned.append((function, args))
     local = house.lead(bodies=["x" * 1000] * 2000, mirrors=("n2", "n3"))
     contents = local.master.page_out(0)
+    made = []
+    encode = records.encode_publish
+    monkeypatch.setattr(records, "encode_publish", lambda *run: made.append(run) or encode(*run))
     readings = []
 
     async def load(first, last):
@@ -29,6 +35,8 @@ async def test_one_reading_from_the_disk_serves_all_mirrors_that_are_filled_toge
     on_disk = max(run.last for run in contents)
     assert [first for first, _ in readings] == [1, *(last + 1 for _, last in readings[:-1])]
     assert readings[-1][1] == on_disk
+    assert len(readings) <= 1 + on_disk * 1000 // (CHUNK_BYTES - PAGE_BYTES_MAX), "a chunk each, not a page"
+    assert len(made) == sum(run.last <= on_disk for run in contents), "its bytes are made once"
     followers = local.master.witnesses.followers
     assert followers["n2"].missing == followers["n3"].missing
     sent = [record for record in sent_records(house) if isinstance(record, records.Publish)]
@@ -59,3 +67,32 @@ async def test_nothing_is_announced_while_contents_are_read():
     await function(*args)
     mark, publish, *_ = sent_records(house)
     assert (mark.upto, publish.run.first) == (5, 1)
+
+
+def test_each_answer_brings_one_chunk_so_that_clients_are_served_between():
+    house = House()
+    big = "x" * (CHUNK_BYTES // 8)
+    local = house.lead(bodies=[big] * 40, mirrors=("n2", "n3"))
+    answers = 0
+    for node in ("n2", "n3"):
+        house.hear_statement(peer=node)
+        while not local.master.witnesses.followers[node].joined:
+            assert 0 < sent_bytes(house, node) < CHUNK_BYTES + len(big) + 1000
+            behind = house.switchboard.links.offset(node, "data")
+            house.switchboard.hear(node, frames.ACKNOWLEDGED, frames.encode_pair(behind, behind))
+            answers += 1
+        assert sent_bytes(house, node) < REST_BYTES_MAX + len(big) + 1000, "the rest goes out at once"
+    assert answers >= 2 * 3
+
+
+def test_the_window_of_catch_up_counts_from_where_the_stream_begins():
+    house = House(begin=50_000_000)
+    house.followers.link_up("n2")
+    big = "x" * (CATCH_UP_BYTES_MAX // 8)
+    house.lead(bodies=[big] * 24)
+    house.hear_statement()
+    sent = fed = sent_bytes(house)
+    while fed:
+        house.hear_acknowledged(house.switchboard.links.offset("n2", "data"), 50_000_000)
+        sent += (fed := sent_bytes(house))
+    assert CATCH_UP_BYTES_MAX <= sent < 2 * CATCH_UP_BYTES_MAX, "a window full, and not all of it"
