@@ -119,14 +119,17 @@ class Remote:
 
     async def _ask(self, told: int = 0) -> dict[str, Any]:
         publications, settles = self._publications, self._settles
+        settled = settles.number
         answer, _ = await self.call(
             "origin",
             origin=publications.origin,
             # what lies before the first unanswered one was answered, whether or not this master has ever seen it
             answered=publications.next_unanswered - 1,
-            settles=list(settles.again(told)),
-            settled=settles.number,
+            settles=list(settles.again(self.term, told)),
+            settled=settled,
         )
+        if "highest" in answer:
+            settles.counted(self.term, settled)
         return answer
 
     # ------------------------------------------------------------------ consuming

@@ -39,12 +39,14 @@ class Answer:
 class Settles:
     """The answers of one queue's clients here, oldest first. Answers in the order of positions are one stretch."""
 
-    __slots__ = ("_kept", "number")
+    __slots__ = ("_counted", "_kept", "number")
 
     def __init__(self) -> None:
         self.number = 0
         """The number of the newest."""
         self._kept: dict[int, deque[Answer]] = {kind: deque() for kind in _KINDS}
+        self._counted = (0, 0)
+        """The term of the master that has counted what came back, and the number of the last of that."""
 
     def add(self, what: int, history: History, first: int, last: int) -> int:
         """Keep an answer; the number under which it will be said to be safe, 0 if it is not kept."""
@@ -88,11 +90,16 @@ class Settles:
         for kept in self._kept.values():
             kept.clear()
 
-    def again(self, above: int = 0) -> Iterator[tuple[int, History, list[Range]]]:
-        """What a new master is to be told: (what, history, ranges of positions in the order of answering); those with
-        numbers `above` are the ones that it has not been told."""
+    def counted(self, term: int, number: int) -> None:
+        """The master of this term was told of everything up to this number, and must not count twice what came back."""
+        self._counted = (term, number)
+
+    def again(self, term: int = 0, above: int = 0) -> Iterator[tuple[int, History, list[Range]]]:
+        """What a master of this term is to be told: (what, history, ranges of positions in the order of answering);
+        those with numbers `above` are the ones that it has not been told."""
         for what, kept in self._kept.items():
-            untold = (answer for answer in kept if answer.number > above)
+            counted = self._counted[1] if what == frames.RELEASE and self._counted[0] == term else 0
+            untold = [answer for answer in kept if answer.number > max(above, counted)]
             for _, answers in groupby(untold, key=lambda answer: id(answer.history)):
                 same = list(answers)
                 yield what, same[0].history, [(answer.first, answer.last) for answer in same]

@@ -150,7 +150,7 @@ def test_what_was_answered_for_at_a_master_that_moves_does_not_come_again(seed: 
 
 def keep_no_settles(patch: pytest.MonkeyPatch) -> None:
     """A consumer's node sends its word once."""
-    patch.setattr(Settles, "again", lambda settles, above=0: iter(()))
+    patch.setattr(Settles, "again", lambda settles, term=0, above=0: iter(()))
 
 
 def ask_nobody(patch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,15 @@ async def test_what_clients_answer_while_the_master_is_asked_it_is_told_too_but_
     assert told == [([(frames.ACKNOWLEDGE, history, [(1, 1)])], 1), ([(frames.ACKNOWLEDGE, history, [(3, 3)])], 2)]
 
 
+async def test_a_master_to_which_the_link_breaks_does_not_count_again_what_came_back(board, publications):
+    settles, history = Settles(), [(9, 1)]
+    settles.come_back(history, [(1, 2)])
+    for term in (10, 10, 20):
+        await Remote(1, "n2", term, publications, settles, board).attach()
+    told = [fields["settles"] for _, fields in board.asked]
+    assert told == [[(frames.RELEASE, history, [(1, 2)])], [], [(frames.RELEASE, history, [(1, 2)])]]
+
+
 async def test_each_attachment_has_a_number_of_its_own(board, publications):
     one, two = (Remote(1, "n2", 10, publications, Settles(), board) for _ in range(2))
     assert one.attachment < two.attachment

@@ -57,3 +57,14 @@ def test_what_was_held_when_its_master_went_is_told_once_and_after_the_answers()
     ]
     settles.safe_upto(frames.RELEASE, 2)
     assert list(settles.again()) == [(frames.ACKNOWLEDGE, HISTORY, [(8, 8)])]
+
+
+def test_what_came_back_is_counted_by_each_master_once():
+    settles = Settles()
+    settles.come_back(HISTORY, [(4, 5)])
+    settles.add(frames.ACKNOWLEDGE, HISTORY, 8, 8)
+    settles.counted(20, settles.number)
+    settles.come_back(HISTORY, [(9, 9)])
+    acknowledged = (frames.ACKNOWLEDGE, HISTORY, [(8, 8)])
+    assert list(settles.again(20)) == [acknowledged, (frames.RELEASE, HISTORY, [(9, 9)])]
+    assert list(settles.again(30)) == [acknowledged, (frames.RELEASE, HISTORY, [(4, 5), (9, 9)])]
