@@ -88,8 +88,12 @@ class SetAside:
             raise
         self._is_refused = False
         if not self._disk.keeps:
-            text = f"{about} are lost, as nothing is kept with data: memory"
-            self._timeline.tell("set_aside", text, vhost=loss.vhost, queue=loss.queue, messages=0)
+            text = f"{about} are lost, as nothing is kept with data: memory: {loss.why}"
+            lost = len(lines)
+            log.error(
+                "event=messages_lost vhost=%s queue=%s messages=%d why=%r", loss.vhost, loss.queue, lost, loss.why
+            )
+            self._timeline.tell("set_aside", text, vhost=loss.vhost, queue=loss.queue, messages=0, lost=lost)
             return
         facts = {"vhost": loss.vhost, "queue": loss.queue, "messages": len(lines), "file": path}
         self._timeline.tell("set_aside", f"{about} are kept in {path}: {loss.why}", **facts)

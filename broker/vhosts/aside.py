@@ -6,7 +6,7 @@ one; and all of a queue that the other history does not know. It must not know f
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +76,29 @@ class Nobody:
     async def keep(self, loss: Loss, runs: list[Run]) -> None:
         """They are gone."""
         await trio.lowlevel.checkpoint()
+
+
+class Portions:
+    """Messages that are kept together, as many as may be in memory."""
+
+    def __init__(self, write: Callable[[Loss, list[Run]], Awaitable[None]], loss: Loss) -> None:
+        self._write = write
+        self._loss = loss
+        self._runs: list[Run] = []
+        self._weight_bytes = 0
+
+    async def add(self, runs: list[Run]) -> None:
+        """One or more of them."""
+        self._runs += runs
+        self._weight_bytes += sum(map(weight_of, runs))
+        if self._weight_bytes >= PORTION_BYTES_MAX:
+            await self.end()
+
+    async def end(self) -> None:
+        """There are no more for now."""
+        runs, self._runs, self._weight_bytes = self._runs, [], 0
+        if runs:
+            await self._write(self._loss, runs)
 
 
 class Aside:
@@ -183,14 +206,17 @@ class Aside:
         await self._keep(loss, copy, [(max(first, begin), end) for begin, end in wanted])
 
     async def keep_volatile(self, record: QueueRecord, master: Master, since_ms: int, why: str) -> None:
-        """What lives only in memory goes with this life: of that keep what the master here took since then."""
+        """What lives only in memory goes with this life: of that keep what the master here took since then. Without a
+        disk that keeps anything (`data: memory`) that is everything, and at least it is said."""
+        keeps = self._switchboard.journal.keeps
         loss = Loss(record.id, record.vhost, record.name, tuple(master.copy.terms.entries), why)
+        portions = Portions(self._write, loss)
         for piece in [*master.queue.living()]:
-            if record.durable and (piece.persistent if isinstance(piece, Page) else piece.traits.persistent):
+            if keeps and record.durable and (piece.persistent if isinstance(piece, Page) else piece.traits.persistent):
                 continue
             runs = [piece] if isinstance(piece, Run) else await self._load(record.id, piece)
-            if late := [run for run in runs if run.stamp_ms >= since_ms]:
-                await self._write(loss, late)
+            await portions.add([run for run in runs if run.stamp_ms >= since_ms])
+        await portions.end()
 
     # ------------------------------------------------------------------ reading
 
@@ -203,21 +229,14 @@ class Aside:
 
     async def _keep(self, loss: Loss, copy: Copy, ranges: list[Range]) -> None:
         """What lives there, as much as fits at a time."""
-        runs: list[Run] = []
-        weight_bytes = 0
+        portions = Portions(self._write, loss)
         for first, last in ranges:
             at = first
             # what settles meanwhile need not be kept, and pieces may become others
             while at <= last and (piece := next(copy.line.between(at, last), None)) is not None:
-                read = [piece] if isinstance(piece, Run) else await self._load(loss.queue_id, piece)
-                runs += read
-                weight_bytes += sum(map(weight_of, read))
+                await portions.add([piece] if isinstance(piece, Run) else await self._load(loss.queue_id, piece))
                 at = piece.last + 1
-                if weight_bytes >= PORTION_BYTES_MAX:
-                    await self._write(loss, runs)
-                    runs, weight_bytes = [], 0
-        if runs:
-            await self._write(loss, runs)
+        await portions.end()
 
     async def _load(self, queue_id: int, piece: Piece) -> list[Run]:
         return await self._switchboard.journal.load(queue_id, piece.first, piece.last)

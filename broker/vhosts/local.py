@@ -256,8 +256,8 @@ class Local(Intake):
         self._wider = trio.Event()
 
     async def purge(self) -> dict[str, int] | None:
-        """Drop what is ready; the `count` of messages that were, as soon as no failover brings them back, and nobody else can
-        have others that this master does not know. None if it ends before."""
+        """Drop what is ready; the `count` of messages that were, as soon as no failover brings them back, and nobody
+        else can have others that this master does not know. None if it ends before."""
         if self.ended:
             return None
         self.switchboard.touch(self)
