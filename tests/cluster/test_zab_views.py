@@ -12,6 +12,15 @@ from tests.simulation.zab_judges import Broken
 from tests.simulation.zab_world import NET_TICKTIME, Node, World
 
 
+def n1_alone() -> World:
+    """One of two goes on without the other, which was killed."""
+    world = by_view()
+    world.crash("n2")
+    world.run_until(lambda: leads(world, "n1"), 1.0)
+    commit(world, "n1")
+    return world
+
+
 def test_which_rule_wants_a_view() -> None:
     assert [QuorumRule(AUTO).wants_view("ab"[:count]) for count in (1, 2)] == [False, True]
     assert not QuorumRule(AUTO).wants_view("abc")
@@ -56,10 +65,7 @@ def test_a_silent_one_is_waited_for_net_ticktime_long() -> None:
 
 
 def test_a_restarted_node_that_was_not_alone_waits_and_says_for_whom() -> None:
-    world = by_view()
-    world.crash("n2")
-    world.run_until(lambda: leads(world, "n1"), 1.0)
-    commit(world, "n1")
+    world = n1_alone()
     world.crash("n1")
     world.start("n2")
     world.run(30.0)
@@ -71,10 +77,7 @@ def test_a_restarted_node_that_was_not_alone_waits_and_says_for_whom() -> None:
 
 
 def test_one_that_was_alone_at_last_may_start_alone() -> None:
-    world = by_view()
-    world.crash("n2")
-    world.run_until(lambda: leads(world, "n1"), 1.0)
-    commit(world, "n1")
+    world = n1_alone()
     world.crash("n1")
     world.start("n1")
     took = world.run_until(lambda: leads(world, "n1"), 3.0)
@@ -213,10 +216,7 @@ def test_an_admission_that_counts_too_early_loses_what_was_committed(monkeypatch
 
 def test_a_restarted_node_that_trusts_its_eyes_loses_what_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bonds, "continuing", lambda member: True)
-    world = by_view()
-    world.crash("n2")
-    world.run_until(lambda: leads(world, "n1"), 1.0)
-    commit(world, "n1")
+    world = n1_alone()
     world.crash("n1")
     world.start("n2")
     with pytest.raises(Broken, match="durability"):
