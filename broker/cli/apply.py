@@ -17,6 +17,7 @@ from broker.cli.membership import Membership
 from broker.cli.options import load_cluster, print_json, with_json
 from broker.cli.readiness import contents
 from broker.cli.road import Road, travel
+from broker.management.definitions import OPERATOR_POLICY
 from broker.node.configuration import Cluster
 
 KINDS = {"users": "user", "vhosts": "vhost", "policies": "policy", "operator_policies": "operator policy"}
@@ -127,4 +128,7 @@ def _named(cluster: Cluster) -> set[tuple[str, str, str]]:
     for kind in ("vhosts", "users"):
         named |= {(kind, "", entry["name"]) for entry in definitions.get(kind, ())}
     named |= {("policies", entry.get("vhost", "/"), entry["name"]) for entry in definitions.get("policies", ())}
+    for entry in definitions.get("parameters", ()):
+        if entry["component"] == OPERATOR_POLICY:
+            named.add(("operator_policies", entry["vhost"], entry["name"]))
     return named

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from broker.cli.apply import _surplus
 from broker.cli.entry import run
+from broker.node.configuration import load
 from tests.cli.fake_cluster import DOORS, THREE_NODES, fake_warren
 
 FOUR_NODES = THREE_NODES.replace("policies:", f"- {{name: n4, {DOORS}}}\npolicies:")
@@ -20,6 +22,23 @@ def file(tmp_path):
     assert up.returncode == 0, out + err
     yield path
     fake_warren("down", "--config", str(path)).communicate(timeout=30)
+
+
+class FakeRoad:
+    """To a cluster with two policies of each kind."""
+
+    async def ask_any(self, request):
+        rows = [{"name": name, "vhost": "/"} for name in ("limit", "other")]
+        return {"rows": rows if request["kind"].endswith("policies") else []}
+
+
+async def test_what_definitions_name_is_not_too_much(tmp_path):
+    policy = {"vhost": "/", "name": "limit", "pattern": "", "definition": {"max-length": 5}}
+    imposed = {"component": "operator_policy", "vhost": "/", "name": "limit", "value": policy}
+    (tmp_path / "rabbit.json").write_text(json.dumps({"policies": [policy], "parameters": [imposed]}))
+    (tmp_path / "cluster.yaml").write_text("nodes: [n1]\ndefinitions: rabbit.json\n")
+    surplus = await _surplus(FakeRoad(), load(tmp_path / "cluster.yaml"))
+    assert [what for what, _ in surplus] == ["policy other in vhost /", "operator policy other in vhost /"]
 
 
 @pytest.mark.slow
