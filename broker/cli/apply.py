@@ -45,7 +45,7 @@ def apply(file: Path | None, config: Path | None, *, prune: bool, as_json: bool)
     except Failed as failed:
         failure = failed
     if as_json:
-        print_json({"set": done.set, "joined": done.joined, "removed": done.removed, "surplus": done.surplus})
+        print_json({kind: getattr(done, kind) for kind in ("set", "joined", "removed", "surplus", "outdated")})
     elif failure is None:
         click.echo(f"cluster {cluster.name} is what the file says" + ("" if not done.surplus else ", and more"))
     if failure is not None:
@@ -61,12 +61,20 @@ class Done:
     joined: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     surplus: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
+    """Nodes that run with other settings, or another mode, than the file says now."""
 
     def note_set(self, texts: list[str]) -> None:
         """The node has set these."""
         self.set += texts
         for text in texts:
             self.say(f"set {text}")
+
+    def note_outdated(self, names: list[str]) -> None:
+        """These know the file as it was when they were started."""
+        self.outdated += names
+        if names:
+            self.say(f"settings count from the next start only: `warren restart {' '.join(names)}`")
 
     def note_surplus(self, text: str) -> None:
         """The file does not name this."""
@@ -84,6 +92,7 @@ async def bring(road: Road, done: Done, *, prune: bool) -> None:
     cluster = road.cluster
     membership = Membership(road, done.say)
     done.joined += await membership.join(cluster)
+    done.note_outdated(membership.outdated)
     done.note_set((await road.ask_any(contents(cluster))).get("set", []))
     for name in [name for name in reversed(await membership.members()) if name not in cluster.names]:
         if prune:

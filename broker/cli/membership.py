@@ -31,6 +31,8 @@ class Membership:
     def __init__(self, road: Road, say: Say) -> None:
         self._road = road
         self._say = say
+        self.outdated: list[str] = []
+        """Nodes that were started with settings, or a mode, that are others in the file that `join` was given."""
 
     async def members(self) -> Members:
         """As a node that serves knows them. Raises Failed if none serves."""
@@ -46,7 +48,7 @@ class Membership:
         here: dict[str, str] = {}
         if self._road.has_supervisor:
             adopted = await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()})
-            here = adopted["links"]
+            here, self.outdated = adopted["links"], adopted["outdated"]
             for name in adopted["started"]:
                 self._say(f"{name} was started")
             for name in here.keys() - set(file.names) - members.keys():  # it was forgotten, or has another name now

@@ -64,6 +64,8 @@ class Supervisor:
         self._say = say
         self._restart = restart
         self._blocks: dict[str, dict[str, str]] = {}
+        self._begun: dict[str, tuple[Any, ...]] = {}
+        """By name what a node was started with, see `_terms`."""
         self._port = 0
         self._nursery: trio.Nursery | None = None
         self._verbs: dict[str, Callable[[NodeProcess], Awaitable[dict[str, Any]]]] = {
@@ -160,7 +162,14 @@ class Supervisor:
                 await self._launch(self.processes[node.name])
         self.write_run_file()
         links = {name: process.doors["link"] for name, process in self.processes.items()}
-        return {"links": links, "started": [node.name for node in new if node.name in local]}
+        outdated = [
+            name for name in links if self.processes[name].is_alive() and self._begun[name] != self._terms(name)
+        ]
+        return {"links": links, "started": [node.name for node in new if node.name in local], "outdated": outdated}
+
+    def _terms(self, name: str) -> tuple[Any, ...]:
+        """What counts for a node from its start on only."""
+        return self.cluster.node(name).settings, self.cluster.partition_handling, self.cluster.tls
 
     def _release(self, name: str) -> dict[str, Any]:
         """A node has left the cluster."""
@@ -231,6 +240,7 @@ class Supervisor:
 
     async def _launch(self, process: NodeProcess) -> None:
         assert self._nursery is not None
+        self._begun[process.node.name] = self._terms(process.node.name)
         blocks = self._blocks.get(process.node.name, {})
         extra = [word for peer, direction in blocks.items() for word in ("--block", f"{peer}:{direction}")]
         try:

@@ -63,8 +63,9 @@ To the supervisor, at its own loopback port (run.json); `at_ms` is when the sign
                   or at once while too few nodes run for any to be ready
     block         {blocks: {node: {peer: "both" | "in" | "out"}}}   -> {}; handed to nodes that start later; adds
     unblock       {}                                                -> {}
-    adopt         {cluster: the file, resolved}                     -> {links: {node: address}, started: [node]}; links
-                  of the nodes of this machine, of which those that are new in the file are started
+    adopt         {cluster: the file, resolved}                     -> {links: {node: address}, started, outdated:
+                  [node]}; links of the nodes of this machine, of which those that are new in the file are started;
+                  `outdated` ones run with settings that are others in the file now
     release       {node}                                            -> {}; of a node that does not run, and has left
     down          {}                                                -> {stopping: [name]}
 """

@@ -54,7 +54,7 @@ def test_a_cluster_grows_and_shrinks(file, capsys):
     code, out, err = warren("apply", str(file), "--json")
     assert (code, err) == (0, "")
     surplus = ["user guest", "policy ha-all in vhost /"]
-    assert json.loads(out) == {"set": [], "joined": ["n4"], "removed": [], "surplus": surplus}
+    assert json.loads(out) == {"set": [], "joined": ["n4"], "removed": [], "surplus": surplus, "outdated": []}
     assert processes() == ["n1", "n2", "n3", "n4"]
     file.write_text(THREE_NODES)
     assert warren("apply", str(file)) == (
@@ -62,6 +62,10 @@ def test_a_cluster_grows_and_shrinks(file, capsys):
         "not in the file: node n4 (--prune removes it)\ncluster test is what the file says, and more\n",
         "",
     )
+    file.write_text(THREE_NODES + "settings: {heartbeat: 7}\n")
+    hint = "settings count from the next start only: `warren restart n1 n2 n3`\n"
+    assert warren("apply", str(file))[1].startswith(hint)
+    file.write_text(THREE_NODES)
     assert warren("kill", "n3", "--config", str(file))[0] == 0
     code, out, err = warren("apply", str(file), "--prune")
     assert (code, err) == (0, "")

@@ -186,3 +186,18 @@ def test_the_lock_says_whether_a_supervisor_lives(tmp_path):
 
 def test_a_stranger_with_the_number_of_a_node_is_not_a_node():
     assert not is_node(os.getpid(), "n1")
+
+
+async def test_nodes_that_know_an_older_file_are_named_until_they_are_restarted(cluster, nursery, tmp_path):
+    async with Stage(cluster, nursery, {}) as stage:
+        await stage.until_ready()
+        file = tmp_path / "new.yaml"
+        file.write_text("nodes: [a, {name: b, settings: {heartbeat: 7}}, c]")
+        asked = {"do": "adopt", "cluster": load(file).as_json()}
+        assert (await stage.supervisor.obey(asked))["outdated"] == ["b"]
+        assert (await stage.supervisor.obey(asked))["outdated"] == ["b"], "still"
+        await stage.supervisor.obey({"do": "restart", "node": "b"})
+        assert (await stage.supervisor.obey(asked))["outdated"] == []
+        file.write_text("cluster: {partition_handling: ignore}\nnodes: [a, {name: b, settings: {heartbeat: 7}}, c]")
+        asked = {"do": "adopt", "cluster": load(file).as_json()}
+        assert (await stage.supervisor.obey(asked))["outdated"] == ["a", "b", "c"]
