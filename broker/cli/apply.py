@@ -74,7 +74,9 @@ class Done:
         """These know the file as it was when they were started."""
         self.outdated += names
         if names:
-            self.say(f"settings count from the next start only: `warren restart {' '.join(names)}`")
+            self.say(
+                f"settings count from the next start only: `warren restart` {', '.join(names)}, one after the other"
+            )
 
     def note_surplus(self, text: str) -> None:
         """The file does not name this."""

@@ -63,7 +63,7 @@ def test_a_cluster_grows_and_shrinks(file, capsys):
         "",
     )
     file.write_text(THREE_NODES + "settings: {heartbeat: 7}\n")
-    hint = "settings count from the next start only: `warren restart n1 n2 n3`\n"
+    hint = "settings count from the next start only: `warren restart` n1, n2, n3, one after the other\n"
     assert warren("apply", str(file))[1].startswith(hint)
     file.write_text(THREE_NODES)
     assert warren("kill", "n3", "--config", str(file))[0] == 0
