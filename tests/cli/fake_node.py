@@ -56,7 +56,10 @@ class FakeNode:
         return json.loads(path.read_text()) if path.exists() else []
 
     def write(self, name: str, value: list[dict]) -> None:
-        (self.cluster.run_folder / f"fake_{name}.json").write_text(json.dumps(value))
+        """In one step: others read it at any time."""
+        new = self.cluster.run_folder / f"fake_{name}.{self.node.name}"
+        new.write_text(json.dumps(value))
+        new.rename(self.cluster.run_folder / f"fake_{name}.json")
 
     @property
     def members(self) -> dict[str, dict]:
