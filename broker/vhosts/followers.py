@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from broker.vhosts.switchboard import Switchboard
 
 CATCH_UP_BYTES_MAX = 2 * 1024 * 1024
-"""So much of catch-up may be under way to one mirror and not yet on its disk: what is confirmed waits behind it, and
-behind what else the disks have to take at a time."""
+"""So much of catch-up, of all queues, may be under way to one node and not yet on its disk: what is confirmed waits
+behind it, and behind what else the disks have to take at a time."""
 REST_S = 0.1
 """A mirror for which there is a limit joins the live stream when it lacks no more than what may go out in this time."""
 
@@ -53,6 +53,8 @@ class Followers:
         self._outside: dict[Local, None] = {}
         """Those of them that have a mirror which does not simply follow: it is being filled, or is not in sync."""
         self._acknowledged: dict[str, tuple[int, int]] = {}
+        self._sent: dict[str, int] = {}
+        """Where the last record of catch-up ends in the stream to each node."""
         self._fetching: dict[Local, dict[Follower, None]] = {}
         """Masters of which contents are being read, and the mirrors that wait for that."""
         links = switchboard.links
@@ -213,21 +215,26 @@ class Followers:
             offset = self._switchboard.send(follower.node, frames.RECORD, raw)
             if offset < 0:
                 return False
-            follower.sent = offset
+            follower.sent = self._sent[follower.node] = offset
         return True
 
+    def _has_room(self, node: str) -> bool:
+        """Whether more of catch-up may be on its way to this node, with what is just being read for it."""
+        readings = sum(any(follower.node == node for follower in waiting) for waiting in self._fetching.values())
+        under_way = self._sent.get(node, 0) - self._acknowledged.get(node, (0, 0))[1]
+        return under_way + readings * catch_up.CHUNK_BYTES < CATCH_UP_BYTES_MAX
+
     def _feed(self, local: "Local", follower: Follower) -> None:
-        """Send the next of what it lacks, as far as the link has room; let it join when the rest is small."""
-        if not follower.stated or follower.refused:
+        """Send the next of what it lacks, as far as its node has room; let it join when the rest is small."""
+        if not follower.stated or follower.refused or (follower.missing and not self._has_room(follower.node)):
             return
         master = local.master
         joins = catch_up.may_join(master, follower, self._pacing.carries_bytes(REST_S))
         if not joins and self._rests(local, follower):
             return
-        synced = self._acknowledged.get(follower.node, (0, 0))[1]
         batch_messages = self._pacing.batch_of(self._records[local.queue_id].mirroring, master.queue.mean_bytes)
         filled = bool(follower.missing)
-        while follower.missing and (joins or follower.sent - synced < CATCH_UP_BYTES_MAX):
+        while follower.missing:
             chunk = catch_up.take_chunk(master, follower, batch_messages)
             if not chunk and follower.missing:
                 if self._fetch_more(local, follower, batch_messages):
@@ -288,7 +295,8 @@ class Followers:
         """Send what is out of memory; it does not come back into the queue for that."""
         runs = await local.pager.load(first, last)
         encoded: dict[Range, bytes] = {}
-        for follower in self._fetching.pop(local):
+        waiting = self._fetching.pop(local)
+        for follower in waiting:
             if not self._is_served(local, follower):
                 continue
             chunk = catch_up.chunk_of(local.master, follower, runs, encoded)
@@ -297,6 +305,8 @@ class Followers:
                 raise LostContents(local.queue_id, first, last)
             if self._send_missing(local, follower, chunk):
                 self._feed(local, follower)
+        for follower in waiting:  # what was kept free for this may not have been needed, and then nobody answers
+            self._feed_all(follower.node)
 
     def _is_served(self, local: "Local", follower: Follower) -> bool:
         """Whether this is still a master of this node, and its mirror."""
@@ -311,10 +321,15 @@ class Followers:
             if follower.unsynced and follower.acknowledged(received, synced):
                 local.advance()
             self._propose_entry(local, follower)
-        for local in list(self._outside):  # the link has room again for what others lack
+        self._feed_all(peer)  # there is room again for what others lack
+
+    def _feed_all(self, peer: str) -> None:
+        room = self._has_room(peer)
+        for local in list(self._outside):
             follower = local.master.witnesses.followers.get(peer)
-            if follower is not None and (follower.missing or not follower.joined):
+            if follower is not None and (room if follower.missing else not follower.joined):
                 self._feed(local, follower)
+                room = room and self._has_room(peer)
 
     def _propose_entry(self, local: "Local", follower: Follower) -> None:
         if local.master.witnesses.may_enter(follower, local.master.confirmed_note):

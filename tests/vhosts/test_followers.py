@@ -96,3 +96,57 @@ def test_the_window_of_catch_up_counts_from_where_the_stream_begins():
         house.hear_acknowledged(house.switchboard.links.offset("n2", "data"), 50_000_000)
         sent += (fed := sent_bytes(house))
     assert CATCH_UP_BYTES_MAX <= sent < 2 * CATCH_UP_BYTES_MAX, "a window full, and not all of it"
+
+
+def test_the_window_of_catch_up_is_one_for_all_queues_however_little_each_lacks():
+    """A confirm of one waited behind all others that a node lacked when it came back."""
+    house = House()
+    queue_ids = range(1, 21)
+    locals_ = [house.lead(bodies=["x" * (CATCH_UP_BYTES_MAX // 5)], queue_id=queue_id) for queue_id in queue_ids]
+    for queue_id in queue_ids:
+        house.hear_statement(queue_id=queue_id)
+    answers = 0
+    while not all(local.master.witnesses.followers["n2"].joined for local in locals_):
+        assert 0 < sent_bytes(house) < CATCH_UP_BYTES_MAX + REST_BYTES_MAX
+        behind = house.switchboard.links.offset("n2", "data")
+        house.hear_acknowledged(behind, behind)
+        answers += 1
+    assert answers == 3
+
+
+async def test_no_more_is_read_at_a_time_than_may_be_on_its_way_and_what_was_not_needed_keeps_nobody_waiting():
+    house = House()
+    spawned = []
+    house.followers._spawn = lambda function, *args: function and spawned.append((function, args))
+    queue_ids = range(1, 11)
+    locals_ = [house.lead(bodies=["x" * 1000] * 1100, queue_id=queue_id) for queue_id in queue_ids]
+    contents = {local: local.master.page_out(0) for local in locals_}
+    for queue_id in queue_ids:
+        house.hear_statement(queue_id=queue_id)
+    assert sent_bytes(house)
+    behind = house.switchboard.links.offset("n2", "data")
+    house.hear_acknowledged(behind, behind)
+    assert len(spawned) == CATCH_UP_BYTES_MAX // CHUNK_BYTES
+
+    def loader(local):
+        async def load(first, last):
+            await trio.lowlevel.checkpoint()
+            return [run for run in contents[local] if first <= run.first and run.last <= last]
+
+        return load
+
+    for local in locals_:
+        local.pager.load = loader(local)
+    given_up = locals_[: len(spawned)]
+    for local in given_up:
+        local.ended = True
+        house.followers.unlead(local.queue_id)
+    served = [local for local in locals_ if local not in given_up]
+    while not all(local.master.witnesses.followers["n2"].joined for local in served):
+        if spawned:
+            function, args = spawned.pop(0)
+            await function(*args)
+        else:
+            assert sent_bytes(house), "else there is nothing to be answered"
+            behind = house.switchboard.links.offset("n2", "data")
+            house.hear_acknowledged(behind, behind)

@@ -35,9 +35,9 @@ class House:
         self.paging = Paging(self.switchboard.journal)
         self.mirrors = Mirrors(self.switchboard, self.paging, None, Aside(Nobody(), self.switchboard, lambda _: None))
 
-    def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=(), mirrors=("n2",)):
-        """Be the master of queue 1, with mirrors on these nodes."""
-        master = Master(Copy(1, True), TERM, Settings(), mirrored=True)
+    def lead(self, *, definition=AUTOMATIC, in_sync=("n1",), bodies=(), mirrors=("n2",), queue_id=1):
+        """Be the master of a queue, with mirrors on these nodes."""
+        master = Master(Copy(queue_id, True), TERM, Settings(), mirrored=True)
         local = Local(
             master, Publications("n1/1"), self.switchboard, FakeTimers(), self.paging, None, False, None, None
         )
@@ -45,7 +45,7 @@ class House:
             local.publish(run_of(body), None)
         lives = tuple(Life(node, 1) for node in in_sync)
         record = QueueRecord(
-            1,
+            queue_id,
             "/",
             "q",
             Life("n1", 1),
@@ -64,10 +64,11 @@ class House:
         self.switchboard.journal.sync()
         self.mirrors.flush()
 
-    def hear_statement(self, common=0, living=(), refused=0, offset=None, peer="n2"):
+    def hear_statement(self, common=0, living=(), refused=0, offset=None, peer="n2", queue_id=1):
         """The answer to the last offer, or to the one that ended at `offset`."""
-        offset = self.offered if offset is None else offset
-        statement = Statement(1, TERM, refused, common, list(living), offset)
+        if offset is None:
+            offset = self.followers._locals[queue_id].master.witnesses.followers[peer].offered
+        statement = Statement(queue_id, TERM, refused, common, list(living), offset)
         self.switchboard.hear(peer, frames.STATEMENT, frames.encode_json(asdict(statement)))
 
     def hear_unapplied(self, promised, offset):
@@ -75,8 +76,7 @@ class House:
 
     @property
     def offered(self):
-        (local,) = self.followers._locals.values()
-        return local.master.witnesses.followers["n2"].offered
+        return self.followers._locals[1].master.witnesses.followers["n2"].offered
 
     def hear_acknowledged(self, received, synced):
         self.switchboard.hear("n2", frames.ACKNOWLEDGED, frames.encode_pair(received, synced))
