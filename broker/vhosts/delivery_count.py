@@ -4,11 +4,15 @@ Decides how a run says so to its readers; the queue's own messages stay as they 
 Source: RabbitMQ 3.10, `rabbit_fifo_client`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from broker.wire.content import body_of, make_content
 from broker.wire.fields import Long
 from broker.wire.malformed import Malformed
 from broker.wire.message import Run
 from broker.wire.properties import Properties
+from policies.quorum import is_quorum
 
 HEADER = "x-delivery-count"
 
@@ -20,6 +24,11 @@ def counted(run: Run) -> Run:
     shown = run.cut(0, len(run.contents))
     shown.contents = [_counted(content, run.returned) for content in run.contents]
     return shown
+
+
+def as_got(run: Run, arguments: Mapping[str, Any]) -> Run:
+    """The run as basic.get shows it: of a quorum queue always with its count, 0 as well. `arguments`: the queue's."""
+    return counted(run) if is_quorum(arguments) else run
 
 
 def _counted(content: bytes, times: int) -> bytes:

@@ -297,8 +297,7 @@ class Hall:
 
     def _receive_deliver(self, peer: str, payload: bytes, offset: int) -> None:
         number, start = frames.decode_deliver(payload)
-        record, _ = records.decode(payload, start)
-        assert isinstance(record, records.Publish)
+        record = records.decode_publish(payload, start)
         handle = self.catalogue.handles.get(record.queue_id)
         if handle is not None:
             handle.delivered(number, record.run)

@@ -14,7 +14,7 @@ import trio
 from broker.amqp.errors import ChannelException
 from broker.cluster.records import RUNNING, UNAVAILABLE, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
-from broker.vhosts.delivery_count import counted
+from broker.vhosts.delivery_count import as_got
 from broker.vhosts.guests import counts_of, get_opened
 from broker.vhosts.holders import Holders
 from broker.vhosts.local import Local
@@ -294,19 +294,16 @@ class Handle:
                 break
             run = await get_opened(answer, fetcher, ack_required=fetcher is not None)
             if run is not None:
-                return Got(self._shown(run), answer.queue.messages_ready, fetcher)
+                return Got(as_got(run, self.record.arguments), answer.queue.messages_ready, fetcher)
             if answer is self.local:
                 return None
         fields, attachment = answer
         if "empty" in fields:
             return None
-        record, _ = records.decode(attachment)
-        assert isinstance(record, records.Publish)
-        return Got(self._shown(record.run), fields["messages_ready"], fetcher)
-
-    def _shown(self, run: Run) -> Run:
-        """The message as basic.get shows it: of a quorum queue always with its count, 0 as well."""
-        return counted(run) if is_quorum(self.record.arguments) else run
+        run = records.decode_publish(attachment).run
+        if fetcher is None and self.remote is not None:
+            self.remote.took(run)
+        return Got(as_got(run, self.record.arguments), fields["messages_ready"], fetcher)
 
     async def purge(self) -> int:
         """Drop what is ready; how many messages that were. No failover brings them back."""

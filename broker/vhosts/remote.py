@@ -188,9 +188,15 @@ class Remote:
         grant.delivered += len(run.contents)
         if grant.lent:
             grant.end_loan(subscription, len(run.contents))
+        if not subscription.ack_required:
+            self.took(run)
         subscription.deliver(run)
         if not subscription.is_limited:  # it may have room for more before it answers
             self.wake(subscription)
+
+    def took(self, run: Run) -> None:
+        """A client takes it without an answer: that is one, and no successor of the master gives it out again."""
+        self._settles.add(frames.ACKNOWLEDGE, self.history, run.first, run.last)
 
     def forget(self, subscription: "Subscription") -> None:
         """It was cancelled."""

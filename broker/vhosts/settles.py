@@ -1,5 +1,5 @@
-"""What clients of this node have acknowledged or rejected at a queue whose master is on another node, as far as not
-every in-sync copy is known to have that.
+"""What clients of this node have acknowledged or rejected at a queue whose master is on another node, or taken without
+having to, as far as not every in-sync copy is known to have that.
 
 Decides what a successor of that master is told again: what was answered for, by position and by whose history the
 position is of (DESIGN rule S6); so a surviving consumer's acknowledged message does not come back. What was given back

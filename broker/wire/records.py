@@ -285,6 +285,14 @@ def pack_body(record: Record) -> tuple[int, int, bytes]:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
+def decode_publish(buffer: Buffer, offset: int = 0) -> Publish:
+    """The Publish record at `offset`. Raises as `decode`, and DamagedRecord if another record is there."""
+    record, _ = decode(buffer, offset)
+    if not isinstance(record, Publish):
+        raise DamagedRecord(f"{type(record).__name__} at {offset}, where messages should be")
+    return record
+
+
 def decode(buffer: Buffer, offset: int = 0) -> tuple[Record, int]:
     """The record at `offset` and the offset behind it.
 

@@ -164,6 +164,17 @@ def test_credit_follows_the_consumers_room(board, remote):
     assert granted(board) == [17]
 
 
+def test_what_is_taken_without_an_acknowledgement_is_answered_for(board, publications):
+    settles = Settles()
+    remote = Remote(1, "n2", 10, publications, settles, board)
+    remote.history = [(10, 1)]
+    for first, text, ack_required in ((1, "a", False), (2, "b", True), (3, "c", False)):
+        run = run_of(text)
+        run.first = first
+        remote.deliver(Client(ack_required=ack_required), run)
+    assert list(settles.again()) == [(frames.ACKNOWLEDGE, [(10, 1)], [(1, 1), (3, 3)])]
+
+
 def test_without_acknowledgements_credit_is_renewed_by_deliveries(board, remote):
     client = Client(room=1_000_000, ack_required=False)
     remote.wake(client)

@@ -23,6 +23,7 @@ from broker.wire.records import (
     Term,
     Volatile,
     decode,
+    decode_publish,
     encode,
     encode_publish,
     skim,
@@ -202,3 +203,8 @@ def test_the_format_stays_what_it_is():
     assert encode(Settle(5, 6, [(7, 9)])) == bytes.fromhex(
         "d7570102 dc96510d 00000030 0000000000000005 0000000000000006 00000001 0000000000000007 0000000000000009"
     )
+
+
+def test_messages_are_not_taken_from_another_record():
+    with pytest.raises(DamagedRecord, match="Drop at 0"):
+        decode_publish(encode(Drop(1, 2)))
