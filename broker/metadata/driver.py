@@ -108,9 +108,7 @@ class Driver:
         self._rearm = trio.Event()
         self._armed_for = float("-inf")
         self._failure: Exception | None = None
-        self._turning = False
-        self._once_more = False
-        self._lives_due = False
+        self._turning = self._once_more = self._lives_due = False
         self.state.tree.watches.add(schema.MEMBERS, self._member_changed, subtree=True)
         self._take_up(durable, now)
         self._wire_up(links)
