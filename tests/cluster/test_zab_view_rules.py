@@ -1,12 +1,15 @@
 """Rules of views broken on purpose: seeds find each of them (the rarer ones are played in `test_zab_views`)."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
-from broker.cluster import bonds, partitions
+from broker.cluster import bonds, lineage, partitions
 from broker.cluster.entries import DamagedLog
 from broker.cluster.member import Diverged, Member
 from broker.cluster.views import ViewVote
-from tests.simulation.test_zab_view_seeds import run_view_seed
+from tests.simulation.test_zab_view_seeds import run_seed_of_a_view_that_hardly_came_about, run_view_seed
 from tests.simulation.zab_judges import Broken
 
 CONTINUING = bonds.continuing
@@ -15,9 +18,13 @@ MISSED = bonds._missed
 
 def complaint(size: int, seeds: range, *, torn: bool = False) -> str:
     """What the first judge of safety says; judges of progress are passed over."""
+    return complaint_of(partial(run_view_seed, size=size, torn=torn), seeds)
+
+
+def complaint_of(run: Callable[[int], object], seeds: range) -> str:
     for seed in seeds:
         try:
-            run_view_seed(seed, size, torn=torn)
+            run(seed)
         except (Broken, Diverged, DamagedLog) as broken:
             if not str(broken).startswith("progress"):
                 return f"{seed} {type(broken).__name__}: {broken}"
@@ -39,6 +46,11 @@ def test_epochs_that_two_leaders_may_have(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(ViewVote, "next_epoch", next_one)
     assert "Broken: leadership" in complaint(3, range(10), torn=True)
+
+
+def test_giving_up_what_nobody_has_shown_not_to_be_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "_may_be_committed", lambda rolls, lacking, other, heard: False)
+    assert "Broken: evidence" in complaint_of(run_seed_of_a_view_that_hardly_came_about, range(20))
 
 
 @pytest.mark.slow

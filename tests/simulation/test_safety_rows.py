@@ -21,7 +21,8 @@ here, in `test_rules_broken` (marked R) or, for the machine of agreement, in `te
 * 1, 2, 3, as in model 1; unique terms of two sides: as there; V for epochs of two sides.
 * 4, truncation by the list of terms: `skip_truncation`, R `accept_lower_terms`; what one journal does with it: J.
 * 5, a cold start waits for who was in sync: `promote_what_is_there_after_a_cold_start`.
-* 6, a quorum, or all of a view: `commit_without_a_quorum`, Z `a_minority_that_decides`, V.
+* 6, a quorum, or all of a view: `commit_without_a_quorum`, Z `a_minority_that_decides`, V; what of a history may be
+  given up: V, which a judge sees in seeds of views that nobody is left to remember.
 * 7, who lost its memory has no vote: Z `a_lost_memory_that_votes`; `test_backup` for an older folder.
 * 8, alone in sync only with a lease; promotions wait for its end: `take_a_lease_for_granted`, R
   `give_out_without_a_lease`, Z `ending_lives_without_regard_to_their_leases`; what is set aside: `test_set_aside`,

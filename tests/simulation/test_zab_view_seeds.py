@@ -51,6 +51,36 @@ def run_view_seed(seed: int, size: int, *, torn: bool = False, rule: QuorumRule 
     return world
 
 
+def run_seed_of_a_view_that_hardly_came_about(seed: int) -> World:
+    """Two go on without the third, which goes on by itself. As soon as one of them has made their view it dies, and the
+    other one is restarted: it does not know that there was one, and has the third in sight again. Raises Broken."""
+    dice = Random(f"hardly {seed}")
+    world = World(seed, 3, QuorumRule(dice.choice([IGNORE, AUTOHEAL])))
+    world.judges = PartedJudges()
+    world.disk_s, world.delay_s = dice.choice([0.001, 0.02]), 0.1
+    for name in world.nodes:
+        world.start(name)
+    world.run_until(world.settled, 10.0)
+    alone = dice.choice(list(world.nodes))
+    two = [name for name in world.nodes if name != alone]
+    for other in two:
+        world.cut(alone, other)
+        world.cut(other, alone)
+    world.run_until(lambda: any(len(node.zab.view) == 2 for node in world.nodes.values() if node.zab), 30.0)
+    world.run_until(lambda: any(name in two for name in leaders(world)), 10.0)
+    world.run(dice.uniform(0.0, 0.2))
+    dying = next(name for name in two if name in leaders(world))
+    other = next(name for name in two if name != dying)
+    for name in (other, dying):
+        world.crash(name)
+    world.run_until(lambda: alone in leaders(world), 30.0)
+    world.heal()
+    world.start(other)
+    world.run(dice.choice([0.5, 7.0]))
+    recover(world, {dying}, torn=True)
+    return world
+
+
 def recover(world: World, down: set[str], *, torn: bool) -> None:
     """Everything mended: then there is one view of all, perhaps after one side has yielded; and work goes on."""
     world.heal()
@@ -115,6 +145,17 @@ def test_kills_restarts_and_freezes_lose_nothing(size: int) -> None:
 def test_a_partition_makes_two_histories_that_know_of_one_another(size: int) -> None:
     for seed in range(6):
         run_view_seed(seed, size, torn=True)
+
+
+def test_what_may_be_committed_is_given_up_by_nobody() -> None:
+    for seed in range(3):
+        run_seed_of_a_view_that_hardly_came_about(seed)
+
+
+@pytest.mark.slow
+def test_nor_in_many_more_seeds() -> None:
+    for seed in range(3, 200):
+        run_seed_of_a_view_that_hardly_came_about(seed)
 
 
 @pytest.mark.slow

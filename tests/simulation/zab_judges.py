@@ -32,6 +32,9 @@ class Judges:
         """This node lost its memory, or gave it up, at the end of that life."""
         self._forgot[name] = life
 
+    def gave_up(self, name: str, zxids: set[int]) -> None:
+        """These were on this node's disk."""
+
     def look_at_view(self, name: str, zab: Zab, nodes: Mapping[str, Any]) -> None:
         """Views: nothing is committed before all of the view have it on their disks, but for those who lost theirs."""
         for each, life in (zab._member.view or {}).items():
@@ -105,10 +108,34 @@ class PartedJudges(Judges):
         super().__init__()
         self.before: dict[int, int] = {}
         self.held: dict[str, list[tuple[int, bytes]]] = {}
+        self._given_up: dict[str, set[int]] = {}
+        self._decided_by: dict[int, tuple[str, ...]] = {}
+        """By zxid the view in which it was committed first."""
+
+    def gave_up(self, name: str, zxids: set[int]) -> None:
+        """S9: what a view has committed none of it gives up, whether or not it knows that it is committed."""
+        self._given_up.setdefault(name, set()).update(zxids)
+        for zxid in zxids & self._decided_by.keys():
+            self._look_at_given_up(name, zxid)
+
+    def look_at_view(self, name: str, zab: Zab, nodes: Mapping[str, Any]) -> None:
+        super().look_at_view(name, zab, nodes)
+        known = nodes[name].disk.state.committed  # what is known in memory only nobody has acted upon
+        for zxid in (entry.zxid for entry in zab._member.history.entries if entry.zxid <= known):
+            if zxid not in self._decided_by:
+                self._decided_by[zxid] = zab.view
+                for each, given_up in self._given_up.items():
+                    if zxid in given_up and not nodes[each].disk.has(zxid):
+                        self._look_at_given_up(each, zxid)
+
+    def _look_at_given_up(self, name: str, zxid: int) -> None:
+        if name in self._decided_by[zxid]:
+            raise Broken(f"evidence: {name} gave up {zxid:#x}, which was committed in {self._decided_by[zxid]}")
 
     def forgets(self, name: str, life: int) -> None:
         super().forgets(name, life)
         self.held.pop(name, None)
+        self._given_up.pop(name, None)
 
     def look_at_verdict(self, name: str, zab: Zab, other: str, life: int, lease_until: float, now: float) -> None:
         """Either side holds the other one dead."""

@@ -10,6 +10,7 @@ from random import Random
 from zlib import crc32
 
 from broker.cluster.entries import (
+    ROLL,
     TRANSACTION,
     Accept,
     Append,
@@ -19,6 +20,7 @@ from broker.cluster.entries import (
     Install,
     LogOp,
     Truncate,
+    zxid_of,
 )
 from broker.cluster.member import Yields
 from broker.cluster.partitions import MAJORITY, QuorumRule
@@ -51,6 +53,15 @@ class Disk:
                 state.entries = [entry for entry in state.entries if entry.zxid > snapshot.zxid]
             case Commit(zxid):
                 state.committed = zxid
+
+    def kept(self) -> set[int]:
+        """The transactions and markers that are on it."""
+        snapshot, found = self.state.snapshot, {entry.zxid for entry in self.state.entries if entry.kind != ROLL}
+        if snapshot:
+            found |= {zxid for zxid, _ in applied_of(snapshot.state)} | {
+                zxid_of(epoch, 0) for epoch, _ in snapshot.epochs
+            }
+        return found
 
     def copy(self) -> DurableState:
         state = self.state
@@ -346,7 +357,9 @@ class World:
 
     def _carry_out(self, node: Node, life: int, ready: Ready, done: int) -> None:
         if node.life == life and node.zab:
+            before = node.disk.kept() if isinstance(ready.log[done], Truncate | Install) else set()
             node.disk.carry_out(ready.log[done])
+            self.judges.gave_up(node.name, before - node.disk.kept() if before else before)
             node.writes += 1
             if node.writes == node.crash_at_write:
                 self.crash(node.name)
