@@ -82,20 +82,18 @@ class Master:
         for level, upto in copy.marks.items():
             self.queue.mark_redelivered(upto, level)
         if self.logged:
-            self._close()
+            self.queue.open_upto = 0
             copy.terms.begin(term, copy.next_position)
             copy.promised = term
             self._put(records.Term(copy.queue_id, term, copy.next_position), copy.durable)
             missed = copy.repeats.forget_at(copy.lacking) if copy.lacking else []
             for change in (*missed, *copy.repeats.truncate(copy.next_position - 1)):  # announced, and never came
                 self._put(records.Origin(copy.queue_id, term, *change), copy.durable)
+            for level, upto in copy.marks.items():  # of the last of them another copy, or the own disk, may not know
+                self._opening.add(level)
+                self._announce(level, upto)
         else:
             self.note = self.confirmed_note = 1  # the term's own record, which nobody needs
-
-    def _close(self) -> None:
-        self.queue.open_upto = 0
-        for level, upto in self.copy.marks.items():
-            self._open(level, upto)
 
     def _open(self, level: int, upto: int) -> None:
         self._marks[level] = upto
@@ -154,9 +152,10 @@ class Master:
             self.queue.log()
             self.copy.terms.begin(self.term, 1)
             self.copy.promised = self.term
+            self.queue.open_upto = 0
             for level in range((self.queue.settings.max_priority or 0) + 1):  # what was given out was not announced
                 self.copy.marks[level] = self.queue.next_position - 1
-            self._close()
+                self._open(level, self.queue.next_position - 1)
 
     # ------------------------------------------------------------------ what clients do
 

@@ -128,6 +128,28 @@ def test_an_older_mark_that_has_arrived_opens_nothing_that_is_only_announced() -
     assert sum(run.count for run in taker.got) == 2
 
 
+def test_a_new_master_gives_out_what_its_predecessor_announced_when_every_copy_knows_of_it() -> None:
+    """Its own copy may be the only one that the announcement had reached: what it gave out came again from the third,
+    without a flag (a power cut in seed 66)."""
+    cluster = Cluster(["n2", "n3"])
+    cluster.master.publish(run_of("a", "b"), 0)
+    cluster.settle_down()
+    cluster.master.queue.consume(Taker(window=1))
+    cluster.master.queue.pump()
+    cluster.ship()
+    cluster.replicas["n2"].read()  # n3 does not
+    heir = Cluster(["n3"], copy=cluster.replicas["n2"].mirror.copy, term=20)
+    taker = Taker(window=1)
+    heir.master.queue.consume(taker)
+    heir.master.queue.pump()
+    heir.ship()
+    heir.sync()
+    assert not taker.got
+    heir.settle_down()
+    assert [run.redelivered for run in taker.got] == [True]
+    assert heir.replicas["n3"].mirror.copy.marks == {0: 1}
+
+
 def test_what_no_consumer_can_have_seen_is_not_flagged_after_promotion() -> None:
     cluster = Cluster(["n2"])
     cluster.master.publish(run_of("a", "b", "c"), 0)
