@@ -296,6 +296,13 @@ class Hall:
         self.followers.progress()
 
     def _receive_deliver(self, peer: str, payload: bytes, offset: int) -> None:
+        """Who has slept may have been held dead meanwhile, and what was under way to it given to others (S4)."""
+        if self.switchboard.is_trusted:
+            self._deliver(payload)
+        else:
+            self.switchboard.defer(partial(self._deliver, payload))
+
+    def _deliver(self, payload: bytes) -> None:
         number, start = frames.decode_deliver(payload)
         record = records.decode_publish(payload, start)
         handle = self.catalogue.handles.get(record.queue_id)
@@ -303,6 +310,13 @@ class Hall:
             handle.delivered(number, record.run)
 
     def _receive_repaid(self, peer: str, payload: bytes, offset: int) -> None:
+        """Behind what was delivered before."""
+        if self.switchboard.is_trusted:
+            self._repay(payload)
+        else:
+            self.switchboard.defer(partial(self._repay, payload))
+
+    def _repay(self, payload: bytes) -> None:
         queue_id, number, told = frames.decode_triple(payload)
         handle = self.catalogue.handles.get(queue_id)
         if handle is not None:

@@ -75,7 +75,7 @@ class Switchboard:
         self.lease_valid = lease_valid
         self.lease_missed = False
         """A master here had to wait because the lease was not valid, or a publisher."""
-        self._doubted: list[Pending] = []
+        self._deferred: list[Callable[[], None]] = []
         self._trusted = trio.Event()
         self.transit = Transit()
         self.unanswered: dict[Publications, None] = {}
@@ -116,14 +116,23 @@ class Switchboard:
         """What is to be answered once it is certain that this node knows all that clients have been told: that a
         message goes to no queue is known to nobody else."""
         pending.missing += 1
-        self._doubted.append(pending)
+        self.defer(pending.answer)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether there is a lease, and nothing that waited for it is left to be done."""
+        return not self._deferred and self.lease_valid()
+
+    def defer(self, do: Callable[[], None]) -> None:
+        """Have this done when the lease is valid again, in this order."""
+        self._deferred.append(do)
         self.lease_missed = True
 
     def trust(self) -> None:
         """The lease is valid again."""
-        doubted, self._doubted = self._doubted, []
-        for pending in doubted:
-            pending.answer()
+        deferred, self._deferred = self._deferred, []
+        for do in deferred:
+            do()
         self._trusted.set()
         self._trusted = trio.Event()
 

@@ -14,8 +14,8 @@ from broker.cluster.history import History
 from broker.cluster.partitions import IGNORE, Electorate, QuorumRule
 from broker.cluster.zab import Zab
 from tests.cluster.zab_model import Bounds, Model, State
+from tests.simulation.zab_disk import Disk
 from tests.simulation.zab_judges import Broken
-from tests.simulation.zab_world import Disk
 
 ALL = 10_000_000
 """More states than there are in those searches that come to an end."""

@@ -11,8 +11,8 @@ from broker.cluster.partitions import Electorate
 from broker.cluster.roles import Move
 from tests.cluster.zab_worlds import by_majority
 from tests.simulation.test_zab_seeds import run_seed
+from tests.simulation.zab_disk import Disk
 from tests.simulation.zab_judges import Broken
-from tests.simulation.zab_world import Disk
 
 
 def complaint(size: int = 3, first: int = 0, **rules: bool) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from broker.cluster.entries import TRANSACTION, Entry, LogOp
 from broker.cluster.leading import Leading
 from broker.cluster.zab import Zab
-from tests.simulation.zab_world import Disk
+from tests.simulation.zab_disk import Disk
 
 NAMES = ("n1", "n2", "n3")
 

@@ -2,6 +2,7 @@
 more, and it says nothing that is void (S12, S15)."""
 
 import pytest
+import trio
 
 from broker.wire.methods import (
     QueueBind,
@@ -141,5 +142,28 @@ def test_a_life_without_a_majority_ends_though_a_client_has_a_queue_of_its_own_t
         world.network.cut("n1", "n3")
         await until(lambda: node.report.life > life, 3 * NET_TICKTIME_S)
         await world.stop("n1")
+
+    play(scenario)
+
+
+def test_what_was_under_way_to_a_node_that_slept_is_not_given_out_there_after_others_had_it() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        scene = Scene(stage)
+        await scene.begin(scene.other)
+        got = list[bool]()
+        scene.there.on_deliver = lambda delivered: got.append(delivered.redelivered)
+        await scene.there.consume("q", 5)
+        world.freeze(scene.apart)
+        await scene.here.confirm_select()
+        assert await is_confirmed(scene.here)
+        again = list[bool]()
+        other = await stage.client(scene.leader)
+        other.on_deliver = lambda delivered: again.append(delivered.redelivered)
+        await other.consume("q", 5)
+        await until(lambda: again == [True], 3 * NET_TICKTIME_S)
+        world.thaw(scene.apart)
+        await trio.sleep(2 * NET_TICKTIME_S)
+        assert got == []
 
     play(scenario)
