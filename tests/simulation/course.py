@@ -19,6 +19,7 @@ import trio
 from broker.node.partition_handling import PartitionHandling
 from tests.simulation import disk
 from tests.simulation.faults import FAULTS, ONE_OF_EACH, Faults
+from tests.simulation.gives import Gives
 from tests.simulation.judges import (
     Broken,
     Histories,
@@ -33,7 +34,6 @@ from tests.simulation.judges import (
     judge_memory,
     judge_order,
     judge_prefetch,
-    judge_repeats,
     judge_single,
     judge_transactions,
     takes_little_space,
@@ -137,7 +137,7 @@ class Outcome:
 def run_seed(seed: int, plan: Plan = Plan()) -> Outcome:
     """One run. Raises Broken, with the seed and the trace, if a judge saw something or a node fell over."""
     outcomes: list[Outcome] = []
-    histories = Histories()
+    histories, gives = Histories(), Gives()
 
     roads = [road(kind, name) for kind, name in zip(plan.kinds, ROADS, strict=False) if kind]
     policies = [policy({**HA_ALL, **plan.policy}), *(each for road in roads for each in road.policies)]
@@ -146,9 +146,11 @@ def run_seed(seed: int, plan: Plan = Plan()) -> Outcome:
         workload = Workload(world, roads, persistent=plan.persistent)
         outcomes.append(Outcome(world, workload, histories))
         await _run(world, workload, histories, plan)
+        if not plan.parts:
+            gives.judge(workload.ledger, {record.id: record.name for record in world.queues()})
 
     try:
-        with _surroundings(plan), histories.watching(), ReturnCounts().watching(), _leases(plan):
+        with _surroundings(plan), histories.watching(), gives.watching(), ReturnCounts().watching(), _leases(plan):
             simulate(seed, story, policies=policies, names=plan.names, handling=plan.handling)
         if not plan.parts:
             histories.judge_prefixes()
@@ -244,7 +246,6 @@ def _judge_clients(workload: Workload, histories: Histories) -> None:
     judge_transactions(ledger)
     judge_cancels(ledger, changes)
     judge_single(ledger, {road.name for road in roads if road.single}, changes)
-    judge_repeats(ledger)
     judge_order(ledger)
     judge_answers(ledger)
     judge_prefetch(ledger)

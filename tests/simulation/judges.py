@@ -76,18 +76,6 @@ def judge_kept(ledger: Ledger, kept: Collection[bytes]) -> None:
         raise Broken(f"invented: {invented[:5]}")
 
 
-def judge_repeats(ledger: Ledger) -> None:
-    """S7: whoever sees a message that may have been seen before is told so. Where a message came by way of another
-    queue it may have come twice (S16)."""
-    seen: set[bytes] = set()
-    for delivery in ledger.deliveries:
-        if not delivery.direct:
-            continue
-        if delivery.body in seen and not delivery.redelivered:
-            raise Broken(f"repeat: {delivery.body!r} came again, not flagged, to {delivery.consumer}")
-        seen.add(delivery.body)
-
-
 def judge_order(ledger: Ledger) -> None:
     """What one producer published in order, with one priority, one consumer gets in order, redeliveries apart."""
     newest: dict[tuple[str, bytes, int], int] = {}
