@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from broker.cluster import schema
+from tests.simulation.strokes import ENTRIES, STROKES, Strokes, cut
 from tests.simulation.world import HA_ALL, World, until
 
 POLICIES: list[dict[str, Any]] = [
@@ -20,12 +21,6 @@ POLICIES: list[dict[str, Any]] = [
     {**HA_ALL, "ha-mode": "nodes", "ha-params": ["n2", "n3"]},
 ]
 """Whichever is in force, nothing is lost."""
-ENTRIES = (
-    "mirror enters unheard, kill master",
-    "link breaks as a mirror enters, kill master",
-    "mirror enters and restarts, kill master",
-)
-"""While the proposal that takes a mirror in is on a long way to the leader and back."""
 RETURNS = (
     "mirrors return, cut off master",
     "mirrors return, freeze master",
@@ -52,6 +47,8 @@ SLOWNESS = ("freeze", "freeze master", "slow link", "disk stalls", "disk of mast
 FAULTS = (*DEATHS_OF_MASTERS, *DEATHS_OF_LEADERS, *PARTITIONS, *RESTARTS, *SLOWNESS)
 ONE_OF_EACH = (DEATHS_OF_MASTERS, DEATHS_OF_LEADERS, PARTITIONS, RESTARTS, SLOWNESS)
 
+UNSYNCED = "mirrors cannot sync, power of all, back without master"
+"""Too much for runs of any faults: nothing is left to go on until the master has come back."""
 SEVERAL = ("all at once", "power of all, back without master", "master and leader")
 IN_TURN = (
     "two in a row",
@@ -64,7 +61,6 @@ IN_TURN = (
     "quick restart, kill master",
     "freeze master as a mirror enters, kill heir",
     *RETURNS,
-    *ENTRIES,
 )
 
 
@@ -94,6 +90,10 @@ class Faults:
         other = dice.choice([each for each in running if each != name] or [name])
         if fault in SEVERAL:
             await self._strike_several(fault, name)
+        elif fault in STROKES:
+            await Strokes(world, dice).strike(fault, name, other)
+        elif fault == UNSYNCED:
+            await self._leave_unsynced(name)
         elif fault in IN_TURN:
             await self._strike_in_turn(fault, name, other)
         elif "cut" in fault or fault in PARTITIONS:
@@ -199,8 +199,6 @@ class Faults:
             case "freeze master as a mirror enters, kill heir":
                 await self._let_return(other)
                 await self._kill_heir_of(self._master() or name)
-            case _ if fault in ENTRIES:
-                await self._strike_an_entry(fault, name, other)
             case _ if fault in RETURNS:
                 await self._strike_the_only_one(fault, name)
 
@@ -243,34 +241,6 @@ class Faults:
                 world.thaw(master)
             case "mirrors return, power of all, back without master":
                 await self._strike_several("power of all, back without master", master)
-
-    async def _strike_an_entry(self, fault: str, master: str, mirror: str) -> None:
-        world, dice = self._world, self._dice
-        world.kill(mirror)
-        await trio.sleep(dice.uniform(0.3, 1.0))
-        leader = world.leader()
-        if leader is not None:
-            world.network.slow(master, leader, dice.choice([0.1, 0.3, 0.6]))
-        world.start(mirror)
-        with trio.move_on_after(8):
-            await until(lambda: self._enters(mirror, master), 8, 0.002)
-        match fault:
-            case "mirror enters unheard, kill master":
-                self._cut(master, mirror, one_way=True)
-            case "link breaks as a mirror enters, kill master":
-                self._cut(master, mirror, one_way=True)
-                world.network.sever(master, mirror)
-            case "mirror enters and restarts, kill master":
-                world.kill(mirror)
-                world.start(mirror)
-        await trio.sleep(dice.uniform(0.05, 0.6))
-        world.kill(master)
-
-    def _enters(self, mirror: str, master: str) -> bool:
-        hall = self._world.hall(master)
-        locals_ = [] if hall is None else hall.guests.locals.values()
-        followers = [local.master.witnesses.followers.get(mirror) for local in locals_]
-        return any(follower is not None and follower.entering for follower in followers)
 
     async def _restart_unseen(self, name: str) -> None:
         """So quickly that nobody saw its port refuse; returns when the new life has just been registered."""
@@ -325,6 +295,16 @@ class Faults:
             await trio.sleep(dice.uniform(2.0, 4.0))
             world.start(name)
 
+    async def _leave_unsynced(self, master: str) -> None:
+        """Whoever says that it has synced what the master sends is on its own a little later."""
+        mirrors = [host for name, host in self._world.hosts.items() if name != master]
+        for host in mirrors:
+            host.disk.fail("sync", under="journal/")
+        await trio.sleep(self._dice.uniform(0.3, 1.0))
+        for host in mirrors:
+            host.disk.mend()
+        await self._strike_several("power of all, back without master", master)
+
     def _break_disk(self, name: str) -> None:
         disk, dice = self._world.hosts[name].disk, self._dice
         under = dice.choice(["", "", "journal/", "zab/"])
@@ -345,9 +325,7 @@ class Faults:
     def _cut(self, one: str, other: str, *, one_way: bool | None = None) -> None:
         if one_way is None:
             one_way = self._dice.random() < 0.3
-        if one != other:
-            self._world.note(f"cut {one} {'>' if one_way else '-'} {other}")
-            self._world.network.cut(one, other, one_way=one_way)
+        cut(self._world, one, other, one_way=one_way)
 
     async def _set_policy(self, name: str, definition: dict[str, Any]) -> None:
         """That of queues without one of their own; what nobody can agree to in time may be agreed upon later."""

@@ -66,7 +66,7 @@ class SimNetwork:
         """Break every connection between the two, at both ends; new ones can be made."""
         for pipe in list(self.pipes):
             if {pipe.source, pipe.target} == {a, b}:
-                pipe.abort(killed=a)
+                pipe.abort(killed=pipe.source)
 
     def heal(self) -> None:
         """Mend every cut and hurry every slow link; what was held back arrives."""

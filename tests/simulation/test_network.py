@@ -151,6 +151,17 @@ async def test_a_killed_host_breaks_its_connections_and_refuses(autojump_clock):
     assert heard == {b"", b"a", b"ab", b"abc"}, "what was under way arrives up to some point"
 
 
+async def test_a_connection_that_breaks_is_reset_at_both_ends(autojump_clock):
+    network = SimNetwork(Random(1))
+    one, two, listener = await connected(network)
+    await one.send_all(b"ping")
+    await two.send_all(b"pong")
+    network.sever("one", "two")
+    assert b"ping".startswith(await read_until_broken(two))
+    assert b"pong".startswith(await read_until_broken(one))
+    await network.host("one").dial(listener.address, 5)
+
+
 async def test_a_kill_behind_a_cut_is_seen_after_it(autojump_clock):
     network = SimNetwork(Random(1))
     one, _, _ = await connected(network)
