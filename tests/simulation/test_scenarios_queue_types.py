@@ -144,6 +144,7 @@ def test_consumers_of_other_nodes_have_their_priorities() -> None:
         producer = await stage.filled("q", 0)
         low = await consume(await stage.client("n1", "low"), "low", **{"x-priority": -1})
         high = await consume(await stage.client("n2", "high"), "high", **{"x-priority": 5})
+        await trio.sleep(0.1)  # that it has room is still on its way to the master
         await producer.publish_all("q", bodies(4))
         await until(lambda: len(high.bodies) == 4, 5)
         stage.world.kill("n3")
