@@ -71,6 +71,7 @@ class Plan:
     persistent: bool = True
     publishers: int = 1
     consumers: int = 1
+    """Of each queue; without any it is read when everything has been published."""
     visitors: int = 0
     """Clients that make queues and remove them."""
     kinds: Sequence[str] = ("plain", "plain")
@@ -216,6 +217,8 @@ async def _run(world: World, workload: Workload, histories: Histories, gives: Gi
         judge_memory(world)
         await _in_time("space: a journal keeps more than twice what lives", lambda: takes_little_space(world))
         workload.go_on()
+        if not plan.consumers:
+            workload.start(0, 1, 0)
         await _in_time("progress: not drained", lambda: _is_empty(world), DRAIN_S)
         await trio.sleep(LAST_WORDS_S)
         await _in_time("space: a journal keeps messages that nobody has", lambda: takes_no_space(world))

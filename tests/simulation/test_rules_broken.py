@@ -249,7 +249,12 @@ CASES: list[Any] = [
         0,
         marks=pytest.mark.slow,
     ),
-    (accept_lower_terms, "copies|lost", brief(["freeze master", "freeze, kill another, thaw"]), 1),
+    (
+        accept_lower_terms,
+        "copies|lost|repeat|twins",
+        brief(["freeze master, kill heir, thaw"], steps=2, publishers=3),
+        1,
+    ),
     (deliver_without_announcing, "repeat", brief(["kill master"]), 0),
     pytest.param(
         give_out_without_a_lease,

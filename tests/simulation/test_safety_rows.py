@@ -89,7 +89,7 @@ ROWS: dict[Breaking, Evidence] = {
     breaches.skip_truncation: Evidence(
         "copies|not in the journal",
         brief(["freeze master, kill heir, thaw", "freeze master", "cut off master"]),
-        1,
+        5,
     ),
     breaches.promote_what_is_there_after_a_cold_start: Evidence("lost", alone("power of all, back without master")),
     breaches.take_a_lease_for_granted: Evidence("lease", alone("freeze master")),
@@ -99,11 +99,10 @@ ROWS: dict[Breaking, Evidence] = {
     breaches.fill_only_what_is_above: Evidence(
         "lost|copies",
         brief(["freeze master, kill heir, thaw"], persistent=False, steps=2, publishers=2, kinds=["plain"] * 4),
+        1,
     ),
     breaches.keep_what_the_master_lacks: Evidence("copies", brief(["return, kill master", "cut off"])),
-    breaches.forget_who_published_what: Evidence(
-        "twins", brief(["half cut off, kill master", "kill master"], publishers=2), 5
-    ),
+    breaches.forget_who_published_what: Evidence("twins", brief([BREAKS], steps=2, publishers=2, consumers=0)),
     breaches.let_mirrors_forget_marks: Evidence("repeat", brief(["kill master"])),
     breaches.answer_a_declaration_when_it_is_applied_here: Evidence(
         "declared", brief(["slow link"], kinds=["plain"], visitors=3, steps=2)
