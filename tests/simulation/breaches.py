@@ -11,6 +11,8 @@ import pytest
 from broker.amqp.channel import Channel
 from broker.cluster import succession
 from broker.cluster.partitions import Electorate
+from broker.cluster.procedures import copies
+from broker.cluster.procedures.draft import Draft
 from broker.cluster.records import RUNNING, WAITING, Life, QueueRecord
 from broker.cluster.succession import Situation
 from broker.metadata.requests import Requests
@@ -73,6 +75,18 @@ def forget_a_proposed_entry_when_its_mirror_goes(patch: pytest.MonkeyPatch) -> N
         return renewed
 
     patch.setattr(Followers, "_renew", forget)
+
+
+def let_a_new_life_enter_for_the_old_one(patch: pytest.MonkeyPatch) -> None:
+    """S2, S12: a proposed entry names the life that holds everything, and the record as it was."""
+    life = Draft.life
+
+    def current(draft: Draft) -> Life:
+        named = life(draft)
+        return draft.lives().current(named.node) or named
+
+    patch.setattr(Draft, "life", current)
+    patch.setattr(copies, "_check_version", lambda draft, record: None)
 
 
 def believe_acknowledgements_of_another_stream(patch: pytest.MonkeyPatch) -> None:

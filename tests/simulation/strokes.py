@@ -3,10 +3,12 @@
 Decides who is struck, and when. It must not know clients or judges, nor what befalls a cluster otherwise.
 """
 
+from contextlib import suppress
 from random import Random
 
 import trio
 
+from broker.cluster.refusal import Refused
 from tests.simulation.world import World, until
 
 ENTRIES = (
@@ -17,7 +19,9 @@ ENTRIES = (
 """While the proposal that takes a mirror in is on a long way to the leader and back."""
 BREAKS = "links break, kill master"
 """All that the master says is carried by new connections then."""
-STROKES = (*ENTRIES, BREAKS)
+MOVES = "mirror enters and restarts, masters move to it"
+"""What the restarted one is taken for it has to be: nobody dies who could tell better."""
+STROKES = (*ENTRIES, BREAKS, MOVES)
 PAIR = {"ha-mode": "nodes", "ha-params": ["n1", "n2"]}
 """A policy under which nobody takes the place of a mirror that is away; the third node mostly leads."""
 
@@ -76,8 +80,24 @@ class Strokes:
             case _:
                 world.kill(mirror)
                 world.start(mirror)
+        if fault == MOVES:
+            await self._move_masters(mirror)
+            return
         await trio.sleep(dice.uniform(0.05, 0.6))
         world.kill(master)
+
+    async def _move_masters(self, node: str) -> None:
+        """To where they are taken for synchronised, if they are within a while."""
+        world = self._world
+        with trio.move_on_after(1.0):
+            while True:
+                tree = world.tree(world.leader() or node)
+                for record in world.queues():
+                    if tree is None or record.master.node == node or all(life.node != node for life in record.in_sync):
+                        continue
+                    with suppress(Refused):
+                        await tree.propose({"do": "transfer", "id": record.id, "node": node})
+                await trio.sleep(0.005)
 
     def _enters(self, mirror: str, master: str) -> bool:
         hall = self._world.hall(master)

@@ -10,8 +10,7 @@ here, in `test_rules_broken` (marked R) or, for the machine of agreement, in `te
 * model 1, a record's change names its version: no seed shows it: who would change a record late is cut off, and its
   links are closed when it is declared dead. `procedures/test_copies` holds it, `test_safety` there plays any order.
 * model 1, acknowledgements name lives: `believe_acknowledgements_of_another_stream`.
-* model 1, proposed entries name lives: no seed shows it, as a mirror that registers anew is filled before the late
-  proposal comes; `tests/cluster/procedures/test_copies` holds it.
+* model 1, proposed entries name lives: `let_a_new_life_enter_for_the_old_one`.
 * model 1, a proposed entry is not forgotten: `forget_a_proposed_entry_when_its_mirror_goes`.
 * model 1, a replica refuses older terms by itself: R `accept_lower_terms`.
 * model 1, acknowledgements name the term: a follower belongs to one master and one stream: there is no code to break;
@@ -59,7 +58,7 @@ import pytest
 from tests.simulation import breaches
 from tests.simulation.breaches import Breaking
 from tests.simulation.course import Plan, brief
-from tests.simulation.strokes import BREAKS, ENTRIES, PAIR
+from tests.simulation.strokes import BREAKS, ENTRIES, MOVES, PAIR
 from tests.simulation.verdicts import Evidence, is_seen, said_of
 
 ALWAYS = {"ha-promote-on-failure": "always"}
@@ -83,6 +82,11 @@ ROWS: dict[Breaking, Evidence] = {
         brief(["quick restart, kill master"], persistent=False, steps=1, publishers=2, scarcities=["catch-up"]),
     ),
     breaches.let_a_restarted_master_keep_its_term: Evidence("does not follow", brief(["all at once"], steps=2), 1),
+    breaches.let_a_new_life_enter_for_the_old_one: Evidence(
+        "lost|copies",
+        brief([MOVES], steps=1, policy=PAIR, publishers=4, persistent=False, scarcities=["catch-up"]),
+        1,
+    ),
     breaches.believe_acknowledgements_of_another_stream: Evidence(
         "lost|copies", brief([BREAKS], steps=2, publishers=2)
     ),
