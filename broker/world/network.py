@@ -323,14 +323,14 @@ def join_endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _resolve(address: str) -> list[tuple[int, tuple[str, int]]]:
-    """Families and socket addresses behind `address`; only a host name needs the resolver."""
+async def _resolve(address: str) -> list[tuple[int, tuple[Any, ...]]]:
+    """Families and socket addresses behind `address`, as each family has them; only a host name needs the resolver."""
     host, port = split_endpoint(address)
     found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, target) for family, _, _, _, target in found]  # type: ignore[misc]  # never Bluetooth: AF is INET
+    return [(family, target) for family, _, _, _, target in found]
 
 
-async def _connect(family: int, target: tuple[str, int]) -> socket.socket:
+async def _connect(family: int, target: tuple[Any, ...]) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setblocking(False)

@@ -46,13 +46,16 @@ class Load:
     def connection(self) -> pika.BlockingConnection:
         deadline = time.monotonic() + 30
         while True:
-            for node in json.loads(self._run_file.read_text())["nodes"].values():
-                host, _, port = node["amqp"].rpartition(":")
-                try:
-                    return pika.BlockingConnection(pika.ConnectionParameters(host, int(port), heartbeat=30))
-                except (pika.exceptions.AMQPError, OSError):
-                    assert time.monotonic() < deadline, "no node takes a connection"
-            time.sleep(0.05)  # nodes come and go in processes of their own: only trying tells which one serves
+            nodes = json.loads(self._run_file.read_text())["nodes"].values()
+            try:
+                return pika.BlockingConnection([self._way_to(*node["amqp"].rpartition(":")) for node in nodes])
+            except (pika.exceptions.AMQPError, OSError):
+                assert time.monotonic() < deadline, "no node takes a connection"
+
+    @staticmethod
+    def _way_to(host: str, _colon: str, port: str) -> pika.ConnectionParameters:
+        """Two rounds over all nodes, a moment apart; then others may be there."""
+        return pika.ConnectionParameters(host, int(port), heartbeat=30, connection_attempts=2, retry_delay=0.05)
 
     def _publish(self) -> None:
         number, connection, channel, last = 0, None, None, time.monotonic()

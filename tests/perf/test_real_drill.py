@@ -87,7 +87,7 @@ def test_confirming_before_the_mirrors_have_answered_is_reported_as_loss(tmp_pat
 def test_the_users_own_tests_run_while_nodes_die(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         """
-import os, sys, time, pika  # a user's own program: it paces itself as users' programs do
+import os, sys, time, pika  # a user's own program, in a process of its own
 for turn in range(40):
     for url in os.environ["AMQP_URLS"].split(","):
         try:
@@ -100,7 +100,7 @@ for turn in range(40):
             break
         except pika.exceptions.AMQPError:
             continue
-    time.sleep(0.1)  # no node took it: a user's program tries again a little later, while nodes come and go
+    time.sleep(0.1)  # its own pace, taken or not: a program that was done at once would meet no fault
 sys.exit(5)
 """
     )

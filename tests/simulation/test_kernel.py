@@ -16,12 +16,11 @@ Main = Callable[[], Awaitable[None]]
 def questions(main: Main, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time limits of all that the kernel is asked while the main task runs."""
     asked: list[float] = []
-    own = _run.TheIOManager
+    get_events = _run.TheIOManager.get_events
 
-    class Watched(own):  # type: ignore[valid-type, misc]
-        def get_events(self, timeout: float) -> object:
-            asked.append(timeout)
-            return super().get_events(timeout)
+    def watched(manager: object, timeout: float) -> object:
+        asked.append(timeout)
+        return get_events(manager, timeout)
 
     async def counted() -> None:
         del asked[:]  # of the beginning
@@ -29,7 +28,7 @@ def questions(main: Main, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         counts.append(len(asked))
 
     counts: list[int] = []
-    monkeypatch.setattr(_run, "TheIOManager", Watched)
+    monkeypatch.setattr(_run.TheIOManager, "get_events", watched)
     trio.run(counted, clock=VirtualTime())
     return asked[: counts[0]]
 

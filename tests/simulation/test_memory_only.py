@@ -21,7 +21,7 @@ def test_who_loses_a_partition_says_what_is_lost_with_it(persistent: bool) -> No
         sides = Sides(world)
         world.kill(*world.hosts)
         for host in world.hosts.values():
-            host.disk = Forgetful()  # type: ignore[assignment]
+            host.disk = Forgetful()
         world.start()
         await world.ready()
         here, there = await sides.publisher("n1"), await sides.publisher("n2")
