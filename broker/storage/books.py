@@ -19,7 +19,6 @@ from broker.storage.accounts import HOLES, LAST, Account
 from broker.storage.segments import Chapter, Segment
 from broker.wire.content import bodies_size_of
 from broker.wire.footers import Entry, Raised
-from broker.wire.message import Run
 from broker.wire.packed_run import Buffer
 from broker.wire.records import (
     Drop,
@@ -72,11 +71,6 @@ class Books:
         account = self.accounts.get(record.queue_id)
         if account is None:
             account = self.accounts[record.queue_id] = Account(record.queue_id)
-        if isinstance(record, Publish) and account.latest.segment is segment and not again:
-            run = record.run
-            if run.first == account.last + 1 and record.term == account.term:
-                self._note_next(account, run, record.term, segment, len(data))
-                return
         if isinstance(record, Drop):
             self._note_drop(account, record, segment)
             return
@@ -112,27 +106,6 @@ class Books:
             account.raise_origin(record.origin, record.highest, segment)
         else:
             self._note_state(account, record, chapter)
-
-    def _note_next(self, account: Account, run: Run, term: int, segment: Segment, size_bytes: int) -> None:
-        """The hot path: what `_note_messages` does, for messages behind all others that are written under the same
-        term."""
-        chapter, first, count = account.latest, run.first, run.count
-        last = account.last = first + count - 1
-        digest, places, traits = chapter.digest, chapter.places, run.traits
-        assert digest is not None
-        assert places is not None
-        body_bytes, expires = bodies_size_of(run), traits.expiration_ms is not None
-        digest.published(
-            account.queue_id, term, first, count, traits.priority, expires, body_bytes, size_bytes, chapter.published
-        )
-        places.add(first, last, segment.fill, size_bytes, segment.sound_from)
-        chapter.published.add(first, last)
-        account.holdings.put(first, last, term, segment, size_bytes)
-        account.homes[LAST] = segment
-        if run.origin is not None:
-            highest = run.sequence + count - 1
-            digest.raised(run.origin, highest)
-            account.raise_origin(run.origin, highest, segment)
 
     def settled(self, queue_id: int, ranges: PositionRanges) -> None:
         """Every copy that counts has these settles: the messages need no disk any more."""

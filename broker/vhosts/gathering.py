@@ -158,8 +158,7 @@ class Gathering:
             whole.missing = len(groups)
         for payload, group in groups.items():
             pending = whole if whole is None or len(groups) == 1 else Share(whole, order, payload)
-            handle = group.handle
-            if not handle.deleted:
-                (handle.local or handle).publish(Run(group.contents, payload[2:-1], group.traits), pending)
+            if not group.handle.deleted:
+                group.handle.publish(Run(group.contents, payload[2:-1], group.traits), pending)
             elif pending is not None:
                 pending.answer()  # as RabbitMQ does
