@@ -46,6 +46,7 @@ def test_it_is_not_asked_while_time_passes(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_whoever_calls_from_outside_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
+        await pause(1.0)  # at its first step the loop's task for such calls needs no kernel; now it waits to be woken
         heard = trio.Event()
         token = trio.lowlevel.current_trio_token()
         caller = threading.Thread(target=token.run_sync_soon, args=(heard.set,))
