@@ -50,7 +50,7 @@ def test_there_are_two_commands_for_a_fresh_machine_and_no_block_is_forgotten() 
     assert len(blocks("sh")) == 2
     assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python", "yaml"}
     assert len(blocks("yaml")) == 1
-    assert len(blocks("console")) == 5
+    assert len(blocks("console")) == 6
     assert len(blocks("python")) == 1
 
 

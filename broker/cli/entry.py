@@ -39,6 +39,7 @@ COMMANDS = {
     "heal": ("broker.cli.partition:heal", "Mend all links."),
     "policy": ("broker.cli.policy:policy", "Set, list, clear and apply policies."),
     "queues": ("broker.cli.queues:queues", "Queues and their copies."),
+    "queue": ("broker.cli.queue:queue", "Pause a queue, and let it go on."),
     "sync": ("broker.cli.queues:sync", "Synchronise the mirrors of a queue."),
     "cancel-sync": ("broker.cli.queues:cancel_sync", "Stop synchronising a queue."),
     "promote": ("broker.cli.queues:promote", "Make a node's copy of a queue its master."),

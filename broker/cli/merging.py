@@ -12,6 +12,9 @@ from broker.node.configuration import Cluster
 
 Answers = Mapping[str, Mapping[str, Any] | None]
 
+SERVED = ("running", "syncing", "paused")
+"""States of a queue that has a master: one that is paused takes messages, and its mirrors are filled."""
+
 
 def merge_status(cluster: Cluster, answers: Answers, processes: Mapping[str, Mapping[str, Any]]) -> Status:
     """`status --json`. `answers`: each node's status, None for the silent; `processes`: empty without a supervisor."""
@@ -152,7 +155,7 @@ def lacking_synchronisation(queues: list[QueueRow], wanted: str | None, vhost: s
         if row["mirrors"] is None or row["in_sync"] is None:
             if wanted is not None:
                 found.append(f"{name} is not mirrored: no policy with ha-mode matches it")
-        elif row["state"] not in ("running", "syncing"):
+        elif row["state"] not in SERVED:
             found.append(f"{name} is {row['state']}" + (f": {row['reason']}" if row["reason"] else ""))
         elif missing := [mirror for mirror in row["mirrors"] if mirror not in row["in_sync"]]:
             lacks = row["unsynchronised"]
@@ -171,7 +174,7 @@ def lacking_masters(status: Status) -> list[str]:
     return [
         f"{row['name']} is {row['state']}" + (f": {row['reason']}" if row["reason"] else "")
         for row in status["queues"]
-        if row["master"] not in living or row["state"] not in ("running", "syncing")
+        if row["master"] not in living or row["state"] not in SERVED
     ]
 
 

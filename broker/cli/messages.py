@@ -11,7 +11,7 @@ import click
 
 from broker.cli.failures import Failed
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.road import Road, travel
+from broker.cli.road import ask_cluster
 from broker.node.configuration import Cluster
 
 
@@ -49,10 +49,7 @@ def publish(
         "declare": declare,
     }
 
-    async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any(request)
-
-    answer = travel(journey, cluster)
+    answer = ask_cluster(cluster, request)
     if answer["unroutable"]:
         where = f"exchange {exchange}" if exchange else f"queue {request['key']}"
         raise Failed(f"{answer['unroutable']} of {len(texts)} messages reached no queue ({where} of vhost {vhost})")
@@ -71,17 +68,14 @@ def publish(
 def get(cluster: Cluster, queue: str, count: int, vhost: str, *, keep: bool, as_json: bool) -> None:
     """Take messages from QUEUE and print their bodies. Fails if it is empty."""
 
-    async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any({"do": "get", "vhost": vhost, "queue": queue, "count": count, "keep": keep})
-
-    answer = travel(journey, cluster)
+    answer = ask_cluster(cluster, {"do": "get", "vhost": vhost, "queue": queue, "count": count, "keep": keep})
     if as_json:
         print_json({"messages": answer["messages"], "remaining": answer["remaining"]})
     else:
         for message in answer["messages"]:
             click.echo(decode_body(message))
     if not answer["messages"]:
-        raise Failed(f"queue {queue} of vhost {vhost} is empty")
+        raise Failed(f"queue {queue} of vhost {vhost} is {'paused' if answer['paused'] else 'empty'}")
 
 
 def encode_body(body: bytes) -> dict[str, str]:

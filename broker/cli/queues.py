@@ -3,13 +3,11 @@
 Decides what is shown and asked; the nodes do it.
 """
 
-from typing import Any
-
 import click
 
 from broker.cli.failures import Failed
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.road import ANSWER_TIMEOUT_S, Road, travel
+from broker.cli.road import ask_cluster, travel
 from broker.cli.status import QUEUE_COLUMNS, fetch_status, queue_rows
 from broker.cli.tables import print_table
 from broker.node.configuration import Cluster
@@ -41,7 +39,7 @@ def queues(cluster: Cluster, *, as_json: bool) -> None:
 @with_cluster
 def sync(cluster: Cluster, queue: str, vhost: str) -> None:
     """Start to bring every mirror of a queue up to date, while the queue works on."""
-    state = _ask(cluster, {"do": "sync", "vhost": vhost, "queue": queue})["state"]
+    state = ask_cluster(cluster, {"do": "sync", "vhost": vhost, "queue": queue})["state"]
     click.echo(f"{queue} is {state}" + (" already" if state == "synchronised" else ""))
 
 
@@ -51,7 +49,7 @@ def sync(cluster: Cluster, queue: str, vhost: str) -> None:
 @with_cluster
 def cancel_sync(cluster: Cluster, queue: str, vhost: str) -> None:
     """Stop bringing the mirrors of a queue up to date; what has arrived stays."""
-    state = _ask(cluster, {"do": "cancel_sync", "vhost": vhost, "queue": queue})["state"]
+    state = ask_cluster(cluster, {"do": "cancel_sync", "vhost": vhost, "queue": queue})["state"]
     click.echo(f"the synchronisation of {queue} is cancelled" if state == "cancelled" else f"{queue} is not syncing")
 
 
@@ -66,13 +64,6 @@ def promote(cluster: Cluster, queue: str, node: str, vhost: str) -> None:
     A queue that runs loses nothing: the copy is filled first if it lacks something. Of a queue that waits for a node
     which will not come back, what only the missing nodes had is given up.
     """
-    answer = _ask(cluster, {"do": "promote", "vhost": vhost, "queue": queue, "node": node}, MOVE_TIMEOUT_S)
+    answer = ask_cluster(cluster, {"do": "promote", "vhost": vhost, "queue": queue, "node": node}, MOVE_TIMEOUT_S)
     missing = "messages may be missing" if answer["missing"] is None else f"{answer['missing']} messages missing"
     click.echo(f"{queue}: {answer['from']} -> {answer['to']}, {missing}")
-
-
-def _ask(cluster: Cluster, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
-    async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any(request, timeout_s)
-
-    return travel(journey, cluster)

@@ -11,7 +11,7 @@ import click
 from broker.cli.failures import Failed
 from broker.cli.lazy_group import LazyGroup
 from broker.cli.options import print_json, with_cluster, with_json
-from broker.cli.road import Road, travel
+from broker.cli.road import Road, ask_cluster, travel
 from broker.cli.tables import print_table
 from broker.node.configuration import Cluster
 
@@ -35,7 +35,7 @@ def recovered() -> None:
 @with_json
 def list_files(cluster: Cluster, *, as_json: bool) -> None:
     """List the recovery files of all nodes."""
-    answer = _ask(cluster, {"do": "recovered_list"})
+    answer = ask_cluster(cluster, {"do": "recovered_list"})
     if as_json:
         print_json(answer)
         return
@@ -86,7 +86,7 @@ def replay(cluster: Cluster, file: str, queue: str | None, *, as_json: bool) -> 
 
     What is confirmed leaves the file, and an empty file goes; what is not stays in it, and the exit code is 1.
     """
-    answer = _ask(cluster, {"do": "recovered_replay", "file": file, "queue": queue}, REPLAY_TIMEOUT_S)
+    answer = ask_cluster(cluster, {"do": "recovered_replay", "file": file, "queue": queue}, REPLAY_TIMEOUT_S)
     if as_json:
         print_json(answer)
     else:
@@ -104,18 +104,11 @@ def replay(cluster: Cluster, file: str, queue: str | None, *, as_json: bool) -> 
 @with_json
 def drop(cluster: Cluster, file: str, *, as_json: bool) -> None:
     """Remove a file, with all its messages."""
-    answer = _ask(cluster, {"do": "recovered_drop", "file": file})
+    answer = ask_cluster(cluster, {"do": "recovered_drop", "file": file})
     if as_json:
         print_json(answer)
     else:
         click.echo(f"{answer['messages']} messages dropped")
-
-
-def _ask(cluster: Cluster, request: dict[str, Any], timeout_s: float = 60.0) -> dict[str, Any]:
-    async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any(request, timeout_s)
-
-    return travel(journey, cluster)
 
 
 def _shown(row: dict[str, Any], column: str) -> Any:

@@ -178,5 +178,14 @@ def travel(journey: Callable[[Road], Awaitable[T]], cluster: Cluster) -> T:
         raise
 
 
+def ask_cluster(cluster: Cluster, request: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
+    """The whole journey of a command that has one question for whichever node serves."""
+
+    async def journey(road: Road) -> dict[str, Any]:
+        return await road.ask_any(request, timeout_s)
+
+    return travel(journey, cluster)
+
+
 async def _travel(journey: Callable[[Road], Awaitable[T]], cluster: Cluster) -> T:
     return await journey(Road(cluster))

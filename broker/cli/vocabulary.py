@@ -14,6 +14,7 @@ To a node, at its link address:
     close_connections {pids: [pid], reason, delay_ms: int}          -> {closed: int}; of clients, one after the other
     purge_queue   {vhost, queue}                                    -> {messages: int}
     delete_queue  {vhost, queue, if_unused: bool, if_empty: bool}   -> {messages: int}
+    pause_queue   {vhost, queue, paused: bool}                      -> {changed: bool}; false: it was so already
     sync          {vhost, queue}                                    -> {state: "syncing" | "synchronised"}
     sync_state    {vhost, queue}                    -> {state: "syncing" | "synchronised" | "not_syncing"}
     cancel_sync   {vhost, queue}                                    -> {state: "cancelled" | "not_syncing"}
@@ -31,7 +32,7 @@ To a node, at its link address:
     facts         {kind, vhost: name, or left out for all; fields: [name], or left out for all}
                                                                     -> {rows: [row], silent: [node]}; kinds: those of
                   node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
-    get           {vhost, queue, count: int, keep: bool}            -> {messages: [Message], remaining: int}
+    get           {vhost, queue, count: int, keep: bool} -> {messages: [Message], remaining: int, paused: bool}
     recovered_list   {}                                             -> {files: [{node, file, vhost, queue, queue_id,
                   messages, why, stamp_ms}], silent: [node]}; `silent` nodes do not run or have not told theirs
     recovered_show   {file, after: int = 0, count: int = 10}        -> {messages: [Recovered], remaining: int}; those of

@@ -178,6 +178,8 @@ class QueueRecord(NamedTuple):
     """Every change of this record raises it, and is conditional on it."""
     delays: str = ""
     """The delayed exchange whose messages wait here: then no client knows of this queue."""
+    paused: bool = False
+    """Nothing of it is given out until an operator says so."""
 
     @property
     def mirroring(self) -> Mapping[str, Any]:

@@ -102,7 +102,7 @@ def described(record: "QueueRecord", figures: "Figures | None") -> Row:
         "type": record.arguments.get("x-queue-type", "classic"),
         "node": rabbit(record.master.node),
         "pid": _pid(record.master, record),
-        "state": "down" if figures is None else "running",
+        "state": "down" if figures is None else "paused" if record.paused else "running",
         "durable": record.durable,
         "auto_delete": record.auto_delete,
         "exclusive": record.exclusive is not None,
@@ -169,5 +169,5 @@ def _mirroring(record: "QueueRecord", figures: "Figures") -> Row:
     # Not RabbitMQ's: how much would be lost with the master, if one of these took over.
     fields["unsynchronised"] = {rabbit(node): lacking[node] for node in strangers if node in lacking}
     if (arrived := sync_messages(figures)) is not None:
-        fields |= {"state": "syncing", "sync_messages": arrived}
+        fields |= {"sync_messages": arrived} if record.paused else {"state": "syncing", "sync_messages": arrived}
     return fields

@@ -184,7 +184,7 @@ class Commands:
         handle = queue_of(hall, request)
         count, keep = ask(request, "count", int, 1), ask(request, "keep", bool, False)
         messages, remaining = await by_hand.get(handle, count, keep=keep)
-        return {"messages": messages, "remaining": remaining}
+        return {"messages": messages, "remaining": remaining, "paused": handle.record.paused}
 
 
 def _body(shown: Answer) -> bytes:

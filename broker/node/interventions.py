@@ -1,4 +1,4 @@
-"""What an operator does to a client or a queue, wherever that is: close it, purge it, delete it, fill its mirrors.
+"""What an operator does to a client or a queue, wherever that is: close it, purge it, pause it, fill its mirrors.
 
 Decides how such a request becomes a verb of the hall. It must not know the command line.
 """
@@ -35,6 +35,7 @@ class Interventions:
             "close_connections": self._close_connections,
             "purge_queue": self._purge_queue,
             "delete_queue": self._delete_queue,
+            "pause_queue": self._pause_queue,
             "sync": self._sync,
             "sync_state": self._sync_state,
             "cancel_sync": self._cancel_sync,
@@ -59,6 +60,12 @@ class Interventions:
         handle = queue_of(self._hall, request)
         if_unused, if_empty = (ask(request, name, bool, False) for name in ("if_unused", "if_empty"))
         return {"messages": await self._hall.declarations.delete(handle, if_unused=if_unused, if_empty=if_empty)}
+
+    async def _pause_queue(self, request: Answer) -> Answer:
+        record = queue_of(self._hall, request).record
+        return await self._hall.tree.propose(
+            {"do": "pause_queue", "id": record.id, "paused": ask(request, "paused", bool)}
+        )
 
     async def _sync(self, request: Answer) -> Answer:
         handle = _mirrored(self._hall, request)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from broker.cluster import schema
+from broker.cluster.records import RUNNING
 from broker.management.queues import sync_messages
 from broker.node.membership import disagreement
 from broker.vhosts.properties import PRODUCT_VERSION, platform_text
@@ -235,8 +236,9 @@ class Report:
             "mirrors": mirrors if record.is_mirrored else None,
             "in_sync": [node for node in mirrors if node in synchronised] if record.is_mirrored else None,
             "term": record.term_count,
-            "state": record.state if arrived is None else "syncing",
-            "reason": record.reason or None,
+            "state": _state(record, arrived),
+            "reason": record.reason
+            or (f"`warren queue resume {record.name}` ends the pause" if record.paused else None),
             "policy": record.policy,
             "operator_policy": record.operator_policy,
             "durable": record.durable,
@@ -250,3 +252,12 @@ class Report:
             "message_bytes": None if figures is None else figures["message_bytes"],
             "consumers": None if figures is None else figures["consumers"],
         }
+
+
+def _state(record: "QueueRecord", arrived: int | None) -> str:
+    """What is to be known first: that nobody serves it, that it gives nothing out, that mirrors are being filled."""
+    if record.state != RUNNING:
+        return record.state
+    if record.paused:
+        return "paused"
+    return record.state if arrived is None else "syncing"

@@ -146,6 +146,8 @@ def _text(facts: dict[str, Any]) -> str:
         case "sync":
             why = f": {facts['why']}" if facts.get("why") else ""
             return f"queue {queue}: mirror on {facts['node']} {facts['change']} the in-sync set{why}"
+        case "pause":
+            return f"queue {queue}: {facts['change']} by an operator"
         case "maintenance":
             return f"node {facts['node']} is {facts['change']}"
         case "policy":

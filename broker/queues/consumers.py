@@ -1,4 +1,4 @@
-"""Who gets the next message: turns, priorities, exclusive use, single active consumer.
+"""Who gets the next message: turns, priorities, exclusive use, single active consumer; nobody during a pause.
 
 Decides the order in which consumers are served. It must not know messages, sockets or channels: a consumer says itself
 how many messages it has room for, and asks to be served again when it has room once more.
@@ -48,6 +48,7 @@ class Consumers:
         self._full: set[Consumer] = set()  # those that have answered 0 and not spoken since
         self._turn: deque[Consumer] = deque()  # the ring that `next` has looked at last
         self.active: Consumer | None = None  # of a queue with a single active consumer
+        self._paused = False  # then all are as good as full, whatever room they have
 
     def __len__(self) -> int:
         return len(self.members)
@@ -91,10 +92,26 @@ class Consumers:
 
     def wake(self, consumer: Consumer | None = None) -> None:
         """A consumer that was full may have room again (None: any of them may)."""
+        if self._paused:
+            return
         for awake in list(self._full) if consumer is None else [consumer]:
             if awake in self._full:
                 self._full.remove(awake)
                 self._ring(self.members[awake]).append(awake)
+
+    def pause(self, paused: bool) -> None:
+        """Nobody is to get anything, or everybody may again."""
+        if paused == self._paused:
+            return
+        self._paused = paused
+        if paused:
+            self._full.update(consumer for ring in self._rings.values() for consumer in ring)
+            self._rings = {}
+            return
+        for consumer in self.members:  # in the order in which they came: a set has none
+            if consumer in self._full:
+                self._full.remove(consumer)
+                self._ring(consumer.priority).append(consumer)
 
     def next(self) -> tuple[Consumer, int] | None:
         """The consumer whose turn it is and its room; None if nobody has room. Its turn lasts until `served`."""
@@ -129,7 +146,10 @@ class Consumers:
     def _activate(self, consumer: Consumer) -> None:
         if self._single_active:
             self.active = consumer
-        self._ring(consumer.priority).append(consumer)
+        if self._paused:
+            self._full.add(consumer)
+        else:
+            self._ring(consumer.priority).append(consumer)
 
     def _ring(self, priority: int) -> deque[Consumer]:
         ring = self._rings.get(priority)

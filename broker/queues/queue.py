@@ -43,6 +43,7 @@ class Queue(Window):
         self.has_had_consumers = False
         self.expired = False  # x-expires has passed: the owner should delete the queue
         self.consumers = Consumers(single_active=settings.single_active_consumer)
+        self.consumers.pause(settings.paused)
         self._stamp_ms = 0
         self._returns = Returns()
         self.unused = QueueExpiry(settings.expires_ms)
@@ -79,7 +80,7 @@ class Queue(Window):
         """One message for basic.get, held by `holder` if it has to be acknowledged; None if none may be had now."""
         self.unused.used()
         self._expire()
-        run = self._ready.take(1)
+        run = None if self.settings.paused else self._ready.take(1)
         if run is None:
             return None
         self.counters.redelivered += run.redelivered
@@ -127,10 +128,6 @@ class Queue(Window):
     def keep_dead(self, dead: "DeadLetter") -> None:
         """No queue took this dead letter, which must arrive: it is sent again after a while."""
         self._departures.keep(dead, self._stamp_ms + DEAD_LETTER_PAUSE_MS)
-
-    def settle_dead(self, first: int, last: int) -> None:
-        """The dead letters of these positions are safe elsewhere, or have nowhere to go."""
-        self._departures.settle_dead(first, last)
 
     # -- what is not in memory ---------------------------------------------------------------------------------------
 
@@ -194,7 +191,8 @@ class Queue(Window):
     # -- settings and time -------------------------------------------------------------------------------------------
 
     def apply(self, settings: "Settings", stamp_ms: int) -> None:
-        """Other settings are in force: a TTL counts for what comes, limits and queue expiry count at once.
+        """Other settings are in force: a TTL counts for what comes, limits, queue expiry and a pause count at once;
+        after a pause consumers get something from the next `pump` on.
 
         `max_priority` and `single_active_consumer` are for life.
         """
@@ -202,6 +200,7 @@ class Queue(Window):
         if settings.expires_ms != self.settings.expires_ms:
             self.unused = QueueExpiry(settings.expires_ms)
         self.settings = settings
+        self.consumers.pause(settings.paused)
         self._limit(settings)
         self.tick(stamp_ms)
         if self._limited:
@@ -240,30 +239,13 @@ class Queue(Window):
     # -- outboxes and looks ------------------------------------------------------------------------------------------
 
     @property
-    def has_departed(self) -> bool:
-        """Whether `take_settled` or `take_dead` have anything to tell."""
-        return bool(self._departures.settled or self._departures.dead)
-
-    @property
     def has_returned(self) -> bool:
         """Whether `take_returned` has anything to tell."""
         return bool(self._returns.counts)
 
-    def take_settled(self) -> list[tuple[int, int]]:
-        """Ranges of positions that have left for good since the last call, in the order of leaving."""
-        return self._departures.take_settled()
-
     def take_returned(self) -> list[tuple[int, int, int]]:
         """(first, last, times) of messages that were given back since the last call, if this queue counts that."""
         return self._returns.take()
-
-    def take_dead(self) -> "list[DeadLetter]":
-        """What died since the last call, in the order of dying."""
-        return self._departures.take_dead()
-
-    def as_it_is(self, dead: "DeadLetter") -> "DeadLetter":
-        """This letter without contents, if those of its messages have left memory."""
-        return self._departures.as_it_is(dead)
 
     def statistics(self) -> dict[str, int]:
         """Everything that can be counted."""

@@ -30,6 +30,8 @@ class Settings:
     single_active_consumer: bool = False
     lazy: bool = False
     """As little as possible of it stays in memory."""
+    paused: bool = False
+    """An operator's word: nothing is given out. Everything else goes on."""
 
     @property
     def may_refuse(self) -> bool:

@@ -1,7 +1,7 @@
 """Where the messages of one queue stand: ready, given out, or dead and under way. And how far they may be given out.
 
-Decides nothing: it is what a queue has, to be looked at without disturbing anybody, and the announced mark on it. It
-must not know consumers, limits or time.
+Decides nothing: it is what a queue has, to be looked at without disturbing anybody, the announced mark on it, and the
+outboxes in which it leaves what has gone. It must not know consumers, limits or time.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from broker.queues.unacked import Unacked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from broker.queues.dead_letter import DeadLetter
     from broker.queues.page import Piece
     from broker.queues.settings import Settings
     from broker.wire.message import Run
@@ -65,6 +66,29 @@ class Stock:
     def dying(self) -> Line:
         """Dead letters under way."""
         return self._departures.dying
+
+    # -- outboxes ----------------------------------------------------------------------------------------------------
+
+    @property
+    def has_departed(self) -> bool:
+        """Whether `take_settled` or `take_dead` have anything to tell."""
+        return bool(self._departures.settled or self._departures.dead)
+
+    def take_settled(self) -> list[tuple[int, int]]:
+        """Ranges of positions that have left for good since the last call, in the order of leaving."""
+        return self._departures.take_settled()
+
+    def take_dead(self) -> "list[DeadLetter]":
+        """What died since the last call, in the order of dying."""
+        return self._departures.take_dead()
+
+    def as_it_is(self, dead: "DeadLetter") -> "DeadLetter":
+        """This letter without contents, if those of its messages have left memory."""
+        return self._departures.as_it_is(dead)
+
+    def settle_dead(self, first: int, last: int) -> None:
+        """The dead letters of these positions are safe elsewhere, or have nowhere to go."""
+        self._departures.settle_dead(first, last)
 
     # -- looks -------------------------------------------------------------------------------------------------------
 

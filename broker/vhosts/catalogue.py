@@ -212,7 +212,7 @@ class Catalogue:
             if record.used and follows:  # else all have been away, and those who consume will come
                 self._spawn(local.await_consumers, self._running_peers)
         elif settings != local.queue.settings:
-            local.queue.apply(settings, self._switchboard.stamp_ms)
+            local.apply(settings)
         self._remember_use(local, record)
         self._followers.lead(local, record)
 

@@ -6,9 +6,8 @@ when the link from it ends. It must not know the clients: it sees numbers that t
 
 from typing import TYPE_CHECKING, Any
 
-import trio
-
 from broker.queues.consumers import Consumer, ExclusiveUse
+from broker.vhosts.fetching import get_opened
 from broker.vhosts.subscription import Subscription
 from broker.wire import queue_frames as frames
 from broker.wire import records
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Answer, Switchboard
-
-OPENING_TIMEOUT_S = 10.0
 
 
 class Guest(Consumer):
@@ -300,13 +297,3 @@ async def counts_of(local: "Local") -> dict[str, Any] | None:
         "messages_ready": queue.messages_ready,
         "consumers": len(queue.consumers),
     }
-
-
-async def get_opened(local: "Local", holder: object, *, ack_required: bool) -> Run | None:
-    """One message for basic.get; waits until the next one was announced to every in-sync copy, if it must be (S7)."""
-    run = local.get(holder, ack_required=ack_required)
-    with trio.move_on_after(OPENING_TIMEOUT_S):
-        while run is None and local.opens():
-            await local.opened()
-            run = local.get(holder, ack_required=ack_required)
-    return run

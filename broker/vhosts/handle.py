@@ -15,7 +15,8 @@ from broker.amqp.errors import ChannelException
 from broker.cluster.records import RUNNING, UNAVAILABLE, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
 from broker.vhosts.delivery_count import as_got
-from broker.vhosts.guests import counts_of, get_opened
+from broker.vhosts.fetching import get_opened
+from broker.vhosts.guests import counts_of
 from broker.vhosts.holders import Holders
 from broker.vhosts.local import Local
 from broker.vhosts.publications import Pending, Publications

@@ -12,8 +12,8 @@ import trio
 from broker.mirroring.ranges import upto
 from broker.mirroring.terms import Terms
 from broker.queues.consumers import Consumer
+from broker.vhosts.fetching import Fetching
 from broker.vhosts.hearing import Hearing
-from broker.vhosts.intake import Intake
 from broker.vhosts.loans import Loans
 from broker.vhosts.pager import Pager
 from broker.vhosts.receipts import Receipts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from broker.mirroring.master import Master
     from broker.mirroring.ranges import Range
     from broker.queues.dead_letter import DeadLetter
+    from broker.queues.settings import Settings
     from broker.vhosts.dispatch import Road
     from broker.vhosts.guests import Guest
     from broker.vhosts.paging import Paging
@@ -39,7 +40,7 @@ COMING_BACK_S = 1.0
 """A consumer consumes again a moment after its node has heard of the new master."""
 
 
-class Local(Intake):
+class Local(Fetching):
     """A master with its journal, its mirrors and its publishers."""
 
     def __init__(
@@ -70,10 +71,8 @@ class Local(Intake):
         self._awaits_consumers = False
         self.on_use: Callable[[], Awaitable[None]] | None = None
         """Who has to know of the first consumer of an auto-delete queue."""
-        self._wider = trio.Event()
         self._roomy: dict[Consumer, None] = {}
         self._loans = Loans(master)
-        self.ended = False
         if unreleased := switchboard.journal.unreleased(self.queue_id):
             master.settle_again(unreleased)
         self._replay()
@@ -86,7 +85,7 @@ class Local(Intake):
         self.pager.end()
         self.receipts.end()
         self.hearing.end()
-        self._wider.set()
+        self.widen()
         self.master.note_settled()
         self.unsafe = {frames.ACKNOWLEDGE: self.master.unsafe_settles(), frames.REJECT: self.receipts.rejected_here}
         for note in self.master.last_notes():
@@ -146,38 +145,18 @@ class Local(Intake):
             self._loans.add(consumer)
             self.wake(consumer)
 
-    def get(self, holder: "Hashable", *, ack_required: bool) -> Run | None:
-        """One message; None if there is none that may be had now (see `opens`)."""
-        if self.ended:
-            return None
-        self._heed_lease()
-        self.queue.tell_time(self.switchboard.stamp_ms)
-        run = self.queue.get(holder, ack_required)
-        if run is not None or self.queue.settings.expires_ms is not None:
-            self.switchboard.touch(self)
-        return run
-
     def use(self) -> None:
         """The queue was declared again, or looked at: its time as an unused one (x-expires) begins anew."""
         self.queue.used()
         self.switchboard.touch(self)
 
-    def opens(self) -> bool:
-        """Ask that the next message be read back or announced; False if there is nothing to wait for."""
-        if self.ended or not self.queue.messages_ready:
-            return False
-        if self.queue.want_head():
-            self.switchboard.touch(self)
-            return True
-        if self.queue.open_upto is None:
-            return False
-        self.master.open_one()
-        self.switchboard.touch(self)
-        return True
-
-    async def opened(self) -> None:
-        """Wait until more may be delivered than before."""
-        await self._wider.wait()
+    def apply(self, settings: "Settings") -> None:
+        """Other settings are in force; where an operator paused the queue or lets it go on, everybody looks again."""
+        was_paused = self.queue.settings.paused
+        self.queue.apply(settings, self.switchboard.stamp_ms)
+        if settings.paused != was_paused:
+            self.wake(None)
+            self.widen()
 
     def tick(self, stamp_ms: int) -> None:
         """Let expire what is due."""
@@ -249,11 +228,6 @@ class Local(Intake):
             self.switchboard.touch(self)
             self.widen()
             self.pager.letters.go_on()
-
-    def widen(self) -> None:
-        """Those who wait in basic.get may look again."""
-        self._wider.set()
-        self._wider = trio.Event()
 
     async def purge(self) -> dict[str, int] | None:
         """Drop what is ready; the `count` of messages that were, as soon as no failover brings them back, and nobody

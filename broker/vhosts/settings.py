@@ -47,6 +47,7 @@ def settings_of(record: QueueRecord) -> Settings:
         delivery_limit=inforce.value("delivery-limit") if quorum else None,
         single_active_consumer=arguments.get("x-single-active-consumer") is True,
         lazy=inforce.value("queue-mode") == "lazy",
+        paused=record.paused,
     )
 
 

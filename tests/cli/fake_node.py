@@ -198,7 +198,12 @@ class FakeNode:
         if not request["keep"]:
             self.messages = rest
         extra = {"exchange": "", "key": "orders", "redelivered": False, "properties": {}}
-        return {"messages": [{**body, **extra} for body in taken], "remaining": len(rest)}
+        return {"messages": [{**body, **extra} for body in taken], "remaining": len(rest), "paused": False}
+
+    def do_pause_queue(self, request: dict) -> dict:
+        if request["queue"] != "orders":
+            return {"error": f"no queue '{request['queue']}' in vhost '/'", "code": "not_found"}
+        return {"changed": request["paused"]}
 
     def do_sync(self, request: dict) -> dict:
         return {"state": "synchronised"}

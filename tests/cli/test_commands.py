@@ -242,3 +242,11 @@ def test_a_second_up_sets_what_the_file_names_and_starts_nothing(warren, cluster
 def test_a_node_that_there_is_not(warren, verb):
     done = warren(verb, "n9")
     assert (done.code, done.err) == (1, "warren: there is no node n9 on this machine: n1, n2, n3\n")
+
+
+def test_pause_and_resume(warren):
+    assert warren("queue", "pause", "orders") == (0, "orders is paused\n", "")
+    assert warren("queue", "resume", "orders") == (0, "orders was already running\n", "")
+    done = warren("queue", "pause", "none")
+    assert (done.code, done.out) == (1, "")
+    assert "no queue 'none' in vhost '/'" in done.err

@@ -121,6 +121,12 @@ def test_what_lacks_synchronisation():
     assert lacking_synchronisation([alone], "c", "shop") == ["there is no queue c in vhost shop"]
 
 
+def test_a_paused_queue_has_its_master_and_is_synchronised_like_any_other():
+    found = merged({name: answer(name, queue(state="paused", reason="by hand")) for name in ("n1", "n2", "n3")})
+    assert lacking_masters(found) == lacking_synchronisation(found["queues"], "q", "/") == []
+    assert reasons(found)[-1] == "queue q: by hand"
+
+
 def test_what_lacks_a_master():
     found = merged({"n2": answer("n2", queue("a"), queue("b", master="n2"))})
     assert lacking_masters(found) == ["a is running"]

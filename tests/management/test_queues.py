@@ -53,6 +53,12 @@ def test_a_queue_whose_mirrors_are_filled_is_syncing(definition, filling, missin
     assert row["synchronised_slave_pids"] == ["<n2.5.7.0>"]
 
 
+def test_a_paused_queue_says_so_before_anything_else():
+    row = described(mirrored()._replace(paused=True), figures(messages=10, missing={"n2": 0, "n3": 4}, filling=True))
+    assert (row["state"], row["sync_messages"]) == ("paused", 6)
+    assert described(record(paused=True), None)["state"] == "down"
+
+
 def test_a_quorum_queue_has_members_and_no_slaves():
     quorum = record(arguments={"x-queue-type": "quorum"}, mirrors=(THIRD,), candidates=("n2", "n3"), durable=True)
     row = described(quorum, figures(missing={}, filling=False))

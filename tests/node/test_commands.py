@@ -44,6 +44,7 @@ MEMBERS = {
     "close_connections": "pids reason delay_ms",
     "purge_queue": "vhost queue",
     "delete_queue": "vhost queue if_unused if_empty",
+    "pause_queue": "vhost queue paused",
     "sync": "vhost queue",
     "sync_state": "vhost queue",
     "cancel_sync": "vhost queue",
@@ -65,7 +66,7 @@ BODIES = st.fixed_dictionaries({"body": TEXTS, "encoding": st.sampled_from(["utf
 POLICIES = st.lists(st.dictionaries(st.sampled_from(["vhost", "name", "pattern", "definition"]), ANYTHING), max_size=1)
 NAMES = st.sampled_from(["q", "/", "guest"])
 USUAL = {
-    **dict.fromkeys(("queues", "persistent", "declare", "keep", "if_unused", "if_empty"), st.booleans()),
+    **dict.fromkeys(("queues", "persistent", "declare", "keep", "if_unused", "if_empty", "paused"), st.booleans()),
     **dict.fromkeys(("after_ms", "count", "delay_ms"), st.integers(-1, 3)),
     **dict.fromkeys(("vhosts", "fields", "pids"), st.lists(TEXTS, max_size=2)),
     **dict.fromkeys(("policies", "operator_policies"), POLICIES),

@@ -227,6 +227,40 @@ def test_scenario_30_masters_are_spread_and_nothing_is_lost() -> None:
     play(scenario)
 
 
+# ---------------------------------------------------------------------- pauses
+
+
+def test_a_pause_outlives_its_master_and_a_restart_of_all_nodes() -> None:
+    async def scenario(stage: Stage) -> None:
+        world = stage.world
+        await stage.set_policy(HA_ALL)
+        await stage.filled("q", COUNT)
+        assert await command(world, "n3", "pause_queue", queue="q", paused=True) == {"changed": True}
+        producer = await stage.client("n3", "producer")
+        await producer.confirm_select()
+        await producer.publish_all("q", bodies(COUNT, COUNT + 1))
+        world.kill("n1")
+        await until(lambda: stage.placed("q")[0] == "n2", 10)
+        assert (stage.row("q")["state"], stage.row("q")["messages_ready"]) == ("paused", 2 * COUNT)
+        assert await (await connected(stage, "n2")).get("q") is None
+        for node in ("n2", "n3"):
+            world.kill(node)
+        for node in ("n1", "n2", "n3"):
+            world.start(node)
+        await world.ready()
+        client = await connected(stage, "n1")
+        assert (stage.row("q")["state"], await client.get("q")) == ("paused", None)
+        assert await command(world, "n2", "pause_queue", queue="q", paused=False) == {"changed": True}
+        assert await client.drain("q") == bodies(2 * COUNT)
+        told = (await command(world, "n1", "events"))["events"]
+        assert [event["text"] for event in told if event["kind"] == "pause"] == [
+            "queue q: paused by an operator",
+            "queue q: resumed by an operator",
+        ]
+
+    play(scenario)
+
+
 # ---------------------------------------------------------------------- maintenance
 
 

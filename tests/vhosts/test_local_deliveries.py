@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from broker.vhosts.guests import get_opened
+from broker.vhosts.fetching import get_opened
 from broker.wire import queue_frames as frames
 from broker.wire.message import Traits
 from tests.mirroring.lane import Taker, run_of

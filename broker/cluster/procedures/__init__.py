@@ -40,6 +40,7 @@ PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
     "reconcile": lives.reconcile,
     "declare_queue": queues.declare_queue,
     "delete_queue": queues.delete_queue,
+    "pause_queue": queues.pause_queue,
     "release_connection": queues.release_connection,
     "declare_exchange": exchanges.declare_exchange,
     "delete_exchange": exchanges.delete_exchange,

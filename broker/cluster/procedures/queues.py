@@ -1,4 +1,4 @@
-"""Requests that declare and delete queues.
+"""Requests that declare, pause and delete queues.
 
 Decides whether a declaration is new, the same or another one (RabbitMQ's rules of equivalence), where the first copies
 go, and what a deletion takes along. Conditions on messages and consumers were checked by the queue's master, who alone
@@ -11,12 +11,13 @@ from typing import Any
 from broker.cluster import schema
 from broker.cluster.arguments import QUEUE_ARGUMENTS, check_arguments, check_same, from_json
 from broker.cluster.procedures.draft import Answer, Draft
+from broker.cluster.procedures.placing import store, wanted_queue
 from broker.cluster.procedures.policies import Rules, Ruling
 from broker.cluster.procedures.removal import remove_queue
 from broker.cluster.procedures.vhosts import check_vhost
 from broker.cluster.records import NOTHING, Life, Owner, QueueRecord
 from broker.cluster.refusal import Refused
-from broker.cluster.succession import initial_nodes
+from broker.cluster.succession import initial_nodes, queue_event
 from broker.routing.delayed import DELAY_QUEUES
 from policies.keys import KEYS
 from policies.placement import first_master
@@ -56,6 +57,18 @@ def delete_queue(draft: Draft) -> Answer:
         return {"deleted": False}
     remove_queue(draft.overlay, record)
     return {"deleted": True}
+
+
+def pause_queue(draft: Draft) -> Answer:
+    """Nothing of the queue is given out any more, or again: an operator's word, which holds over restarts and changes
+    of master. Members: vhost and name, or id; paused."""
+    record, paused = wanted_queue(draft), draft.ask("paused", bool)
+    if record.delays:  # a part of its exchange: nobody else knows of it
+        raise Refused("not_found", f"no queue '{record.name}' in vhost '{record.vhost}'")
+    if record.paused != paused:
+        news = queue_event("pause", record, change="paused" if paused else "resumed")
+        store(draft, record, record._replace(paused=paused), [news])
+    return {"changed": record.paused != paused}
 
 
 def release_connection(draft: Draft) -> Answer:

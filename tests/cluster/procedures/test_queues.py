@@ -170,6 +170,21 @@ def test_copies_go_only_to_nodes_in_contact():
     assert leader.shown() == "n1* n3*"
 
 
+def test_a_pause_is_told_once_and_kept_through_a_change_of_master(leader):
+    leader.declare()
+    ask = {"do": "pause_queue", "vhost": "/", "name": "q"}
+    assert leader.ask(**ask, paused=True) == {"changed": True}
+    assert leader.ask(**ask, paused=True) == {"changed": False}
+    assert [(event["queue"], event["change"]) for event in leader.told("pause")] == [("q", "paused")]
+    leader.kill("n1")
+    record = schema.queue(leader.tree, "/", "q")
+    assert record.paused
+    assert leader.ask(**ask, paused=False) == {"changed": True}
+    assert schema.queue(leader.tree, "/", "q").version == record.version + 1
+    with pytest.raises(Refused, match="no queue 'other'"):
+        leader.ask(**ask | {"name": "other"}, paused=True)
+
+
 def test_that_a_queue_has_been_used_is_noted_once(leader):
     leader.declare()
     queue = schema.queue(leader.tree, "/", "q")
