@@ -275,6 +275,10 @@ def vhosts(znodes: Znodes) -> list[VhostRecord]:
     return listed(znodes, VhostRecord, VHOSTS)
 
 
+def vhost(znodes: Znodes, name: str) -> VhostRecord | None:
+    return read(znodes, VhostRecord, vhost_path(name))
+
+
 def users(znodes: Znodes) -> list[UserRecord]:
     return listed(znodes, UserRecord, USERS)
 

@@ -1,73 +1,51 @@
-"""The HTTP API as an ASGI application: which path is which resource, and how answers and refusals look.
+"""The HTTP API as an ASGI application: how requests come in, and how answers and refusals look.
 
-Decides paths, methods, headers and status codes. It must not know sockets (`door`) nor what a resource says. Paths are
-matched while they are still encoded: the vhost `/` is the component `%2F`.
+Decides methods, headers, sizes and status codes. It must not know sockets (`door`), which paths there are (`routes`)
+nor what a resource says. Paths are matched while they are still encoded: the vhost `/` is the component `%2F`.
 """
 
 import base64
+import gzip
 import hashlib
 import inspect
-import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from broker.management import bindings, clients, exchanges, health, nodes, overview, policies, queues, vhosts, whoami
+from broker.amqp.errors import AmqpException
+from broker.cluster.refusal import Refused
+from broker.management import bodies
+from broker.management.bodies import RawBody
 from broker.management.health import Unhealthy
-from broker.management.listing import listed
-from broker.management.visit import NotFound, Refusal, Unknown, Visit, log_in
+from broker.management.refusals import BadRequest, NotFound, Refusal, Unknown, of_declaration, of_tree
+from broker.management.reply import Reply
+from broker.management.route import Right, Route
+from broker.management.routes import ROUTES
+from broker.management.serial import serialized
+from broker.management.visit import Asked, Command, Visit, log_in
+from broker.vhosts.client import User
+from broker.vhosts.switchboard import PeerLost
 
 if TYPE_CHECKING:
     from broker.management.census import Census
     from broker.vhosts.hall import Hall
 
-Resource = Callable[[Visit], Any]
-
-CHECKS = "/api/health/checks"
-RESOURCES: dict[str, Resource] = {
-    "/api/overview": overview.show,
-    "/api/whoami": whoami.show,
-    "/api/nodes": nodes.listed,
-    "/api/nodes/{name}": nodes.single,
-    "/api/vhosts": vhosts.listed,
-    "/api/queues": listed(queues.listing),
-    "/api/queues/{vhost}": listed(queues.listing),
-    "/api/queues/{vhost}/{name}": queues.single,
-    "/api/exchanges": listed(exchanges.listing),
-    "/api/exchanges/{vhost}": listed(exchanges.listing),
-    "/api/bindings": listed(bindings.listing),
-    "/api/bindings/{vhost}": listed(bindings.listing),
-    "/api/connections": clients.visible(clients.connections),
-    "/api/connections/{name}": clients.connection,
-    "/api/connections/{name}/channels": clients.channels_of_connection,
-    "/api/vhosts/{vhost}/connections": clients.visible(clients.connections),
-    "/api/channels": clients.visible(clients.channels),
-    "/api/channels/{name}": clients.channel,
-    "/api/vhosts/{vhost}/channels": clients.visible(clients.channels),
-    "/api/consumers": clients.visible(clients.consumers),
-    "/api/consumers/{vhost}": clients.visible(clients.consumers),
-    "/api/policies": listed(policies.listing),
-    "/api/policies/{vhost}": listed(policies.listing),
-    f"{CHECKS}/alarms": health.alarms,
-    f"{CHECKS}/local-alarms": health.local_alarms,
-    f"{CHECKS}/partitions": health.partitions,
-    f"{CHECKS}/port-listener/{{port}}": health.port_listener,
-    f"{CHECKS}/protocol-listener/{{protocol}}": health.protocol_listener,
-    f"{CHECKS}/virtual-hosts": health.virtual_hosts,
-    f"{CHECKS}/node-is-mirror-sync-critical": health.mirror_sync_critical,
-}
-METHODS = ("GET", "HEAD", "OPTIONS")
 REQUESTS_MAX = 16
 """Answered at a time; others wait, so that tables of queues do not fill the memory."""
+BODY_BYTES_MAX: Final = 20 * 1024 * 1024
+WRONG_LOGIN_S = 0.5
+"""So long whoever names a wrong password waits for the answer."""
+GZIP_BYTES_MIN = 2048
+NOBODY: Final = User("")
 
 HEADERS = {
     "cache-control": "no-cache",
@@ -75,33 +53,124 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 NOTHING_ALLOWED = {"content-security-policy": "default-src 'none'; frame-ancestors 'none'"}
+METHODS = ("HEAD", "GET", "PUT", "DELETE", "POST")
+"""In the order in which RabbitMQ lists them."""
 
 
-def make_app(hall: "Hall", census: "Census") -> ASGIApp:
+class Desk:
+    """Takes the requests for one path."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        hall: "Hall",
+        census: "Census",
+        command: Command,
+        slots: trio.CapacityLimiter,
+    ) -> None:
+        self._routes = {route.method: route for route in routes}
+        if "GET" in self._routes:
+            self._routes["HEAD"] = self._routes["GET"]
+        self.allowed = ", ".join([*(name for name in METHODS if name in self._routes), "OPTIONS"])
+        self._hall = hall
+        self._census = census
+        self._command = command
+        self._slots = slots
+
+    async def answer(self, request: Request) -> Response:
+        """Raises Refusal."""
+        if request.method == "OPTIONS":
+            return _reply(200, b"", {"allow": self.allowed})
+        route = self._routes.get(request.method)
+        if route is None:
+            return _reply(405, b"", {"allow": self.allowed})
+        if route.right is Right.NOBODY:
+            return await self._served(request, route, NOBODY)
+        user = await self._log_in(request)
+        async with self._slots:
+            return await self._served(request, route, user)
+
+    async def _log_in(self, request: Request) -> User:
+        authorization = request.headers.get("authorization", "")
+        peer = request.client.host if request.client is not None else ""
+        try:
+            return log_in(self._hall, authorization, peer)
+        except Unknown:
+            if authorization:
+                await trio.sleep(WRONG_LOGIN_S)
+            raise
+
+    async def _served(self, request: Request, route: Route, user: User) -> Response:
+        asked = Asked(request.method, request.path_params, request.query_params, request.headers)
+        visit = Visit(user, asked, self._hall, self._census, self._command)
+        visit.check(route.right)
+        if route.body is not None:
+            visit.raw = await _read(request)
+            visit.body = None if route.body is RawBody else bodies.check(route.body, bodies.parse(visit.raw))
+        try:
+            found = route.answer(visit)
+            value = await found if inspect.isawaitable(found) else found
+        except AmqpException as refused:
+            raise of_declaration(refused) from None
+        except Refused as refused:
+            raise of_tree(refused) from None
+        except PeerLost as lost:
+            raise BadRequest(f"Request to node {lost} failed with nodedown") from None
+        return await _packed(request, value if isinstance(value, Reply) else Reply(200, value))
+
+
+async def _read(request: Request) -> bytes:
+    """The body. Raises BadRequest for one that is too large."""
+    parts, size_bytes = [], 0
+    try:
+        async for part in request.stream():
+            size_bytes += len(part)
+            if size_bytes > BODY_BYTES_MAX:
+                raise Refusal(413, "payload_too_large", f"A request has at most {BODY_BYTES_MAX} bytes")
+            parts.append(part)
+    except ClientDisconnect:
+        raise BadRequest("the connection was closed before the end of the request") from None
+    return b"".join(parts)
+
+
+async def _packed(request: Request, reply: Reply) -> Response:
+    body = b"" if reply.value is None else await serialized(reply.value)
+    headers = dict(reply.headers)
+    if len(body) >= GZIP_BYTES_MIN and "gzip" in request.headers.get("accept-encoding", ""):
+        body = await trio.to_thread.run_sync(gzip.compress, body, 1)
+        headers["content-encoding"] = "gzip"
+    return _reply(reply.status, body, headers)
+
+
+def make_app(hall: "Hall", census: "Census", command: Command) -> ASGIApp:
     """The application of one life of a node."""
     slots = trio.CapacityLimiter(REQUESTS_MAX)
-
-    def serve(resource: Resource) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            if request.method == "OPTIONS":
-                return _reply(None, headers={"allow": ", ".join(METHODS)})
-            peer = request.client.host if request.client is not None else ""
-            user = log_in(hall, request.headers.get("authorization", ""), peer)
-            async with slots:
-                found = resource(Visit(user, request.path_params, hall, census))
-                return _reply(await found if inspect.isawaitable(found) else found)
-
-        return answer
-
+    by_path: dict[str, list[Route]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, []).append(route)
     app = Starlette(
         routes=[
-            Route("/", _page(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))),
-            *(Route(path, serve(resource), methods=METHODS) for path, resource in RESOURCES.items()),
+            Path("/", _page(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))),
+            *(
+                Path(path, _Endpoint(Desk(routes, hall, census, command, slots).answer))
+                for path, routes in by_path.items()
+            ),
         ],
         exception_handlers={Refusal: _refused, Unhealthy: _unhealthy, HTTPException: _no_such_route},
     )
     app.router.redirect_slashes = False
     return _with_encoded_paths(app)
+
+
+class _Endpoint:
+    """A path that looks at the method itself: the framework would not let OPTIONS through."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def _with_encoded_paths(app: ASGIApp) -> ASGIApp:
@@ -113,28 +182,28 @@ def _with_encoded_paths(app: ASGIApp) -> ASGIApp:
     return encoded
 
 
-def _reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    body = b"" if value is None else json.dumps(value, separators=(",", ":")).encode()
-    return Response(body, status, {**HEADERS, **NOTHING_ALLOWED, **(headers or {})}, "application/json")
+def _reply(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    kind = {"content-type": "application/json"} if body else {}
+    return Response(body, status, {**kind, **HEADERS, **NOTHING_ALLOWED, **(headers or {})})
 
 
-def _refused(request: Request, refusal: Exception) -> Response:
+async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     challenge = {"www-authenticate": 'Basic realm="RabbitMQ Management"'} if isinstance(refusal, Unknown) else None
-    return _reply({"error": refusal.error, "reason": refusal.reason}, refusal.status, challenge)
+    body = await serialized({"error": refusal.error, "reason": refusal.reason})
+    return _reply(refusal.status, body, challenge)
 
 
-def _unhealthy(request: Request, failed: Exception) -> Response:
+async def _unhealthy(request: Request, failed: Exception) -> Response:
     assert isinstance(failed, Unhealthy)
-    return _reply(failed.body, 503)
+    return _reply(503, await serialized(failed.body))
 
 
-def _no_such_route(request: Request, failure: Exception) -> Response:
+async def _no_such_route(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, HTTPException)
     if failure.status_code == 404:
-        return _refused(request, NotFound())
-    error = {"error": failure.detail, "reason": failure.detail}
-    return _reply(error, failure.status_code, {"allow": ", ".join(METHODS)} if failure.status_code == 405 else None)
+        return await _refused(request, NotFound())
+    return _reply(failure.status_code, await serialized({"error": failure.detail, "reason": failure.detail}))
 
 
 def _page(text: str) -> Callable[[Request], Response]:

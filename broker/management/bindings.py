@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote_plus
 
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The bindings of these vhosts."""
-    records = [record for vhost in vhosts for record in _all_of(hall.tree.tree, vhost)]
+    records = [record for vhost in vhosts for record in all_of(hall.tree.tree, vhost)]
     return Listing(await rows_of(records, described))
 
 
-def _all_of(tree: "Tree", vhost: str) -> Iterator[BindingRecord]:
+def all_of(tree: "Tree", vhost: str) -> Iterator[BindingRecord]:
     """Those of the default exchange, which has each queue under its name, and those that were made."""
     for queue in schema.queues(tree, vhost):
         yield BindingRecord(vhost, "", "queue", queue.name, queue.name)
@@ -35,7 +35,7 @@ def _all_of(tree: "Tree", vhost: str) -> Iterator[BindingRecord]:
 
 def properties_key(key: str, arguments: dict[str, Any]) -> str:
     """`~` for an empty key without arguments; arguments add a digest of theirs."""
-    quoted = quote(key, safe="").replace("~", "%7E")
+    quoted = quote_plus(key, safe="").replace("~", "%7E")
     if not arguments:
         return quoted or "~"
     digest = blake2b(json.dumps(arguments, sort_keys=True).encode(), digest_size=12).hexdigest()

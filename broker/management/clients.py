@@ -7,16 +7,22 @@ connected.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from broker.management import reply
 from broker.management.listing import Listing, Row, Source
-from broker.management.visit import Forbidden, NotFound
+from broker.management.refusals import Forbidden, NotFound
+from broker.management.visit import OBJECT_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from broker.management.census import Census
+    from broker.management.reply import Reply
     from broker.management.visit import Visit
     from broker.vhosts.hall import Hall
     from broker.vhosts.roster import Kind
+
+CLOSED = "Closed via management plugin"
+"""RabbitMQ's reason when nobody gives another."""
 
 
 def _source(kind: "Kind") -> Source:
@@ -79,5 +85,35 @@ async def _named(visit: "Visit", source: Source) -> Row:
     if found is None:
         raise NotFound
     if not visit.monitors and _user_of(found) != visit.user.name:
-        raise Forbidden("User not authorised to access object")
+        raise Forbidden(OBJECT_REFUSED)
     return found
+
+
+async def of_user(visit: "Visit") -> list[Row]:
+    """/api/connections/username/NAME."""
+    name = visit.part("user")
+    listing = await connections(visit.hall, visit.census, visit.vhosts(entered=False))
+    rows = [row for row in listing.rows if row["user"] == name]
+    if rows and not visit.monitors and name != visit.user.name:
+        raise Forbidden(OBJECT_REFUSED)
+    return rows
+
+
+async def close(visit: "Visit") -> "Reply":
+    """DELETE: one connection; its client hears the header X-Reason."""
+    await _close(visit, [await _named(visit, connections)])
+    return reply.DONE
+
+
+async def close_all_of_user(visit: "Visit") -> "Reply":
+    """DELETE: all connections of a user."""
+    await _close(visit, await of_user(visit))
+    return reply.DONE
+
+
+async def _close(visit: "Visit", rows: list[Row]) -> None:
+    if any(row["user"] != visit.user.name for row in rows) and not visit.administers:
+        raise Forbidden(OBJECT_REFUSED)
+    reason = visit.headers.get("x-reason", CLOSED)
+    for row in rows:
+        await visit.hall.roster.close(row["pid"], reason)

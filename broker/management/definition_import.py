@@ -158,7 +158,7 @@ class DefinitionImport:
         await self._ask(f"vhost {name}", do="put_vhost", name=name, **fields)
 
     def _check_vhost(self, name: str) -> VhostRecord:
-        record = schema.read(self._hall.tree.tree, VhostRecord, schema.vhost_path(name))
+        record = schema.vhost(self._hall.tree.tree, name)
         if record is None:
             raise Refused("not_found", f"Virtual host '{name}' does not exist")
         return record
@@ -175,7 +175,7 @@ class DefinitionImport:
             if isinstance(vhost, str) and isinstance(name, str) and schema.queue(tree, vhost, name) is None:
                 wanted[vhost] += 1
         for vhost, count in wanted.items():
-            record = schema.read(tree, VhostRecord, schema.vhost_path(vhost))
+            record = schema.vhost(tree, vhost)
             room = -1 if record is None else record.limits.get("max-queues", -1)
             present = len(schema.queues(tree, vhost)) if room >= 0 else 0
             if 0 <= room < present + count:

@@ -34,7 +34,7 @@ def export(hall: "Hall", vhost: str | None = None) -> Definitions:
     product, version = hall.server_properties["product"], hall.server_properties["version"]
     head = {"rabbit_version": version, "rabbitmq_version": version, "product_name": product, "product_version": version}
     if vhost is not None:
-        if schema.read(tree, VhostRecord, schema.vhost_path(vhost)) is None:
+        if schema.vhost(tree, vhost) is None:
             raise Refused("not_found", f"Virtual host '{vhost}' does not exist")
         return {**head, **{kind: _without_vhost(rows) for kind, rows in _inside(tree, [vhost]).items()}}
     names = [record.name for record in schema.vhosts(tree)]
@@ -51,7 +51,7 @@ def export(hall: "Hall", vhost: str | None = None) -> Definitions:
 
 def _inside(tree: "Tree", names: list[str]) -> dict[str, list[Row]]:
     return {
-        "parameters": _parameters(tree, names),
+        "parameters": parameters(tree, names),
         "policies": policies.rows(tree, names),
         "queues": [row for name in names for row in _queues(tree, name)],
         "exchanges": [row for name in names for row in _exchanges(tree, name)],
@@ -69,7 +69,7 @@ def _vhost(record: VhostRecord) -> Row:
     return {"name": record.name, "limits": limits, "metadata": vhosts.described(record)}
 
 
-def _parameters(tree: "Tree", names: list[str]) -> list[Row]:
+def parameters(tree: "Tree", names: list[str]) -> list[Row]:
     limits = [
         {"vhost": record.name, "component": VHOST_LIMITS, "name": "limits", "value": dict(record.limits)}
         for record in vhosts.records(tree, names)

@@ -17,6 +17,7 @@ from broker.world.network import join_endpoint, split_endpoint
 
 if TYPE_CHECKING:
     from broker.management.census import Census
+    from broker.management.visit import Command
     from broker.vhosts.hall import Hall
 
 log = logging.getLogger("warren.http")
@@ -33,13 +34,13 @@ Load = Callable[[], Any]
 """Gives the ASGI application; runs in a thread."""
 
 
-def api(hall: "Hall", census: "Census") -> Load:
+def api(hall: "Hall", census: "Census", command: "Command") -> Load:
     """What a node that serves has behind its door."""
 
     def load() -> Any:
         from broker.management.app import make_app
 
-        return make_app(hall, census)
+        return make_app(hall, census, command)
 
     return load
 

@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from broker.amqp.errors import ConnectionException
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
+from broker.management import reply
 from broker.management.listing import Listing, Row, rows_of
+from broker.management.queue_changes import checked_name
+from broker.management.refusals import BadRequest, NotFound
 from broker.routing.delayed import delay_queue
 from broker.routing.kinds import DELAYED
 
 if TYPE_CHECKING:
     from broker.cluster.records import ExchangeRecord
     from broker.management.census import Census
+    from broker.management.reply import Reply
+    from broker.management.visit import Visit
     from broker.vhosts.hall import Hall
 
 
@@ -42,3 +48,46 @@ def described(record: "ExchangeRecord") -> Row:
         "arguments": to_plain(from_json(record.arguments)),
     }
     return exchange if record.policy is None else {**exchange, "policy": record.policy}
+
+
+# ------------------------------------------------------------------ by HTTP
+
+
+def single(visit: "Visit") -> Row:
+    """One exchange."""
+    record = schema.exchange(visit.tree, visit.vhost, visit.exchange())
+    if record is None:
+        raise NotFound
+    return described(record)
+
+
+async def put(visit: "Visit") -> "Reply":
+    """PUT: declare it, as the user who asks."""
+    vhost, client = visit.enter()
+    asked, name = visit.body, checked_name(visit)
+    there = schema.exchange(visit.tree, vhost.name, name) is not None
+    try:
+        await visit.hall.declarations.declare_exchange(
+            client,
+            visit.exchange(),
+            asked.type,
+            passive=False,
+            durable=asked.durable,
+            auto_delete=asked.auto_delete,
+            internal=asked.internal,
+            arguments=asked.arguments,
+        )
+    except ConnectionException as refused:
+        if refused.code != 503:
+            raise
+        raise BadRequest(f"invalid exchange type '{asked.type}'") from None
+    return reply.put(not there)
+
+
+async def delete(visit: "Visit") -> "Reply":
+    """DELETE; `if-unused` is a condition."""
+    name = single(visit)["name"]
+    _, client = visit.enter()
+    if_unused = visit.queries.get("if-unused") == "true"
+    await visit.hall.declarations.delete_exchange(client, name, if_unused=if_unused)
+    return reply.DONE

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from broker.cluster import schema
 from broker.cluster.records import QueueRecord
 from broker.management.nodes import listeners
-from broker.management.visit import Refusal, rabbit
+from broker.management.refusals import BadRequest
+from broker.management.visit import rabbit
 
 if TYPE_CHECKING:
     from broker.management.visit import Visit
@@ -59,7 +60,7 @@ def port_listener(visit: "Visit") -> dict[str, Any]:
     """Something listens on this port of this node."""
     text = visit.part("port")
     if not (text.isascii() and text.isdigit() and len(text) <= 5):
-        raise Refusal(400, "bad_request", "Invalid port number")
+        raise BadRequest("Invalid port")
     ports = [row["port"] for row in listeners(visit, visit.census.node, visit.census.here())]
     if int(text) not in ports:
         raise Unhealthy("No active listener", missing=int(text), ports=ports)

@@ -6,7 +6,8 @@ Decides the field names of a node. What a node did not answer is not made up: it
 from typing import TYPE_CHECKING, Any
 
 from broker.cluster import schema
-from broker.management.visit import NotFound, rabbit
+from broker.management.refusals import NotFound
+from broker.management.visit import rabbit
 from policies.placement import node_name
 
 if TYPE_CHECKING:
@@ -18,13 +19,11 @@ _DOORS = {"amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "clustering": "li
 
 async def listed(visit: "Visit") -> list[dict[str, Any]]:
     """All nodes."""
-    visit.check_monitors()
     return [_described(visit, name, facts) for name, facts in (await visit.census.nodes()).items()]
 
 
 async def single(visit: "Visit") -> dict[str, Any]:
     """One node, also by its short name."""
-    visit.check_monitors()
     facts, name = await visit.census.nodes(), node_name(visit.part("name"))
     if name not in facts:
         raise NotFound

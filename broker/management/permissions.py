@@ -1,16 +1,21 @@
-"""What users may do in virtual hosts, and with which routing keys: the rows of list_permissions and its siblings.
+"""What users may do in virtual hosts, and with which routing keys: /api/permissions and
+/api/topic-permissions, and the rows of list_permissions and its siblings.
 
 Decides field names. Source: RabbitMQ 3.10's HTTP API.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
+from broker.management import reply
 from broker.management.listing import Row, agreed
+from broker.management.refusals import BadRequest, NotFound
 
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
+    from broker.management.reply import Reply
+    from broker.management.visit import Visit
 
 
 def rows(tree: "Tree", vhosts: Sequence[str]) -> list[Row]:
@@ -25,3 +30,97 @@ def topic_rows(tree: "Tree", vhosts: Sequence[str]) -> list[Row]:
 
 listing = agreed(rows)
 topics = agreed(topic_rows)
+
+
+# ------------------------------------------------------------------ by HTTP
+
+
+def everywhere(visit: "Visit") -> list[Row]:
+    """/api/permissions."""
+    return rows(visit.tree, _names(visit))
+
+
+def everywhere_by_key(visit: "Visit") -> list[Row]:
+    """/api/topic-permissions."""
+    return topic_rows(visit.tree, _names(visit))
+
+
+def in_vhost(visit: "Visit") -> list[Row]:
+    """/api/vhosts/VHOST/permissions."""
+    return rows(visit.tree, [visit.vhost])
+
+
+def in_vhost_by_key(visit: "Visit") -> list[Row]:
+    """/api/vhosts/VHOST/topic-permissions."""
+    return topic_rows(visit.tree, [visit.vhost])
+
+
+def of_user(visit: "Visit") -> list[Row]:
+    """/api/users/NAME/permissions."""
+    return _of(visit, rows)
+
+
+def of_user_by_key(visit: "Visit") -> list[Row]:
+    """/api/users/NAME/topic-permissions."""
+    return _of(visit, topic_rows)
+
+
+def single(visit: "Visit") -> Row:
+    """What a user may do in a virtual host."""
+    found = _there(visit, in_vhost(visit))
+    return found[0]
+
+
+def single_by_key(visit: "Visit") -> list[Row]:
+    """Which routing keys the user may use, exchange by exchange."""
+    return _there(visit, in_vhost_by_key(visit))
+
+
+async def put(visit: "Visit") -> "Reply":
+    """PUT: configure, write and read, all three."""
+    return await _put(visit, "put_permission")
+
+
+async def put_by_key(visit: "Visit") -> "Reply":
+    """PUT: the routing keys that a user may use with one exchange."""
+    return await _put(visit, "put_topic_permission")
+
+
+async def delete(visit: "Visit") -> "Reply":
+    """DELETE: the user may do nothing there any more."""
+    await visit.propose("clear_permission", user=single(visit)["user"], vhost=visit.vhost)
+    return reply.DONE
+
+
+async def delete_by_key(visit: "Visit") -> "Reply":
+    """DELETE: every routing key may be used, with one exchange or with all."""
+    exchange = {"exchange": visit.part("exchange")} if visit.has_part("exchange") else {}
+    user = single_by_key(visit)[0]["user"]
+    await visit.propose("clear_topic_permission", user=user, vhost=visit.vhost, **exchange)
+    return reply.DONE
+
+
+def _names(visit: "Visit") -> list[str]:
+    return [record.name for record in schema.vhosts(visit.tree)]
+
+
+def _of(visit: "Visit", listed: "Callable[[Tree, Sequence[str]], list[Row]]") -> list[Row]:
+    name = visit.part("name")
+    if schema.user(visit.tree, name) is None:
+        raise NotFound
+    return [row for row in listed(visit.tree, _names(visit)) if row["user"] == name]
+
+
+def _there(visit: "Visit", found: list[Row]) -> list[Row]:
+    name = visit.part("name")
+    own = [row for row in found if row["user"] == name]
+    if not own:
+        raise NotFound
+    return own
+
+
+async def _put(visit: "Visit", do: str) -> "Reply":
+    user = visit.part("name")
+    if not visit.has_vhost or schema.user(visit.tree, user) is None:
+        raise BadRequest("vhost_or_user_not_found")
+    return reply.put((await visit.propose(do, user=user, vhost=visit.part("vhost"), **dict(visit.body)))["created"])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
 from broker.management.listing import Listing, Row, rows_of
-from broker.management.visit import NotFound, rabbit
+from broker.management.refusals import NotFound
+from broker.management.visit import rabbit
 from policies.quorum import is_quorum
 
 if TYPE_CHECKING:

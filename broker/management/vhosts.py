@@ -1,17 +1,21 @@
-"""/api/vhosts, with the messages in each; the rows of list_vhosts and list_vhost_limits."""
+"""/api/vhosts, with the messages in each, and /api/vhost-limits; the rows of list_vhosts and list_vhost_limits."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
 from broker.cluster.records import VhostRecord
+from broker.management import reply
 from broker.management.listing import Listing, Row, agreed
 from broker.management.queues import message_stats, totals
+from broker.management.refusals import BadRequest, NotFound, as_validation
 from broker.management.visit import rabbit
+from policies.placement import node_name
 
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
     from broker.management.census import Census
+    from broker.management.reply import Reply
     from broker.management.visit import Visit
     from broker.vhosts.hall import Hall
 
@@ -46,7 +50,7 @@ async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> List
 
 def records(tree: "Tree", vhosts: Sequence[str]) -> list[VhostRecord]:
     """Those of the vhosts that there are."""
-    found = (schema.read(tree, VhostRecord, schema.vhost_path(vhost)) for vhost in vhosts)
+    found = (schema.vhost(tree, vhost) for vhost in vhosts)
     return [record for record in found if record is not None]
 
 
@@ -61,3 +65,72 @@ def _limits(tree: "Tree", vhosts: Sequence[str]) -> list[Row]:
 
 
 limits = agreed(_limits)
+
+
+# ------------------------------------------------------------------ by HTTP
+
+
+async def single(visit: "Visit") -> Row:
+    """One vhost."""
+    if not visit.has_vhost:
+        raise NotFound
+    (row,) = (await listing(visit.hall, visit.census, [visit.part("vhost")])).rows
+    return row
+
+
+async def put(visit: "Visit") -> "Reply":
+    """PUT: description, tags, default_queue_type. Who creates one may do everything in it."""
+    name, said = visit.part("vhost"), visit.body.model_dump(exclude_unset=True, exclude={"tracing"})
+    if visit.body.default_queue_type is None:
+        said.pop("default_queue_type", None)
+    created = (await visit.propose("put_vhost", name=name, **said))["created"]
+    if created:
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        await visit.propose("put_permission", user=visit.user.name, vhost=name, **everything)
+    return reply.put(created)
+
+
+async def delete(visit: "Visit") -> "Reply":
+    """DELETE: the vhost with everything in it."""
+    if not visit.has_vhost:
+        raise NotFound
+    await visit.propose("delete_vhost", name=visit.part("vhost"))
+    return reply.DONE
+
+
+def start(visit: "Visit") -> "Reply":
+    """POST …/start/NODE: a vhost runs wherever a node does."""
+    _ = visit.vhost
+    member = schema.member(visit.tree, node_name(visit.part("name")))
+    if member is None or not member.running:
+        raise BadRequest(f"Request to node {visit.part('name')} failed with nodedown")
+    return reply.DONE
+
+
+def limited(visit: "Visit") -> list[Row]:
+    """/api/vhost-limits, of one vhost or of all."""
+    return _limits(visit.tree, visit.vhosts())
+
+
+async def put_limit(visit: "Visit") -> "Reply":
+    """PUT: how many connections or queues there may be; the other limit stays."""
+    present = dict(_present(visit).limits)
+    limits = {**present, visit.part("limit"): visit.body.value}
+    with as_validation():
+        await visit.hall.tree.propose({"do": "set_vhost_limits", "vhost": visit.vhost, "limits": limits})
+    return reply.DONE
+
+
+async def delete_limit(visit: "Visit") -> "Reply":
+    """DELETE: no such limit any more."""
+    present, limit = dict(_present(visit).limits), visit.part("limit")
+    if limit in present:
+        del present[limit]
+        await visit.propose("set_vhost_limits", vhost=visit.vhost, limits=present)
+    return reply.DONE
+
+
+def _present(visit: "Visit") -> VhostRecord:
+    record = schema.vhost(visit.tree, visit.vhost)
+    assert record is not None
+    return record

@@ -1,56 +1,46 @@
-"""One request to the HTTP API: who asks, what for, and what of the cluster they may see.
+"""One request to the HTTP API: who asks, what for, and what of the cluster they may see and do.
 
 Decides rights, with RabbitMQ's words for what is refused. It must not know how a request came in, nor what any
 resource looks like.
 """
 
 import base64
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
+from broker.amqp.errors import ConnectionException
 from broker.cluster import schema
+from broker.cluster.refusal import Refused
+from broker.management.refusals import Forbidden, NotFound, Refusal, Unknown, of_declaration, of_tree
+from broker.management.route import Right
 from broker.vhosts.logins import LoginRefused, OnlyFromHere
 
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
     from broker.management.census import Census
-    from broker.vhosts.client import User
+    from broker.vhosts.client import Client, User
     from broker.vhosts.hall import Hall
+    from broker.vhosts.vhost import Vhost
 
 TAGS = frozenset(["management", "policymaker", "monitoring", "administrator"])
 MONITORS = frozenset(["monitoring", "administrator"])
+OBJECT_REFUSED = "User not authorised to access object"
+DEFAULT_EXCHANGE = "amq.default"
+"""The default exchange in a path; its own name is empty."""
+
+Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Carries out what the command line can ask for; a refusal is `{"error": text, "code": word}`."""
 
 
-class Refusal(Exception):
-    """An answer other than success: HTTP status, and the two words of RabbitMQ's error object."""
+class Asked(NamedTuple):
+    """What a request brought along."""
 
-    def __init__(self, status: int, error: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.error = error
-        self.reason = reason
-
-
-class NotFound(Refusal):
-    """Neither a wrong path nor a missing object is told from the other."""
-
-    def __init__(self) -> None:
-        super().__init__(404, "Object Not Found", "Not Found")
-
-
-class Unknown(Refusal):
-    """Nobody has logged in."""
-
-    def __init__(self) -> None:
-        super().__init__(401, "not_authorized", "Not_Authorized")
-
-
-class Forbidden(Refusal):
-    """A known user without the right: 401 here, too, as RabbitMQ has it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(401, "not_authorised", reason)
+    method: str = "GET"
+    parts: Mapping[str, str] = {}
+    """The variable components of the path, still encoded."""
+    queries: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
 
 
 def rabbit(node: str) -> str:
@@ -79,45 +69,117 @@ def log_in(hall: "Hall", authorization: str, peer_host: str) -> "User":
 
 
 class Visit:
-    """A request of a user who has logged in. `parts` are the variable components of the path, still encoded."""
+    """A request of a user who has logged in."""
 
-    def __init__(self, user: "User", parts: Mapping[str, str], hall: "Hall", census: "Census") -> None:
+    def __init__(self, user: "User", asked: Asked, hall: "Hall", census: "Census", command: Command) -> None:
         self.user = user
         self.hall = hall
         self.census = census
-        self._parts = parts
+        self.queries = asked.queries
+        self.headers = asked.headers
+        self.raw = b""
+        """The body as it came."""
+        self.body: Any = None
+        """As the route's model has it."""
+        self._changes = asked.method not in ("GET", "HEAD")
+        self._parts = asked.parts
+        self._command = command
 
     @property
     def tree(self) -> "Tree":
         """What the cluster has agreed upon, as this node knows it."""
         return self.hall.tree.tree
 
+    # ------------------------------------------------------------------ rights
+
+    @property
+    def administers(self) -> bool:
+        """Whether the user may do everything."""
+        return "administrator" in self.user.tags
+
     @property
     def monitors(self) -> bool:
         """Whether the user may look at nodes and at every vhost."""
         return not MONITORS.isdisjoint(self.user.tags)
 
-    def check_monitors(self) -> None:
-        """Raise Refusal unless the user may look at nodes."""
-        if not self.monitors:
-            raise Forbidden("Not monitor user")
-
-    def part(self, name: str) -> str:
-        """A component of the path."""
-        return unquote(self._parts[name])
+    def check(self, right: Right) -> None:
+        """Raise Refusal unless the user has this right."""
+        match right:
+            case Right.ADMINISTRATOR if not self.administers:
+                raise Forbidden("Not administrator user")
+            case Right.MONITORING if not self.monitors:
+                raise Forbidden("Not monitor user")
+            case Right.POLICYMAKER if not self.administers:
+                if "policymaker" not in self.user.tags:
+                    raise Forbidden(OBJECT_REFUSED)
+                if "vhost" in self._parts and self.has_vhost and not self.may_enter(self.part("vhost")):
+                    raise Forbidden(OBJECT_REFUSED)
+            case Right.VHOST:
+                _ = self.vhost
 
     def may_enter(self, vhost: str) -> bool:
         """Whether what is in this vhost is shown to the user."""
-        return "administrator" in self.user.tags or schema.permission(self.tree, vhost, self.user.name) is not None
+        return self.administers or schema.permission(self.tree, vhost, self.user.name) is not None
+
+    # ------------------------------------------------------------------ the path
+
+    def part(self, name: str) -> str:
+        """A component of the path. Raises NotFound for what is no text."""
+        try:
+            return unquote_to_bytes(self._parts[name]).decode()
+        except UnicodeDecodeError:
+            raise NotFound from None
+
+    def has_part(self, name: str) -> bool:
+        """Whether the path has this component."""
+        return name in self._parts
+
+    def exchange(self, part: str = "name") -> str:
+        """The exchange that a component of the path names."""
+        name = self.part(part)
+        return "" if name == DEFAULT_EXCHANGE else name
+
+    @property
+    def has_vhost(self) -> bool:
+        """Whether there is the vhost of the path."""
+        return schema.vhost(self.tree, self.part("vhost")) is not None
+
+    @property
+    def vhost(self) -> str:
+        """The vhost of the path. Raises Refusal if there is none, or it is not the user's."""
+        if not self.has_vhost:
+            raise Refusal(404, "not_found", "vhost_not_found") if self._changes else NotFound
+        if not self.may_enter(name := self.part("vhost")):
+            raise Forbidden("User not authorised to access virtual host")
+        return name
 
     def vhosts(self, *, entered: bool = True) -> list[str]:
         """The vhost of the path, or else all that there are, or (`entered`) that the user may enter. Raises Refusal."""
+        if "vhost" in self._parts:
+            return [self.vhost]
         names = [record.name for record in schema.vhosts(self.tree)]
-        if "vhost" not in self._parts:
-            return [name for name in names if not entered or self.may_enter(name)]
-        wanted = self.part("vhost")
-        if wanted not in names:
-            raise NotFound
-        if not self.may_enter(wanted):
-            raise Forbidden("User not authorised to access virtual host")
-        return [wanted]
+        return [name for name in names if not entered or self.may_enter(name)]
+
+    # ------------------------------------------------------------------ changes
+
+    def enter(self) -> "tuple[Vhost, Client]":
+        """The vhost of the path, and the user as a client of it, with the rights of one. Raises Refusal."""
+        name = self.vhost
+        try:
+            return self.hall.open_vhost(self.user, name, "")
+        except ConnectionException as refused:
+            raise of_declaration(refused) from None
+
+    async def propose(self, do: str, **request: Any) -> dict[str, Any]:
+        """Have the cluster agree. Raises Refusal."""
+        try:
+            return await self.hall.tree.propose({"do": do, **request})
+        except Refused as refused:
+            raise of_tree(refused) from None
+
+    async def command(self, do: str, **request: Any) -> dict[str, Any]:
+        """Have done what a command of the command line does. Raises Refusal."""
+        answer = await self._command({"do": do, **request})
+        if "error" in answer:
+            raise of_tree(Refused(answer.get("code", "invalid"), answer["error"]))
+        return answer

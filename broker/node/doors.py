@@ -19,6 +19,7 @@ from broker.vhosts.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from broker.management.census import Census
+    from broker.management.visit import Command
     from broker.node.node import Node
     from broker.vhosts.hall import Hall
 
@@ -30,8 +31,8 @@ class Doors:
         self._node = node
         self._open: list[AmqpListener | HttpDoor] = []
 
-    async def open(self, hall: "Hall", census: "Census", nursery: trio.Nursery) -> None:
-        """Let clients in. Raises OSError if a port is taken."""
+    async def open(self, hall: "Hall", census: "Census", command: "Command", nursery: trio.Nursery) -> None:
+        """Let clients in; HTTP has `command` carried out. Raises OSError if a port is taken."""
         node = self._node
         settings, world, report = node.config.settings, node.world, node.report
         limits = Limits(
@@ -59,7 +60,7 @@ class Doors:
             await self._enter(amqps, nursery, maintenance)
             report.amqps = amqps.address
         if world.http is not None:
-            http = world.http(api(hall, census), report.http)
+            http = world.http(api(hall, census, command), report.http)
             await self._enter(http, nursery)
             report.http = http.address
         nursery.start_soon(maintenance.run)

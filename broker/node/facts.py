@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.cluster import schema
 from broker.cluster.asked import ask, ask_all
-from broker.cluster.records import VhostRecord
 from broker.cluster.refusal import Refused
 from broker.management import bindings, clients, exchanges, permissions, policies, queues, users, vhosts
 
@@ -59,7 +58,7 @@ class Facts:
         tree = self._hall.tree.tree
         if wanted is None:
             return [record.name for record in schema.vhosts(tree)]
-        if schema.read(tree, VhostRecord, schema.vhost_path(wanted)) is None:
+        if schema.vhost(tree, wanted) is None:
             raise Refused("not_found", f"Virtual host '{wanted}' does not exist")
         return [wanted]
 

@@ -143,7 +143,7 @@ class Life:
                     nursery.start_soon(self._watch_quorum, tree)
                     census = Census(hall, node.report)
                     await nursery.start(partial(unless_disk_fails, hall.run))
-                    await self._doors.open(hall, census, nursery)
+                    await self._doors.open(hall, census, commands.answer, nursery)
                     log.info("event=serving node=%s amqp=%s", node.name, node.report.amqp)
                     commands.serve(hall, census, Recoveries(hall, node.set_aside, node.timeline))
                     ticktime_s = node.config.settings.net_ticktime

@@ -57,35 +57,37 @@ async def publish(vhost: "Vhost", exchange: str, key: str, bodies: list[bytes], 
 
 
 async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
-    """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them.
+    """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them."""
+    got = await take(handle, count, frames.REQUEUE if keep else frames.ACKNOWLEDGE)
+    full = len(got) == min(count, GET_MESSAGES_MAX)
+    return [message for run, _ in got for message in shown(run)], got[-1][1] if got and full else 0
+
+
+async def take(handle: "Handle", count: int, end: int) -> list[tuple[Run, int]]:
+    """Take up to `count` messages, each with how many were ready behind it, and then `end` them all: acknowledge,
+    requeue or reject.
 
     What a master gave that ends meanwhile has returned, and its successor is asked for all of it.
     """
     while True:
         with suppress(Moved):
-            return await _take(handle, count, keep=keep)
+            return await _take(handle, count, end)
 
 
-async def _take(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
+async def _take(handle: "Handle", count: int, end: int) -> list[tuple[Run, int]]:
     holder = handle.fetcher()
-    runs: list[Run] = []
-    messages: list[dict[str, Any]] = []
-    remaining = 0
+    taken: list[tuple[Run, int]] = []
     try:
-        while len(runs) < min(count, GET_MESSAGES_MAX):
+        while len(taken) < min(count, GET_MESSAGES_MAX):
             got = await handle.get(holder, holder.number)
             if got is None:
-                remaining = 0
                 break
-            runs.append(got.run)
-            messages += shown(got.run)
-            remaining = got.messages_ready
-        what = frames.REQUEUE if keep else frames.ACKNOWLEDGE
-        for run in reversed(runs):
-            handle.settle(holder, what, run.first, run.last)
+            taken.append((got.run, got.messages_ready))
+        for run, _ in taken:
+            handle.settle(holder, end, run.first, run.last)
     finally:
         handle.release(holder)
-    return messages, remaining
+    return taken
 
 
 def shown(run: Run) -> list[dict[str, Any]]:

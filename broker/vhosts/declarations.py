@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from broker.amqp.errors import AmqpException, ChannelException, ConnectionException
 from broker.cluster import schema
 from broker.cluster.arguments import to_json
-from broker.cluster.records import BindingRecord, Life, VhostRecord
+from broker.cluster.records import BindingRecord, Life
 from broker.cluster.refusal import Refused
 from broker.routing.kinds import KindUnknown, check_kind
 from broker.vhosts.arguments import check_exchange_arguments, check_queue_arguments
@@ -172,8 +172,10 @@ class Declarations:
         exclusive: bool,
         auto_delete: bool,
         arguments: dict[str, Any],
+        at: Life | None = None,
     ) -> DeclaredQueue:
-        """queue.declare; an empty name gets one from here."""
+        """queue.declare; an empty name gets one from here. `at`: the node of which the client is taken to be one."""
+        at = at or self._life
         vhost = self._catalogue.vhosts[client.vhost]
         if name.startswith(REPLY_TO):
             await vhost.replies.check(client.vhost, name)
@@ -206,8 +208,8 @@ class Declarations:
             auto_delete=auto_delete,
             exclusive=exclusive,
             arguments=to_json(arguments),
-            node=self._life.node,
-            life=self._life.number,
+            node=at.node,
+            life=at.number,
             connection=client.owner.connection,
             locator=self._locator,
         )
@@ -215,7 +217,7 @@ class Declarations:
         return await self._declared(handle)
 
     def _default_type(self, vhost: str) -> str:
-        record = schema.read(self._tree.tree, VhostRecord, schema.vhost_path(vhost))
+        record = schema.vhost(self._tree.tree, vhost)
         return "" if record is None else record.default_queue_type
 
     async def declare_plain(self, vhost: str, name: str) -> None:

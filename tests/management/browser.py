@@ -8,6 +8,10 @@ def basic(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
+async def no_command(request):
+    raise AssertionError(f"nobody carries out {request}")
+
+
 class Answer:
     def __init__(self, messages):
         self.status = messages[0]["status"]
@@ -25,23 +29,26 @@ class Browser:
         self._peer = peer
         self.authorization = basic("guest", "guest")
 
-    async def ask(self, path, method="GET"):
-        """The path stands as on the wire; it begins with /api unless it begins with a slash."""
-        path = path if path.startswith("/") else f"/api/{path}"
-        headers = [] if self.authorization is None else [(b"authorization", self.authorization.encode())]
+    async def ask(self, path, method="GET", body=b"", **headers):
+        """The path stands as on the wire; it begins with /api unless it begins with a slash. A body that is no bytes is
+        sent as JSON."""
+        path, _, query = (path if path.startswith("/") else f"/api/{path}").partition("?")
+        lines = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        if self.authorization is not None:
+            lines.append((b"authorization", self.authorization.encode()))
         scope = {
             "type": "http",
             "method": method,
             "path": "what a server decodes is not looked at",
             "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": headers,
+            "query_string": query.encode(),
+            "headers": lines,
             "client": (self._peer, 50000),
         }
         messages = []
 
         async def receive():
-            return {"type": "http.request"}
+            return {"type": "http.request", "body": body if isinstance(body, bytes) else json.dumps(body).encode()}
 
         async def send(message):
             messages.append(message)

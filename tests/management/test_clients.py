@@ -7,7 +7,7 @@ from broker.management.app import make_app
 from broker.management.census import Census
 from broker.wire import methods
 from broker.wire.basic_methods import BasicConsume, BasicConsumeOk
-from tests.management.browser import Browser, FakeFacts, basic
+from tests.management.browser import Browser, FakeFacts, basic, no_command
 from tests.vhosts.halls import open_cluster
 
 RIGHTS = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -27,7 +27,7 @@ async def open_two():
 
 
 def browser_of(node):
-    return Browser(make_app(node.hall, Census(node.hall, FakeFacts(node.name))))
+    return Browser(make_app(node.hall, Census(node.hall, FakeFacts(node.name)), no_command))
 
 
 async def add_user(cluster, name, tag, vhost="/"):

@@ -6,7 +6,7 @@ import trio
 
 from broker.management.census import Census
 from broker.management.door import HttpDoor, api, bad_news
-from tests.management.browser import FakeFacts, basic
+from tests.management.browser import FakeFacts, basic, no_command
 from tests.vhosts.room import open_hall
 
 GRACE_S = 5
@@ -28,7 +28,7 @@ async def ask(address, path, password="guest"):
 async def test_visitors_come_and_go(caplog):
     with trio.fail_after(30):
         async with open_hall() as hall, trio.open_nursery() as nursery:
-            door = HttpDoor(api(hall, Census(hall, FakeFacts("n1"))), "127.0.0.1:0")
+            door = HttpDoor(api(hall, Census(hall, FakeFacts("n1")), no_command), "127.0.0.1:0")
             await door.open()
             assert not door.address.endswith(":0")
             nursery.start_soon(door.run)
@@ -65,7 +65,7 @@ async def test_a_fault_in_there_does_not_end_the_node(caplog, monkeypatch):
     monkeypatch.setattr("broker.management.door.AFTER_FAULT_S", 0.01)
     with trio.fail_after(30):
         async with open_hall() as hall, trio.open_nursery() as nursery:
-            door = Faulty(api(hall, Census(hall, FakeFacts("n1"))), "127.0.0.1:0")
+            door = Faulty(api(hall, Census(hall, FakeFacts("n1")), no_command), "127.0.0.1:0")
             await door.open()
             nursery.start_soon(door.run)
             head, _ = await ask(door.address, "/api/whoami")
@@ -77,7 +77,7 @@ async def test_a_fault_in_there_does_not_end_the_node(caplog, monkeypatch):
 async def test_a_door_where_nobody_knocked_closes_at_once():
     with trio.fail_after(GRACE_S):
         async with open_hall() as hall, trio.open_nursery() as nursery:
-            door = HttpDoor(api(hall, Census(hall, FakeFacts("n1"))), "127.0.0.1:0")
+            door = HttpDoor(api(hall, Census(hall, FakeFacts("n1")), no_command), "127.0.0.1:0")
             await door.open()
             nursery.start_soon(door.run)
             await door.close(2 * GRACE_S)

@@ -13,7 +13,7 @@ from broker.vhosts import by_hand
 from broker.wire.content import make_content
 from broker.wire.message import Run, make_address
 from broker.wire.properties import Properties, headers_of, traits_of
-from tests.management.browser import Browser, FakeFacts
+from tests.management.browser import Browser, FakeFacts, no_command
 from tests.vhosts.halls import open_cluster
 from tests.vhosts.room import open_hall
 
@@ -23,7 +23,7 @@ CHECKS = "health/checks"
 @asynccontextmanager
 async def open_one():
     async with open_hall() as hall:
-        yield hall, Browser(make_app(hall, Census(hall, FakeFacts("n1"))))
+        yield hall, Browser(make_app(hall, Census(hall, FakeFacts("n1")), no_command))
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def open_two():
 
 
 def browser_of(node):
-    return Browser(make_app(node.hall, Census(node.hall, FakeFacts(node.name))))
+    return Browser(make_app(node.hall, Census(node.hall, FakeFacts(node.name)), no_command))
 
 
 async def declare(hall, name, count=0):
@@ -234,7 +234,7 @@ async def test_who_has_parted_is_named_and_unhealthy():
     async with open_one() as (hall, _):
         facts = FakeFacts("n1")
         facts.parted_from = ["n2"]
-        browser = Browser(make_app(hall, Census(hall, facts)))
+        browser = Browser(make_app(hall, Census(hall, facts), no_command))
         assert (await browser.json("nodes/n1"))["partitions"] == ["rabbit@n2"]
         answer = await browser.ask(f"{CHECKS}/partitions")
         rows = [{"node": "rabbit@n1", "from": ["rabbit@n2"]}]

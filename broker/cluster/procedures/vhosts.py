@@ -34,7 +34,7 @@ def put_vhost(draft: Draft) -> Answer:
     name = draft.ask("name", str)
     if draft.ask("exists", bool, False):
         check_vhost(draft, name)
-    present = schema.read(draft.overlay, VhostRecord, schema.vhost_path(name))
+    present = schema.vhost(draft.overlay, name)
     if present is not None and draft.ask("new", bool, False):
         return {"created": False}
     record = present or VhostRecord(name)
@@ -72,7 +72,7 @@ def set_vhost_limits(draft: Draft) -> Answer:
 
 def clear_vhost_limits(draft: Draft) -> Answer:
     """No limits: vhost. Raises Refused if there were none."""
-    record = schema.read(draft.overlay, VhostRecord, schema.vhost_path(draft.ask("vhost", str)))
+    record = schema.vhost(draft.overlay, draft.ask("vhost", str))
     if record is None or not record.limits:
         raise Refused("not_found", "Parameter does not exist")
     draft.put(schema.vhost_path(record.name), record._replace(limits={}))
@@ -95,7 +95,7 @@ def write_vhost(draft: Draft, record: VhostRecord) -> bool:
 
 def check_vhost(draft: Draft, name: str) -> VhostRecord:
     """The virtual host of this name. Raises Refused `not_found`."""
-    record = schema.read(draft.overlay, VhostRecord, schema.vhost_path(name))
+    record = schema.vhost(draft.overlay, name)
     if record is None:
         raise Refused("not_found", f"vhost '{name}' not found")
     return record

@@ -1,0 +1,41 @@
+"""What is said of, and done to, the cluster as a whole, and the small answers that tools expect.
+
+Decides field names. It must not know what a node or a queue looks like.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from broker.management import reply
+
+if TYPE_CHECKING:
+    from broker.management.reply import Reply
+    from broker.management.visit import Visit
+
+Row = dict[str, Any]
+
+
+def name(visit: "Visit") -> Row:
+    """/api/cluster-name."""
+    return {"name": visit.hall.server_properties["cluster_name"]}
+
+
+async def rename(visit: "Visit") -> "Reply":
+    """PUT: what clients are told from now on."""
+    await visit.propose("set_cluster_name", name=visit.body.name)
+    return reply.DONE
+
+
+def extensions(visit: "Visit") -> list[Row]:
+    """What is plugged into the page: nothing."""
+    return []
+
+
+async def rebalance(visit: "Visit") -> "Reply":
+    """POST: spread the masters over the nodes, while others go on; done when the answer comes."""
+    await visit.command("rebalance", kind="all", vhosts=".*", queues=".*")
+    return reply.DONE
+
+
+def auth(visit: "Visit") -> Row:
+    """How the page lets people log in: with a name and a password."""
+    return {"enable_uaa": False, "uaa_client_id": "", "uaa_location": ""}

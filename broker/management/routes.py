@@ -1,0 +1,172 @@
+"""Every route of the HTTP API: the one table of methods, paths, rights and who answers.
+
+Decides what there is. It must not know how requests come in. Source: RabbitMQ 3.10, `rabbit_mgmt_dispatcher`; what is
+not RabbitMQ's is said where it stands.
+"""
+
+from typing import Final
+
+from broker.management import (
+    binding_changes,
+    bindings,
+    bodies,
+    clients,
+    cluster,
+    definition_files,
+    exchanges,
+    health,
+    messages,
+    nodes,
+    overview,
+    parameters,
+    permissions,
+    policies,
+    queue_changes,
+    queues,
+    users,
+    vhosts,
+    whoami,
+)
+from broker.management.listing import listed
+from broker.management.route import Right, Route
+
+ADMINISTRATOR, MONITORING, POLICYMAKER, VHOST = Right.ADMINISTRATOR, Right.MONITORING, Right.POLICYMAKER, Right.VHOST
+
+_CLUSTER = (
+    Route("GET", "/api/overview", overview.show),
+    Route("GET", "/api/whoami", whoami.show),
+    Route("GET", "/api/cluster-name", cluster.name),
+    Route("PUT", "/api/cluster-name", cluster.rename, ADMINISTRATOR, bodies.NameBody),
+    Route("GET", "/api/extensions", cluster.extensions),
+    Route("GET", "/api/auth", cluster.auth, Right.NOBODY),
+    Route("GET", "/api/nodes", nodes.listed, MONITORING),
+    Route("GET", "/api/nodes/{name}", nodes.single, MONITORING),
+    Route("POST", "/api/rebalance/queues", cluster.rebalance, ADMINISTRATOR),
+    Route("GET", "/api/definitions", definition_files.download, ADMINISTRATOR),
+    Route("POST", "/api/definitions", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
+    Route("GET", "/api/definitions/{vhost}", definition_files.download, ADMINISTRATOR),
+    Route("POST", "/api/definitions/{vhost}", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
+    Route("GET", "/api/all-configuration", definition_files.download, ADMINISTRATOR),
+    Route("POST", "/api/all-configuration", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
+)
+_VHOSTS = (
+    Route("GET", "/api/vhosts", vhosts.listed),
+    Route("GET", "/api/vhosts/{vhost}", vhosts.single, ADMINISTRATOR),
+    Route("PUT", "/api/vhosts/{vhost}", vhosts.put, ADMINISTRATOR, bodies.VhostBody),
+    Route("DELETE", "/api/vhosts/{vhost}", vhosts.delete, ADMINISTRATOR),
+    Route("POST", "/api/vhosts/{vhost}/start/{name}", vhosts.start, ADMINISTRATOR),
+    Route("GET", "/api/vhosts/{vhost}/permissions", permissions.in_vhost, ADMINISTRATOR),
+    Route("GET", "/api/vhosts/{vhost}/topic-permissions", permissions.in_vhost_by_key, ADMINISTRATOR),
+    Route("GET", "/api/vhosts/{vhost}/connections", clients.visible(clients.connections), VHOST),
+    Route("GET", "/api/vhosts/{vhost}/channels", clients.visible(clients.channels), VHOST),
+    Route("GET", "/api/vhost-limits", vhosts.limited),
+    Route("GET", "/api/vhost-limits/{vhost}", vhosts.limited, VHOST),
+    Route("PUT", "/api/vhost-limits/{vhost}/{limit}", vhosts.put_limit, ADMINISTRATOR, bodies.LimitBody),
+    Route("DELETE", "/api/vhost-limits/{vhost}/{limit}", vhosts.delete_limit, ADMINISTRATOR),
+)
+_USERS = (
+    Route("GET", "/api/users", users.everybody, ADMINISTRATOR),
+    Route("GET", "/api/users/without-permissions", users.without_permissions, ADMINISTRATOR),
+    Route("POST", "/api/users/bulk-delete", users.delete_several, ADMINISTRATOR, bodies.UsersBody),
+    Route("GET", "/api/users/{name}", users.single, ADMINISTRATOR),
+    Route("PUT", "/api/users/{name}", users.put, ADMINISTRATOR, bodies.UserBody),
+    Route("DELETE", "/api/users/{name}", users.delete, ADMINISTRATOR),
+    Route("GET", "/api/users/{name}/permissions", permissions.of_user, ADMINISTRATOR),
+    Route("GET", "/api/users/{name}/topic-permissions", permissions.of_user_by_key, ADMINISTRATOR),
+    Route("GET", "/api/user-limits", users.limited, ADMINISTRATOR),
+    Route("GET", "/api/user-limits/{name}", users.limits_of, ADMINISTRATOR),
+    Route("PUT", "/api/user-limits/{name}/{limit}", users.put_limit, ADMINISTRATOR, bodies.LimitBody),
+    Route("DELETE", "/api/user-limits/{name}/{limit}", users.delete_limit, ADMINISTRATOR),
+    Route("GET", "/api/permissions", permissions.everywhere, ADMINISTRATOR),
+    Route("GET", "/api/permissions/{vhost}/{name}", permissions.single, ADMINISTRATOR),
+    Route("PUT", "/api/permissions/{vhost}/{name}", permissions.put, ADMINISTRATOR, bodies.PermissionBody),
+    Route("DELETE", "/api/permissions/{vhost}/{name}", permissions.delete, ADMINISTRATOR),
+    Route("GET", "/api/topic-permissions", permissions.everywhere_by_key, ADMINISTRATOR),
+    Route("GET", "/api/topic-permissions/{vhost}/{name}", permissions.single_by_key, ADMINISTRATOR),
+    Route("PUT", "/api/topic-permissions/{vhost}/{name}", permissions.put_by_key, ADMINISTRATOR, bodies.KeyBody),
+    Route("DELETE", "/api/topic-permissions/{vhost}/{name}", permissions.delete_by_key, ADMINISTRATOR),
+    Route("DELETE", "/api/topic-permissions/{vhost}/{name}/{exchange}", permissions.delete_by_key, ADMINISTRATOR),
+)
+_POLICIES = (
+    Route("GET", "/api/parameters", parameters.listed, POLICYMAKER),
+    Route("GET", "/api/parameters/{component}", parameters.listed, POLICYMAKER),
+    Route("GET", "/api/parameters/{component}/{vhost}", parameters.listed, POLICYMAKER),
+    Route("GET", "/api/parameters/{component}/{vhost}/{name}", parameters.single, POLICYMAKER),
+    Route("PUT", "/api/parameters/{component}/{vhost}/{name}", parameters.put, POLICYMAKER, bodies.ValueBody),
+    Route("DELETE", "/api/parameters/{component}/{vhost}/{name}", parameters.delete, POLICYMAKER),
+    Route("GET", "/api/policies", listed(policies.listing)),
+    Route("GET", "/api/policies/{vhost}", listed(policies.listing), VHOST),
+    Route("GET", "/api/policies/{vhost}/{name}", policies.single, POLICYMAKER),
+    Route("PUT", "/api/policies/{vhost}/{name}", policies.put, POLICYMAKER, bodies.PolicyBody),
+    Route("DELETE", "/api/policies/{vhost}/{name}", policies.delete, POLICYMAKER),
+    Route("GET", "/api/operator-policies", listed(policies.operator)),
+    Route("GET", "/api/operator-policies/{vhost}", listed(policies.operator), VHOST),
+    Route("GET", "/api/operator-policies/{vhost}/{name}", policies.single_operator, POLICYMAKER),
+    Route("PUT", "/api/operator-policies/{vhost}/{name}", policies.put_operator, ADMINISTRATOR, bodies.PolicyBody),
+    Route("DELETE", "/api/operator-policies/{vhost}/{name}", policies.delete_operator, ADMINISTRATOR),
+)
+_QUEUES = (
+    Route("GET", "/api/queues", listed(queues.listing)),
+    Route("GET", "/api/queues/{vhost}", listed(queues.listing), VHOST),
+    Route("GET", "/api/queues/{vhost}/{name}", queues.single, VHOST),
+    Route("PUT", "/api/queues/{vhost}/{name}", queue_changes.put, VHOST, bodies.QueueBody),
+    Route("DELETE", "/api/queues/{vhost}/{name}", queue_changes.delete, VHOST),
+    Route("GET", "/api/queues/{vhost}/{name}/bindings", binding_changes.of_queue, VHOST),
+    Route("DELETE", "/api/queues/{vhost}/{name}/contents", queue_changes.purge, VHOST),
+    Route("POST", "/api/queues/{vhost}/{name}/get", messages.fetch, VHOST, bodies.GetBody),
+    Route("POST", "/api/queues/{vhost}/{name}/actions", queue_changes.act, ADMINISTRATOR, bodies.ActionBody),
+    Route("GET", "/api/aliveness-test/{vhost}", messages.aliveness, VHOST),
+)
+_EXCHANGES = (
+    Route("GET", "/api/exchanges", listed(exchanges.listing)),
+    Route("GET", "/api/exchanges/{vhost}", listed(exchanges.listing), VHOST),
+    Route("GET", "/api/exchanges/{vhost}/{name}", exchanges.single, VHOST),
+    Route("PUT", "/api/exchanges/{vhost}/{name}", exchanges.put, VHOST, bodies.ExchangeBody),
+    Route("DELETE", "/api/exchanges/{vhost}/{name}", exchanges.delete, VHOST),
+    Route("POST", "/api/exchanges/{vhost}/{name}/publish", messages.publish, VHOST, bodies.PublishBody),
+    Route("GET", "/api/exchanges/{vhost}/{name}/bindings/source", binding_changes.from_exchange, VHOST),
+    Route("GET", "/api/exchanges/{vhost}/{name}/bindings/destination", binding_changes.to_exchange, VHOST),
+)
+_BETWEEN = "/api/bindings/{vhost}/e/{source}/{kind}/{destination}"
+_BINDINGS = (
+    Route("GET", "/api/bindings", listed(bindings.listing)),
+    Route("GET", "/api/bindings/{vhost}", listed(bindings.listing), VHOST),
+    Route("GET", _BETWEEN, binding_changes.between, VHOST),
+    Route("POST", _BETWEEN, binding_changes.post, VHOST, bodies.BindingBody),
+    Route("GET", f"{_BETWEEN}/{{props}}", binding_changes.single, VHOST),
+    Route("DELETE", f"{_BETWEEN}/{{props}}", binding_changes.delete, VHOST),
+)
+_CLIENTS = (
+    Route("GET", "/api/connections", clients.visible(clients.connections)),
+    Route("GET", "/api/connections/{name}", clients.connection),
+    Route("DELETE", "/api/connections/{name}", clients.close),
+    Route("GET", "/api/connections/username/{user}", clients.of_user),
+    Route("DELETE", "/api/connections/username/{user}", clients.close_all_of_user),
+    Route("GET", "/api/connections/{name}/channels", clients.channels_of_connection),
+    Route("GET", "/api/channels", clients.visible(clients.channels)),
+    Route("GET", "/api/channels/{name}", clients.channel),
+    Route("GET", "/api/consumers", clients.visible(clients.consumers)),
+    Route("GET", "/api/consumers/{vhost}", clients.visible(clients.consumers), VHOST),
+)
+_CHECKS = "/api/health/checks"
+_HEALTH = (
+    Route("GET", f"{_CHECKS}/alarms", health.alarms),
+    Route("GET", f"{_CHECKS}/local-alarms", health.local_alarms),
+    Route("GET", f"{_CHECKS}/partitions", health.partitions),
+    Route("GET", f"{_CHECKS}/port-listener/{{port}}", health.port_listener),
+    Route("GET", f"{_CHECKS}/protocol-listener/{{protocol}}", health.protocol_listener),
+    Route("GET", f"{_CHECKS}/virtual-hosts", health.virtual_hosts),
+    Route("GET", f"{_CHECKS}/node-is-mirror-sync-critical", health.mirror_sync_critical),
+)
+
+ROUTES: Final = (
+    *_CLUSTER,
+    *_VHOSTS,
+    *_USERS,
+    *_POLICIES,
+    *_QUEUES,
+    *_EXCHANGES,
+    *_BINDINGS,
+    *_CLIENTS,
+    *_HEALTH,
+)
