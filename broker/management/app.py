@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -123,11 +124,12 @@ async def _read(request: Request) -> bytes:
     """The body. Raises BadRequest for one that is too large."""
     parts, size_bytes = [], 0
     try:
-        async for part in request.stream():
-            size_bytes += len(part)
-            if size_bytes > BODY_BYTES_MAX:
-                raise Refusal(413, "payload_too_large", f"A request has at most {BODY_BYTES_MAX} bytes")
-            parts.append(part)
+        async with aclosing(request.stream()) as stream:
+            async for part in stream:
+                size_bytes += len(part)
+                if size_bytes > BODY_BYTES_MAX:
+                    raise Refusal(413, "payload_too_large", f"A request has at most {BODY_BYTES_MAX} bytes")
+                parts.append(part)
     except ClientDisconnect:
         raise BadRequest("the connection was closed before the end of the request") from None
     return b"".join(parts)

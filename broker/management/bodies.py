@@ -60,6 +60,8 @@ def check(model: type[B], value: dict[str, Any]) -> B:
     if missing:
         raise BadRequest("[" + ",".join(f"{{key_missing,{name}}}" for name in missing) + "]")
     first = errors[0]
+    if first["type"] == "payload_not_string":
+        raise BadRequest(first["type"])
     if first["type"].startswith("not_"):
         raise BadRequest([first["type"], first["input"]])
     where = ".".join(str(part) for part in first["loc"])
@@ -117,6 +119,12 @@ def _to_tags(value: Any) -> list[str]:
     if isinstance(value, list) and all(isinstance(tag, str) for tag in value):
         return value
     raise ValueError("tags are a list of texts, or one text with commas")
+
+
+def _to_payload(value: Any) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("payload_not_string", "not a text")
+    return value
 
 
 def _short(value: str) -> str:
@@ -250,7 +258,7 @@ class PublishBody(Body):
 
     properties: Table
     routing_key: ShortText
-    payload: str
+    payload: Annotated[str, BeforeValidator(_to_payload)]
     payload_encoding: str
 
     def content(self) -> bytes:

@@ -8,6 +8,7 @@ the rights of one. Source: RabbitMQ 3.10, `rabbit_mgmt_wm_exchange_publish`, `ra
 import base64
 import struct
 from dataclasses import asdict, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -132,10 +133,10 @@ async def fetch(visit: "Visit") -> list[Row]:
         client.access(vhost.name).check("read", "queue", name)
         handle = vhost.handle(name)
         client.check_exclusive(handle)
-        got = await by_hand.take(handle, asked.count if asked.count >= 0 else by_hand.GET_MESSAGES_MAX, _end(asked))
+        count = asked.count if asked.count >= 0 else by_hand.GET_MESSAGES_MAX
+        return await by_hand.take(handle, count, _end(asked), partial(_shown, asked))
     except AmqpException as refused:
         raise of_channel(refused) from None
-    return [_shown(run, remaining, asked) for run, remaining in got]
 
 
 def _end(asked: Any) -> int:
@@ -145,7 +146,7 @@ def _end(asked: Any) -> int:
     return frames.REJECT if asked.ackmode.startswith("reject") else frames.ACKNOWLEDGE
 
 
-def _shown(run: Run, remaining: int, asked: Any) -> Row:
+def _shown(asked: Any, run: Run, remaining: int) -> Row:
     content = run.contents[0]
     exchange, key = split_address(run.address)
     body = body_of(content)
@@ -181,5 +182,5 @@ async def aliveness(visit: "Visit") -> Row:
     client.access(vhost.name).check("read", "queue", ALIVENESS_QUEUE)
     if not await _publish(vhost, client, "", ALIVENESS_QUEUE, Properties().encode(), b"test_message"):
         raise BadRequest("the message of the test was not routed")
-    await by_hand.take(vhost.handle(ALIVENESS_QUEUE), 1, frames.ACKNOWLEDGE)
+    await by_hand.take(vhost.handle(ALIVENESS_QUEUE), 1, frames.ACKNOWLEDGE, lambda run, remaining: None)
     return {"status": "ok"}

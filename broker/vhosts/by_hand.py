@@ -5,9 +5,10 @@ which commands arrive.
 """
 
 import base64
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -22,6 +23,8 @@ from broker.wire.properties import Properties, traits_of_properties
 if TYPE_CHECKING:
     from broker.vhosts.handle import Handle
     from broker.vhosts.vhost import Vhost
+
+T = TypeVar("T")
 
 FRAME_MAX = 131072
 GET_MESSAGES_MAX = 1000
@@ -58,36 +61,39 @@ async def publish(vhost: "Vhost", exchange: str, key: str, bodies: list[bytes], 
 
 async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
     """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them."""
-    got = await take(handle, count, frames.REQUEUE if keep else frames.ACKNOWLEDGE)
+    end = frames.REQUEUE if keep else frames.ACKNOWLEDGE
+    got = await take(handle, count, end, lambda run, remaining: (shown(run), remaining))
     full = len(got) == min(count, GET_MESSAGES_MAX)
-    return [message for run, _ in got for message in shown(run)], got[-1][1] if got and full else 0
+    return [message for messages, _ in got for message in messages], got[-1][1] if got and full else 0
 
 
-async def take(handle: "Handle", count: int, end: int) -> list[tuple[Run, int]]:
-    """Take up to `count` messages, each with how many were ready behind it, and then `end` them all: acknowledge,
-    requeue or reject.
+async def take(handle: "Handle", count: int, end: int, look: Callable[[Run, int], T]) -> list[T]:
+    """Take up to `count` messages and then `end` them all: acknowledge, requeue or reject.
 
-    What a master gave that ends meanwhile has returned, and its successor is asked for all of it.
+    `look` is shown each before that, and how many were ready behind it; what it makes of them is returned. What a
+    master gave that ends meanwhile has returned, and its successor is asked for all of it.
     """
     while True:
         with suppress(Moved):
-            return await _take(handle, count, end)
+            return await _take(handle, count, end, look)
 
 
-async def _take(handle: "Handle", count: int, end: int) -> list[tuple[Run, int]]:
+async def _take(handle: "Handle", count: int, end: int, look: Callable[[Run, int], T]) -> list[T]:
     holder = handle.fetcher()
-    taken: list[tuple[Run, int]] = []
+    runs: list[Run] = []
+    seen: list[T] = []
     try:
-        while len(taken) < min(count, GET_MESSAGES_MAX):
+        while len(runs) < min(count, GET_MESSAGES_MAX):
             got = await handle.get(holder, holder.number)
             if got is None:
                 break
-            taken.append((got.run, got.messages_ready))
-        for run, _ in taken:
+            runs.append(got.run)
+            seen.append(look(got.run, got.messages_ready))
+        for run in runs:
             handle.settle(holder, end, run.first, run.last)
     finally:
         handle.release(holder)
-    return taken
+    return seen
 
 
 def shown(run: Run) -> list[dict[str, Any]]:

@@ -97,7 +97,7 @@ async def test_the_default_exchange_has_a_binding_for_each_queue():
             "destination_type": "queue",
             "routing_key": "a b",
             "arguments": {},
-            "properties_key": "a%20b",
+            "properties_key": "a+b",
         }
 
 
