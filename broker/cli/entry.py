@@ -49,6 +49,7 @@ COMMANDS = {
     "logs": ("broker.cli.logs:logs", "What the nodes wrote."),
     "publish": ("broker.cli.messages:publish", "Publish messages by hand, and wait for their confirms."),
     "get": ("broker.cli.messages:get", "Take messages from a queue by hand."),
+    "browse": ("broker.cli.browse:browse", "Look at the messages of a queue, and leave them as they are."),
     "ctl": (
         "broker.cli.ctl.group:ctl",
         "What rabbitmqctl does: users, permissions, limits, lists, definitions, nodes.",

@@ -33,6 +33,10 @@ To a node, at its link address:
                                                                     -> {rows: [row], silent: [node]}; kinds: those of
                   node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
     get           {vhost, queue, count: int, keep: bool} -> {messages: [Message], remaining: int, paused: bool}
+    browse        {vhost, queue, after, offset, limit, body_bytes: int, search, state: "all" | "ready" | "unacked"}
+                  -> {messages: [Sight], scanned: int, next: int | null, messages_ready, messages_unacknowledged: int};
+                  behind position `after`, without the first `offset` of those; one answer passes over a bounded number
+                  of messages: the next request goes on behind `next`, unless that is null
     recovered_list   {}                                             -> {files: [{node, file, vhost, queue, queue_id,
                   messages, why, stamp_ms}], silent: [node]}; `silent` nodes do not run or have not told theirs
     recovered_show   {file, after: int = 0, count: int = 10}        -> {messages: [Recovered], remaining: int}; those of
@@ -273,3 +277,27 @@ class Message(Body):
     key: str
     redelivered: bool
     properties: dict[str, Any]
+
+
+class Holder(TypedDict):
+    """Who has not acknowledged a message; channel, connection and user are null if nobody can say."""
+
+    node: str
+    consumer_tag: str | None
+    """Null for what was fetched by basic.get."""
+    channel: str | None
+    connection: str | None
+    user: str | None
+
+
+class Sight(Message):
+    """A message that `browse` shows: its body as far as that was wanted."""
+
+    position: int
+    state: Literal["ready", "unacked"]
+    holder: Holder | None
+    stamp_ms: int
+    """When its queue took it."""
+    body_bytes: int
+    """Of the whole body."""
+    truncated: bool

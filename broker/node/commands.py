@@ -17,7 +17,8 @@ from broker.node.limits import Limits
 from broker.node.masters import Masters
 from broker.node.naming import Unknown, queue_of, vhost_of
 from broker.peers.links import CUTS, check_cuts
-from broker.vhosts import by_hand
+from broker.vhosts import by_hand, portrait
+from broker.vhosts.browsing import look_of
 from broker.vhosts.switchboard import PeerLost
 from broker.wire.message import SHORT_BYTES_MAX
 
@@ -60,6 +61,7 @@ class Commands:
             "apply": self._apply,
             "publish": self._publish,
             "get": self._get,
+            "browse": self._browse,
         }
         self._parts: dict[str, Callable[[Answer], Awaitable[Answer]]] = {}
 
@@ -186,9 +188,13 @@ class Commands:
         messages, remaining = await by_hand.get(handle, count, keep=keep)
         return {"messages": messages, "remaining": remaining, "paused": handle.record.paused}
 
+    async def _browse(self, hall: "Hall", request: Answer) -> Answer:
+        handle = queue_of(hall, request)
+        return await hall.browsing.look(handle, look_of(request))
+
 
 def _body(shown: Answer) -> bytes:
     try:
-        return by_hand.decode_body({name: ask(shown, name, str) for name in ("body", "encoding")})
+        return portrait.decode_body({name: ask(shown, name, str) for name in ("body", "encoding")})
     except ValueError:
         raise Refused("invalid", "publish: a body is neither text nor base64") from None

@@ -7,19 +7,19 @@ types, headers too, and a body that is no text is base64. It must not know files
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 
-from broker.cluster.arguments import from_json, to_json
+from broker.cluster.arguments import from_json
 from broker.vhosts.aside import Loss
-from broker.vhosts.by_hand import FRAME_MAX, decode_body, encode_body
+from broker.vhosts.by_hand import FRAME_MAX
+from broker.vhosts.portrait import RAW, decode_body, encode_body, shown_properties
 from broker.wire.content import assemble, body_of
 from broker.wire.malformed import Malformed
 from broker.wire.message import Run, make_address, split_address
 from broker.wire.properties import Properties, property_bytes, traits_of_properties
 
-RAW = "raw"
-"""In place of properties that nobody could read: their bytes."""
 _NAMES = [field.name for field in fields(Properties)]
 _TEXTS = ("vhost", "queue", "exchange", "key", "body", "encoding", "why")
 _NUMBERS = ("queue_id", "term", "position", "stamp_ms")
@@ -101,13 +101,11 @@ def content_of(message: dict[str, Any]) -> bytes:
 
 
 def _properties_of(content: bytes) -> dict[str, Any]:
+    """Such that the very same bytes can be made of them."""
     raw = property_bytes(content)
-    try:
-        properties = Properties.decode(raw)
-        if properties.encode() == raw:
-            return {name: to_json(value) for name, value in asdict(properties).items() if value is not None}
-    except Malformed:
-        pass
+    with suppress(Malformed):
+        if Properties.decode(raw).encode() == raw:
+            return shown_properties(content)
     return {RAW: base64.b64encode(raw).decode()}
 
 

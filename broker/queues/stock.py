@@ -4,6 +4,7 @@ Decides nothing: it is what a queue has, to be looked at without disturbing anyb
 outboxes in which it leaves what has gone. It must not know consumers, limits or time.
 """
 
+from heapq import merge
 from typing import TYPE_CHECKING
 
 from broker.queues.counters import Counters
@@ -15,7 +16,7 @@ from broker.queues.priority import Levels
 from broker.queues.unacked import Unacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     from broker.queues.dead_letter import DeadLetter
     from broker.queues.page import Piece
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 64
 """About what goes with a body: its head, and its share of a record."""
+
+
+Seen = tuple["Piece", "Hashable | None"]
+"""Messages, and who holds them; None: nobody, they are ready."""
 
 
 class Stock:
@@ -136,6 +141,14 @@ class Stock:
         """What is ready or unacknowledged, by position; the queue must not change while this is read."""
         return merged(line.pieces() for line in (*self._ready.lines(), *self._unacked.lines()))
 
+    def seen_behind(self, position: int, *, ready: bool, unacked: bool) -> "Iterator[Seen]":
+        """What is ready, and what is unacknowledged with whoever holds it, behind this position and in the order of
+        positions; the queue must not change while this is read."""
+        lines: list[tuple[Line, Hashable | None]] = [(line, None) for line in self._ready.lines()] if ready else []
+        if unacked:
+            lines += self._unacked.held()
+        return merge(*(_seen(line, holder, position) for line, holder in lines), key=_place)
+
     def pieces_of(self, first: int, last: int) -> "Iterator[Piece]":
         """What lives at first..last, by position; the queue must not change while this is read."""
         return merged(line.between(first, last) for line in self._lines())
@@ -196,3 +209,11 @@ class Stock:
 
     def _lines(self) -> list[Line]:
         return [*self._ready.lines(), *self._unacked.lines(), self._departures.dying]
+
+
+def _seen(line: Line, holder: "Hashable | None", behind: int) -> "Iterator[Seen]":
+    return ((piece, holder) for piece in line.between(behind + 1, line.last or 0))
+
+
+def _place(seen: Seen) -> int:
+    return seen[0].first

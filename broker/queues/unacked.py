@@ -70,6 +70,10 @@ class Unacked:
         """The lines of all holders, in no particular order."""
         return iter(self._lines.values())
 
+    def held(self) -> "list[tuple[Line, Hashable | None]]":
+        """Each holder's line."""
+        return [(line, holder) for holder, line in self._lines.items()]
+
     @property
     def size_bytes(self) -> int:
         """Bytes of all bodies."""

@@ -43,6 +43,13 @@ class SessionPresence:
         """See `roster.Presence`."""
         return len(self._session.connection.channels)
 
+    def channel_name(self, channel: object) -> str | None:
+        """See `roster.Presence`."""
+        return next((self._name_of(one) for one in self._session.connection.channels.values() if one is channel), None)
+
+    def _name_of(self, channel: "Channel") -> str:
+        return f"{self.name} ({channel.number})"
+
     def force_close(self, why: str) -> None:
         """See `roster.Presence`."""
         self._session.force_close(why)
@@ -93,7 +100,7 @@ class SessionPresence:
         transaction = channel.transaction
         return {
             "pid": f"{self.pid[:-2]}{channel.number}>",
-            "name": f"{self.name} ({channel.number})",
+            "name": self._name_of(channel),
             "number": channel.number,
             "node": self._node,
             "connection": self.pid,

@@ -1,23 +1,20 @@
 """Messages by hand: what `warren publish` and `warren get` do, without an AMQP client.
 
-Decides how a body given on a command line becomes a message, and how a message is shown. It must not know the road on
-which commands arrive.
+Decides how a body given on a command line becomes a message. It must not know the road on which commands arrive.
 """
 
-import base64
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from broker.cluster.arguments import to_json
 from broker.vhosts.dead_letters import Burial
 from broker.vhosts.handle import Moved
+from broker.vhosts.portrait import shown
 from broker.wire import queue_frames as frames
-from broker.wire.content import assemble, body_of
-from broker.wire.message import Run, make_address, split_address
+from broker.wire.content import assemble
+from broker.wire.message import Run, make_address
 from broker.wire.properties import Properties, traits_of_properties
 
 if TYPE_CHECKING:
@@ -62,9 +59,9 @@ async def publish(vhost: "Vhost", exchange: str, key: str, bodies: list[bytes], 
 async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[str, Any]], int]:
     """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them."""
     end = frames.REQUEUE if keep else frames.ACKNOWLEDGE
-    got = await take(handle, count, end, lambda run, remaining: (shown(run), remaining))
+    got = await take(handle, count, end, lambda run, remaining: (shown(run, 0), remaining))
     full = len(got) == min(count, GET_MESSAGES_MAX)
-    return [message for messages, _ in got for message in messages], got[-1][1] if got and full else 0
+    return [message for message, _ in got], got[-1][1] if got and full else 0
 
 
 async def take(handle: "Handle", count: int, end: int, look: Callable[[Run, int], T]) -> list[T]:
@@ -94,34 +91,3 @@ async def _take(handle: "Handle", count: int, end: int, look: Callable[[Run, int
     finally:
         handle.release(holder)
     return seen
-
-
-def shown(run: Run) -> list[dict[str, Any]]:
-    """The messages of a run as commands and people see them."""
-    exchange, key = split_address(run.address)
-    messages = []
-    for content in run.contents:
-        properties = asdict(Properties.of(content))
-        messages.append(
-            {
-                **encode_body(body_of(content)),
-                "exchange": exchange,
-                "key": key,
-                "redelivered": run.redelivered,
-                "properties": {name: to_json(value) for name, value in properties.items() if value is not None},
-            }
-        )
-    return messages
-
-
-def encode_body(body: bytes) -> dict[str, str]:
-    """A body as text, or as base64 if it is none."""
-    try:
-        return {"body": body.decode(), "encoding": "utf8"}
-    except UnicodeDecodeError:
-        return {"body": base64.b64encode(body).decode(), "encoding": "base64"}
-
-
-def decode_body(body: dict[str, str]) -> bytes:
-    """The reverse of encode_body."""
-    return base64.b64decode(body["body"]) if body["encoding"] == "base64" else body["body"].encode()

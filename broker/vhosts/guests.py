@@ -4,6 +4,7 @@ Decides how a call or frame of another node becomes the verb of a local master, 
 when the link from it ends. It must not know the clients: it sees numbers that their node chose.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from broker.queues.consumers import Consumer, ExclusiveUse
@@ -14,10 +15,12 @@ from broker.wire import records
 from broker.wire.message import PassedRun, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from broker.vhosts.local import Local
     from broker.vhosts.switchboard import Answer, Switchboard
+
+
+Question = Callable[["Local", dict[str, Any]], Awaitable[dict[str, Any] | None]]
+"""What a handle asks its master; None if that ends before it is certain of the answer."""
 
 
 class Guest(Consumer):
@@ -100,8 +103,16 @@ class Guests:
         links.handle(frames.CREDIT, self._receive_credit)
         links.handle(frames.LOAN, self._receive_loan)
         links.handle(frames.SETTLE, self._receive_settle)
-        for do in ("origin", "consume", "cancel", "get", "purge", "counts"):
+        self._questions: dict[str, Question] = {}
+        for do in ("origin", "consume", "cancel", "get"):
             switchboard.answer(do, self._serve)
+        self.answer("purge", purged)
+        self.answer("counts", counts_of)
+
+    def answer(self, do: str, question: "Question") -> None:
+        """Let handles on other nodes ask the masters here this."""
+        self._questions[do] = question
+        self._switchboard.answer(do, self._serve)
 
     def leave(self, local: "Local") -> None:
         """This master is no more."""
@@ -222,10 +233,8 @@ class Guests:
                 return {}, b""
             case "get":
                 return await self._get(peer, local, fields)
-            case "purge":
-                return await local.purge() or {"not_master": True}, b""
-            case _:
-                return await counts_of(local) or {"not_master": True}, b""
+            case do:
+                return await self._questions[do](local, fields) or {"not_master": True}, b""
 
     def _attach(self, peer: str, local: "Local", fields: dict[str, Any]) -> dict[str, Any]:
         self._origins[peer] = fields["origin"]
@@ -284,7 +293,12 @@ class Guests:
         return {"messages_ready": local.queue.messages_ready}, record
 
 
-async def counts_of(local: "Local") -> dict[str, Any] | None:
+async def purged(local: "Local", fields: dict[str, Any]) -> dict[str, Any] | None:
+    """See `Local.purge`."""
+    return await local.purge()
+
+
+async def counts_of(local: "Local", fields: dict[str, Any]) -> dict[str, Any] | None:
     """What declaring and deleting have to know of a queue, without a look at its messages; asking counts as use
     (x-expires). Waits until it is certain that nobody else is master; None if somebody is by then."""
     await local.switchboard.leased()

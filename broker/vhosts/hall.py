@@ -22,6 +22,7 @@ from broker.mirroring.pacing import Pacing
 from broker.vhosts.access import Access
 from broker.vhosts.alarms import AlarmLimits, Alarms
 from broker.vhosts.aside import HOLDINGS, Aside, Keeper, Nobody
+from broker.vhosts.browsing import Browsing
 from broker.vhosts.catalogue import Catalogue
 from broker.vhosts.client import Client, User
 from broker.vhosts.client_limits import ClientLimits
@@ -107,6 +108,7 @@ class Hall:
             self._aside,
         )
         self.roster = Roster(switchboard, self.guests, self._running_peers)
+        self.browsing = Browsing(self)
         self.client_limits = ClientLimits(lambda: tree.tree, self.roster)
         self.logins = Logins(lambda: tree.tree, login_rules or LoginRules())
         self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator)

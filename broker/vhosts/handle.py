@@ -5,7 +5,7 @@ when that changes: unanswered publications are sent again, consumers follow or a
 side does its work, nor what the tree looks like beyond this queue's record.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from broker.cluster.records import RUNNING, UNAVAILABLE, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
 from broker.vhosts.delivery_count import as_got
 from broker.vhosts.fetching import get_opened
-from broker.vhosts.guests import counts_of
+from broker.vhosts.guests import counts_of, purged
 from broker.vhosts.holders import Holders
 from broker.vhosts.local import Local
 from broker.vhosts.publications import Pending, Publications
@@ -31,6 +31,7 @@ from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
+    from broker.vhosts.guests import Question
     from broker.vhosts.settles import History
     from broker.vhosts.switchboard import Switchboard
 
@@ -57,8 +58,8 @@ class Handle:
         self.settles = Settles()
         self._switchboard = switchboard
         self._spawn = spawn
-        self._holders = Holders()
-        self.subscriptions = self._holders.subscriptions
+        self.holders = Holders()
+        self.subscriptions = self.holders.subscriptions
         self._changed = trio.Event()
 
     @property
@@ -129,11 +130,11 @@ class Handle:
             history = self.local.history
             self.settles.keep(history, self.local.unsafe)
         if is_quorum(self.record.arguments):
-            self.settles.come_back(history, self._holders.held())
-        self._holders.lose_master(history)
+            self.settles.come_back(history, self.holders.held())
+        self.holders.lose_master(history)
         for subscription in list(self.subscriptions.values()):
             if not subscription.survives_failover:
-                self._holders.end(subscription)
+                self.holders.end(subscription)
                 subscription.channel.cancel_consumer(subscription.tag)
 
     def _follow(self) -> None:
@@ -143,7 +144,7 @@ class Handle:
         self._notify()
 
     async def _resubscribe(self, old: Subscription) -> None:
-        if not self._holders.is_consuming(old):
+        if not self.holders.is_consuming(old):
             return
         new = old.again(self._switchboard.number())
         self.subscriptions[new.channel, new.tag] = new
@@ -152,10 +153,10 @@ class Handle:
         except Moved:
             return  # there is another one in its place, or it was cancelled
         except ChannelException:
-            if self._holders.end(new):
+            if self.holders.end(new):
                 new.channel.cancel_consumer(new.tag)
             return
-        if self._holders.is_consuming(new):
+        if self.holders.is_consuming(new):
             self.wake(new)
         else:
             self.release(new)  # it was cancelled, or its channel closed, meanwhile
@@ -165,7 +166,7 @@ class Handle:
         self.deleted = True
         if self.remote is not None:
             self.remote.end()
-        for subscription in self._holders.clear():
+        for subscription in self.holders.clear():
             subscription.channel.cancel_consumer(subscription.tag)
         self.local = self.remote = None
         self.publications.answer_all()
@@ -265,11 +266,11 @@ class Handle:
                 raise in_use from None
         elif "in_use" in answer[0]:
             raise in_use
-        self._holders.known(subscription)
+        self.holders.known(subscription)
 
     async def cancel(self, subscription: Subscription) -> None:
         """End a consumer; what it holds it may still answer."""
-        self._holders.end(subscription)
+        self.holders.end(subscription)
         if not subscription.alive:
             return
         local = self.local
@@ -308,17 +309,17 @@ class Handle:
 
     async def purge(self) -> int:
         """Drop what is ready; how many messages that were. No failover brings them back."""
-        return int((await self._ask("purge", Local.purge))["count"])
+        return int((await self.ask("purge", purged))["count"])
 
     async def counts(self) -> dict[str, Any]:
         """How many messages and consumers its master counts."""
-        return await self._ask("counts", counts_of)
+        return await self.ask("counts", counts_of)
 
-    async def _ask(self, do: str, ask: Callable[[Local], Awaitable[dict[str, Any] | None]]) -> dict[str, Any]:
+    async def ask(self, do: str, question: "Question", **fields: Any) -> dict[str, Any]:
         """The answer of the master; one that ends before it is certain of that leaves it to the next."""
         while True:
-            answer = await self._call(do)
-            if (told := await ask(answer) if isinstance(answer, Local) else answer[0]) is not None:
+            answer = await self._call(do, **fields)
+            if (told := await question(answer, fields) if isinstance(answer, Local) else answer[0]) is not None:
                 return told
             await trio.sleep(RETRY_S)
 
@@ -353,7 +354,7 @@ class Handle:
 
     def _go_on(self, subscription: Subscription) -> None:
         """It has answered for something: it may get more, or, if it was cancelled, that may have been the last."""
-        if self._holders.is_consuming(subscription):
+        if self.holders.is_consuming(subscription):
             if self.remote is None:
                 return
             if subscription.is_limited:  # others of its channel may have waited for longer
@@ -365,23 +366,23 @@ class Handle:
 
     def delivered(self, number: int, run: Run) -> None:
         """A master elsewhere gave a run to a consumer here; one that has gone gives it back."""
-        subscription = self._holders.find(number)
+        subscription = self.holders.find(number)
         if subscription is not None and self.remote is not None:
             self.remote.deliver(subscription, run)
 
     def repaid(self, number: int, total: int, *, wants: bool) -> None:
         """A master elsewhere gave back what a channel with a limit had lent it for a consumer here."""
-        subscription = self._holders.find(number)
+        subscription = self.holders.find(number)
         if subscription is not None and self.remote is not None:
             self.remote.repaid(subscription, total, wants=wants)
 
     def held_by(self, channel: object) -> list[Subscription]:
         """The consumers of a channel, and those it cancelled that may still hold messages."""
-        return self._holders.of(channel)
+        return self.holders.of(channel)
 
     def release(self, holder: Holder) -> None:
         """Its channel is closed: what it held returns, and nothing of it is left."""
-        self._holders.forget(holder)
+        self.holders.forget(holder)
         if isinstance(holder, Fetcher):
             self.settle(holder, frames.RELEASE, 0, 0)
             return
@@ -394,5 +395,5 @@ class Handle:
     def fetcher(self, channel: "Channel | None" = None) -> Fetcher:
         """A new holder for what a channel gets."""
         fetcher = Fetcher(self, self._switchboard.number(), channel)
-        self._holders.add_fetcher(fetcher)
+        self.holders.add_fetcher(fetcher)
         return fetcher

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from broker.vhosts.subscription import Fetcher, Holder, Subscription
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from broker.vhosts.settles import History
 
 
@@ -31,6 +33,14 @@ class Holders:
     def find(self, number: int) -> Subscription | None:
         """The consumer that the master knows by this number."""
         return self._by_number.get(number)
+
+    def numbered(self, numbers: "Iterable[int]") -> "Iterator[tuple[int, Holder]]":
+        """Those of these numbers that are here."""
+        fetchers = {fetcher.number: fetcher for fetcher in self._fetchers}
+        for number in numbers:
+            holder = self._by_number.get(number) or fetchers.get(number)
+            if holder is not None:
+                yield number, holder
 
     def add_fetcher(self, fetcher: Fetcher) -> None:
         """A channel will get messages one by one."""

@@ -60,6 +60,9 @@ class Presence(Protocol):
     def consumer_facts(self) -> list[Row]:
         """The rows of its consumers: `consumer_row` each."""
 
+    def channel_name(self, channel: object) -> str | None:
+        """How lists call this channel; None if it is not one of this client's."""
+
     def force_close(self, why: str) -> None:
         """Tell it to go (320), and see to it that it does."""
 
@@ -169,6 +172,14 @@ class Roster:
             if (not user or presence.user_name == user) and (not vhost or presence.vhost_name == vhost)
         ]
         return len(meant) if kind == "connections" else sum(presence.channel_count for presence in meant)
+
+    def names_of(self, channel: object) -> Row:
+        """Whose channel that is: its name, its connection's and the user's; None for what is no client's."""
+        for presence in self.presences.values():
+            name = presence.channel_name(channel)
+            if name is not None:
+                return {"channel": name, "connection": presence.name, "user": presence.user_name}
+        return {"channel": None, "connection": None, "user": None}
 
     # ------------------------------------------------------------------ closing
 

@@ -200,6 +200,23 @@ class FakeNode:
         extra = {"exchange": "", "key": "orders", "redelivered": False, "properties": {}}
         return {"messages": [{**body, **extra} for body in taken], "remaining": len(rest), "paused": False}
 
+    def do_browse(self, request: dict) -> dict:
+        """Five messages, of which one look passes over two."""
+        extra = {"exchange": "", "key": "orders", "redelivered": False, "properties": {}, "stamp_ms": 0}
+        texts = [("one", "utf8"), ("\x1b[2J two", "utf8"), ("/wA=", "base64"), ("four", "utf8"), ("five", "utf8")]
+        sights = [
+            {"position": at, "state": "ready", "holder": None, "body": body, "encoding": encoding, **extra}
+            for at, (body, encoding) in enumerate(texts, 1)
+        ]
+        holder = {"node": "n1", "consumer_tag": "c", "channel": "here (1)", "connection": "here", "user": "guest"}
+        sights[3] |= {"state": "unacked", "holder": holder, "properties": {"priority": 3}, "redelivered": True}
+        behind = [one | {"body_bytes": 4, "truncated": one["position"] == 5} for one in sights[request["after"] :]]
+        passed = behind[request["offset"] :][: min(2, request["limit"])]
+        found = [one for one in passed if request["search"] is None or request["search"] in one["body"]]
+        at = passed[-1]["position"] if passed else 5
+        counts = {"scanned": len(passed), "messages_ready": 4, "messages_unacknowledged": 1}
+        return {"messages": found, "next": at if at < 5 else None, **counts}
+
     def do_pause_queue(self, request: dict) -> dict:
         if request["queue"] != "orders":
             return {"error": f"no queue '{request['queue']}' in vhost '/'", "code": "not_found"}

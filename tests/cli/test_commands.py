@@ -250,3 +250,28 @@ def test_pause_and_resume(warren):
     done = warren("queue", "pause", "none")
     assert (done.code, done.out) == (1, "")
     assert "no queue 'none' in vhost '/'" in done.err
+
+
+def test_browse_goes_on_until_it_has_shown_enough_and_disarms_what_a_terminal_would_obey(warren):
+    done = warren("browse", "orders", "-n", "4", "--offset", "1")
+    assert done.out.splitlines() == [
+        "#2 ready - (default) orders, 4 bytes",
+        "  \\x1b[2J two",
+        "#3 ready - (default) orders, 4 bytes",
+        "  base64: /wA=",
+        "#4 unacked redelivered - (default) orders, 4 bytes",
+        "  held by consumer c, channel here (1) of guest at n1",
+        "  priority=3",
+        "  four",
+        "#5 ready - (default) orders, 4 bytes",
+        "  five … (truncated)",
+        "4 shown of 4 ready and 1 unacknowledged in orders",
+    ]
+    assert done.err == ""
+
+
+def test_browse_says_how_far_a_search_went(warren):
+    done = warren("browse", "orders", "--search", "five", "--scan", "3")
+    assert done.out == "0 found among 4 of 4 ready and 1 unacknowledged in orders; there are more, --after 4\n"
+    found = json.loads(warren("browse", "orders", "--search", "five", "--json").out)
+    assert ([message["position"] for message in found["messages"]], found["scanned"], found["next"]) == ([5], 5, None)

@@ -8,7 +8,7 @@ import trio
 
 from broker.node import recovery_line
 from broker.node.partition_handling import PartitionHandling
-from broker.vhosts.by_hand import decode_body
+from broker.vhosts.portrait import decode_body
 from tests.simulation.client import Client, Lost, Refused
 from tests.simulation.stage import Stage
 from tests.simulation.world import HA_ALL, NAMES, NET_TICKTIME_S, World, policy, simulate, until

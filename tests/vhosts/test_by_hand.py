@@ -1,6 +1,7 @@
 import pytest
 
 from broker.vhosts import by_hand
+from broker.vhosts.portrait import decode_body, encode_body
 from tests.vhosts.room import open_hall
 
 
@@ -46,4 +47,4 @@ async def test_what_a_full_queue_refuses_is_counted(autojump_clock):
 
 @pytest.mark.parametrize("body", [b"", "grüße".encode(), b"\x00", b"\xff\xfe"])
 def test_every_body_survives_the_road(body):
-    assert by_hand.decode_body(by_hand.encode_body(body)) == body
+    assert decode_body(encode_body(body)) == body
