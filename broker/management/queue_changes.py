@@ -1,4 +1,4 @@
-"""What HTTP requests do to queues: declare, delete, purge, and fill their mirrors.
+"""What HTTP requests do to queues: declare, delete, purge, pause, and fill their mirrors.
 
 Decides which verb a request becomes; each is done as the user who asks, with the rights of a client. It must not know
 what a queue looks like in JSON (`queues`).
@@ -64,6 +64,24 @@ async def act(visit: "Visit") -> "Reply":
     if vhost.handles[name].record.is_mirrored:
         await visit.command(ACTIONS[action], vhost=vhost.name, queue=name)
     return reply.DONE  # of a queue without mirrors there is nothing to fill, and no complaint (RabbitMQ)
+
+
+async def pause(visit: "Visit") -> "Reply":
+    """PUT …/pause, as LavinMQ has it: nothing is given out any more. It takes the right to configure the queue."""
+    return await _pause(visit, paused=True)
+
+
+async def resume(visit: "Visit") -> "Reply":
+    """PUT …/resume: it is given out again."""
+    return await _pause(visit, paused=False)
+
+
+async def _pause(visit: "Visit", *, paused: bool) -> "Reply":
+    vhost, client, name = _there(visit)
+    client.access(vhost.name).check("configure", "queue", name)
+    client.check_exclusive(vhost.handle(name))
+    await visit.propose("pause_queue", vhost=vhost.name, name=name, paused=paused)
+    return reply.DONE
 
 
 def checked_name(visit: "Visit") -> str:

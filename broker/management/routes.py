@@ -10,6 +10,7 @@ from broker.management import (
     binding_changes,
     bindings,
     bodies,
+    browsing,
     clients,
     cluster,
     definition_files,
@@ -114,6 +115,9 @@ _QUEUES = (
     Route("GET", "/api/queues/{vhost}/{name}/bindings", binding_changes.of_queue, VHOST),
     Route("DELETE", "/api/queues/{vhost}/{name}/contents", queue_changes.purge, VHOST),
     Route("POST", "/api/queues/{vhost}/{name}/get", messages.fetch, VHOST, bodies.GetBody),
+    Route("GET", "/api/queues/{vhost}/{name}/browse", browsing.browse, VHOST, queries=browsing.QUERIES),
+    Route("PUT", "/api/queues/{vhost}/{name}/pause", queue_changes.pause, VHOST),
+    Route("PUT", "/api/queues/{vhost}/{name}/resume", queue_changes.resume, VHOST),
     Route("POST", "/api/queues/{vhost}/{name}/actions", queue_changes.act, ADMINISTRATOR, bodies.ActionBody),
     Route("GET", "/api/aliveness-test/{vhost}", messages.aliveness, VHOST),
 )
