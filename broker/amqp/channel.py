@@ -17,6 +17,7 @@ from broker.amqp.errors import ChannelException
 from broker.amqp.patience import Patience
 from broker.amqp.transactions import Transaction
 from broker.amqp.unacked import Settled, Source, Unacked, UnackedRun
+from broker.meters.traffic import Flow, Traffic
 from broker.wire.basic_methods import BasicCancel, BasicGetOk, BasicQos, BasicReturn
 from broker.wire.content import rechannel, reframe
 from broker.wire.deliveries import deliver_frame, deliveries
@@ -36,6 +37,8 @@ class Outlet(Protocol):
 
     frame_max: int
     outbox_bytes: int
+    heard_at: float
+    confirmed: list[tuple[float, int]]
     starved: set[Starved]
     capabilities: frozenset[str]
 
@@ -47,8 +50,10 @@ class Outlet(Protocol):
 class Channel:
     """One open channel. `state` is "open", "closing" (waits for close-ok) or "closed"."""
 
-    def __init__(self, number: int, outlet: Outlet) -> None:
+    def __init__(self, number: int, outlet: Outlet, traffic: Traffic | None = None) -> None:
+        """`traffic`: where it is counted."""
         self.number = number
+        self.flow = Flow()
         self.state = "open"
         self.last_queue = ""
         """The name the client last declared a queue under: what an empty queue name means."""
@@ -70,6 +75,8 @@ class Channel:
         self._confirms: ConfirmLine | None = None
         self._commit: ConfirmLine | None = None
         self._held_cancels: list[str] | None = None
+        self._traffic = Traffic() if traffic is None else traffic
+        self._traffic.opened(self)
 
     # Deliveries
 
@@ -196,12 +203,17 @@ class Channel:
         if self.transaction is not None:
             raise ChannelException(406, "cannot switch from tx to confirm mode")
         if self._confirms is None:
-            self._confirms = ConfirmLine(self.number, partial(self.outlet.confirm_soon, self))
+            self._confirms = ConfirmLine(
+                self.number, partial(self.outlet.confirm_soon, self), self.flow, self.outlet.confirmed
+            )
 
-    def open_pending(self, count: int) -> Pending | None:
-        """Number `count` publishes; None if nobody has asked for confirms. The caller sets `missing`."""
-        line = self._commit or self._confirms
-        return None if line is None else line.open(count)
+    def open_pending(self, count: int, since: float | None = None) -> Pending | None:
+        """Number `count` publishes, which came just now if not before; None if nobody has asked for confirms. The
+        caller sets `missing`."""
+        if self._confirms is not None:
+            self.flow.received_confirm += count
+            return self._confirms.open(count, self.outlet.heard_at if since is None else since)
+        return None if self._commit is None else self._commit.open(count)
 
     def flush(self) -> None:
         """Put the confirms that are due into the outbox: called once at the end of a turn."""
@@ -247,3 +259,8 @@ class Channel:
         for line in (self._confirms, self._commit):
             if line is not None:
                 line.close()
+        self.retire()
+
+    def retire(self) -> None:
+        """It counts no longer among those that are open, however it ended."""
+        self._traffic.closed(self)

@@ -9,6 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
+from broker.meters.traffic import Flow
 from broker.wire.columns import tags_into
 
 _ANSWER = struct.Struct(">BHIHHQBB")
@@ -22,15 +23,16 @@ class Pending:
     """Consecutive publishes that went to the same queues; `missing` counts the queues that have not answered yet.
 
     The one who publishes sets `missing` before any queue can answer; a queue that refuses some of the messages calls
-    `refuse` for them and then `answer` like any other.
+    `refuse` for them and then `answer` like any other. `since` is when they came.
     """
 
-    __slots__ = ("_line", "count", "first", "missing", "refused", "written")
+    __slots__ = ("_line", "count", "first", "missing", "refused", "since", "written")
 
-    def __init__(self, line: "ConfirmLine", first: int, count: int) -> None:
+    def __init__(self, line: "ConfirmLine", first: int, count: int, since: float = 0.0) -> None:
         self._line = line
         self.first = first
         self.count = count
+        self.since = since
         self.missing = 0
         self.refused: list[tuple[int, int]] = []
         self.written = False
@@ -94,19 +96,28 @@ class ConfirmLine:
     """The publishes of one channel that are not answered yet, oldest first.
 
     `on_complete` is called when an answer may be written: the owner then calls `take_frames` at the end of its turn.
+    It counts in `flow` what it confirms, and adds to `confirmed` when that came, and how many publishes of each time.
     """
 
-    def __init__(self, channel: int, on_complete: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        channel: int,
+        on_complete: Callable[[], object],
+        flow: Flow | None = None,
+        confirmed: list[tuple[float, int]] | None = None,
+    ) -> None:
         self._channel = channel
         self._on_complete = on_complete
         self._waiting: deque[Pending] = deque()
         self._out_of_turn: list[Pending] = []
         self._next = 1
         self._closed = False
+        self._flow = flow or Flow()
+        self._confirmed = [] if confirmed is None else confirmed
 
-    def open(self, count: int) -> Pending:
-        """Number the next `count` publishes."""
-        pending = Pending(self, self._next, count)
+    def open(self, count: int, since: float = 0.0) -> Pending:
+        """Number the next `count` publishes, which came at that time."""
+        pending = Pending(self, self._next, count, since)
         self._next += count
         self._waiting.append(pending)
         self._on_complete()  # there may be no queue that has to answer
@@ -145,6 +156,7 @@ class ConfirmLine:
         """The frames that answer for everything complete; each publish is answered once."""
         frames: list[bytes] = []
         acked = single = 0  # the last of the publishes that one ack covers; the same if it covers no other
+        since, count = 0.0, 0
         waiting = self._waiting
         while waiting and not waiting[0].missing:
             pending = waiting.popleft()
@@ -154,11 +166,18 @@ class ConfirmLine:
                 if not refused:
                     single = last if first == last and not acked else 0
                     acked = last
+                    if pending.since != since:
+                        if count:
+                            self._note(since, count)
+                        since, count = pending.since, 0
+                    count += last - first + 1
                     continue
                 if acked:
                     frames.append(self._answer(_ACK, acked, 0 if single else _MULTIPLE))
                     acked = 0
                 frames.append(self._answer(_NACK, last, _REQUEUE | _MULTIPLE))  # RabbitMQ sets it for a single one, too
+        if count:
+            self._note(since, count)
         if acked:
             frames.append(self._answer(_ACK, acked, 0 if single else _MULTIPLE))
         for pending in self._out_of_turn:
@@ -167,11 +186,17 @@ class ConfirmLine:
         self._out_of_turn.clear()
         return b"".join(frames)
 
+    def _note(self, since: float, count: int) -> None:
+        self._flow.confirmed += count
+        self._confirmed.append((since, count))
+
     def _one_by_one(self, pending: Pending) -> list[bytes]:
         pending.written = True
         frames = []
         for first, last, refused in _verdicts(pending):
             count = last - first + 1
+            if not refused:
+                self._note(pending.since, count)
             answers = (
                 bytearray(self._answer(_NACK, first, _REQUEUE) if refused else self._answer(_ACK, first, 0)) * count
             )

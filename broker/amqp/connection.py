@@ -27,6 +27,7 @@ from broker.amqp.handshake import (
     read_login,
 )
 from broker.amqp.requests import CloseRequest, Ended, Failed, Login, NewSecret, Open, OpenChannel, Request
+from broker.meters.traffic import Traffic
 from broker.wire import methods
 from broker.wire.basic_methods import BasicAck, BasicPublish
 from broker.wire.events import Acks, Fault, Medley, MethodFrame, Oversize, Publish, WireEvent
@@ -61,8 +62,9 @@ class ServerConnection:
         limits: Limits,
         on_output: Callable[[], None],
         mechanisms: Sequence[str] = MECHANISMS,
+        traffic: Traffic | None = None,
     ) -> None:
-        """`mechanisms`: of SASL, as they are offered."""
+        """`mechanisms`: of SASL, as they are offered. `traffic`: where its channels are counted."""
         self.state = "header"
         self.channels: dict[int, Channel] = {}
         self.client_properties: dict[str, Any] = {}
@@ -84,13 +86,18 @@ class ServerConnection:
         self._outbox: list[bytes | bytearray] = []
         self._confirming: set[Channel] = set()
         self._told = False
+        self.heard_at = 0.0
+        """When it was fed last."""
+        self._traffic = Traffic() if traffic is None else traffic
+        self.confirmed: list[tuple[float, int]] = []
+        """When publishes came whose confirms are about to leave, and how many of each time."""
         self._last_heard = self._last_said = 0.0
 
     # What comes in
 
     def feed(self, data: bytes, now: float) -> Iterator[Event]:
         """What the client did, as far as the session must act: (channel, event), or (None, request)."""
-        self._last_heard = now
+        self._last_heard = self.heard_at = now
         if self.state == "header":
             data = self._greet(data)
             if self.state == "closed":
@@ -251,7 +258,7 @@ class ServerConnection:
     def accept_channel(self, number: int) -> None:
         """The client may have this channel."""
         if self.state == "running":
-            self.channels[number] = Channel(number, self)
+            self.channels[number] = Channel(number, self, self._traffic)
             self._send_method(number, methods.ChannelOpenOk())
 
     def _too_many_channels(self) -> str:
@@ -344,6 +351,10 @@ class ServerConnection:
         """So many of the bytes taken have left."""
         self.outbox_bytes -= count
         self._last_said = now
+        if self.confirmed:
+            for since, confirmed in self.confirmed:
+                self._traffic.confirm_s.observe(now - since, confirmed)
+            self.confirmed.clear()
 
     def _send_method(self, number: int, method: Method) -> None:
         self.send(method.frame(number))

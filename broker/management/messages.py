@@ -17,6 +17,7 @@ from broker.amqp.channel import Channel, Starved
 from broker.amqp.errors import AmqpException
 from broker.cluster.arguments import to_plain
 from broker.management.refusals import BadRequest, NotFound, of_channel
+from broker.meters.meters import AMQP
 from broker.vhosts import by_hand
 from broker.wire import queue_frames as frames
 from broker.wire.content import assemble, body_of
@@ -28,6 +29,7 @@ from broker.wire.properties import REPLY_TO, Properties, traits_of_properties
 if TYPE_CHECKING:
     from broker.management.visit import Visit
     from broker.vhosts.client import Client
+    from broker.vhosts.hall import Hall
     from broker.vhosts.vhost import Vhost
 
 Row = dict[str, Any]
@@ -47,6 +49,8 @@ class Mailbox:
     def __init__(self) -> None:
         self.frame_max = by_hand.FRAME_MAX
         self.outbox_bytes = 0
+        self.heard_at = trio.current_time()
+        self.confirmed: list[tuple[float, int]] = []
         self.starved: set[Starved] = set()
         self.capabilities: frozenset[str] = frozenset()
         self.heard: set[tuple[int, int]] = set()
@@ -73,24 +77,30 @@ async def publish(visit: "Visit") -> Row:
     asked = visit.body
     encoded = _properties(asked.properties)
     try:
-        return {"routed": await _publish(vhost, client, visit.exchange(), asked.routing_key, encoded, asked.content())}
+        key, body = asked.routing_key, asked.content()
+        return {"routed": await _publish(visit.hall, vhost, client, visit.exchange(), key, encoded, body)}
     except AmqpException as refused:
         if refused.code == 404:
             raise BadRequest(f"404 {refused.text}") from None
         raise of_channel(refused) from None
 
 
-async def _publish(vhost: "Vhost", client: "Client", exchange: str, key: str, encoded: bytes, body: bytes) -> bool:
+async def _publish(
+    hall: "Hall", vhost: "Vhost", client: "Client", exchange: str, key: str, encoded: bytes, body: bytes
+) -> bool:
+    """It counts as published by AMQP, as in RabbitMQ."""
     mailbox = Mailbox()
-    channel = Channel(1, mailbox)
+    channel = Channel(1, mailbox, hall.meters.traffic[AMQP])
     channel.select_confirms()
     payload = b"\0\0" + make_address(exchange, key) + bytes([_MANDATORY])
     content = assemble(1, encoded, body, mailbox.frame_max)
-    vhost.publish(client, channel, payload, traits_of_properties(encoded), [content])
-    vhost.publish_gathered()
-    with trio.move_on_after(CONFIRM_S) as patience:
-        await mailbox.answer(channel)
-    channel.close()
+    try:
+        vhost.publish(client, channel, payload, traits_of_properties(encoded), [content])
+        vhost.publish_gathered()
+        with trio.move_on_after(CONFIRM_S) as patience:
+            await mailbox.answer(channel)
+    finally:
+        channel.close()
     if patience.cancelled_caught:
         raise BadRequest("timeout")
     if _RETURN in mailbox.heard:
@@ -180,7 +190,7 @@ async def aliveness(visit: "Visit") -> Row:
         client, ALIVENESS_QUEUE, passive=False, durable=False, exclusive=False, auto_delete=False, arguments={}
     )
     client.access(vhost.name).check("read", "queue", ALIVENESS_QUEUE)
-    if not await _publish(vhost, client, "", ALIVENESS_QUEUE, Properties().encode(), b"test_message"):
+    if not await _publish(visit.hall, vhost, client, "", ALIVENESS_QUEUE, Properties().encode(), b"test_message"):
         raise BadRequest("the message of the test was not routed")
     await by_hand.take(vhost.handle(ALIVENESS_QUEUE), 1, frames.ACKNOWLEDGE, lambda run, remaining: None)
     return {"status": "ok"}

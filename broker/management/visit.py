@@ -58,7 +58,7 @@ def log_in(hall: "Hall", authorization: str, peer_host: str) -> "User":
     if scheme.lower() != "basic" or not colon:
         raise Unknown
     try:
-        user = hall.logins.by_password(name, password, peer_host)
+        user = hall.logins.log_in_visitor(name, password, peer_host)
     except OnlyFromHere:
         raise Forbidden("User can only log in via localhost") from None
     except LoginRefused:

@@ -208,6 +208,7 @@ class Life:
             memory=world.memory,
             alarm_limits=node.alarm_limits,
             keeper=node.set_aside,
+            meters=node.meters,
         )
 
     def _make_links(self, listening: str) -> Links:

@@ -25,6 +25,7 @@ import trio
 from broker.cluster.member import Diverged
 from broker.cluster.refusal import Refused
 from broker.management.door import HttpDoor
+from broker.meters.meters import Meters
 from broker.node.application import Application
 from broker.node.configuration import Cluster
 from broker.node.healing import Healing
@@ -36,6 +37,7 @@ from broker.node.set_aside import SetAside
 from broker.node.store import Unusable
 from broker.node.timeline import Timeline
 from broker.storage.journal import JournalDamaged, JournalFailed
+from broker.storage.metered import MeteredDisk
 from broker.storage.reserve import Reserve
 from broker.vhosts.alarms import AlarmLimits
 from broker.world.clock import Clock
@@ -75,7 +77,8 @@ class Node:
         self.cluster = cluster
         self.config = cluster.node(name)
         settings = self.config.settings
-        self.disk = Reserve(world.disk)
+        self.meters = Meters()
+        self.disk = Reserve(MeteredDisk(world.disk, self.meters.disk))
         self.alarm_limits = AlarmLimits(settings.vm_memory_high_watermark, settings.disk_free_limit, self.disk)
         self.world = world
         self.suspects: set[int] = set()
@@ -91,7 +94,7 @@ class Node:
         self.healing = Healing(self.disk)
         self.report = Report(cluster, self.config, self.membership, self.healing)
         self.application = Application(self)
-        self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime)
+        self.timeline = Timeline(name, world.clock, world.disk, settings.net_ticktime, self.meters.promotions)
         self.set_aside = SetAside(name, self.disk, world.clock, self.timeline, self.healing)
 
     def stop(self) -> None:

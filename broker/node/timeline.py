@@ -14,6 +14,7 @@ import trio
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
     from broker.cluster.watches import Change
+    from broker.meters.meters import Promotions
     from broker.world.clock import Clock
     from broker.world.disk import Disk
 
@@ -30,8 +31,17 @@ PROMOTION_FACTS = ("stamp_ms", "from", "to", "cause", "ms", "in_sync", "missing"
 class Timeline:
     """Events of this node, oldest first."""
 
-    def __init__(self, node: str, clock: "Clock", disk: "Disk", net_ticktime_s: float) -> None:
+    def __init__(
+        self,
+        node: str,
+        clock: "Clock",
+        disk: "Disk",
+        net_ticktime_s: float,
+        promotions: "Promotions | None" = None,
+    ) -> None:
+        """`promotions`: where those to this node are counted."""
         self._node = node
+        self._promotions = promotions
         self._clock = clock
         self._disk = disk
         self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS_MAX)
@@ -119,6 +129,8 @@ class Timeline:
             else:
                 facts["ms"] = 0
             facts.setdefault("missing", 0)
+            if self._promotions is not None and facts["from"] != facts["to"] == self._node:
+                self._promotions.promoted(facts["cause"], facts["ms"] / 1000, facts["missing"] or 0)
         self._append({"id": f"{zxid:x}/{self._told}", "text": _text(facts), **facts})
 
     def _append(self, event: dict[str, Any]) -> None:

@@ -9,7 +9,9 @@ class Counters:
 
     __slots__ = (
         "acked",
+        "arrived",
         "dead_lettered",
+        "deaths",
         "delivered",
         "delivered_no_ack",
         "dropped",
@@ -31,7 +33,17 @@ class Counters:
         self.expired = 0
         self.dropped = 0  # pushed out by a limit
         self.dead_lettered = 0
+        self.arrived = 0  # of those, with their targets
+        self.deaths: dict[tuple[str, str], int] = {}
+        """How many died, by reason and by what was to become of them: a dead letter strategy, or `disabled`."""
+
+    def died(self, reason: str, strategy: str, count: int) -> None:
+        """So many messages."""
+        self.deaths[reason, strategy] = self.deaths.get((reason, strategy), 0) + count
 
     def as_dict(self) -> dict[str, int]:
-        """All counters by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """All plain counters by name."""
+        return {name: getattr(self, name) for name in COUNTED}
+
+
+COUNTED = tuple(name for name in Counters.__slots__ if name not in ("arrived", "deaths"))

@@ -52,6 +52,8 @@ class Departures:
 
     def mourn(self, piece: "Piece", reason: Reason, settings: "Settings") -> bool:
         """A piece that never stood in this queue's log died; true if it became a dead letter."""
+        if reason != "delayed":
+            self._counters.died(reason, _strategy(settings), piece.count)
         if settings.dead_letter_exchange is None:
             return False
         self._counters.dead_lettered += piece.count
@@ -111,6 +113,7 @@ class Departures:
     def settle_dead(self, first: int, last: int) -> None:
         """The dead letters of these positions are safe elsewhere, or have nowhere to go."""
         for range_first, range_last in self.dying.discard(first, last):
+            self._counters.arrived += range_last - range_first + 1
             self.settle(range_first, range_last)
 
     def take_settled(self) -> list[tuple[int, int]]:
@@ -122,3 +125,10 @@ class Departures:
         """The dead letters since the last call, in the order of dying."""
         dead, self.dead = self.dead, []
         return dead
+
+
+def _strategy(settings: "Settings") -> str:
+    """As RabbitMQ counts those that die."""
+    if settings.dead_letter_exchange is None:
+        return "disabled"
+    return "at_least_once" if settings.dead_letters_must_arrive else "at_most_once"

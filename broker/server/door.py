@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from broker.amqp.handshake import Limits
+from broker.meters.meters import AMQP
 from broker.server.gate import Gate
 from broker.server.turn import Turn
 from broker.vhosts.hall import Hall
@@ -48,6 +49,7 @@ class Door:
         self.handshake_timeout_s = handshake_timeout_s
         self.consumer_timeout_ms = consumer_timeout_ms
         self.turn = Turn(hall.switchboard)
+        self.traffic = hall.meters.traffic[AMQP]
         self.sessions: set[Session] = set()
         self._serial = 0
         gate.on_change = self._tell_blocked

@@ -58,7 +58,9 @@ class Session:
         self.connected_at_ms = door.clock.stamp_ms()
         self.security = stream.security
         mechanisms = door.hall.logins.mechanisms(stream.security)
-        self.connection = ServerConnection(door.hall.server_properties, door.limits, self._has_output, mechanisms)
+        self.connection = ServerConnection(
+            door.hall.server_properties, door.limits, self._has_output, mechanisms, door.traffic
+        )
         self.writer = Writer(stream, self.connection, self.hang_up)
         self.reader = Reader(stream, self.hang_up)
         self.user: User | None = None

@@ -64,6 +64,7 @@ class Verbs:
         """Whatever the channel held goes back."""
         self._vhost.publish_gathered()
         await self._vhost.close_channel(channel)
+        channel.retire()
 
     # Publishing and answering: the hot verbs
 

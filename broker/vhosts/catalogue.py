@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from broker.cluster.tree import Tree
+    from broker.meters.meters import Churn
     from broker.vhosts.aside import Aside
     from broker.vhosts.followers import Followers
     from broker.vhosts.guests import Guests
@@ -61,7 +62,9 @@ class Catalogue:
         chance: "Random",
         replies: "Replies",
         aside: "Aside",
+        churn: "Churn",
     ) -> None:
+        """`churn`: where it is counted what comes and goes with its master here."""
         self.vhosts: dict[str, Vhost] = {}
         self.handles: dict[int, Handle] = {}
         self._life = Life(switchboard.node, switchboard.life)
@@ -79,6 +82,8 @@ class Catalogue:
         self._chance = chance
         self._replies = replies
         self._aside = aside
+        self._churn = churn
+        self._loaded = False
         self._going: set[int] = set()
         """Copies of a lost history that nobody wants: they go once what only they have is kept."""
 
@@ -104,6 +109,7 @@ class Catalogue:
         for queue_id in list(self._copies):
             if queue_id not in self.handles:
                 self._forget_copy(queue_id)  # deleted while this node was away
+        self._loaded = True
         tree.watches.add(schema.VHOSTS, self._change, subtree=True)
 
     def _change(self, change: Change) -> None:
@@ -167,6 +173,7 @@ class Catalogue:
         if handle is None:
             handle = self.handles[record.id] = Handle(record, self._switchboard, self._spawn)
             vhost.add_queue(handle)
+            self._churn.queues_created += self._loaded and record.master == self._life and not record.delays
         handle.record = record
         if record.master == self._life and record.state == RUNNING and record.term >= self._promised(record.id):
             self._be_master(vhost, handle, record)
@@ -292,6 +299,7 @@ class Catalogue:
         handle = self.handles.pop(record.id, None)
         if handle is None:
             return
+        self._churn.queues_deleted += handle.local is not None and not record.delays
         self._stop_being_master(handle)
         self._mirrors.leave(record.id)
         if record.id in self._copies:

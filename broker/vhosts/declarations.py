@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from broker.metadata.shared_tree import SharedTree
+    from broker.meters.meters import Churn
     from broker.vhosts.catalogue import Catalogue
     from broker.vhosts.client import Client
     from broker.vhosts.handle import Handle
@@ -48,8 +49,18 @@ class DeclaredQueue(NamedTuple):
 class Declarations:
     """The slow verbs of all vhosts of this node."""
 
-    def __init__(self, catalogue: "Catalogue", tree: "SharedTree", life: Life, chance: "Random", locator: str) -> None:
+    def __init__(
+        self,
+        catalogue: "Catalogue",
+        tree: "SharedTree",
+        life: Life,
+        chance: "Random",
+        locator: str,
+        churn: "Churn",
+    ) -> None:
+        """`churn`: where declarations are counted."""
         self._catalogue = catalogue
+        self._churn = churn
         self._tree = tree
         self._life = life
         self._chance = chance
@@ -192,6 +203,7 @@ class Declarations:
         else:
             _check_reserved("queue", name)
         client.access(client.vhost).check("configure", "queue", name)
+        self._churn.queues_declared += 1
         if name in vhost.handles:
             vhost.handles[name].check_present()
         else:

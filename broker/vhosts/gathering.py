@@ -63,6 +63,7 @@ class Gathering:
         self._waiting = False
         self._paused = False
         self._size_bytes = 0
+        self._since = 0.0
         self._groups: dict[bytes, _Group] = {}  # by method
         self._handles: set[Handle] = set()
         self._order = Order()
@@ -124,6 +125,7 @@ class Gathering:
         self._size_bytes += size_bytes
         if self.channel is None:
             self.channel = channel
+            self._since = channel.outlet.heard_at
             self._touch(self)
 
     def flush(self) -> None:
@@ -153,7 +155,10 @@ class Gathering:
             return
         self.channel, self._groups, self._handles, self._order, self._size_bytes = None, {}, set(), Order(), 0
         self._paused = False
-        whole = channel.open_pending(len(order.ways))
+        count = len(order.ways)
+        channel.flow.received += count
+        channel.flow.routed += count  # each to its queue
+        whole = channel.open_pending(count, self._since)
         if whole is not None:
             whole.missing = len(groups)
         for payload, group in groups.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from broker.queues.consumers import Consumer, ExclusiveUse
 from broker.vhosts.fetching import get_opened
 from broker.vhosts.subscription import Subscription
+from broker.vhosts.totals import Totals
 from broker.wire import queue_frames as frames
 from broker.wire import records
 from broker.wire.message import PassedRun, Run
@@ -87,6 +88,7 @@ class Guests:
     def __init__(self, switchboard: "Switchboard") -> None:
         self._switchboard = switchboard
         self.locals: dict[int, Local] = {}
+        self.totals = Totals(self.locals.values)
         self._guests: dict[tuple[str, int], Guest] = {}
         self._fetchers: dict[tuple[str, int], Local] = {}
         self._held: dict[int, set[tuple[str, int]]] = {}
@@ -116,6 +118,7 @@ class Guests:
 
     def leave(self, local: "Local") -> None:
         """This master is no more."""
+        self.totals.leave(local)
         if self.locals.get(local.queue_id) is local:
             del self.locals[local.queue_id]
         for key in self._held.pop(local.queue_id, ()):

@@ -17,6 +17,7 @@ from broker.cluster import schema
 from broker.cluster.records import Life, MemberRecord, Owner, QueueRecord, UserRecord, VhostRecord, decode
 from broker.cluster.refusal import Refused
 from broker.cluster.watches import Change
+from broker.meters.meters import Meters
 from broker.mirroring.copy import Copy
 from broker.mirroring.pacing import Pacing
 from broker.vhosts.access import Access
@@ -70,14 +71,18 @@ class Hall:
         memory: "Memory | None" = None,
         alarm_limits: AlarmLimits | None = None,
         keeper: Keeper | None = None,
+        meters: Meters | None = None,
     ) -> None:
-        """`locator`: where the master of a new queue goes when neither argument nor policy say it.
+        """`meters`: where everything is counted that happens here.
+
+        `locator`: where the master of a new queue goes when neither argument nor policy say it.
 
         `pacing`: how fast mirrors elsewhere are filled.
         `memory`: None if nobody has to watch it.
         `keeper` is given messages that may have been confirmed, and that their queue is about to lose.
         """
         self.server_properties = server_properties
+        self.meters = Meters() if meters is None else meters
         self.switchboard = switchboard
         self.tree = tree
         self.life = Life(switchboard.node, switchboard.life)
@@ -106,12 +111,13 @@ class Hall:
             chance,
             self.replies,
             self._aside,
+            self.meters.churn,
         )
-        self.roster = Roster(switchboard, self.guests, self._running_peers)
+        self.roster = Roster(switchboard, self.guests, self._running_peers, self.meters.churn)
         self.browsing = Browsing(self)
         self.client_limits = ClientLimits(lambda: tree.tree, self.roster)
-        self.logins = Logins(lambda: tree.tree, login_rules or LoginRules())
-        self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator)
+        self.logins = Logins(lambda: tree.tree, login_rules or LoginRules(), self.meters.logins)
+        self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator, self.meters.churn)
         self._nursery: trio.Nursery | None = None
         self._accesses: dict[tuple[str, str], Access] = {}
         self._wire_up()

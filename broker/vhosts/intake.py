@@ -6,7 +6,7 @@ how the log gets to disk and mirrors: it leaves notes, and is told when the last
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from broker.vhosts.debts import Debts
 from broker.vhosts.publications import Pending, Publications
@@ -27,6 +27,8 @@ class Intake(ABC):
         self.switchboard = switchboard
         self.debts = Debts(self.queue_id, switchboard)
         self._publications = publications
+        self.changed = True
+        """Whether anything may be other than when it was counted last; see `totals`."""
 
     @abstractmethod
     def flush(self) -> None:
@@ -35,6 +37,10 @@ class Intake(ABC):
     @abstractmethod
     def _heed_lease(self) -> None:
         """Nothing is given out while that is not allowed."""
+
+    def statistics(self) -> dict[str, Any]:
+        """What can be counted, and which mirror lacks how much."""
+        return {**self.queue.statistics(), **self.master.witnesses.statistics()}
 
     def publish(self, run: Run, pending: Pending | None) -> None:
         """Take a run from a channel of this node."""

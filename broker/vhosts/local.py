@@ -5,7 +5,7 @@ in their outboxes to the journal, to the mirrors and to the publishers. It must 
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -268,16 +268,13 @@ class Local(Fetching):
         self.pager.letters.answered(dead.piece.count)
         self.switchboard.touch(self)
 
-    def statistics(self) -> dict[str, Any]:
-        """What can be counted, and which mirror lacks how much."""
-        return {**self.queue.statistics(), **self.master.witnesses.statistics()}
-
     # ------------------------------------------------------------------ the end of a turn
 
     def flush(self) -> None:
         """Store and send the log's new records; answer what has become safe."""
         if self.ended:
             return
+        self.changed = True
         master, queue = self.master, self.queue
         if self._roomy:
             self._serve_roomy()

@@ -5,13 +5,15 @@ from this machine. It must not know what the user may do, nor any bytes. The rea
 learns that it was refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from broker.amqp.errors import ConnectionException
 from broker.cluster import schema
 from broker.cluster.passwords import fits
+from broker.meters.meters import AMQP, HTTP, Attempts
 from broker.vhosts.certificates import Certificate, NameRule
 from broker.vhosts.client import User
 
@@ -46,9 +48,13 @@ class LoginRules(NamedTuple):
 class Logins:
     """The door-keeper of one node."""
 
-    def __init__(self, tree: "Callable[[], Tree]", rules: LoginRules) -> None:
+    def __init__(
+        self, tree: "Callable[[], Tree]", rules: LoginRules, attempts: Mapping[str, Attempts] | None = None
+    ) -> None:
+        """`attempts`: where they are counted, by protocol."""
         self._tree = tree
         self._rules = rules
+        self._attempts = {AMQP: Attempts(), HTTP: Attempts()} if attempts is None else attempts
         self._loopback_users = frozenset(rules.loopback_users)
 
     def mechanisms(self, security: "Security | None") -> list[str]:
@@ -61,9 +67,25 @@ class Logins:
         name = login.mechanism
         if name not in self._rules.mechanisms or (name == EXTERNAL and security is None):
             raise ConnectionException(503, f"invalid authentication mechanism '{name}'")
-        if name == EXTERNAL:
-            return self.by_certificate(None if security is None else security.certificate, peer_host)
-        return self.by_password(login.user, login.password, peer_host)
+        with self._counted(AMQP):
+            if name == EXTERNAL:
+                return self.by_certificate(None if security is None else security.certificate, peer_host)
+            return self.by_password(login.user, login.password, peer_host)
+
+    def log_in_visitor(self, name: str, password: str, peer_host: str) -> User:
+        """The user with whose name and password somebody comes by HTTP. Raises LoginRefused."""
+        with self._counted(HTTP):
+            return self.by_password(name, password, peer_host)
+
+    @contextmanager
+    def _counted(self, protocol: str) -> Iterator[None]:
+        attempts = self._attempts[protocol]
+        try:
+            yield
+        except LoginRefused:
+            attempts.refused += 1
+            raise
+        attempts.accepted += 1
 
     def by_password(self, name: str, password: str, peer_host: str) -> User:
         """The user with this password, coming from this address. Raises LoginRefused."""

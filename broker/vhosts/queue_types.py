@@ -13,6 +13,8 @@ from policies.quorum import QUORUM, is_quorum
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from broker.meters.traffic import QueueType as Counted
+
 _COMMON = (
     "x-expires",
     "x-message-ttl",
@@ -143,3 +145,8 @@ def check_prefetch(resource: str, arguments: "Mapping[str, Any]", *, shared: boo
     """Raise 540 for a consumer whose channel limits all its consumers together."""
     if shared and is_quorum(arguments):
         raise ConnectionException(540, f"{resource} does not support global qos")
+
+
+def counted_as(arguments: "Mapping[str, Any]") -> "Counted":
+    """As what its deliveries are counted."""
+    return "quorum" if is_quorum(arguments) else "classic"

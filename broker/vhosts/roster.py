@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import trio
 
 from broker.cluster.arguments import to_plain
+from broker.meters.meters import Churn
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
@@ -70,13 +71,20 @@ class Presence(Protocol):
 class Roster:
     """The clients of one node; asks the other nodes for theirs."""
 
-    def __init__(self, switchboard: "Switchboard", guests: "Guests", peers: Callable[[], Iterable[str]]) -> None:
-        """`peers`: the names of the other running nodes."""
+    def __init__(
+        self,
+        switchboard: "Switchboard",
+        guests: "Guests",
+        peers: Callable[[], Iterable[str]],
+        churn: Churn | None = None,
+    ) -> None:
+        """`peers`: the names of the other running nodes. `churn`: where it is counted who comes and goes."""
         self.presences: dict[str, Presence] = {}
         """By pid."""
         self._entered: dict[str, int] = {}
         """By pid, the number of its entry: lists go on from there."""
         self._entries = 0
+        self._churn = churn or Churn()
         self._left = trio.Event()
         self._switchboard = switchboard
         self._guests = guests
@@ -88,13 +96,15 @@ class Roster:
     def enter(self, presence: Presence) -> None:
         """A client has entered its vhost."""
         self._entries += 1
+        self._churn.connections_opened += 1
         self._entered[presence.pid] = self._entries
         self.presences[presence.pid] = presence
 
     def leave(self, presence: Presence) -> None:
         """A client has gone, or is about to; it counts no more."""
         self._entered.pop(presence.pid, None)
-        self.presences.pop(presence.pid, None)
+        if self.presences.pop(presence.pid, None) is not None:
+            self._churn.connections_closed += 1
         self._left.set()
         self._left = trio.Event()
 

@@ -6,8 +6,10 @@ not know where the queue's master is: it speaks to the handle.
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from broker.meters.traffic import Deliveries
 from broker.queues.consumers import Consumer
 from broker.vhosts.delivery_count import counted
+from broker.vhosts.queue_types import counted_as
 from broker.wire.message import Run
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ FIRST_ROOM_MESSAGES = 64
 """As long as nobody knows how large its messages are."""
 
 
+def _deliveries(handle: "Handle", channel: "Channel | None") -> Deliveries:
+    """Where it is counted what the channel gets of this queue; without a channel, nowhere."""
+    return Deliveries() if channel is None else channel.flow.deliveries(counted_as(handle.record.arguments))
+
+
 class Fetcher:
     """Holds what a channel got by basic.get from one queue, until it is answered."""
 
@@ -32,6 +39,7 @@ class Fetcher:
     def __init__(self, handle: "Handle", number: int, channel: "Channel | None" = None) -> None:
         self.handle = handle
         self.channel = channel
+        self.deliveries = _deliveries(handle, channel)
         self.number = number
         self.alive = True
         """False once the master that gave these messages is gone: they return by themselves."""
@@ -64,6 +72,7 @@ class Subscription(Consumer):
         self.arguments = arguments
         self.handle = handle
         self.channel = channel
+        self.deliveries = _deliveries(handle, channel)
         self.number = number
         self.prefetch_count = prefetch_count
         self.outstanding = 0
@@ -124,12 +133,16 @@ class Subscription(Consumer):
         if run.returned:
             run = counted(run)
         self._size_bytes = len(run.contents[-1])
+        count, deliveries = len(run.contents), self.deliveries
+        if run.redelivered:
+            deliveries.redelivered += count
         if self.ack_required:
-            count = len(run.contents)
+            deliveries.consumed_manual_ack += count
             self.outstanding += count
             self.channel.outstanding += count
             self.channel.deliver(self._tag_bytes, run, self)
         else:
+            deliveries.consumed_auto_ack += count
             self.channel.deliver(self._tag_bytes, run, None)
 
     def answered(self, count: int) -> None:

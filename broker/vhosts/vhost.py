@@ -17,7 +17,7 @@ from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
 from broker.vhosts.gathering import SHORT_RUN_MESSAGES, Gathering
 from broker.vhosts.handle import Handle, Moved
-from broker.vhosts.queue_types import check_get, check_prefetch
+from broker.vhosts.queue_types import check_get, check_prefetch, counted_as
 from broker.vhosts.replies import Replies, ReplyTarget
 from broker.vhosts.subscription import Fetcher, Got, Subscription
 from broker.wire import queue_frames as frames
@@ -174,7 +174,13 @@ class Vhost:
         """`unread`: the contents with what no reader may see, for queues from which they are routed once more."""
         if route.mandatory and not any(handle.is_queue for handle in handles):
             channel.returned(312, "NO_ROUTE", payload, contents)
-        pending = channel.open_pending(len(contents))
+        count, flow = len(contents), channel.flow
+        flow.received += count
+        if handles:
+            flow.routed += count * len(handles)
+        else:
+            flow.lost(count, mandatory=route.mandatory)
+        pending = channel.open_pending(count)
         if pending is not None:
             pending.missing = len(handles)
             if not handles and not self._switchboard.lease_valid():
@@ -308,11 +314,13 @@ class Vhost:
         handle = self.handle(queue)
         client.check_exclusive(handle)
         check_get(handle.text, handle.record.arguments)
+        deliveries = channel.flow.deliveries(counted_as(handle.record.arguments))
         while True:
             fetcher = None if no_ack else self._fetcher(channel, handle)
             with suppress(Moved):
                 got = await handle.get(fetcher, self._switchboard.number() if fetcher is None else fetcher.number)
                 if channel.state == "open":
+                    deliveries.got(None if got is None else got.run.redelivered, auto_ack=no_ack)
                     return got
             if channel.state != "open":  # closed from our side meanwhile: nothing is to be remembered of it
                 if fetcher is not None:
@@ -370,6 +378,8 @@ def _without_bcc(content: bytes) -> bytes:
 def _answer(settled: list[Settled], what: int) -> None:
     for source, first, last in settled if len(settled) == 1 else _joined(settled):
         assert isinstance(source, Subscription | Fetcher)  # this room made every source that channels hold
+        if what == frames.ACKNOWLEDGE:
+            source.deliveries.acknowledged += last - first + 1
         source.handle.settle(source, what, first, last)
 
 

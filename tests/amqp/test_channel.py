@@ -18,8 +18,10 @@ class Outlet:
     capabilities = frozenset({"consumer_cancel_notify"})
 
     def __init__(self):
+        self.heard_at = 0.0
         self.sent = bytearray()
         self.confirming = []
+        self.confirmed = []
 
     def send(self, data):
         self.sent += data

@@ -7,6 +7,7 @@ import trio
 
 from broker.cluster.operations import Event
 from broker.cluster.tree import Tree
+from broker.meters.meters import Promotions
 from broker.node.timeline import FILE, Timeline
 from broker.world.clock import Clock
 from tests.simulation.disk import SimDisk
@@ -41,7 +42,8 @@ class House:
 
 
 def promotion(cause: str = "failure", **facts) -> Event:
-    return Event.of("promotion", vhost="/", queue="orders", id=7, **{"from": "n1", "to": "n2"}, cause=cause, **facts)
+    facts = {"from": "n1", "to": "n2", **facts}
+    return Event.of("promotion", vhost="/", queue="orders", id=7, cause=cause, **facts)
 
 
 async def test_a_promotion_is_counted_from_the_loss_of_the_link_whatever_the_wall_clock_does(
@@ -136,3 +138,13 @@ async def test_what_cannot_be_read_is_forgotten(autojump_clock, caplog) -> None:
     assert [message.partition(" why=")[0] for message in caplog.messages] == [
         "event=timeline_not_read file=sim:events.json"
     ] * 2
+
+
+def test_promotions_to_this_node_are_counted() -> None:
+    house = House()
+    promotions = Promotions()
+    timeline = Timeline("n2", house.clock, house.disk, TICKTIME_S, promotions)
+    timeline.follow(house.tree)
+    house.commit(promotion(missing=3), promotion(cause="transfer", missing=None), promotion(cause="transfer", to="n3"))
+    assert promotions.by_cause == {"silence": 1, "operator": 1}
+    assert (promotions.seconds.count, promotions.seconds.sum, promotions.missing) == (2, TICKTIME_S, 3)

@@ -11,6 +11,7 @@ from broker.amqp.client import ClientConnection
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.amqp.handshake import Limits
 from broker.cluster.records import Owner
+from broker.meters.meters import Meters
 from broker.server.door import Door
 from broker.server.gate import Gate
 from broker.server.session import Session
@@ -261,6 +262,7 @@ class FakeHall:
         self.switchboard = FakeSwitchboard()
         self.roster = FakeRoster()
         self.client_limits = NoLimits()
+        self.meters = Meters()
         self.logins = FakeLogins(lambda: None, LoginRules())
 
     def open_vhost(self, user, name, connection):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.amqp.confirms import ConfirmLine
+from broker.meters.traffic import Flow
 from broker.vhosts.gathering import HELD_BYTES_MAX, QUEUES_MANY, QUEUES_MAX, RUN_MESSAGES_MIN, Gathering
 from broker.wire.events import Medley, Publish
 from broker.wire.message import Run, Traits
@@ -20,10 +21,13 @@ class FakeChannel:
     transaction = None
 
     def __init__(self, confirming=True):
+        self.flow = Flow()
+        self.outlet = self
+        self.heard_at = 0.0
         self.line = ConfirmLine(1, lambda: None) if confirming else None
 
-    def open_pending(self, count):
-        return None if self.line is None else self.line.open(count)
+    def open_pending(self, count, since=0.0):
+        return None if self.line is None else self.line.open(count, since)
 
 
 class FakeHandle:

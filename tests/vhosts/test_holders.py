@@ -5,6 +5,7 @@ import trio
 import trio.testing
 
 from broker.cluster.records import Life, QueueRecord
+from broker.meters.traffic import Flow
 from broker.vhosts.handle import Handle
 from broker.vhosts.subscription import Subscription
 from broker.wire import queue_frames as frames
@@ -44,6 +45,7 @@ class Channel:
     prefetch_count_global = 0
     outstanding = 0
     outlet = Outlet()
+    flow = Flow()
 
 
 @pytest.fixture

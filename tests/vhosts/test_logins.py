@@ -4,6 +4,7 @@ import pytest
 
 from broker.amqp.errors import ConnectionException
 from broker.amqp.requests import Login
+from broker.meters.meters import AMQP, HTTP
 from broker.vhosts.certificates import NameRule
 from broker.vhosts.client import User
 from broker.vhosts.logins import LoginRefused, LoginRules, Logins, OnlyFromHere, is_loopback
@@ -119,3 +120,14 @@ async def test_a_mechanism_that_this_client_cannot_use_is_refused(hall):
         hall.logins.log_in(Login("EXTERNAL", "", ""), "127.0.0.1", None)
     with pytest.raises(LoginRefused, match="presented no TLS"):
         hall.logins.log_in(Login("EXTERNAL", "", ""), "127.0.0.1", secured(None))
+
+
+async def test_attempts_are_counted_by_protocol(hall):
+    found = hall.meters.logins
+    hall.logins.log_in(Login("PLAIN", "guest", "guest"), "127.0.0.1", None)
+    with pytest.raises(LoginRefused):
+        hall.logins.log_in(Login("PLAIN", "guest", "wrong"), "127.0.0.1", None)
+    with pytest.raises(OnlyFromHere):
+        hall.logins.log_in_visitor("guest", "guest", "10.0.0.1")
+    assert (found[AMQP].accepted, found[AMQP].refused) == (1, 1)
+    assert (found[HTTP].accepted, found[HTTP].refused) == (0, 1)

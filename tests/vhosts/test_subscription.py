@@ -1,5 +1,7 @@
 import pytest
 
+from broker.cluster.records import Life, QueueRecord
+from broker.meters.traffic import Flow
 from broker.vhosts.subscription import (
     FIRST_ROOM_MESSAGES,
     OUTBOX_BYTES_MAX,
@@ -20,6 +22,7 @@ class FakeOutlet:
 
 class FakeChannel:
     def __init__(self):
+        self.flow = Flow()
         self.outlet = FakeOutlet()
         self.prefetch_count_global = 0
         self.outstanding = 0
@@ -31,6 +34,8 @@ class FakeChannel:
 
 
 class FakeHandle:
+    record = QueueRecord(1, "/", "q", Life("n1", 1), 1)
+
     def __init__(self):
         self.woken = []
 

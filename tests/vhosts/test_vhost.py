@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from broker.amqp.errors import ChannelException, ConnectionException
+from broker.meters.traffic import Flow
 from broker.vhosts import vhost as room
 from broker.vhosts.client import User
 from broker.vhosts.subscription import Fetcher
@@ -37,9 +38,12 @@ class FakeChannel:
     transaction = None
 
     def __init__(self):
+        self.flow = Flow()
+        self.outlet = self
+        self.heard_at = 0.0
         self.returns = []
 
-    def open_pending(self, count):
+    def open_pending(self, count, since=None):
         return None
 
     def returned(self, code, text, payload, contents):
@@ -318,7 +322,7 @@ async def test_a_vhost_that_is_not_there_is_not_entered(autojump_clock):
 
 async def test_a_channel_forgets_what_it_had_of_queues_that_are_gone(autojump_clock):
     async with open_hall() as hall:
-        vhost, channel = hall.catalogue.vhosts["/"], object()
+        vhost, channel = hall.catalogue.vhosts["/"], FakeChannel()
         for number in range(5):
             await hall.declarations.declare_plain("/", f"q{number}")
             handle = vhost.handle(f"q{number}")
