@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -25,13 +25,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from broker.amqp.errors import AmqpException
 from broker.cluster.refusal import Refused
 from broker.management import bodies
+from broker.management.arrangement import shaped
 from broker.management.bodies import RawBody
 from broker.management.health import Unhealthy
 from broker.management.refusals import BadRequest, NotFound, Refusal, Unknown, of_declaration, of_tree
 from broker.management.reply import Reply
-from broker.management.route import Right, Route
+from broker.management.route import PAGES, SHAPE, Right, Route
 from broker.management.routes import ROUTES
 from broker.management.serial import serialized
+from broker.management.shaping import shape_of
 from broker.management.visit import Asked, Command, Visit, log_in
 from broker.vhosts.client import User
 from broker.vhosts.switchboard import PeerLost
@@ -47,6 +49,8 @@ WRONG_LOGIN_S = 0.5
 """So long whoever names a wrong password waits for the answer."""
 GZIP_BYTES_MIN = 2048
 NOBODY: Final = User("")
+SILENT: Final = "x-warren-silent-nodes"
+"""Names the nodes whose share of an answer is missing, because they did not tell it in time."""
 
 HEADERS = {
     "cache-control": "no-cache",
@@ -102,22 +106,27 @@ class Desk:
             raise
 
     async def _served(self, request: Request, route: Route, user: User) -> Response:
-        asked = Asked(request.method, request.path_params, request.query_params, request.headers)
+        queries = dict(reversed(request.query_params.multi_items()))  # of what is said twice the first counts
+        asked = Asked(request.method, request.path_params, queries, request.headers)
         visit = Visit(user, asked, self._hall, self._census, self._command)
         visit.check(route.right)
+        if SHAPE[0] in route.queries:
+            visit.shape = shape_of(queries, pages=PAGES[0] in route.queries)
         if route.body is not None:
             visit.raw = await _read(request)
             visit.body = None if route.body is RawBody else bodies.check(route.body, bodies.parse(visit.raw))
         try:
             found = route.answer(visit)
             value = await found if inspect.isawaitable(found) else found
+            if not isinstance(value, Reply):
+                value = Reply(200, await shaped(value, visit.shape))
         except AmqpException as refused:
             raise of_declaration(refused) from None
         except Refused as refused:
             raise of_tree(refused) from None
         except PeerLost as lost:
             raise BadRequest(f"Request to node {lost} failed with nodedown") from None
-        return await _packed(request, value if isinstance(value, Reply) else Reply(200, value))
+        return await _packed(request, value, visit.silent)
 
 
 async def _read(request: Request) -> bytes:
@@ -135,9 +144,10 @@ async def _read(request: Request) -> bytes:
     return b"".join(parts)
 
 
-async def _packed(request: Request, reply: Reply) -> Response:
+async def _packed(request: Request, reply: Reply, silent: Collection[str]) -> Response:
     body = b"" if reply.value is None else await serialized(reply.value)
-    headers = dict(reply.headers)
+    headers = {SILENT: ", ".join(sorted(silent))} if silent else {}
+    headers |= reply.headers
     if len(body) >= GZIP_BYTES_MIN and "gzip" in request.headers.get("accept-encoding", ""):
         body = await trio.to_thread.run_sync(gzip.compress, body, 1)
         headers["content-encoding"] = "gzip"

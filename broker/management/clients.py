@@ -50,11 +50,13 @@ def _user_of(row: Row) -> str:
 
 
 def visible(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":
-    """The rows that this user may see, of the path's virtual host or of all."""
+    """The rows that this user may see, of the path's virtual host or of all, by name: pages stay what they are."""
 
     async def rows(visit: "Visit") -> list[Row]:
         listing = await source(visit.hall, visit.census, visit.vhosts(entered=False))
-        return [row for row in listing.rows if visit.monitors or _user_of(row) == visit.user.name]
+        visit.silent.update(listing.silent)
+        seen = [row for row in listing.rows if visit.monitors or _user_of(row) == visit.user.name]
+        return sorted(seen, key=lambda row: (_vhost_of(row), str(row.get("name", ""))))
 
     return rows
 

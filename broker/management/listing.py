@@ -59,6 +59,8 @@ def listed(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":
     """A list as the HTTP API serves it: of the path's virtual host, or of all that the user may enter."""
 
     async def rows(visit: "Visit") -> list[Row]:
-        return (await source(visit.hall, visit.census, visit.vhosts())).rows
+        listing = await source(visit.hall, visit.census, visit.vhosts())
+        visit.silent.update(listing.silent)
+        return listing.rows
 
     return rows

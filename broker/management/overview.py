@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def show(visit: "Visit") -> dict[str, Any]:
     """Versions, totals of what the user may see, and for who may monitor, where the cluster listens."""
-    vhosts = visit.vhosts()
+    vhosts = visit.vhosts(chosen=False)
     queues = [queue for vhost in vhosts for queue in schema.queues(visit.tree, vhost)]
     figures = (await visit.census.figures(queues)).values()
     properties = visit.hall.server_properties

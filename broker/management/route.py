@@ -43,10 +43,12 @@ SHAPE = (
     Query("sort_reverse", "boolean", "The other way round."),
 )
 """What every list can be asked for."""
+COLUMNS = SHAPE[:1]
+"""What every object can."""
 PAGES = (
     Query("page", "integer", "Which page, from 1 on; without it there is one list of all."),
     Query("page_size", "integer", "How many on a page, at most 500; else 100."),
-    Query("name", "string", "Only those with this in their names."),
+    Query("name", "string", "With `page`: only those with this in their names, upper or lower case."),
     Query("use_regex", "boolean", "`name` is a regular expression."),
 )
 """What long lists can."""
@@ -61,3 +63,18 @@ class Route(NamedTuple):
     right: Right = Right.ANY
     body: type[Body] | None = None
     queries: tuple[Query, ...] = ()
+
+
+def one(path: str, answer: Answer, right: Right = Right.ANY, queries: tuple[Query, ...] = ()) -> Route:
+    """A line for reading one object."""
+    return Route("GET", path, answer, right, queries=(*COLUMNS, *queries))
+
+
+def many(path: str, answer: Answer, right: Right = Right.ANY, queries: tuple[Query, ...] = ()) -> Route:
+    """A line for reading a list."""
+    return Route("GET", path, answer, right, queries=(*SHAPE, *queries))
+
+
+def paged(path: str, answer: Answer, right: Right = Right.ANY, queries: tuple[Query, ...] = ()) -> Route:
+    """A line for reading a list that comes in pages, if somebody asks for one."""
+    return many(path, answer, right, (*PAGES, *queries))

@@ -14,6 +14,7 @@ from broker.cluster import schema
 from broker.cluster.refusal import Refused
 from broker.management.refusals import Forbidden, NotFound, Refusal, Unknown, of_declaration, of_tree
 from broker.management.route import Right
+from broker.management.shaping import Shape
 from broker.vhosts.logins import LoginRefused, OnlyFromHere
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ MONITORS = frozenset(["monitoring", "administrator"])
 OBJECT_REFUSED = "User not authorised to access object"
 DEFAULT_EXCHANGE = "amq.default"
 """The default exchange in a path; its own name is empty."""
+
+CHOSEN_VHOST = "x-vhost"
+"""The header by which a page has lists of one vhost only; empty: of all."""
 
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """Carries out what the command line can ask for; a refusal is `{"error": text, "code": word}`."""
@@ -81,6 +85,10 @@ class Visit:
         """The body as it came."""
         self.body: Any = None
         """As the route's model has it."""
+        self.shape = Shape()
+        """How the answer is to look."""
+        self.silent: set[str] = set()
+        """The nodes that ought to run but did not tell their share of the answer in time."""
         self._changes = asked.method not in ("GET", "HEAD")
         self._parts = asked.parts
         self._command = command
@@ -153,11 +161,13 @@ class Visit:
             raise Forbidden("User not authorised to access virtual host")
         return name
 
-    def vhosts(self, *, entered: bool = True) -> list[str]:
-        """The vhost of the path, or else all that there are, or (`entered`) that the user may enter. Raises Refusal."""
+    def vhosts(self, *, entered: bool = True, chosen: bool = True) -> list[str]:
+        """The vhost of the path, or else all that there are, or (`entered`) that the user may enter; of those only the
+        one in the header x-vhost, if it is sent and `chosen`. Raises Refusal."""
         if "vhost" in self._parts:
             return [self.vhost]
-        names = [record.name for record in schema.vhosts(self.tree)]
+        only = self.headers.get(CHOSEN_VHOST) if chosen else None
+        names = [record.name for record in schema.vhosts(self.tree) if not only or record.name == only]
         return [name for name in names if not entered or self.may_enter(name)]
 
     # ------------------------------------------------------------------ changes
