@@ -16,7 +16,7 @@ from broker.cli.failures import Failed
 from broker.cli.membership import Membership
 from broker.cli.options import load_cluster, print_json, with_json
 from broker.cli.readiness import contents
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.management.definitions import OPERATOR_POLICY
 from broker.node.configuration import Cluster
 
@@ -35,13 +35,9 @@ def apply(file: Path | None, config: Path | None, *, prune: bool, as_json: bool)
     """
     cluster = load_cluster(file or config)
     done = Done((lambda _: None) if as_json else click.echo)
-
-    async def journey(road: Road) -> None:
-        await bring(road, done, prune=prune)
-
     failure: Failed | None = None
     try:
-        travel(journey, cluster)
+        bring(Road(cluster), done, prune=prune)
     except Failed as failed:
         failure = failed
     if as_json:
@@ -89,34 +85,34 @@ class Done:
         self.say(f"removed {text}")
 
 
-async def bring(road: Road, done: Done, *, prune: bool) -> None:
+def bring(road: Road, done: Done, *, prune: bool) -> None:
     """Make the cluster of this road what the road's file says. Raises Failed."""
     cluster = road.cluster
     membership = Membership(road, done.say)
-    done.joined += await membership.join(cluster)
+    done.joined += membership.join(cluster)
     done.note_outdated(membership.outdated)
-    done.note_set((await road.ask_any(contents(cluster))).get("set", []))
-    for name in [name for name in reversed(await membership.members()) if name not in cluster.names]:
+    done.note_set(road.ask_any(contents(cluster)).get("set", []))
+    for name in [name for name in reversed(membership.members()) if name not in cluster.names]:
         if prune:
-            staying = [other for other in await membership.members() if other != name]
-            await membership.remove(name, staying)
+            staying = [other for other in membership.members() if other != name]
+            membership.remove(name, staying)
             done.removed.append(f"node {name}")
         else:
             done.note_surplus(f"node {name}")
-    for what, request in await _surplus(road, cluster):
+    for what, request in _surplus(road, cluster):
         if prune:
-            await road.ask_any({"do": "change", "request": request})
+            road.ask_any({"do": "change", "request": request})
             done.note_removed(what)
         else:
             done.note_surplus(what)
 
 
-async def _surplus(road: Road, cluster: Cluster) -> list[tuple[str, dict[str, Any]]]:
+def _surplus(road: Road, cluster: Cluster) -> list[tuple[str, dict[str, Any]]]:
     """What the cluster has and the file does not name, each with the request that removes it."""
     named = _named(cluster)
     found: list[tuple[str, dict[str, Any]]] = []
     for kind, word in KINDS.items():
-        for row in (await road.ask_any({"do": "facts", "kind": kind}))["rows"]:
+        for row in road.ask_any({"do": "facts", "kind": kind})["rows"]:
             name, vhost = row["name"], row.get("vhost", "")
             if (kind, vhost, name) in named or (vhost and ("vhosts", "", vhost) not in named):
                 continue

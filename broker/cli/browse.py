@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.node.configuration import Cluster
 
 SCANNED_MAX = 1_000_000
@@ -50,11 +50,7 @@ def browse(
     is more to see, the last line says behind which position (--after).
     """
     look = {"state": state or "all", "search": search, "body_bytes": body_bytes}
-
-    async def journey(road: Road) -> dict[str, Any]:
-        return await _look(road, {"vhost": vhost, "queue": queue, **look}, count, offset, after, scan)
-
-    answer = travel(journey, cluster)
+    answer = _look(Road(cluster), {"vhost": vhost, "queue": queue, **look}, count, offset, after, scan)
     if as_json:
         print_json(answer)
         return
@@ -64,14 +60,14 @@ def browse(
     click.echo(_summary(answer, queue, search))
 
 
-async def _look(road: Road, request: dict[str, Any], count: int, offset: int, after: int, scan: int) -> dict[str, Any]:
+def _look(road: Road, request: dict[str, Any], count: int, offset: int, after: int, scan: int) -> dict[str, Any]:
     """As many looks as that takes: each shows and passes over a bounded number."""
-    node = await road.first_that_serves()
+    node = road.first_that_serves()
     messages: list[dict[str, Any]] = []
     scanned = 0
     while True:
         asked = {"do": "browse", **request, "after": after, "offset": offset, "limit": count - len(messages)}
-        answer = await road.ask(node, asked)
+        answer = road.ask(node, asked)
         messages += answer["messages"]
         scanned += answer["scanned"]
         offset = 0

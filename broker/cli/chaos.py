@@ -4,16 +4,16 @@ Decides which node is meant (also "the master of this queue") and what is told a
 """
 
 from collections.abc import Callable, Sequence
+from time import monotonic, sleep
 from typing import Any
 
 import click
-import trio
 
 from broker.cli.events import fetch_events
 from broker.cli.failures import Failed
 from broker.cli.merging import lacking_masters
 from broker.cli.options import print_json, with_cluster, with_json, with_timeout, with_vhost
-from broker.cli.road import Road, travel
+from broker.cli.road import Road, at_once
 from broker.cli.status import fetch_status
 from broker.node.configuration import Cluster
 
@@ -52,18 +52,15 @@ def kill(
     if bool(names) == bool(queue):
         raise click.UsageError("name the nodes, or a queue with --master-of")
 
-    async def journey(road: Road) -> dict[str, Any]:
-        targets = names or (await master_of(road, queue or "", vhost),)
-        killed = await do_to_all(road, "kill", targets)
-        if not as_json:
-            _say_what_was_done("kill", killed)
-        if not waits:
-            return {"killed": killed}
-        await _wait_for_masters(road, timeout_s)
-        first_ms = min(one["at_ms"] for one in killed)
-        return {"killed": killed, "promotions": await promotions_since(road, first_ms)}
-
-    done = travel(journey, cluster)
+    road = Road(cluster)
+    targets = names or (master_of(road, queue or "", vhost),)
+    killed = do_to_all(road, "kill", targets)
+    done = {"killed": killed}
+    if not as_json:
+        _say_what_was_done("kill", killed)
+    if waits:
+        _wait_for_masters(road, timeout_s)
+        done["promotions"] = promotions_since(road, min(one["at_ms"] for one in killed))
     if as_json:
         print_json(done)
     elif waits:
@@ -78,9 +75,9 @@ def _show_promotions(promotions: list[dict[str, Any]]) -> None:
     click.echo(f"every queue has a master; {len(promotions)} promoted")
 
 
-async def master_of(road: Road, queue: str, vhost: str) -> str:
+def master_of(road: Road, queue: str, vhost: str) -> str:
     """The node that holds the master of a queue. Raises Failed if there is none."""
-    found = await fetch_status(road)
+    found = fetch_status(road)
     for row in found["queues"]:
         if (row["vhost"], row["name"]) == (vhost, queue):
             if row["master"] is None:
@@ -89,41 +86,38 @@ async def master_of(road: Road, queue: str, vhost: str) -> str:
     raise Failed(f"there is no queue {queue} in vhost {vhost}")
 
 
-async def do_to_all(road: Road, verb: str, names: Sequence[str]) -> list[dict[str, Any]]:
+def do_to_all(road: Road, verb: str, names: Sequence[str]) -> list[dict[str, Any]]:
     """Has the supervisor do it to all these nodes at the same time; their answers in this order."""
-    answers: dict[str, dict[str, Any] | Failed] = {}
 
-    async def ask(name: str) -> None:
+    def ask(name: str) -> dict[str, Any] | Failed:
         try:
-            answers[name] = await road.ask_supervisor({"do": verb, "node": name})
+            return road.ask_supervisor({"do": verb, "node": name})
         except Failed as failure:
-            answers[name] = failure
+            return failure
 
-    async with trio.open_nursery() as nursery:
-        for name in names:
-            nursery.start_soon(ask, name)
+    answers = dict(at_once(ask, dict.fromkeys(names)))
     done = [answers[name] for name in dict.fromkeys(names)]
     if failures := [answer.message for answer in done if isinstance(answer, Failed)]:
         raise Failed("\n".join(dict.fromkeys(failures)))
     return [answer for answer in done if isinstance(answer, dict)]
 
 
-async def promotions_since(road: Road, stamp_ms: int) -> list[dict[str, Any]]:
+def promotions_since(road: Road, stamp_ms: int) -> list[dict[str, Any]]:
     """The promotions of the time line from that moment on."""
-    return [event for event in await fetch_events(road, stamp_ms) if event["kind"] == "promotion"]
+    return [event for event in fetch_events(road, stamp_ms) if event["kind"] == "promotion"]
 
 
-async def _wait_for_masters(road: Road, timeout_s: float) -> None:
-    deadline_s = trio.current_time() + timeout_s
+def _wait_for_masters(road: Road, timeout_s: float) -> None:
+    deadline_s = monotonic() + timeout_s
     while True:
-        found = await fetch_status(road)
+        found = fetch_status(road)
         living = [node for node in found["nodes"] if node["state"] == "running"]
         lacking = lacking_masters(found) if living else ["no node serves"]
         if not lacking:
             return
-        if trio.current_time() > deadline_s:
+        if monotonic() > deadline_s:
             raise Failed(f"not every queue has a master after {timeout_s:g} s: {'; '.join(lacking)}")
-        await trio.sleep(POLL_S)
+        sleep(POLL_S)
 
 
 def _say_what_was_done(verb: str, done: list[dict[str, Any]]) -> None:
@@ -142,10 +136,7 @@ def _process_command(verb: str, text: str) -> Callable[..., None]:
     @with_cluster
     @with_json
     def command(cluster: Cluster, names: tuple[str, ...], *, as_json: bool) -> None:
-        async def journey(road: Road) -> list[dict[str, Any]]:
-            return await do_to_all(road, verb, names)
-
-        done = travel(journey, cluster)
+        done = do_to_all(Road(cluster), verb, names)
         if as_json:
             print_json({verb: done})
             return

@@ -5,15 +5,15 @@ Decides how the nodes' lists become one, and how it is shown. What happened, the
 
 import json
 from datetime import datetime
+from time import sleep
 from typing import Any
 
 import click
-import trio
 
+from broker.cli.exchange import Silent
 from broker.cli.options import print_json, with_cluster, with_json
-from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
-from broker.node.configuration import Cluster
-from broker.node.timeline import FILE
+from broker.cli.road import STATUS_TIMEOUT_S, Road
+from broker.node.configuration import EVENTS_FILE, Cluster
 
 POLL_S = 0.25
 OVERLAP_MS = 5000
@@ -38,28 +38,26 @@ def events(cluster: Cluster, count: int, *, follow: bool, as_json: bool) -> None
             else:
                 click.echo(event_line(event))
 
-    async def journey(road: Road) -> None:
-        found = await fetch_events(road, 0)
-        show(found[-count:] if count else found)
-        seen = {event["id"] for event in found}
-        last_ms = max((event["stamp_ms"] for event in found), default=0)
+    road = Road(cluster)
+    found = fetch_events(road, 0)
+    show(found[-count:] if count else found)
+    seen = {event["id"] for event in found}
+    last_ms = max((event["stamp_ms"] for event in found), default=0)
+    try:
         while follow:
-            await trio.sleep(POLL_S)
-            fresh = [one for one in await fetch_events(road, last_ms - OVERLAP_MS) if one["id"] not in seen]
+            sleep(POLL_S)
+            fresh = [one for one in fetch_events(road, last_ms - OVERLAP_MS) if one["id"] not in seen]
             show(fresh)
             seen.update(event["id"] for event in fresh)
             last_ms = max([last_ms, *(event["stamp_ms"] for event in fresh)])
-
-    try:
-        travel(journey, cluster)
     except KeyboardInterrupt:
         if not follow:
             raise
 
 
-async def fetch_events(road: Road, after_ms: int) -> list[dict[str, Any]]:
+def fetch_events(road: Road, after_ms: int) -> list[dict[str, Any]]:
     """Every event from that wall time on, each once, oldest first. Silent nodes of this machine are read from disk."""
-    answers = await road.ask_all({"do": "events", "after_ms": after_ms - 1}, STATUS_TIMEOUT_S)
+    answers = road.ask_all({"do": "events", "after_ms": after_ms - 1}, STATUS_TIMEOUT_S)
     found: list[dict[str, Any]] = []
     for name, answer in answers.items():
         found += _from_disk(road.cluster, name) if isinstance(answer, Silent) else answer.get("events", [])
@@ -83,7 +81,7 @@ def event_line(event: dict[str, Any]) -> str:
 
 def _from_disk(cluster: Cluster, name: str) -> list[dict[str, Any]]:
     try:
-        lines = (cluster.run_folder / name / FILE).read_text(encoding="utf-8").splitlines()
+        lines = (cluster.run_folder / name / EVENTS_FILE).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     found = []

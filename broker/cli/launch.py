@@ -23,9 +23,8 @@ from broker.cli.membership import Membership
 from broker.cli.options import find_file, load_cluster, with_cluster, with_timeout
 from broker.cli.processes import LOG_FILE
 from broker.cli.readiness import become_ready, urls
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.cli.run_file import (
-    RESOLVED_FILE,
     RUN_FILE,
     RunFile,
     hold_lock,
@@ -34,7 +33,7 @@ from broker.cli.run_file import (
     write_resolved,
 )
 from broker.cli.supervisor import Supervisor
-from broker.node.configuration import Cluster
+from broker.node.configuration import RESOLVED_FILE, Cluster
 from broker.node.configuration_ports import choose_free_ports, is_local, taken_ports
 
 SUPERVISOR_LOG = "supervisor.log"
@@ -98,11 +97,7 @@ def down(cluster: Cluster) -> None:
         click.echo(f"cluster {cluster.name} does not run here")
         return
     if supervisor_lives(folder):
-
-        async def ask(road: Road) -> None:
-            await road.ask_supervisor({"do": "down"})
-
-        travel(ask, cluster)
+        Road(cluster).ask_supervisor({"do": "down"})
         _wait_until_not(partial(supervisor_lives, folder), f"the supervisor (pid {run.pid})")
     else:
         left = _left_behind(run)
@@ -125,14 +120,14 @@ async def _supervise(
     supervisor = Supervisor(cluster, partial(node_command, config), screen.say, local=local, restart=restart)
     failure: Failed | None = None
 
-    async def let_in(members: Collection[str]) -> list[str]:
+    def let_in(members: Collection[str]) -> list[str]:
         """The nodes that the file names and the cluster does not have yet; the reverse is only told."""
         if gone := [name for name in members if name not in cluster.names]:
             screen.say(f"not in the file: {', '.join(gone)}, of the cluster though (`warren apply --prune` removes it)")
         if all(name in members for name in cluster.names):
             return []
         try:
-            return await Membership(Road(cluster), screen.say).join(cluster)
+            return Membership(Road(cluster), screen.say).join(cluster)
         except Failed as failed:  # the others serve: what keeps this one out is for people to mend
             screen.say(failed.message)
             return []
@@ -141,13 +136,18 @@ async def _supervise(
         nursery.start_soon(_obey_signals, supervisor, screen.say, nursery.cancel_scope)
         await nursery.start(_run_to_its_end, supervisor, nursery.cancel_scope)
         try:
-            ready = await become_ready(
-                Road(cluster),
-                supervisor.processes,
-                timeout_s,
-                lambda: monotonic() - entry.STARTED_S,
-                let_in,
-                restarts=restart,
+            # In a thread of its own: it asks the nodes, and also this supervisor, and waits for their answers.
+            ready = await trio.to_thread.run_sync(
+                partial(
+                    become_ready,
+                    Road(cluster),
+                    supervisor.processes,
+                    timeout_s,
+                    lambda: monotonic() - entry.STARTED_S,
+                    let_in,
+                    restarts=restart,
+                ),
+                abandon_on_cancel=True,
             )
         except Failed as error:
             failure = error
@@ -238,13 +238,10 @@ def _set_again(cluster: Cluster, *, fresh: bool) -> int:
     """What `up` does to a cluster that runs already."""
     if fresh:
         raise Failed(f"--fresh: cluster {cluster.name} runs: `warren down` first")
-
-    async def again(road: Road) -> None:
-        await bring(road, Done(click.echo), prune=False)
-        pid = road.run.pid if road.run is not None else None
-        click.echo(f"cluster {cluster.name} runs already (supervisor pid {pid}); it has what the file names")
-
-    travel(again, cluster)
+    road = Road(cluster)
+    bring(road, Done(click.echo), prune=False)
+    pid = road.run.pid if road.run is not None else None
+    click.echo(f"cluster {cluster.name} runs already (supervisor pid {pid}); it has what the file names")
     return 0
 
 

@@ -58,7 +58,7 @@ class Screen:
     async def _tables(self) -> "Group":
         from rich.console import Group
 
-        status = await fetch_status(Road(self._cluster))
+        status = await trio.to_thread.run_sync(fetch_status, Road(self._cluster), abandon_on_cancel=True)
         tables = [rich_table(f"cluster {status['cluster']}", NODE_COLUMNS, node_rows(status))]
         if status["queues"]:
             rows = queue_rows(status["queues"][:QUEUES_SHOWN_MAX])

@@ -4,13 +4,13 @@ Decides the steps, and when one would cost something: then it is refused, and th
 request to a node that serves or to the supervisor; a sequence that was cut short is taken up by running it again.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic, sleep
 from typing import Any
 
-import trio
-
+from broker.cli.exchange import Silent
 from broker.cli.failures import Failed
-from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent
+from broker.cli.road import STATUS_TIMEOUT_S, Road
 from broker.cli.status import fetch_status
 from broker.cli.vocabulary import QueueRow, Status
 from broker.node.configuration import Cluster
@@ -34,80 +34,80 @@ class Membership:
         self.outdated: list[str] = []
         """Nodes that were started with settings, or a mode, that are others in the file that `join` was given."""
 
-    async def members(self) -> Members:
+    def members(self) -> Members:
         """As a node that serves knows them. Raises Failed if none serves."""
-        members: Members = (await self._road.ask_any({"do": "status", "queues": False}))["members"]
+        members: Members = self._road.ask_any({"do": "status", "queues": False})["members"]
         return members
 
     # ------------------------------------------------------------------ come
 
-    async def join(self, file: Cluster) -> list[str]:
+    def join(self, file: Cluster) -> list[str]:
         """Make members of the nodes that are in the file and no members yet; those of this machine are started."""
-        members = await self.members()
+        members = self.members()
         wanted = [name for name in file.names if name not in members or members[name]["leaving"]]
         here: dict[str, str] = {}
         if self._road.has_supervisor:
-            adopted = await self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()})
+            adopted = self._road.ask_supervisor({"do": "adopt", "cluster": file.as_json()})
             here, self.outdated = adopted["links"], adopted["outdated"]
             for name in adopted["started"]:
                 self._say(f"{name} was started")
             for name in here.keys() - set(file.names) - members.keys():  # it was forgotten, or has another name now
-                await self._release(name)
+                self._release(name)
             self._road.look_again()
         for name in wanted:
-            await self._check_stranger(name, members)
+            self._check_stranger(name, members)
         for name in wanted:
-            await self._join(file, name, here.get(name))
+            self._join(file, name, here.get(name))
             if members.get(name, {}).get("drained"):  # it was about to leave, and may stay after all
-                await self._road.ask_any({"do": "revive", "node": name})
+                self._road.ask_any({"do": "revive", "node": name})
         return wanted
 
-    async def _join(self, file: Cluster, name: str, here: str | None) -> None:
+    def _join(self, file: Cluster, name: str, here: str | None) -> None:
         address = file.node(name).link
         if here is None and address.port == 0:
             raise Failed(f"{name} cannot join: port 0 is only known on its own machine: give its link a port")
         link = here or str(address.reachable)
-        await self._change({"do": "add_member", "node": name, "link": link})
+        self._change({"do": "add_member", "node": name, "link": link})
         if here is None:
             self._say(f"{name} is a member now; it is not of this machine: start it there (`warren node {name}`)")
             return
 
-        if await self._is_alive(name) is False:
-            await self._road.ask_supervisor({"do": "start", "node": name})
+        if self._is_alive(name) is False:
+            self._road.ask_supervisor({"do": "start", "node": name})
             self._say(f"{name} was started")
         woken = False
 
-        async def is_filled() -> str:
+        def is_filled() -> str:
             nonlocal woken
-            if not woken and await self._state(name) == "failed":
+            if not woken and self._state(name) == "failed":
                 # In a folder of an earlier membership it was refused before it was let in again.
-                await self._ask(name, {"do": "start_app"})
+                self._ask(name, {"do": "start_app"})
                 woken = True
-            member = (await self.members()).get(name, {})
+            member = self.members().get(name, {})
             return "" if member.get("voter") and member.get("running") else f"{name} does not hold everything yet"
 
-        await _until(is_filled, FILL_S)
+        _until(is_filled, FILL_S)
         self._say(f"{name} has joined")
 
-    async def _state(self, name: str) -> str:
+    def _state(self, name: str) -> str:
         try:
-            return str((await self._ask(name, {"do": "status", "queues": False}))["state"])
+            return str(self._ask(name, {"do": "status", "queues": False})["state"])
         except Failed:
             return "unreachable"
 
-    async def _check_stranger(self, name: str, members: Members) -> None:
+    def _check_stranger(self, name: str, members: Members) -> None:
         """Raises Failed for a node of another cluster than these members are: it would lose what it has."""
         known: Members = {}
 
-        async def is_heard() -> str:
+        def is_heard() -> str:
             nonlocal known
             try:
-                known = (await self._ask(name, {"do": "status", "queues": False}))["members"]
+                known = self._ask(name, {"do": "status", "queues": False})["members"]
             except Failed as failure:
-                return failure.message if await self._is_alive(name) else ""
+                return failure.message if self._is_alive(name) else ""
             return ""
 
-        await _until(is_heard, STOP_S)
+        _until(is_heard, STOP_S)
         if known and not known.keys() & members.keys():
             how = ", ".join(f"`warren ctl -n {name} {step}`" for step in ("stop_app", f"join_cluster {min(members)}"))
             raise Failed(
@@ -117,37 +117,37 @@ class Membership:
 
     # ------------------------------------------------------------------ go
 
-    async def remove(self, name: str, staying: Sequence[str]) -> None:
+    def remove(self, name: str, staying: Sequence[str]) -> None:
         """Take one member out. `staying`: who is to be left in the end. Raises Failed if that would cost something."""
-        status = await fetch_status(self._road)
+        status = fetch_status(self._road)
         running = {node["name"] for node in status["nodes"] if node["state"] == "running"}
         self._check_majority(name, staying, running)
         if name in running:
-            await self._wait_for_copies(name)
-            await self._drain(name)
+            self._wait_for_copies(name)
+            self._drain(name)
         else:
             _raise_if(_sole_copies(status, name))
-        await self._change({"do": "retire_member", "node": name})
-        await _until(lambda: self._still(name, "voter"), FILL_S)
-        await self._stop(name, name in running)
-        await _until(lambda: self._still(name, "running"), STOP_S)
-        await self._change({"do": "forget_member", "node": name})
+        self._change({"do": "retire_member", "node": name})
+        _until(lambda: self._still(name, "voter"), FILL_S)
+        self._stop(name, name in running)
+        _until(lambda: self._still(name, "running"), STOP_S)
+        self._change({"do": "forget_member", "node": name})
         if self._road.has_supervisor:
-            await self._release(name)
+            self._release(name)
         self._say(f"{name} was taken out")
 
-    async def _drain(self, name: str) -> None:
+    def _drain(self, name: str) -> None:
         """Have its masters moved and its clients sent away. Raises Failed if some stay; then it serves again."""
-        await self._ask(name, {"do": "drain", "node": name}, DRAIN_TIMEOUT_S)
+        self._ask(name, {"do": "drain", "node": name}, DRAIN_TIMEOUT_S)
         try:
-            await self._wait_for_copies(name, masters_too=True)
+            self._wait_for_copies(name, masters_too=True)
         except Failed:
-            await self._road.ask_any({"do": "revive", "node": name})
+            self._road.ask_any({"do": "revive", "node": name})
             raise
 
-    async def _release(self, name: str) -> None:
+    def _release(self, name: str) -> None:
         try:
-            await self._road.ask_supervisor({"do": "release", "node": name})
+            self._road.ask_supervisor({"do": "release", "node": name})
         except Failed as failed:
             self._say(f"{name} is no member, but its process is still there: {failed.message}")
 
@@ -160,48 +160,48 @@ class Membership:
                 f"majority (`warren start {missing}` first)"
             )
 
-    async def _wait_for_copies(self, name: str, *, masters_too: bool = False) -> None:
+    def _wait_for_copies(self, name: str, *, masters_too: bool = False) -> None:
         """Until every queue could do without this node; `masters_too`: until it is master of none."""
 
-        async def what_is_lacking() -> str:
-            status = await fetch_status(self._road)
+        def what_is_lacking() -> str:
+            status = fetch_status(self._road)
             lacking = _sole_copies(status, name)
             if masters_too:
                 lacking += [f"{row['name']} has its master there" for row in status["queues"] if row["master"] == name]
             return f"{name} stays: {'; '.join(lacking)}" if lacking else ""
 
-        _raise_if(_unmirrored(await fetch_status(self._road), name))
-        await _until(what_is_lacking, FILL_S)
+        _raise_if(_unmirrored(fetch_status(self._road), name))
+        _until(what_is_lacking, FILL_S)
 
-    async def _still(self, name: str, what: str) -> str:
-        member = (await self.members()).get(name, {})
+    def _still(self, name: str, what: str) -> str:
+        member = self.members().get(name, {})
         return f"{name} is still {'a voter' if what == 'voter' else 'running'}" if member.get(what) else ""
 
-    async def _stop(self, name: str, is_running: bool) -> None:
+    def _stop(self, name: str, is_running: bool) -> None:
         """The process, if it is the supervisor's; else the broker in it."""
-        is_alive = await self._is_alive(name)
+        is_alive = self._is_alive(name)
         if is_alive:
-            await self._road.ask_supervisor({"do": "stop", "node": name})
+            self._road.ask_supervisor({"do": "stop", "node": name})
         elif is_alive is None and is_running:
-            await self._ask(name, {"do": "stop_app"})
+            self._ask(name, {"do": "stop_app"})
             self._say(f"{name}: its broker was stopped; its process is not of this machine, end it there")
 
-    async def _is_alive(self, name: str) -> bool | None:
+    def _is_alive(self, name: str) -> bool | None:
         """Whether the node's process lives; None if it is not of this machine."""
         if not self._road.has_supervisor:
             return None
-        process = (await self._road.ask_supervisor({"do": "processes"}))["nodes"].get(name)
+        process = self._road.ask_supervisor({"do": "processes"})["nodes"].get(name)
         return None if process is None else process["pid"] is not None
 
-    async def _ask(self, name: str, request: dict[str, Any], timeout_s: float = STATUS_TIMEOUT_S) -> dict[str, Any]:
+    def _ask(self, name: str, request: dict[str, Any], timeout_s: float = STATUS_TIMEOUT_S) -> dict[str, Any]:
         """This very node. Raises Failed if it refuses, or does not answer."""
         try:
-            return await self._road.ask(name, request, timeout_s)
+            return self._road.ask(name, request, timeout_s)
         except Silent as silence:
             raise Failed(f"{name} does not answer: {silence}") from None
 
-    async def _change(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._road.ask_any({"do": "change", "request": dict(request)})
+    def _change(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return self._road.ask_any({"do": "change", "request": dict(request)})
 
 
 def _unmirrored(status: Status, name: str) -> list[str]:
@@ -233,16 +233,16 @@ def _raise_if(reasons: list[str]) -> None:
         raise Failed("; ".join(reasons))
 
 
-async def _until(what_is_lacking: Callable[[], Awaitable[str]], seconds: float) -> None:
+def _until(what_is_lacking: Callable[[], str], seconds: float) -> None:
     """Return when nothing is lacking. Raises Failed with what is, after so long."""
-    deadline_s = trio.current_time() + seconds
+    deadline_s = monotonic() + seconds
     while True:
         try:
-            lacking = await what_is_lacking()
+            lacking = what_is_lacking()
         except Failed as failure:  # while a new leader is elected nobody serves
             lacking = failure.message
         if not lacking:
             return
-        if trio.current_time() > deadline_s:
+        if monotonic() > deadline_s:
             raise Failed(f"{lacking} (waited {seconds:g} s; `warren apply` goes on where this ended)")
-        await trio.sleep(POLL_S)
+        sleep(POLL_S)

@@ -48,7 +48,6 @@ def publish(
         "persistent": persistent,
         "declare": declare,
     }
-
     answer = ask_cluster(cluster, request)
     if answer["unroutable"]:
         where = f"exchange {exchange}" if exchange else f"queue {request['key']}"
@@ -67,7 +66,6 @@ def publish(
 @with_json
 def get(cluster: Cluster, queue: str, count: int, vhost: str, *, keep: bool, as_json: bool) -> None:
     """Take messages from QUEUE and print their bodies. Fails if it is empty."""
-
     answer = ask_cluster(cluster, {"do": "get", "vhost": vhost, "queue": queue, "count": count, "keep": keep})
     if as_json:
         print_json({"messages": answer["messages"], "remaining": answer["remaining"]})

@@ -6,7 +6,7 @@ Decides what is told about a node that cannot be run from this file; the rest is
 import click
 
 from broker.cli.failures import Misused
-from broker.cli.options import with_cluster
+from broker.cli.options import with_checked_cluster
 from broker.cluster.refusal import Refused
 from broker.node.configuration import Cluster
 from broker.peers.links import check_cuts
@@ -17,7 +17,7 @@ from broker.peers.links import check_cuts
 @click.option(
     "--block", "blocks", multiple=True, metavar="NODE:both|in|out", help="Drop the traffic of a link, to start with."
 )
-@with_cluster
+@with_checked_cluster
 def node(cluster: Cluster, name: str, blocks: tuple[str, ...]) -> int:
     """Run the node NAME of the cluster until it is told to stop (SIGTERM, Ctrl-C)."""
     if name not in cluster.names:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from broker.cli.failures import Misused
+from broker.cli.run_file import recall
 from broker.node.configuration import Cluster, ConfigurationError, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,28 +31,41 @@ def find_file(given: Path | None) -> Path | None:
 
 
 def load_cluster(given: Path | None) -> Cluster:
-    """The cluster that a command is about. Raises Misused."""
+    """What the file of a cluster says, checked. Raises Misused."""
     try:
         return load(find_file(given))
     except ConfigurationError as error:
         raise Misused(str(error)) from error
 
 
-def _loaded(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Cluster:
-    return load_cluster(value)
+def known_cluster(given: Path | None) -> Cluster:
+    """The cluster that a command asks something, which need not be checked if its supervisor has done so. Raises
+    Misused."""
+    return recall(find_file(given)) or load_cluster(given)
 
 
-def with_cluster(command: F) -> F:
-    """Adds `--config FILE` and hands the function its `cluster`."""
-    option = click.option(
+def _cluster_option(find: Callable[[Path | None], Cluster]) -> Callable[[F], F]:
+    def found(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Cluster:
+        return find(value)
+
+    return click.option(
         "--config",
         "cluster",
         type=click.Path(path_type=Path),
-        callback=_loaded,
+        callback=found,
         metavar="FILE",
         help="The cluster's file (else $WARREN_CONFIG, else ./cluster.yaml, else all defaults).",
     )
-    return option(command)
+
+
+def with_cluster(command: F) -> F:
+    """Adds `--config FILE` and hands the function its `cluster`, which runs."""
+    return _cluster_option(known_cluster)(command)
+
+
+def with_checked_cluster(command: F) -> F:
+    """The same, of a cluster that is yet to run: the file is checked."""
+    return _cluster_option(load_cluster)(command)
 
 
 def with_json(command: F) -> F:

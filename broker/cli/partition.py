@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import click
 
+from broker.cli.exchange import Silent
 from broker.cli.failures import Failed
 from broker.cli.options import with_cluster
-from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
+from broker.cli.road import STATUS_TIMEOUT_S, Road
 from broker.node.configuration import Cluster
 
 Blocks = dict[str, dict[str, str]]
@@ -26,11 +27,7 @@ def partition(cluster: Cluster, words: tuple[str, ...], *, one_way: bool) -> Non
     if one_way and len(groups) != 2:
         raise click.UsageError("--one-way takes two groups")
     blocks = blocks_between(groups, one_way=one_way)
-
-    async def journey(road: Road) -> None:
-        await _tell(road, blocks)
-
-    travel(journey, cluster)
+    _tell(Road(cluster), blocks)
     cut = " / ".join(" ".join(group) for group in groups)
     click.echo(f"cut{' one way' if one_way else ''}: {cut} (`warren heal` mends it)")
 
@@ -39,14 +36,11 @@ def partition(cluster: Cluster, words: tuple[str, ...], *, one_way: bool) -> Non
 @with_cluster
 def heal(cluster: Cluster) -> None:
     """Mend every link that was cut."""
-
-    async def journey(road: Road) -> list[str]:
-        if road.has_supervisor:
-            await road.ask_supervisor({"do": "unblock"})
-        answers = await road.ask_all({"do": "unblock"}, STATUS_TIMEOUT_S)
-        return [f"{name}: {answer}" for name, answer in answers.items() if isinstance(answer, Silent)]
-
-    silent = travel(journey, cluster)
+    road = Road(cluster)
+    if road.has_supervisor:
+        road.ask_supervisor({"do": "unblock"})
+    answers = road.ask_all({"do": "unblock"}, STATUS_TIMEOUT_S)
+    silent = [f"{name}: {answer}" for name, answer in answers.items() if isinstance(answer, Silent)]
     click.echo("every link of the nodes that answer is mended")
     for line in silent:
         click.echo(f"not told: {line}")
@@ -85,13 +79,13 @@ def blocks_between(groups: Sequence[Sequence[str]], *, one_way: bool) -> Blocks:
     return blocks
 
 
-async def _tell(road: Road, blocks: Blocks) -> None:
+def _tell(road: Road, blocks: Blocks) -> None:
     if road.has_supervisor:
-        await road.ask_supervisor({"do": "block", "blocks": blocks})
+        road.ask_supervisor({"do": "block", "blocks": blocks})
     deaf: dict[str, str] = {}
     for name, peers in blocks.items():
         try:
-            await road.ask(name, {"do": "block", "peers": peers}, STATUS_TIMEOUT_S)
+            road.ask(name, {"do": "block", "peers": peers}, STATUS_TIMEOUT_S)
         except Silent as silence:
             deaf[name] = str(silence)
     for name, why in deaf.items():

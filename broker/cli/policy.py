@@ -13,7 +13,7 @@ import click
 from broker.cli.failures import Misused
 from broker.cli.lazy_group import LazyGroup
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.cli.tables import print_table
 from broker.node.configuration import Cluster, ConfigurationError
 
@@ -68,11 +68,7 @@ def set_policy(
         "definition": _definition(definition),
     }
     _check(value, operator=operator)
-
-    async def journey(road: Road) -> None:
-        await road.ask_any({"do": "change", "request": {"do": "put_policy", **value, "operator": operator}})
-
-    travel(journey, cluster)
+    Road(cluster).ask_any({"do": "change", "request": {"do": "put_policy", **value, "operator": operator}})
     click.echo(f"set {'operator ' if operator else ''}policy {name} for vhost {vhost}")
 
 
@@ -81,7 +77,7 @@ def set_policy(
 @with_json
 def list_policies(cluster: Cluster, *, as_json: bool) -> None:
     """List the policies and operator policies of every vhost."""
-    found = travel(fetch_policies, cluster)
+    found = fetch_policies(Road(cluster))
     if as_json:
         print_json(found)
         return
@@ -101,10 +97,10 @@ def list_policies(cluster: Cluster, *, as_json: bool) -> None:
     print_table("policies", COLUMNS, rows)
 
 
-async def fetch_policies(road: Road) -> dict[str, list[dict[str, Any]]]:
+def fetch_policies(road: Road) -> dict[str, list[dict[str, Any]]]:
     """All `policies` and `operator_policies`."""
     kinds = ("policies", "operator_policies")
-    return {kind: (await road.ask_any({"do": "facts", "kind": kind}))["rows"] for kind in kinds}
+    return {kind: road.ask_any({"do": "facts", "kind": kind})["rows"] for kind in kinds}
 
 
 @click.command("clear", epilog="Example: warren policy clear two")
@@ -114,12 +110,8 @@ async def fetch_policies(road: Road) -> dict[str, list[dict[str, Any]]]:
 @with_cluster
 def clear_policy(cluster: Cluster, name: str, vhost: str, *, operator: bool) -> None:
     """Remove a policy; its queues fall back to the next one that matches."""
-
-    async def journey(road: Road) -> None:
-        request = {"do": "clear_policy", "vhost": vhost, "name": name, "operator": operator}
-        await road.ask_any({"do": "change", "request": request})
-
-    travel(journey, cluster)
+    request = {"do": "clear_policy", "vhost": vhost, "name": name, "operator": operator}
+    Road(cluster).ask_any({"do": "change", "request": request})
     click.echo(f"cleared {'operator ' if operator else ''}policy {name} of vhost {vhost}")
 
 
@@ -132,11 +124,7 @@ def apply_policies(cluster: Cluster, file: str, vhost: str, *, operator: bool) -
     """Set every policy of FILE (YAML: one, or a list of them), or the ready-made one of that name."""
     found = read(file, vhost, operator=operator)
     key = "operator_policies" if operator else "policies"
-
-    async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any({"do": "apply", key: found})
-
-    answer = travel(journey, cluster)
+    answer = Road(cluster).ask_any({"do": "apply", key: found})
     for text in answer["set"]:
         click.echo(f"set {text}")
     if not answer["set"]:

@@ -10,10 +10,9 @@ import click
 from broker.cli.foresight import Nodes, Rules, foresee
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
 from broker.cli.policy import fetch_policies, read
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.cli.status import fetch_status
 from broker.cli.tables import print_table
-from broker.cli.vocabulary import Status
 from broker.node.configuration import Cluster
 from policies.models import OperatorPolicy, Policy
 
@@ -29,11 +28,8 @@ COLUMNS = ("queue", "vhost", "policy now", "policy then", "master then", "mirror
 def preview(cluster: Cluster, file: str, vhost: str, *, operator: bool, as_json: bool) -> None:
     """Show which queues `warren policy apply FILE` would change, and where their copies would go."""
     fresh = read(file, vhost, operator=operator)
-
-    async def journey(road: Road) -> tuple[Status, dict[str, Any]]:
-        return await fetch_status(road), await fetch_policies(road)
-
-    found, present = travel(journey, cluster)
+    road = Road(cluster)
+    found, present = fetch_status(road), fetch_policies(road)
     now = Rules(*_parsed(present["policies"], present["operator_policies"]))
     key = "operator_policies" if operator else "policies"
     present[key] = _overlaid(present[key], fresh)

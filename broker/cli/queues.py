@@ -7,7 +7,7 @@ import click
 
 from broker.cli.failures import Failed
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.road import ask_cluster, travel
+from broker.cli.road import Road, ask_cluster
 from broker.cli.status import QUEUE_COLUMNS, fetch_status, queue_rows
 from broker.cli.tables import print_table
 from broker.node.configuration import Cluster
@@ -21,7 +21,7 @@ MOVE_TIMEOUT_S = 330.0
 @with_json
 def queues(cluster: Cluster, *, as_json: bool) -> None:
     """Show the queues, where their copies are, and how many messages an unsynchronised mirror lacks."""
-    found = travel(fetch_status, cluster)
+    found = fetch_status(Road(cluster))
     if all(node["state"] != "running" for node in found["nodes"]):
         raise Failed(f"no node of cluster {cluster.name} serves clients")
     if as_json:

@@ -3,17 +3,17 @@
 Decides when a cluster counts as ready, as ready without some node, or as failed, and says so. It does not start nodes.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from time import sleep
 from typing import Any
 from urllib.parse import quote
 
-import trio
-
+from broker.cli.exchange import Silent
 from broker.cli.failures import Failed
 from broker.cli.merging import members_of
 from broker.cli.processes import NodeProcess
-from broker.cli.road import Road, Silent
+from broker.cli.road import Road
 from broker.cli.vocabulary import Doors
 from broker.node.configuration import Cluster
 from broker.node.founding import contents_of, definitions_of
@@ -26,14 +26,15 @@ STRAGGLER_GRACE_S = 5.0
 States = Mapping[str, Mapping[str, Any] | Silent]
 
 
-async def become_ready(
+def become_ready(
     road: Road,
     processes: Mapping[str, NodeProcess],
     timeout_s: float,
     clock: Callable[[], float],
-    newcomers: Callable[[Collection[str]], Awaitable[list[str]]],
+    newcomers: Callable[[Collection[str]], list[str]],
     *,
     restarts: bool,
+    pause: Callable[[float], None] = sleep,
 ) -> str:
     """Waits for the cluster; the line that says it is ready. `clock`: seconds since `up` was called; `newcomers` is
     told the members once they serve, lets in whom the file names besides, and says who came.
@@ -41,30 +42,30 @@ async def become_ready(
     Raises Failed if no majority serves clients in time, or if it never can.
     """
     cluster = road.cluster
-    deadline_s = trio.current_time() + timeout_s
+    deadline_s = clock() + timeout_s
     majority_since_s: float | None = None
     while True:
-        states = await road.ask_all({"do": "status", "queues": False}, POLL_TIMEOUT_S)
+        states = road.ask_all({"do": "status", "queues": False}, POLL_TIMEOUT_S)
         members = _members(cluster, states)
         quorum = cluster.partition_handling.needed(members)
         serving = [name for name, state in states.items() if _state(state) == "running" and name in members]
         dead = [] if restarts else [name for name, process in processes.items() if not process.is_alive()]
-        now_s = trio.current_time()
+        now_s = clock()
         if len(serving) >= quorum:
             majority_since_s = now_s if majority_since_s is None else majority_since_s
             late = now_s - majority_since_s > STRAGGLER_GRACE_S
             missing = [name for name in members if name not in serving]
             if late or (set(missing) <= set(dead) and not _may_outnumber(members, states, processes)):
                 with suppress(Silent):  # it has just died: who serves then is asked
-                    await road.ask(serving[0], contents(cluster))
-                    joined = await newcomers(members)
+                    road.ask(serving[0], contents(cluster))
+                    joined = newcomers(members)
                     return _ready_line([*members, *joined], [*serving, *joined], missing, clock())
         out_of_reach = len(members) - len(set(dead) & set(members)) < quorum
         if out_of_reach or now_s > deadline_s:
             when = "" if out_of_reach else f" after {timeout_s:g} s"
             what = "no majority" if quorum > 1 else "no node serves"
             raise Failed(f"{what}{when}: {_why(members, states, processes, serving, quorum)}")
-        await trio.sleep(POLL_S)
+        pause(POLL_S)
 
 
 def contents(cluster: Cluster) -> dict[str, Any]:

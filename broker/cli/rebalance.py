@@ -3,12 +3,10 @@
 Decides what is asked and how the result is shown; a node does it, one move after the other.
 """
 
-from typing import Any
-
 import click
 
 from broker.cli.options import print_json, with_cluster, with_json
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.cli.tables import print_table
 from broker.node.configuration import Cluster
 
@@ -29,11 +27,7 @@ def rebalance(cluster: Cluster, kind: str, vhost_pattern: str, queue_pattern: st
     A master moves only to a mirror that holds everything, those with the fewest messages first. Clients go on working.
     """
     request = {"do": "rebalance", "type": kind, "vhost_pattern": vhost_pattern, "queue_pattern": queue_pattern}
-
-    async def journey(road: Road) -> dict[str, Any]:
-        return await road.ask_any(request, TIMEOUT_S)
-
-    answer = travel(journey, cluster)
+    answer = Road(cluster).ask_any(request, TIMEOUT_S)
     if as_json:
         print_json(answer)
         return

@@ -11,7 +11,7 @@ import click
 from broker.cli.failures import Failed
 from broker.cli.lazy_group import LazyGroup
 from broker.cli.options import print_json, with_cluster, with_json
-from broker.cli.road import Road, ask_cluster, travel
+from broker.cli.road import Road, ask_cluster
 from broker.cli.tables import print_table
 from broker.node.configuration import Cluster
 
@@ -54,17 +54,7 @@ def list_files(cluster: Cluster, *, as_json: bool) -> None:
 @with_json
 def show(cluster: Cluster, file: str, count: int, *, as_json: bool) -> None:
     """Show the messages of a file: where they were published, their properties, and their bodies."""
-
-    async def journey(road: Road) -> dict[str, Any]:
-        messages: list[dict[str, Any]] = []
-        while True:
-            request = {"do": "recovered_show", "file": file, "after": len(messages), "count": count - len(messages)}
-            answer = await road.ask_any(request)
-            messages += answer["messages"]
-            if len(messages) >= count or not answer["remaining"]:
-                return {"messages": messages, "remaining": answer["remaining"]}
-
-    answer = travel(journey, cluster)
+    answer = _fetch(Road(cluster), file, count)
     if as_json:
         print_json(answer)
         return
@@ -74,6 +64,17 @@ def show(cluster: Cluster, file: str, count: int, *, as_json: bool) -> None:
         click.echo(f"  {'base64: ' if message['encoding'] == 'base64' else ''}{message['body']}")
     if answer["remaining"]:
         click.echo(f"and {answer['remaining']} more")
+
+
+def _fetch(road: Road, file: str, count: int) -> dict[str, Any]:
+    """The first messages of the file: an answer may have fewer than it was asked for."""
+    messages: list[dict[str, Any]] = []
+    while True:
+        request = {"do": "recovered_show", "file": file, "after": len(messages), "count": count - len(messages)}
+        answer = road.ask_any(request)
+        messages += answer["messages"]
+        if len(messages) >= count or not answer["remaining"]:
+            return {"messages": messages, "remaining": answer["remaining"]}
 
 
 @click.command(epilog="Example: warren recovered replay orders-n1-1700000000000.jsonl --queue orders.again")

@@ -12,10 +12,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Self
 
-from broker.node.configuration import Address, Cluster
+from broker.node.configuration import MEMORY, RESOLVED_FILE, Address, Cluster, ConfigurationError, memory_folder
 
 RUN_FILE = "run.json"
-RESOLVED_FILE = "cluster.json"
 LOCK_FILE = "lock"
 LOCK_PATIENCE_S = 0.2
 
@@ -70,6 +69,32 @@ def write_resolved(cluster: Cluster) -> Path:
     path = cluster.run_folder / RESOLVED_FILE
     write_private(path, replace(cluster, definitions=None).as_json())
     return path
+
+
+def recall(path: Path | None) -> Cluster | None:
+    """What the file says (None: there is none), if a supervisor that lives has read the very same; else None.
+
+    Then commands need not check it again, which takes longer than all else that they do.
+    """
+    from broker.node.configuration_file import read_document
+    from broker.node.configuration_fingerprint import fingerprint, folder_of
+
+    try:
+        value = {} if path is None else read_document(path).value
+    except ConfigurationError:
+        return None
+    mark = fingerprint(path, value)
+    data = value.get("data", "./data") if mark else None
+    if not isinstance(data, str):
+        return None
+    folder = memory_folder(path and path.resolve()) if data == MEMORY else folder_of(path) / Path(data).expanduser()
+    if not supervisor_lives(folder):
+        return None
+    try:
+        resolved = json.loads((folder / RESOLVED_FILE).read_text(encoding="utf-8"))
+        return Cluster.from_json(resolved) if resolved["fingerprint"] == mark else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # another version of Warren has written it
 
 
 def write_private(path: Path, value: Any) -> None:

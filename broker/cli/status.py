@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from broker.cli.exchange import Silent
 from broker.cli.failures import Failed
 from broker.cli.merging import members_of, merge_status
 from broker.cli.options import print_json, with_cluster, with_json
-from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
+from broker.cli.road import STATUS_TIMEOUT_S, Road
 from broker.cli.tables import megabytes, print_table, seconds
 from broker.cli.vocabulary import Partition, QueueRow, Status
 from broker.cluster.partitions import IGNORE, PAUSE_MINORITY
@@ -26,7 +27,7 @@ QUEUE_COLUMNS = ("queue", "vhost", "state", "master", "mirrors", "in sync", "lac
 @with_json
 def status(cluster: Cluster, *, as_json: bool) -> None:
     """Show nodes, queues and partitions. Fails if no node answers."""
-    found = travel(fetch_status, cluster)
+    found = fetch_status(Road(cluster))
     if as_json:
         print_json(found)
     else:
@@ -35,18 +36,18 @@ def status(cluster: Cluster, *, as_json: bool) -> None:
         raise Failed(f"no node of cluster {cluster.name} serves clients")
 
 
-async def fetch_status(road: Road, *, queues: bool = True) -> Status:
+def fetch_status(road: Road, *, queues: bool = True) -> Status:
     """The merged picture; silent nodes have their place in it."""
     processes: dict[str, Any] = {}
     if road.has_supervisor:
-        processes = (await road.ask_supervisor({"do": "processes"}))["nodes"]
+        processes = road.ask_supervisor({"do": "processes"})["nodes"]
     # A frozen node takes the connection and never answers: it is not waited for if that is known.
     asked = [name for name in road.names if name not in processes or processes[name]["state"] in ASKED_STATES]
     question = {"do": "status", "queues": queues}
-    answers = await road.ask_all(question, STATUS_TIMEOUT_S, asked)
+    answers = road.ask_all(question, STATUS_TIMEOUT_S, asked)
     members = members_of({name: answer for name, answer in answers.items() if not isinstance(answer, Silent)})
     if unknown := road.learn({name: facts["link"] for name, facts in members.items()}):
-        answers |= await road.ask_all(question, STATUS_TIMEOUT_S, unknown)
+        answers |= road.ask_all(question, STATUS_TIMEOUT_S, unknown)
     heard = {name: None if isinstance(answer := answers.get(name), Silent) else answer for name in road.names}
     return merge_status(road.cluster, heard, processes)
 

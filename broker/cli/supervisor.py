@@ -24,7 +24,7 @@ from broker.cluster.asked import ask, ask_each
 from broker.cluster.refusal import Refused
 from broker.node.configuration import Address, Cluster
 from broker.node.configuration_ports import choose_free_ports, is_local, taken_ports
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.links import check_cuts
 from broker.peers.reception import Reception
 from broker.world.network import TcpNetwork
@@ -152,7 +152,8 @@ class Supervisor:
             raise Refusal(f"no free port can be had: {error.strerror or error}") from error
         if taken := [line for node in new if node.name in local for line in taken_ports(node)]:
             raise Refusal("; ".join(taken))
-        self.cluster = replace(file, nodes=(*known, *new))
+        is_all = {node.name for node in (*known, *new)} == set(file.names)
+        self.cluster = replace(file, nodes=(*known, *new), fingerprint=file.fingerprint if is_all else "")
         write_resolved(self.cluster)
         for node in new:
             if node.name in local:
@@ -176,7 +177,8 @@ class Supervisor:
         if name in self.processes and self.processes[name].is_alive():
             raise Refusal(f"{name} runs (pid {self.processes[name].pid}): stop it first")
         self.processes.pop(name, None)
-        self.cluster = replace(self.cluster, nodes=tuple(node for node in self.cluster.nodes if node.name != name))
+        staying = tuple(node for node in self.cluster.nodes if node.name != name)
+        self.cluster = replace(self.cluster, nodes=staying, fingerprint="")
         write_resolved(self.cluster)
         self.write_run_file()
         return {}

@@ -4,14 +4,14 @@ Decides how conditions are read from the command line and how long they are wait
 """
 
 from collections.abc import Sequence
+from time import monotonic, sleep
 
 import click
-import trio
 
 from broker.cli.failures import Failed
 from broker.cli.merging import lacking_readiness, lacking_synchronisation
 from broker.cli.options import with_cluster, with_timeout, with_vhost
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.cli.status import fetch_status
 from broker.cli.vocabulary import Status
 from broker.node.configuration import Cluster
@@ -30,21 +30,18 @@ def wait(cluster: Cluster, words: tuple[str, ...], vhost: str, timeout_s: float)
     Without words: ready. Fails if it is not so in time, and says what is lacking.
     """
     conditions = parse_conditions(words)
-
-    async def journey(road: Road) -> None:
-        deadline_s = trio.current_time() + timeout_s
-        while True:
-            try:
-                lacking = what_is_lacking(await fetch_status(road), conditions, vhost)
-            except Failed as failure:
-                lacking = [failure.message]
-            if not lacking:
-                return
-            if trio.current_time() > deadline_s:
-                raise Failed(f"not within {timeout_s:g} s: {'; '.join(lacking)}")
-            await trio.sleep(POLL_S)
-
-    travel(journey, cluster)
+    road = Road(cluster)
+    deadline_s = monotonic() + timeout_s
+    while True:
+        try:
+            lacking = what_is_lacking(fetch_status(road), conditions, vhost)
+        except Failed as failure:
+            lacking = [failure.message]
+        if not lacking:
+            return
+        if monotonic() > deadline_s:
+            raise Failed(f"not within {timeout_s:g} s: {'; '.join(lacking)}")
+        sleep(POLL_S)
 
 
 def parse_conditions(words: Sequence[str]) -> list[tuple[str, str | None]]:

@@ -7,8 +7,10 @@ who is heard or how.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from broker.cluster.entries import Roll
+if TYPE_CHECKING:
+    from broker.cluster.entries import Roll
 
 AUTO, PAUSE_MINORITY, IGNORE, AUTOHEAL, PAUSE_IF_ALL_DOWN = (
     "auto",
@@ -60,7 +62,7 @@ class Electorate:
         self._views = views
 
     @classmethod
-    def of(cls, rolls: Sequence[Roll], lives: Mapping[str, int] | None = None) -> "Electorate":
+    def of(cls, rolls: "Sequence[Roll]", lives: Mapping[str, int] | None = None) -> "Electorate":
         """Those of these rolls. Who is in a view with another life than the one in `lives` is missing in it."""
         lists = [roll.members for roll in rolls if roll.view is None]
         views = [

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from broker.peers.greeting import Tls as Contexts
+from broker.peers.introduction import Tls as Contexts
 
 if TYPE_CHECKING:
     from broker.node.configuration import Tls

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 DEFAULT_COOKIE = "change-me"
 MEMORY = "memory"
+RESOLVED_FILE = "cluster.json"
+"""Where a supervisor leaves what it has read, for its nodes and for commands."""
+EVENTS_FILE = "events.json"
+"""In the folder of a node: its time line, which commands read if the node is silent."""
 _LOOPBACK_NAMES = ("localhost", "::1")
 _EVERY_INTERFACE = ("0.0.0.0", "::", "*")
 
@@ -207,6 +211,8 @@ class Cluster:
     """Of clients at `amqps`, of the links between nodes and of the commands' road; None: all is plain."""
     definitions: Path | None = None
     """A file in RabbitMQ's format that is imported when the cluster is started."""
+    fingerprint: str = ""
+    """Of all that was read; empty if this is not what the file says any more."""
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError with the names that there are."""
@@ -223,13 +229,7 @@ class Cluster:
     @property
     def run_folder(self) -> Path:
         """Where run.json and the logs are: the data folder, or one of its own below the temporary folder."""
-        if self.data is not None:
-            return self.data
-        import tempfile  # which is slow to import, and rarely needed: nodes start faster without
-
-        # `data: memory` keeps no message, but a command in another shell must still find the running cluster.
-        mark = sha256(f"{self.file or Path.cwd()}".encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"warren-{os.getuid()}-{mark}"
+        return self.data if self.data is not None else memory_folder(self.file)
 
     def node_folder(self, name: str) -> Path | None:
         """Where that node keeps its journal; None: in memory only."""
@@ -280,7 +280,16 @@ class Cluster:
             file=None if value["file"] is None else Path(value["file"]),
             tls=None if value["tls"] is None else Tls.from_json(value["tls"]),
             definitions=None if value["definitions"] is None else Path(value["definitions"]),
+            fingerprint=value.get("fingerprint", ""),
         )
+
+
+def memory_folder(file: Path | None) -> Path:
+    """`data: memory` keeps no message, but a command in another shell must still find the running cluster."""
+    import tempfile  # which is slow to import, and rarely needed: nodes start faster without
+
+    mark = sha256(f"{file or Path.cwd()}".encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"warren-{os.getuid()}-{mark}"
 
 
 def _settings(value: Mapping[str, Any]) -> Settings:

@@ -25,6 +25,7 @@ from broker.node.configuration import (
 from broker.node.configuration_addresses import check_addresses, resolve_addresses
 from broker.node.configuration_complaints import complain_of
 from broker.node.configuration_file import Document, Place, read_document
+from broker.node.configuration_fingerprint import fingerprint, folder_of
 from broker.node.configuration_policies import expand_policies
 from broker.node.configuration_settings import Name, NodeSettings, Section, SettingsSection
 from broker.node.configuration_tls import TlsSection, read_tls
@@ -123,7 +124,7 @@ def read_cluster(path: Path | None) -> Cluster:
     if not isinstance(value, dict):
         document.complain((), "must be a mapping with keys as cluster: and nodes:")
         raise ConfigurationError(document.problems)
-    folder = Path.cwd() if path is None else path.resolve().parent
+    folder = folder_of(path)
     try:
         file = ClusterFile.model_validate(value)
     except ValidationError as error:
@@ -153,6 +154,7 @@ def read_cluster(path: Path | None) -> Cluster:
         file=None if path is None else path.resolve(),
         tls=tls,
         definitions=definitions,
+        fingerprint=fingerprint(path, value),
     )
 
 

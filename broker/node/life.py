@@ -37,7 +37,7 @@ from broker.node.membership import NAME as MEMBERSHIP
 from broker.node.recovered import copies_of
 from broker.node.recoveries import Recoveries
 from broker.node.store import Store, unless_disk_fails
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.links import CUTS, Links
 from broker.storage.fsync import Fsync
 from broker.storage.journal import JournalFailed

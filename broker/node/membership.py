@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from broker.cluster.watches import Change
     from broker.metadata.shared_tree import SharedTree
     from broker.node.configuration import Cluster
-    from broker.peers.greeting import Identity
+    from broker.peers.introduction import Identity
     from broker.peers.links import Links
     from broker.world.disk import Disk
 

@@ -12,7 +12,7 @@ import trio
 from broker.management.door import bad_news
 from broker.node.certificates import contexts_of
 from broker.node.commands import Commands
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.reception import Reception
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from broker.node.configuration import EVENTS_FILE
+
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
     from broker.cluster.watches import Change
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warren.node")
 
-FILE = "events.json"
 EVENTS_MAX = 5000
 
 CAUSES = {"failure": "kill", "shutdown": "stop", "absent": "kill", "restart": "kill", "transfer": "operator"}
@@ -54,16 +55,16 @@ class Timeline:
     async def load(self) -> None:
         """Take up what former lives wrote."""
         try:
-            written = await self._disk.read(FILE)
+            written = await self._disk.read(EVENTS_FILE)
         except FileNotFoundError:
             return
         except OSError as error:
-            log.warning("event=timeline_not_read file=%s why=%r", self._disk.path_of(FILE), error.strerror)
+            log.warning("event=timeline_not_read file=%s why=%r", self._disk.path_of(EVENTS_FILE), error.strerror)
             return
         try:
             self._events.extend([json.loads(line) for line in written.splitlines()])
         except ValueError as error:
-            log.warning("event=timeline_not_read file=%s why=%r", self._disk.path_of(FILE), str(error))
+            log.warning("event=timeline_not_read file=%s why=%r", self._disk.path_of(EVENTS_FILE), str(error))
 
     def follow(self, tree: "Tree") -> None:
         """Write down every event that is committed from now on."""
@@ -105,9 +106,11 @@ class Timeline:
             self._fresh = trio.Event()
             lines = [json.dumps(event, separators=(",", ":")).encode() for event in self._events]
             try:
-                await self._disk.replace(FILE, b"\n".join(lines) + b"\n")
+                await self._disk.replace(EVENTS_FILE, b"\n".join(lines) + b"\n")
             except OSError as error:  # nothing depends on it: commands are answered from memory
-                log.warning("event=timeline_not_written file=%s why=%r", self._disk.path_of(FILE), error.strerror)
+                log.warning(
+                    "event=timeline_not_written file=%s why=%r", self._disk.path_of(EVENTS_FILE), error.strerror
+                )
             await trio.sleep(0.5)  # many events at once are one write
 
     def _committed(self, zxid: int, change: "Change") -> None:

@@ -4,7 +4,6 @@ Decides how a request and its answer travel (one JSON object each, one request a
 know any command. The greeting has the lane "admin": who holds the cookie may ask.
 """
 
-import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -12,13 +11,15 @@ from typing import Any, Self
 
 import trio
 
-from broker.peers.greeting import ADMIN, GREETING_TIMEOUT_S, Credentials, Identity, Stranger, dial_and_greet
+from broker.peers.greeting import dial_and_greet
+from broker.peers.introduction import ADMIN, GREETING_TIMEOUT_S, Credentials, Identity, Stranger
 from broker.wire.peer_frames import (
     KIND_ADMIN_ANSWER,
     KIND_ADMIN_REQUEST,
     FrameReader,
     PeerFrameError,
-    encode_frame,
+    decode_object,
+    encode_object,
 )
 from broker.world.network import DialFailure, Network, Stream, Unreachable
 
@@ -39,8 +40,8 @@ async def serve_admin(stream: Stream, handler: AdminHandler) -> None:
     try:
         while data := await stream.receive_some(READ_BYTES):
             for kind, payload, _ in reader.feed(data):
-                answer = await handler(_object(kind, payload, KIND_ADMIN_REQUEST))
-                await stream.send_all(encode_frame(KIND_ADMIN_ANSWER, json.dumps(answer).encode()))
+                answer = await handler(decode_object(kind, payload, KIND_ADMIN_REQUEST))
+                await stream.send_all(encode_object(KIND_ADMIN_ANSWER, answer))
     except PeerFrameError as reason:
         log.warning("command_refused address=%s reason=%r", stream.peer_address, str(reason))
     except trio.BrokenResourceError as reason:
@@ -76,10 +77,10 @@ class AdminClient:
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """One request, one answer; one at a time. Raises Unreachable if the node goes away before it has answered."""
         try:
-            await self._stream.send_all(encode_frame(KIND_ADMIN_REQUEST, json.dumps(request).encode()))
+            await self._stream.send_all(encode_object(KIND_ADMIN_REQUEST, request))
             while data := await self._stream.receive_some(READ_BYTES):
                 for kind, payload, _ in self._reader.feed(data):
-                    return _object(kind, payload, KIND_ADMIN_ANSWER)
+                    return decode_object(kind, payload, KIND_ADMIN_ANSWER)
         except (trio.BrokenResourceError, PeerFrameError) as failure:
             raise Unreachable(f"{self.node}: {failure}") from None
         raise Unreachable(f"{self.node}: hung up before it answered")
@@ -93,19 +94,6 @@ class AdminClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def _object(kind: int, payload: bytes, expected: int) -> dict[str, Any]:
-    """The JSON object in a frame of the expected kind; PeerFrameError if it is not one."""
-    if kind != expected:
-        raise PeerFrameError(f"a frame of kind {kind} where {expected} was expected")
-    try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError):
-        raise PeerFrameError("not JSON") from None
-    if not isinstance(found, dict):
-        raise PeerFrameError("not a JSON object")
-    return found
 
 
 class NoAnswer(Exception):

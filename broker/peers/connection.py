@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from broker.peers.greeting import Identity
+from broker.peers.introduction import Identity
 from broker.wire.peer_frames import FRAME_BYTES_MAX, HEAD, FrameReader, PeerFrameError
 from broker.world.network import Stream
 

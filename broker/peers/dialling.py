@@ -11,7 +11,8 @@ from random import Random
 import trio
 
 from broker.peers.connection import Outgoing
-from broker.peers.greeting import Credentials, Stranger, Tls, dial_and_greet
+from broker.peers.greeting import dial_and_greet
+from broker.peers.introduction import Credentials, Stranger, Tls
 from broker.peers.peer import Peer
 from broker.world.network import DialFailure, Network, Refused
 

@@ -13,7 +13,7 @@ Decides it from what the links saw of one peer; it must not know sockets or who 
 
 from collections import deque
 
-from broker.peers.greeting import Identity
+from broker.peers.introduction import Identity
 
 REFUSALS_APART_S = 0.020
 LOOKS_MAX = 20

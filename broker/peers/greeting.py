@@ -13,78 +13,38 @@ that could be tried against a list of cookies. The caller sets the time limit an
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TypeVar, cast
 
 import trio
 
+from broker.peers.introduction import (
+    ADMIN,
+    GREETING_TIMEOUT_S,
+    LANES,
+    Credentials,
+    Identity,
+    Stranger,
+    check_cluster,
+    decode_greeting,
+    introduce,
+    receive_frame,
+    shown_word,
+)
 from broker.wire.peer_frames import (
-    GREETING_BYTES_MAX,
-    HEAD,
     KIND_HELLO,
     KIND_PROOF,
     KIND_REFUSAL,
     KIND_WELCOME,
-    NONCE_BYTES,
     Greeting,
-    PeerFrameError,
     encode_frame,
     proof_holds,
     prove,
 )
-from broker.world.network import Network, Stream, Unreachable, fresh_nonce, secure, split_endpoint
+from broker.world.network import Network, Stream, Unreachable, secure, split_endpoint
 
-GREETING_TIMEOUT_S = 5.0
-"""For the whole dialogue, TLS included."""
-
-LANES = ("control", "data")
-ADMIN = "admin"
-
-
-class Identity(NamedTuple):
-    """A run of a node: its name, the life (a counter in its data folder) and the folder."""
-
-    node: str
-    life: int
-    folder: str
-
-
-class Credentials:
-    """What this node says of itself, and the secret that it shares with its cluster."""
-
-    __slots__ = ("cluster", "cookie", "link", "me")
-
-    def __init__(self, me: Identity, *, cluster: str, cookie: str, link: str = "") -> None:
-        """`link`: where other nodes dial this one, empty if it cannot say."""
-        self.me = me
-        self.cluster = cluster
-        self.cookie = cookie.encode()
-        self.link = link
-
-    def greeting(self, lane: str, offset: int = 0) -> Greeting:
-        """A greeting of this node with a nonce of its own."""
-        return Greeting(
-            cluster=self.cluster,
-            node=self.me.node,
-            life=self.me.life,
-            folder=self.me.folder,
-            lane=lane,
-            offset=offset,
-            link=self.link,
-            nonce=fresh_nonce(NONCE_BYTES),
-        )
-
-
-class Tls(NamedTuple):
-    """The two contexts of a node's links, each of which presents this node's certificate."""
-
-    listener: ssl.SSLContext
-    dialler: ssl.SSLContext
-
-
-class Stranger(Exception):
-    """The other side does not belong here, or says that we do not; the text says why, without secrets."""
+T = TypeVar("T")
 
 
 async def secure_link(transport: Stream, context: ssl.SSLContext, *, server_hostname: str | None = None) -> Stream:
@@ -131,28 +91,17 @@ async def greet(
 
     Raises Stranger, or `trio.BrokenResourceError` if the connection ends in between.
     """
-    hello = credentials.greeting(lane, offset).encode()
-    await stream.send_all(encode_frame(KIND_HELLO, hello))
-    welcome = await _receive(stream, KIND_WELCOME)
-    answer = _decode(welcome)
-    _check_cluster(answer, credentials)
-    if expected is not None and answer.node != expected:
-        raise Stranger(f"{expected} was expected, node {_shown(answer.node)} answered")
-    await stream.send_all(encode_frame(KIND_PROOF, prove(credentials.cookie, "dialler", hello, welcome)))
-    proof = await _receive(stream, KIND_PROOF)
-    if not proof_holds(credentials.cookie, "listener", hello, welcome, proof):
-        raise Stranger("wrong cookie")
-    return Identity(answer.node, answer.life, answer.folder)
+    return await _walk(stream, introduce(credentials, lane, expected=expected, offset=offset))
 
 
 async def receive_hello(stream: Stream, credentials: Credentials) -> tuple[Greeting, bytes]:
     """The listener's part up to the dialler's name, of which nothing is proven yet; and the hello's own bytes."""
     hello = await _receive(stream, KIND_HELLO)
     try:
-        greeting = _decode(hello)
-        _check_cluster(greeting, credentials)
+        greeting = decode_greeting(hello)
+        check_cluster(greeting, credentials)
         if greeting.lane not in LANES and greeting.lane != ADMIN:
-            raise Stranger(f"there is no lane {_shown(greeting.lane)}")
+            raise Stranger(f"there is no lane {shown_word(greeting.lane)}")
     except Stranger as reason:
         await _refuse(stream, str(reason))
         raise
@@ -180,14 +129,19 @@ async def welcome(
 
 
 async def _receive(stream: Stream, kind: int) -> bytes:
-    """The payload of one frame of that kind, and not a byte more; nothing is taken on trust before its length is."""
-    length, received = HEAD.unpack(await _receive_exactly(stream, HEAD.size))
-    if length > GREETING_BYTES_MAX or received not in (kind, KIND_REFUSAL):
-        raise Stranger("does not greet as a Warren node does")
-    payload = await _receive_exactly(stream, length)
-    if received == KIND_REFUSAL:
-        raise Stranger("refused there: " + _shown(payload.decode("utf-8", "replace")))
-    return payload
+    return await _walk(stream, receive_frame(kind))
+
+
+async def _walk(stream: Stream, steps: Generator[tuple[bytes, int], bytes, T]) -> T:
+    """What comes of these steps."""
+    try:
+        said, wanted = next(steps)
+        while True:
+            if said:
+                await stream.send_all(said)
+            said, wanted = steps.send(await _receive_exactly(stream, wanted))
+    except StopIteration as done:
+        return cast("T", done.value)
 
 
 async def _receive_exactly(stream: Stream, count: int) -> bytes:
@@ -203,20 +157,3 @@ async def _receive_exactly(stream: Stream, count: int) -> bytes:
 async def _refuse(stream: Stream, reason: str) -> None:
     with suppress(trio.BrokenResourceError):  # a courtesy; the reason is what counts
         await stream.send_all(encode_frame(KIND_REFUSAL, reason.encode()))
-
-
-def _decode(payload: bytes) -> Greeting:
-    try:
-        return Greeting.decode(payload)
-    except PeerFrameError as reason:
-        raise Stranger(str(reason)) from None
-
-
-def _check_cluster(greeting: Greeting, credentials: Credentials) -> None:
-    if greeting.cluster != credentials.cluster:
-        raise Stranger(f"another cluster, {_shown(greeting.cluster)}")
-
-
-def _shown(text: str) -> str:
-    """A stranger's word as it may stand in a log line."""
-    return ascii(text[:100])

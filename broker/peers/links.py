@@ -22,7 +22,7 @@ from broker.cluster.refusal import Refused
 from broker.peers.admin import AdminHandler
 from broker.peers.connection import Handler
 from broker.peers.dialling import Dialler
-from broker.peers.greeting import LANES, Credentials, Identity, Tls
+from broker.peers.introduction import LANES, Credentials, Identity, Tls
 from broker.peers.peer import News, Peer
 from broker.peers.reception import Objection, Reception
 from broker.wire.peer_frames import KIND_FIRST_FREE

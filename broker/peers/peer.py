@@ -11,7 +11,7 @@ import trio
 
 from broker.peers.connection import Incoming, Outgoing
 from broker.peers.evidence import Evidence
-from broker.peers.greeting import LANES, Identity
+from broker.peers.introduction import LANES, Identity
 
 log = logging.getLogger("warren.peers")
 

@@ -12,17 +12,8 @@ import trio
 
 from broker.peers.admin import AdminHandler, serve_admin
 from broker.peers.connection import Handler, Incoming
-from broker.peers.greeting import (
-    ADMIN,
-    GREETING_TIMEOUT_S,
-    Credentials,
-    Identity,
-    Stranger,
-    Tls,
-    receive_hello,
-    secure_link,
-    welcome,
-)
+from broker.peers.greeting import receive_hello, secure_link, welcome
+from broker.peers.introduction import ADMIN, GREETING_TIMEOUT_S, Credentials, Identity, Stranger, Tls
 from broker.peers.peer import Peer
 from broker.wire.peer_frames import Greeting
 from broker.world.network import Listener, Stream

@@ -8,7 +8,9 @@ twice and an acknowledgement that arrives late cannot be taken for a newer one.
 
 import hashlib
 import hmac
+import json
 import struct
+from typing import Any
 
 FRAME_BYTES_MAX = 520 * 1024 * 1024
 """The longest payload: the longest message that can be configured (512 MiB), and what goes with it."""
@@ -48,6 +50,24 @@ class OtherVersion(PeerFrameError):
 def encode_frame(kind: int, payload: bytes) -> bytes:
     """One frame."""
     return HEAD.pack(len(payload), kind) + payload
+
+
+def encode_object(kind: int, value: dict[str, Any]) -> bytes:
+    """A JSON object in a frame."""
+    return encode_frame(kind, json.dumps(value).encode())
+
+
+def decode_object(kind: int, payload: bytes, expected: int) -> dict[str, Any]:
+    """The JSON object in a frame of the expected kind; PeerFrameError if it is not one."""
+    if kind != expected:
+        raise PeerFrameError(f"a frame of kind {kind} where {expected} was expected")
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise PeerFrameError("not JSON") from None
+    if not isinstance(found, dict):
+        raise PeerFrameError("not a JSON object")
+    return found
 
 
 class FrameReader:

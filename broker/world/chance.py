@@ -16,3 +16,8 @@ def make_chance(seed: int | None = None) -> Random:
 def secret_text() -> str:
     """22 letters, digits, `-` and `_` that nobody can foretell, whatever else they have seen of this node's chance."""
     return secrets.token_urlsafe(16)
+
+
+def fresh_nonce(count: int) -> bytes:
+    """Bytes that nobody can foretell and no seed repeats, to challenge whoever is at the other end of a connection."""
+    return secrets.token_bytes(count)

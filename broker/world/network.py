@@ -7,7 +7,6 @@ virtual time. A broken stream raises `trio.BrokenResourceError`, one that was cl
 
 import errno
 import logging
-import secrets
 import socket
 import ssl
 from abc import ABC, abstractmethod
@@ -299,11 +298,6 @@ async def secure(transport: Stream, context: ssl.SSLContext, *, server_hostname:
     )
     await secured.do_handshake()
     return TlsStream(transport, secured)
-
-
-def fresh_nonce(count: int) -> bytes:
-    """Bytes that nobody can foretell and no seed repeats, to challenge whoever is at the other end of a connection."""
-    return secrets.token_bytes(count)
 
 
 def split_endpoint(address: str) -> tuple[str, int]:

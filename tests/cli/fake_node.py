@@ -21,7 +21,7 @@ if plan == "crash":  # before the imports, which take longer than everything els
 import trio  # noqa: E402
 
 from broker.node.configuration import Cluster, load  # noqa: E402
-from broker.peers.greeting import Credentials, Identity  # noqa: E402
+from broker.peers.introduction import Credentials, Identity  # noqa: E402
 from broker.peers.reception import Reception  # noqa: E402
 from broker.world.network import TcpNetwork  # noqa: E402
 

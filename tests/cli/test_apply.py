@@ -27,17 +27,17 @@ def file(tmp_path):
 class FakeRoad:
     """To a cluster with two policies of each kind."""
 
-    async def ask_any(self, request):
+    def ask_any(self, request):
         rows = [{"name": name, "vhost": "/"} for name in ("limit", "other")]
         return {"rows": rows if request["kind"].endswith("policies") else []}
 
 
-async def test_what_definitions_name_is_not_too_much(tmp_path):
+def test_what_definitions_name_is_not_too_much(tmp_path):
     policy = {"vhost": "/", "name": "limit", "pattern": "", "definition": {"max-length": 5}}
     imposed = {"component": "operator_policy", "vhost": "/", "name": "limit", "value": policy}
     (tmp_path / "rabbit.json").write_text(json.dumps({"policies": [policy], "parameters": [imposed]}))
     (tmp_path / "cluster.yaml").write_text("nodes: [n1]\ndefinitions: rabbit.json\n")
-    surplus = await _surplus(FakeRoad(), load(tmp_path / "cluster.yaml"))
+    surplus = _surplus(FakeRoad(), load(tmp_path / "cluster.yaml"))
     assert [what for what, _ in surplus] == ["policy other in vhost /", "operator policy other in vhost /"]
 
 

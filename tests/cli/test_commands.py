@@ -57,7 +57,7 @@ def test_wait_returns_at_once_when_it_is_so(warren):
 
 
 def test_who_was_killed_is_told_though_nobody_takes_over(warren, monkeypatch):
-    async def in_vain(road, timeout_s):
+    def in_vain(road, timeout_s):
         raise Failed("not every queue has a master")
 
     monkeypatch.setattr(chaos, "_wait_for_masters", in_vain)

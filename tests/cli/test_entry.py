@@ -1,5 +1,6 @@
 """The table of commands: each has help with an example, misuse is one line and exit code 2, help is quick."""
 
+import os
 import subprocess
 import sys
 
@@ -32,6 +33,37 @@ def test_help_names_every_command_and_imports_none():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+
+
+QUESTIONS = (
+    "status",
+    "status --json",
+    "wait ready",
+    "queues",
+    "events",
+    "policy list",
+    "publish orders x",
+    "get orders",
+    "partition n1 / n2",
+    "heal",
+    "ctl -q list_policies",
+    "ctl await_online_nodes 1",
+    "ctl help force_boot",
+)
+HEAVY = ("trio", "asyncio", "pydantic", "rich", "hypercorn", "starlette", "ssl", "broker.storage", "broker.vhosts")
+
+
+def test_what_scripts_ask_often_costs_no_heavy_import(cluster_file):
+    """A command lasts a tenth of a second, of which trio alone would double: it polls a cluster that has work to do."""
+    code = (
+        "import sys; from broker.cli.entry import run\n"
+        f"failed = [line for line in {QUESTIONS} if run(line.split())]\n"
+        f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
+        "sys.exit(', '.join(failed + heavy) or 0)"
+    )
+    environment = {**os.environ, "WARREN_CONFIG": str(cluster_file)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_table_says_what_the_commands_are():

@@ -2,9 +2,9 @@
 
 import pytest
 
+from broker.cli.exchange import Silent
 from broker.cli.failures import Failed
 from broker.cli.membership import Membership
-from broker.cli.road import Silent
 from broker.node.configuration import load
 
 HERE = {"voter": True, "running": True, "leaving": False}
@@ -19,7 +19,7 @@ class FakeRoad:
         self.answers = answers
         self.changes = []
 
-    async def ask_any(self, request):
+    def ask_any(self, request):
         if request["do"] == "change":
             self.changes.append(request["request"]["do"])
             return {}
@@ -27,7 +27,7 @@ class FakeRoad:
 
     def learn(self, links): ...
 
-    async def ask(self, name, request, timeout_s):
+    def ask(self, name, request, timeout_s):
         if name not in self.answers:
             raise Silent("connection refused")
         return self.answers[name]
@@ -45,10 +45,10 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "starting"])
-async def test_a_node_of_another_cluster_is_not_taken_for_one_that_has_joined(file, state):
+def test_a_node_of_another_cluster_is_not_taken_for_one_that_has_joined(file, state):
     road = FakeRoad(n2=serving("n2", "n3"), n1={**serving("n1"), "state": state})
     with pytest.raises(Failed) as failed:
-        await Membership(road, print).join(file)
+        Membership(road, print).join(file)
     assert failed.value.message == (
         "n1 is of another cluster than n2 n3: `warren ctl -n n1 stop_app`, `warren ctl -n n1 join_cluster n2` and "
         "`start_app` would bring it in, and cost it all that it has"
@@ -56,13 +56,13 @@ async def test_a_node_of_another_cluster_is_not_taken_for_one_that_has_joined(fi
     assert road.changes == []
 
 
-async def test_a_node_that_waits_to_be_let_in_is_no_stranger(file):
+def test_a_node_that_waits_to_be_let_in_is_no_stranger(file):
     road = FakeRoad(n2=serving("n2", "n3"), n1={"state": "starting", "members": {"n1": {}, "n2": {}}})
-    assert await Membership(road, print).join(file) == ["n1"]
+    assert Membership(road, print).join(file) == ["n1"]
     assert road.changes == ["add_member"]
 
 
-async def test_a_node_that_falls_silent_while_it_is_drained_is_named(file):
+def test_a_node_that_falls_silent_while_it_is_drained_is_named(file):
     road = FakeRoad(n2=serving("n2", "n3"))
     with pytest.raises(Failed, match="n3 does not answer: connection refused"):
-        await Membership(road, print)._drain("n3")
+        Membership(road, print)._drain("n3")

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import pytest
-import trio
 
+from broker.cli.exchange import Silent
 from broker.cli.failures import Failed
 from broker.cli.readiness import amqp_url, become_ready, contents
-from broker.cli.road import Silent
 from broker.node.configuration import load
 
 
@@ -23,7 +22,7 @@ class FakeRoad:
         self.later = {}
         """The states after the first look."""
 
-    async def ask_all(self, request, timeout_s):
+    def ask_all(self, request, timeout_s):
         self.states, states, self.later = self.states | self.later, self.states, {}
         return {name: self.status(name, states[name]) for name in self.cluster.names}
 
@@ -32,7 +31,7 @@ class FakeRoad:
             return state
         return {"state": state, "waiting_for": ["c"], "members": {key: {} for key in self.members.get(name, "abc")}}
 
-    async def ask(self, name, request):
+    def ask(self, name, request):
         self.asked.append((name, request["do"]))
         if name in self.dying:
             self.states[name] = Silent("connection refused")
@@ -55,70 +54,82 @@ def cluster(tmp_path):
     return load(path)
 
 
-async def nobody_comes(_members):
-    await trio.lowlevel.checkpoint()
+def nobody_comes(_members):
     return []
 
 
-async def ready(road, processes=None, timeout_s=30.0, *, restarts=False):
-    return await become_ready(road, processes or {}, timeout_s, lambda: 1.234, nobody_comes, restarts=restarts)
+class FakeTime:
+    def __init__(self):
+        self.now_s = 1.234
+
+    def __call__(self):
+        return self.now_s
+
+    def pause(self, seconds):
+        self.now_s += seconds
 
 
-async def test_all_nodes_serve(cluster):
+def ready(road, processes=None, timeout_s=30.0, *, restarts=False, time=None):
+    time = time or FakeTime()
+    return become_ready(road, processes or {}, timeout_s, time, nobody_comes, restarts=restarts, pause=time.pause)
+
+
+def test_all_nodes_serve(cluster):
     road = FakeRoad(cluster, a="running", b="running", c="running")
-    assert await ready(road) == "cluster ready: 3 nodes in 1.23 s"
+    assert ready(road) == "cluster ready: 3 nodes in 1.23 s"
     assert road.asked == [("a", "apply")]
 
 
-async def test_a_majority_waits_a_little_for_the_others(cluster, autojump_clock):
+def test_a_majority_waits_a_little_for_the_others(cluster):
     road = FakeRoad(cluster, a="running", b="starting", c="running")
-    assert await ready(road) == "cluster ready: 2 of 3 nodes, waiting for b"
-    assert autojump_clock.current_time() >= 5
+    time = FakeTime()
+    assert ready(road, time=time) == "cluster ready: 2 of 3 nodes, waiting for b"
+    assert time() >= 6.2
 
 
-async def test_a_dead_node_is_not_waited_for(cluster):
+def test_a_dead_node_is_not_waited_for(cluster):
     road = FakeRoad(cluster, a="running", b=Silent("refused"), c="running")
-    assert await ready(road, {"b": FakeProcess("killed (signal 9)")}) == "cluster ready: 2 of 3 nodes, waiting for b"
+    assert ready(road, {"b": FakeProcess("killed (signal 9)")}) == "cluster ready: 2 of 3 nodes, waiting for b"
 
 
-async def test_who_dies_of_what_the_file_says_is_not_the_last_to_be_given_it(cluster, autojump_clock):
+def test_who_dies_of_what_the_file_says_is_not_the_last_to_be_given_it(cluster):
     road = FakeRoad(cluster, a="running", b="running", c="running")
     road.dying.add("a")
-    assert await ready(road) == "cluster ready: 2 of 3 nodes, waiting for a"
+    assert ready(road) == "cluster ready: 2 of 3 nodes, waiting for a"
     assert road.asked == [("a", "apply"), ("b", "apply")]
 
 
-async def test_a_node_of_another_cluster_neither_counts_nor_is_asked_for_the_others(cluster):
+def test_a_node_of_another_cluster_neither_counts_nor_is_asked_for_the_others(cluster):
     road = FakeRoad(cluster, a="running", b="running", c="running")
     road.members = {"a": ["a"], "b": ["b", "c"], "c": ["b", "c"]}
-    assert await ready(road) == "cluster ready: 2 nodes in 1.23 s"
+    assert ready(road) == "cluster ready: 2 nodes in 1.23 s"
     assert road.asked == [("b", "apply")]
 
 
 @pytest.mark.parametrize("early", ["starting", "paused", Silent("connection refused")])
-async def test_a_node_of_its_own_that_serves_first_is_not_taken_for_the_cluster(cluster, autojump_clock, early):
+def test_a_node_of_its_own_that_serves_first_is_not_taken_for_the_cluster(cluster, early):
     road = FakeRoad(cluster, a="running", b=early, c=early)
     road.later = {"b": "running", "c": "running"}
     road.members = {"a": ["a"], "b": ["b", "c"], "c": ["b", "c"]}
-    assert await ready(road, {name: FakeProcess() for name in "abc"}) == "cluster ready: 2 nodes in 1.23 s"
+    assert ready(road, {name: FakeProcess() for name in "abc"}) == "cluster ready: 2 nodes in 1.27 s"
     assert road.asked == [("b", "apply")]
 
 
-async def test_no_majority_in_time_says_who_is_waited_for_and_why(cluster, autojump_clock):
+def test_no_majority_in_time_says_who_is_waited_for_and_why(cluster):
     road = FakeRoad(cluster, a="starting", b="paused", c=Silent("connection refused"))
     with pytest.raises(Failed) as failed:
-        await ready(road, timeout_s=7)
+        ready(road, timeout_s=7)
     assert failed.value.message == (
         "no majority after 7 s: 0 of 3 nodes serve, 2 are needed; a is starting, waiting for c; b is paused, waiting "
         "for c; c does not answer (connection refused)"
     )
 
 
-async def test_two_dead_nodes_are_the_end_at_once(cluster):
+def test_two_dead_nodes_are_the_end_at_once(cluster):
     road = FakeRoad(cluster, a="starting", b=Silent("x"), c=Silent("x"))
     dead = {"b": FakeProcess("ended with code 3: no disk"), "c": FakeProcess("killed (signal 9)")}
     with pytest.raises(Failed, match=r"no majority: 0 of 3 .* b ended with code 3: no disk; c killed"):
-        await ready(road, dead)
+        ready(road, dead)
 
 
 def test_urls_show_only_the_password_that_everybody_knows(cluster, tmp_path):

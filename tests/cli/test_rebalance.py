@@ -21,7 +21,7 @@ class FakeRoad:
         self._answer = answer
         self.asked = None
 
-    async def ask_any(self, request, timeout_s):
+    def ask_any(self, request, timeout_s):
         self.asked = request
         return self._answer
 
@@ -31,12 +31,7 @@ def ask(monkeypatch, capsys):
     def ask(answer, *arguments):
         road = FakeRoad(answer)
 
-        def travel(journey, _cluster):
-            with pytest.raises(StopIteration) as done:
-                journey(road).send(None)
-            return done.value.value
-
-        monkeypatch.setattr("broker.cli.rebalance.travel", travel)
+        monkeypatch.setattr("broker.cli.rebalance.Road", lambda _cluster: road)
         assert run(["rebalance", *arguments]) == 0
         return road.asked, capsys.readouterr().out
 

@@ -9,7 +9,7 @@ from broker.cluster import schema
 from broker.cluster.records import Life
 from broker.metadata.driver import Driver
 from broker.metadata.shared_tree import SharedTree
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.links import Links
 from broker.storage.identity import Folder
 from broker.storage.zab_log import ZabLog

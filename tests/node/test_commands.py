@@ -19,7 +19,7 @@ from broker.node.recoveries import Recoveries
 from broker.node.report import Report
 from broker.node.set_aside import SetAside
 from broker.node.timeline import Timeline
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.links import Links
 from broker.world.clock import RealClock
 from broker.world.disk import MemoryDisk

@@ -11,7 +11,7 @@ from broker.cluster.records import MemberRecord, encode
 from broker.cluster.tree import Tree
 from broker.node.configuration import load
 from broker.node.membership import NAME, NO_ORDERS, Membership, Orders, Standing
-from broker.peers.greeting import Identity
+from broker.peers.introduction import Identity
 from broker.world.disk import RealDisk
 from tests.node.slow_disk import SlowDisk
 from tests.simulation.disk import SimDisk

@@ -8,7 +8,8 @@ import trio
 from broker.cluster.operations import Event
 from broker.cluster.tree import Tree
 from broker.meters.meters import Promotions
-from broker.node.timeline import FILE, Timeline
+from broker.node.configuration import EVENTS_FILE
+from broker.node.timeline import Timeline
 from broker.world.clock import Clock
 from tests.simulation.disk import SimDisk
 
@@ -115,7 +116,7 @@ async def test_what_was_told_is_there_in_the_next_life(autojump_clock) -> None:
 
 async def test_a_disk_that_does_not_keep_it_costs_nothing_else(autojump_clock, caplog) -> None:
     house = House()
-    house.disk.fail("write", under=FILE)
+    house.disk.fail("write", under=EVENTS_FILE)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(house.timeline.run)
         house.timeline.tell("disk", "first")
@@ -125,14 +126,14 @@ async def test_a_disk_that_does_not_keep_it_costs_nothing_else(autojump_clock, c
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert caplog.messages == ["event=timeline_not_written file=sim:events.json why='Input/output error'"]
-    assert len((await house.disk.read(FILE)).splitlines()) == 2
+    assert len((await house.disk.read(EVENTS_FILE)).splitlines()) == 2
 
 
 async def test_what_cannot_be_read_is_forgotten(autojump_clock, caplog) -> None:
     house = House()
-    await house.disk.replace(FILE, b'{"stamp_ms": 5}\n{"st')
+    await house.disk.replace(EVENTS_FILE, b'{"stamp_ms": 5}\n{"st')
     await house.timeline.load()
-    house.disk.fail("read", under=FILE)
+    house.disk.fail("read", under=EVENTS_FILE)
     await house.timeline.load()
     assert house.timeline.since(0) == []
     assert [message.partition(" why=")[0] for message in caplog.messages] == [

@@ -5,7 +5,7 @@ from random import Random
 
 import trio
 
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.links import Links
 from tests.simulation.network import SimNetwork
 

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from broker.peers.admin import AdminClient
-from broker.peers.greeting import Stranger
+from broker.peers.introduction import Stranger
 from broker.peers.reception import COMMANDS_MAX
 from broker.world.network import Refused, Unreachable
 from tests.peers.nodes import COOKIE, address_of, cluster_of

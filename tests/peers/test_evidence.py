@@ -1,7 +1,7 @@
 """What proves a life over (S10), sight by sight, without a socket."""
 
 from broker.peers.evidence import LOOKS_MAX, Evidence
-from broker.peers.greeting import Identity
+from broker.peers.introduction import Identity
 
 FIRST = Identity("n2", 1, "folder")
 SECOND = Identity("n2", 2, "folder")

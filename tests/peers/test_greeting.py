@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from broker.peers.greeting import Credentials, Identity, Stranger, greet, receive_hello, welcome
+from broker.peers.greeting import greet, receive_hello, welcome
+from broker.peers.introduction import Credentials, Identity, Stranger
 from broker.wire.peer_frames import KIND_HELLO, KIND_WELCOME, encode_frame
 
 ONE = Identity("n1", 3, "folder of n1")

@@ -7,7 +7,7 @@ import trio
 from pydantic import ValidationError
 
 from broker.node.configuration_models import NodeSettings
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.links import Links
 from broker.wire.peer_frames import FRAME_BYTES_MAX, HEAD
 from tests.peers.nodes import COOKIE, LANES, NOTE, address_of, cluster_of

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from broker.peers.admin import AdminClient
-from broker.peers.greeting import Credentials, Identity, Stranger, Tls
+from broker.peers.introduction import Credentials, Identity, Stranger, Tls
 from broker.peers.links import Links
 from broker.world.network import TcpNetwork
 from tests.peers.nodes import COOKIE, NOTE, Node

@@ -5,7 +5,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from broker.peers.connection import Incoming, Outgoing
-from broker.peers.greeting import Identity
+from broker.peers.introduction import Identity
 from broker.peers.peer import News, Peer
 
 FIRST = Identity("n2", 1, "folder")

@@ -5,7 +5,8 @@ import logging
 import pytest
 import trio
 
-from broker.peers.greeting import Credentials, Identity, Stranger, dial_and_greet
+from broker.peers.greeting import dial_and_greet
+from broker.peers.introduction import Credentials, Identity, Stranger
 from broker.peers.reception import GREETINGS_MAX
 from broker.world.network import Unreachable
 from tests.peers.nodes import COOKIE, address_of, cluster_of

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from broker.node.configuration import Cluster, load
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.reception import Reception
 from broker.perf.control import Control, Helpless, Picture
 from tests.simulation.network import SimHost, SimNetwork

@@ -11,7 +11,7 @@ from broker.cluster import schema
 from broker.cluster.overlay import Overlay
 from broker.cluster.procedures import prepare
 from broker.cluster.tree import Tree
-from broker.peers.greeting import Credentials, Identity
+from broker.peers.introduction import Credentials, Identity
 from broker.peers.links import Links
 from broker.storage.journal import SEGMENT_BYTES, Journal
 from broker.vhosts.hall import Hall

@@ -8,11 +8,11 @@ import pytest
 import trio
 import trio.testing
 
+from broker.world.chance import fresh_nonce
 from broker.world.network import (
     Refused,
     TcpNetwork,
     Unreachable,
-    fresh_nonce,
     join_endpoint,
     secure,
     split_endpoint,

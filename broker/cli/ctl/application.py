@@ -9,7 +9,6 @@ import click
 from broker.cli.ctl.call import Call, node_name
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.failures import CtlFailure, Denied, Exit, Misuse
-from broker.cli.ctl.offline import order_boot
 
 STOP_S = 60
 START_S = 60
@@ -103,6 +102,8 @@ def force_boot(call: Call) -> None:
     if call.reaches(node):
         _at_rest(call, {"do": "force_boot"})
     else:
+        from broker.cli.ctl.offline import order_boot  # it writes as nodes do, with all that they need for it
+
         order_boot(call.cluster(), node)
     call.done()
 

@@ -14,7 +14,7 @@ import click
 from broker.cli.ctl import output
 from broker.cli.ctl.failures import CtlFailure, Denied, Exit, Misuse, no_vhost
 from broker.cli.failures import Misused
-from broker.cli.options import load_cluster
+from broker.cli.options import known_cluster
 
 if TYPE_CHECKING:
     from broker.node.configuration import Cluster
@@ -119,40 +119,35 @@ class Call:
     def cluster(self) -> "Cluster":
         """What the file says. Raises CtlFailure."""
         try:
-            return load_cluster(self._settings.config)
+            return known_cluster(self._settings.config)
         except Misused as wrong:
             raise CtlFailure(Exit.CONFIGURATION, wrong.message) from None
 
     def survey(self) -> dict[str, dict[str, Any]]:
         """What each node that answers says of itself (`status` without queues), members first."""
-        from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
+        from broker.cli.exchange import Silent
+        from broker.cli.road import STATUS_TIMEOUT_S, Road
 
-        async def journey(road: Road) -> dict[str, dict[str, Any]]:
-            answers = await road.ask_all({"do": "status", "queues": False}, STATUS_TIMEOUT_S)
-            return {name: answer for name, answer in answers.items() if not isinstance(answer, Silent)}
-
-        answers = travel(journey, self.cluster())
+        found = Road(self.cluster()).ask_all({"do": "status", "queues": False}, STATUS_TIMEOUT_S)
+        answers = {name: answer for name, answer in found.items() if not isinstance(answer, Silent)}
         if not answers:
             raise _unreachable(self._settings.node, "no node answers")
         return dict(sorted(answers.items(), key=lambda item: item[1]["state"] != "running"))
 
     def state_of(self, node: str) -> str:
         """The node's state; "unreachable" if it does not answer. Raises CtlFailure if there is no such node."""
+        from broker.cli.exchange import Silent
         from broker.cli.failures import Failed
-        from broker.cli.road import STATUS_TIMEOUT_S, Road, Silent, travel
-
-        async def journey(road: Road) -> str:
-            try:
-                answer = await road.ask(node, {"do": "status", "queues": False}, STATUS_TIMEOUT_S)
-            except Silent:
-                return "unreachable"
-            self._reason = str(answer.get("reason") or "")
-            return str(answer["state"])
+        from broker.cli.road import STATUS_TIMEOUT_S, Road
 
         try:
-            return travel(journey, self.cluster())
+            answer = Road(self.cluster()).ask(node, {"do": "status", "queues": False}, STATUS_TIMEOUT_S)
+        except Silent:
+            return "unreachable"
         except Failed as failed:
             raise _unreachable(f"rabbit@{node}", failed.message) from None
+        self._reason = str(answer.get("reason") or "")
+        return str(answer["state"])
 
     def reaches(self, node: str) -> bool:
         """Whether the process of this node answers."""
@@ -261,39 +256,33 @@ class Call:
 
 def _asked(settings: Settings, command: str, request: dict[str, Any]) -> dict[str, Any]:
     """The answer, with `answered_by`: the name of the node."""
-    # Help and wrong arguments need neither trio nor the file.
-    import trio
-
+    # Help and wrong arguments need neither sockets nor the file.
+    from broker.cli.exchange import Silent
     from broker.cli.failures import Failed
-    from broker.cli.road import Road, Silent, travel
+    from broker.cli.road import STATUS_TIMEOUT_S, Road
 
-    chosen = None if settings.node is None else node_name(settings.node)
     timeout_s = settings.timeout_s or 0
-
-    async def journey(road: Road) -> dict[str, Any]:
-        if chosen is not None and chosen not in road.names:
-            raise _unreachable(
-                settings.node or "", f"the nodes of cluster {road.cluster.name}: {', '.join(road.names)}"
-            )
-        name = chosen
-        with trio.move_on_after(timeout_s):
-            try:
-                name = chosen or await road.first_that_serves()
-            except Failed as failed:
-                raise _unreachable(settings.node, failed.message) from None
-            answer = (await road.ask_all(request, timeout_s + 1, among=(name,)))[name]
-            if isinstance(answer, Silent):
-                raise _unreachable(f"rabbit@{name}", str(answer))
-            return {**answer, "answered_by": name}
-        asked = f"rabbit@{name}" if name else "any node"
-        text = f"Error: operation {command} on node {asked} timed out. Timeout value used: {timeout_s}"
-        raise CtlFailure(Exit.TIMEOUT, text, bare=True)
-
+    deadline_s = monotonic() + timeout_s
     try:
-        cluster = load_cluster(settings.config)
+        road = Road(known_cluster(settings.config))
     except Misused as wrong:
         raise CtlFailure(Exit.CONFIGURATION, wrong.message) from None
-    return travel(journey, cluster)
+    name = None if settings.node is None else node_name(settings.node)
+    if name is not None and name not in road.names:
+        raise _unreachable(settings.node or "", f"the nodes of cluster {road.cluster.name}: {', '.join(road.names)}")
+    try:
+        name = name or road.first_that_serves(min(timeout_s, STATUS_TIMEOUT_S))
+        answer = road.ask_all(request, max(0, deadline_s - monotonic()), among=(name,))[name]
+        if not isinstance(answer, Silent):
+            return {**answer, "answered_by": name}
+        failure = _unreachable(f"rabbit@{name}", str(answer))
+    except Failed as failed:
+        failure = _unreachable(settings.node, failed.message)
+    if monotonic() < deadline_s:
+        raise failure
+    asked = f"rabbit@{name}" if name else "any node"
+    text = f"Error: operation {command} on node {asked} timed out. Timeout value used: {timeout_s}"
+    raise CtlFailure(Exit.TIMEOUT, text, bare=True)
 
 
 def node_name(text: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from broker.cli.ctl import offline
 from broker.cli.ctl.application import STARTUP_S
 from broker.cli.ctl.call import Call, node_name
 from broker.cli.ctl.command import ctl_command
@@ -169,6 +168,8 @@ def _forget_offline(call: Call, gone: str) -> None:
             not_found=NOT_A_MEMBER,
         )
     else:
+        from broker.cli.ctl import offline  # it writes as nodes do, with all that they need for it
+
         offline.order_to_forget(call.cluster(), node, gone)
     call.done()
 
@@ -180,6 +181,8 @@ def rename_cluster_node(call: Call, names: tuple[str, ...]) -> None:
 
     The data folder is renamed with the node, where it is on this machine; cluster.yaml is for people to change.
     """
+    from broker.cli.ctl import offline
+
     if len(names) < 2:
         raise Misuse("not enough arguments.")
     if len(names) % 2:

@@ -1,0 +1,64 @@
+"""What a supervisor has read need not be checked again, as long as the file says the same."""
+
+import os
+
+import pytest
+
+from broker.cli.run_file import hold_lock, recall, write_resolved
+from broker.node.configuration import load
+
+POLICY = "{name: two, pattern: x, definition: {max-length: 1}}"
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setenv("COOKIE", "secret")
+    (tmp_path / "two.yaml").write_text(POLICY)
+    path = tmp_path / "cluster.yaml"
+    path.write_text("cluster: {cookie: '${COOKIE}'}\nnodes: [n1]\npolicies: [two.yaml, ha-all]\ndata: there\n")
+    (tmp_path / "there").mkdir()
+    return path
+
+
+@pytest.fixture
+def known(file):
+    """It was resolved by a supervisor that lives."""
+    cluster = load(file)
+    lock = hold_lock(cluster.run_folder)
+    write_resolved(cluster)
+    yield cluster
+    os.close(lock)
+
+
+def test_what_was_read_is_recalled(file, known):
+    assert recall(file) == known
+
+
+def test_without_a_supervisor_nothing_is_recalled(file):
+    write_resolved(load(file))
+    assert recall(file) is None
+
+
+def test_a_file_that_says_something_else_is_read_anew(file, known, monkeypatch):
+    file.write_text(file.read_text() + "vhosts: [a]\n")
+    assert recall(file) is None
+    file.write_text("nodes: [n1")
+    assert recall(file) is None
+
+
+def test_another_environment_is_another_file(file, known, monkeypatch):
+    monkeypatch.setenv("COOKIE", "other")
+    assert recall(file) is None
+
+
+def test_a_policy_of_another_file_counts(file, known):
+    (file.parent / "two.yaml").write_text(POLICY.replace("1", "2"))
+    assert recall(file) is None
+    (file.parent / "two.yaml").unlink()
+    assert recall(file) is None
+
+
+def test_what_another_version_wrote_is_passed_over(file, known):
+    resolved = known.run_folder / "cluster.json"
+    resolved.write_text(resolved.read_text().replace('"vhosts"', '"rooms"'))
+    assert recall(file) is None
