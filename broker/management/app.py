@@ -8,11 +8,12 @@ import base64
 import gzip
 import hashlib
 import inspect
+import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from starlette.applications import Starlette
@@ -24,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.amqp.errors import AmqpException
 from broker.cluster.refusal import Refused
-from broker.management import bodies
+from broker.management import bodies, openapi, reference
 from broker.management.arrangement import shaped
 from broker.management.bodies import RawBody
 from broker.management.health import Unhealthy
@@ -163,6 +164,9 @@ def make_app(hall: "Hall", census: "Census", command: Command) -> ASGIApp:
     app = Starlette(
         routes=[
             Path("/", _page(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))),
+            Path("/api/index.html", _page(reference.written(ROUTES))),
+            Path("/api/openapi.json", _document(openapi.described(ROUTES, hall.server_properties["version"]))),
+            *(Path(path, _moved("/api/index.html")) for path in ("/api", "/api/")),
             *(
                 Path(path, _Endpoint(Desk(routes, hall, census, command, slots).answer))
                 for path, routes in by_path.items()
@@ -218,8 +222,17 @@ async def _no_such_route(request: Request, failure: Exception) -> Response:
     return _reply(failure.status_code, await serialized({"error": failure.detail, "reason": failure.detail}))
 
 
+def _document(value: Any) -> Callable[[Request], Response]:
+    body = json.dumps(value).encode()
+    return lambda request: _reply(200, body)
+
+
+def _moved(target: str) -> Callable[[Request], Response]:
+    return lambda request: _reply(301, b"", {"location": target})
+
+
 def _page(text: str) -> Callable[[Request], Response]:
-    """The status page; its policy lets nothing run but the page's own script, nor anybody frame it."""
+    """A page; its policy lets nothing run but its own script, nor anybody frame it."""
     allowed = ["default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"]
     for kind in ("script", "style"):
         for inside in re.findall(rf"<{kind}>(.*?)</{kind}>", text, re.DOTALL):

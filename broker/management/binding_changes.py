@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def of_queue(visit: "Visit") -> "list[Row]":
-    """/api/queues/VHOST/NAME/bindings."""
+    """The bindings to a queue."""
     name = visit.part("name")
     if schema.queue(visit.tree, visit.vhost, name) is None:
         raise NotFound
@@ -31,19 +31,19 @@ def of_queue(visit: "Visit") -> "list[Row]":
 
 
 def from_exchange(visit: "Visit") -> "list[Row]":
-    """/api/exchanges/VHOST/NAME/bindings/source."""
+    """The bindings from an exchange."""
     name = _exchange(visit)
     return [bindings.described(one) for one in _all(visit) if one.source == name]
 
 
 def to_exchange(visit: "Visit") -> "list[Row]":
-    """/api/exchanges/VHOST/NAME/bindings/destination."""
+    """The bindings to an exchange."""
     end = "exchange", _exchange(visit)
     return [bindings.described(one) for one in _all(visit) if (one.destination_kind, one.destination) == end]
 
 
 def between(visit: "Visit") -> "list[Row]":
-    """/api/bindings/VHOST/e/SOURCE/KIND/DESTINATION."""
+    """The bindings between two ends; KIND is q or e."""
     ends = _ends(visit)
     return [
         bindings.described(one) for one in _all(visit) if (one.source, one.destination_kind, one.destination) == ends
@@ -51,7 +51,7 @@ def between(visit: "Visit") -> "list[Row]":
 
 
 async def post(visit: "Visit") -> Reply:
-    """POST: bind; the answer says where the binding is found."""
+    """Bind; the header Location says where the binding is found."""
     *_, destination = _ends(visit)
     asked = visit.body
     await _change(visit, asked.routing_key, asked.arguments, bind=True)
@@ -69,7 +69,7 @@ def single(visit: "Visit") -> "Row":
 
 
 async def delete(visit: "Visit") -> Reply:
-    """DELETE: unbind."""
+    """Remove a binding."""
     row = single(visit)
     record = next(one for one in _all(visit) if bindings.described(one) == row)
     await _change(visit, record.key, from_json(record.arguments), bind=False)

@@ -29,7 +29,7 @@ _DIGITS_MAX = 18
 
 
 async def browse(visit: "Visit") -> Row:
-    """One look. It asks for the permission to read the queue, and has no effect on it. Raises Refusal."""
+    """Look at the messages of a queue, without an effect on it; asks for the permission to read it."""
     vhost, client = visit.enter()
     name = visit.part("name")
     client.access(vhost.name).check("read", "queue", name)

@@ -31,6 +31,7 @@ def _source(kind: "Kind") -> Source:
         inside = frozenset(vhosts)
         return Listing([row for row in rows if _vhost_of(row) in inside], silent)
 
+    listing.__doc__ = f"The {kind} of these vhosts; without the tag for monitoring those of the user who asks."
     return listing
 
 
@@ -58,6 +59,7 @@ def visible(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":
         seen = [row for row in listing.rows if visit.monitors or _user_of(row) == visit.user.name]
         return sorted(seen, key=lambda row: (_vhost_of(row), str(row.get("name", ""))))
 
+    rows.__doc__ = source.__doc__
     return rows
 
 
@@ -92,7 +94,7 @@ async def _named(visit: "Visit", source: Source) -> Row:
 
 
 async def of_user(visit: "Visit") -> list[Row]:
-    """/api/connections/username/NAME."""
+    """The connections of a user."""
     name = visit.part("user")
     listing = await connections(visit.hall, visit.census, visit.vhosts(entered=False))
     rows = [row for row in listing.rows if row["user"] == name]
@@ -102,13 +104,13 @@ async def of_user(visit: "Visit") -> list[Row]:
 
 
 async def close(visit: "Visit") -> "Reply":
-    """DELETE: one connection; its client hears the header X-Reason."""
+    """Close a connection; its client hears what the header X-Reason says."""
     await _close(visit, [await _named(visit, connections)])
     return reply.DONE
 
 
 async def close_all_of_user(visit: "Visit") -> "Reply":
-    """DELETE: all connections of a user."""
+    """Close all connections of a user."""
     await _close(visit, await of_user(visit))
     return reply.DONE
 

@@ -15,12 +15,12 @@ Row = dict[str, Any]
 
 
 def name(visit: "Visit") -> Row:
-    """/api/cluster-name."""
+    """The cluster's name, as clients are told it."""
     return {"name": visit.hall.server_properties["cluster_name"]}
 
 
 async def rename(visit: "Visit") -> "Reply":
-    """PUT: what clients are told from now on."""
+    """Give the cluster another name."""
     await visit.propose("set_cluster_name", name=visit.body.name)
     return reply.DONE
 
@@ -31,7 +31,7 @@ def extensions(visit: "Visit") -> list[Row]:
 
 
 async def rebalance(visit: "Visit") -> "Reply":
-    """POST: spread the masters over the nodes, while others go on; done when the answer comes."""
+    """Spread the masters of mirrored queues over the nodes; it is done when the answer comes."""
     await visit.command("rebalance", kind="all", vhosts=".*", queues=".*")
     return reply.DONE
 

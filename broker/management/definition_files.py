@@ -23,17 +23,17 @@ UNREADABLE = "failed_to_parse_json"
 
 
 def download(visit: "Visit") -> Reply:
-    """GET: everything, or what is in one vhost; `download` names the file that a browser makes of it."""
+    """All definitions, or those of one vhost; `download` names the file that a browser makes of them."""
     if visit.has_part("vhost") and not visit.has_vhost:
         raise BadRequest("vhost_not_found")
     found = definitions.export(visit.hall, visit.part("vhost") if visit.has_part("vhost") else None)
     wanted = visit.queries.get("download", "")
-    name = "".join(letter for letter in wanted if letter.isalnum() or letter in "-_. ")
+    name = "".join(letter for letter in wanted if letter.isascii() and (letter.isalnum() or letter in "-_. "))
     return Reply(200, found, {"content-disposition": f'attachment; filename="{name}"'} if name else {})
 
 
 async def upload(visit: "Visit") -> Reply:
-    """POST: what the file names is there afterwards, and the rest stays. Raises Refusal."""
+    """Set what the file names; the rest stays as it is."""
     vhost = visit.vhost if visit.has_part("vhost") else None
     kind = visit.headers.get("content-type", "")
     raw, form = visit.raw, dict[str, bytes]()

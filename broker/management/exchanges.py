@@ -62,7 +62,7 @@ def single(visit: "Visit") -> Row:
 
 
 async def put(visit: "Visit") -> "Reply":
-    """PUT: declare it, as the user who asks."""
+    """Declare an exchange."""
     vhost, client = visit.enter()
     asked, name = visit.body, checked_name(visit)
     there = schema.exchange(visit.tree, vhost.name, name) is not None
@@ -85,7 +85,7 @@ async def put(visit: "Visit") -> "Reply":
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """DELETE; `if-unused` is a condition."""
+    """Delete an exchange."""
     name = single(visit)["name"]
     _, client = visit.enter()
     if_unused = visit.queries.get("if-unused") == "true"

@@ -52,6 +52,7 @@ def agreed(rows: "Callable[[Tree, Sequence[str]], list[Row]]") -> Source:
         await trio.lowlevel.checkpoint()
         return Listing(rows(hall.tree.tree, vhosts))
 
+    source.__doc__ = rows.__doc__
     return source
 
 
@@ -63,4 +64,5 @@ def listed(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":
         visit.silent.update(listing.silent)
         return listing.rows
 
+    rows.__doc__ = source.__doc__
     return rows

@@ -72,7 +72,7 @@ class Mailbox:
 
 
 async def publish(visit: "Visit") -> Row:
-    """POST …/publish: whether a queue has the message safe. Raises Refusal."""
+    """Publish a message; `routed` if a queue has it safe."""
     vhost, client = visit.enter()
     asked = visit.body
     encoded = _properties(asked.properties)
@@ -134,7 +134,7 @@ def _properties(said: Row) -> bytes:
 
 
 async def fetch(visit: "Visit") -> list[Row]:
-    """POST …/get. Raises Refusal."""
+    """Take messages out of a queue, or look at them and put them back."""
     vhost, client = visit.enter()
     asked, name = visit.body, visit.part("name")
     if asked.encoding not in ("auto", "base64"):
@@ -182,7 +182,7 @@ def _payload(body: bytes, encoding: str) -> Row:
 
 
 async def aliveness(visit: "Visit") -> Row:
-    """/api/aliveness-test: a message goes in and comes out, by a queue that stays."""
+    """Whether a message goes in and comes out, by a queue aliveness-test that stays."""
     if not visit.has_vhost:
         raise NotFound
     vhost, client = visit.enter()

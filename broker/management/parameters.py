@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def listed(visit: "Visit") -> "list[Row]":
-    """All, those of a component, or those of a component in a vhost."""
+    """The parameters of vhosts: all, of one component, of one component in a vhost."""
     found = definitions.parameters(visit.tree, visit.vhosts())
     if not visit.has_part("component"):
         return found
@@ -34,7 +34,7 @@ def single(visit: "Visit") -> "Row":
 
 
 async def put(visit: "Visit") -> "Reply":
-    """PUT: the value of a parameter of a component that is known."""
+    """Set a parameter of a component that is known."""
     component, name, value = visit.part("component"), visit.part("name"), visit.body.value
     there = any(row["name"] == name for row in listed(visit))
     match component:
@@ -48,7 +48,7 @@ async def put(visit: "Visit") -> "Reply":
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """DELETE: one parameter."""
+    """Remove a parameter."""
     row = single(visit)
     if row["component"] == definitions.VHOST_LIMITS:
         await visit.propose("clear_vhost_limits", vhost=row["vhost"])

@@ -36,32 +36,32 @@ topics = agreed(topic_rows)
 
 
 def everywhere(visit: "Visit") -> list[Row]:
-    """/api/permissions."""
+    """What all users may do in all vhosts."""
     return rows(visit.tree, _names(visit))
 
 
 def everywhere_by_key(visit: "Visit") -> list[Row]:
-    """/api/topic-permissions."""
+    """Which routing keys users may use, everywhere."""
     return topic_rows(visit.tree, _names(visit))
 
 
 def in_vhost(visit: "Visit") -> list[Row]:
-    """/api/vhosts/VHOST/permissions."""
+    """What users may do in a vhost."""
     return rows(visit.tree, [visit.vhost])
 
 
 def in_vhost_by_key(visit: "Visit") -> list[Row]:
-    """/api/vhosts/VHOST/topic-permissions."""
+    """Which routing keys users may use in a vhost."""
     return topic_rows(visit.tree, [visit.vhost])
 
 
 def of_user(visit: "Visit") -> list[Row]:
-    """/api/users/NAME/permissions."""
+    """What a user may do in all vhosts."""
     return _of(visit, rows)
 
 
 def of_user_by_key(visit: "Visit") -> list[Row]:
-    """/api/users/NAME/topic-permissions."""
+    """Which routing keys a user may use, everywhere."""
     return _of(visit, topic_rows)
 
 
@@ -77,23 +77,23 @@ def single_by_key(visit: "Visit") -> list[Row]:
 
 
 async def put(visit: "Visit") -> "Reply":
-    """PUT: configure, write and read, all three."""
+    """Say what a user may do in a vhost: regular expressions for names."""
     return await _put(visit, "put_permission")
 
 
 async def put_by_key(visit: "Visit") -> "Reply":
-    """PUT: the routing keys that a user may use with one exchange."""
+    """Say which routing keys a user may use with one exchange."""
     return await _put(visit, "put_topic_permission")
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """DELETE: the user may do nothing there any more."""
+    """Let a user do nothing in a vhost."""
     await visit.propose("clear_permission", user=single(visit)["user"], vhost=visit.vhost)
     return reply.DONE
 
 
 async def delete_by_key(visit: "Visit") -> "Reply":
-    """DELETE: every routing key may be used, with one exchange or with all."""
+    """Let a user use every routing key, with one exchange or with all."""
     exchange = {"exchange": visit.part("exchange")} if visit.has_part("exchange") else {}
     user = single_by_key(visit)[0]["user"]
     await visit.propose("clear_topic_permission", user=user, vhost=visit.vhost, **exchange)

@@ -20,7 +20,7 @@ def rows(tree: "Tree", vhosts: Sequence[str]) -> list[Row]:
 
 
 def operator_rows(tree: "Tree", vhosts: Sequence[str]) -> list[Row]:
-    """Their operator policies."""
+    """The operator policies of these virtual hosts."""
     return [policy.as_json() for vhost in vhosts for policy in schema.policies(tree, vhost, operator=True)]
 
 
@@ -42,23 +42,23 @@ def single_operator(visit: "Visit") -> Row:
 
 
 async def put(visit: "Visit") -> "Reply":
-    """PUT: pattern and definition, priority and apply-to."""
+    """Make a policy, or replace it."""
     return await _put(visit, operator=False)
 
 
 async def put_operator(visit: "Visit") -> "Reply":
-    """The same for an operator policy."""
+    """Make an operator policy, or replace it."""
     return await _put(visit, operator=True)
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """DELETE: one policy."""
+    """Remove a policy."""
     await visit.propose("clear_policy", vhost=visit.vhost, name=single(visit)["name"], operator=False)
     return reply.DONE
 
 
 async def delete_operator(visit: "Visit") -> "Reply":
-    """DELETE: one operator policy."""
+    """Remove an operator policy."""
     await visit.propose("clear_policy", vhost=visit.vhost, name=single_operator(visit)["name"], operator=True)
     return reply.DONE
 

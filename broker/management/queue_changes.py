@@ -23,7 +23,7 @@ NAME_BYTES_MAX = 255
 
 
 async def put(visit: "Visit") -> "Reply":
-    """PUT: declare it, as `node` would if one is named."""
+    """Declare a queue, as a client of `node` would if one is named."""
     vhost, client = visit.enter()
     asked, name = visit.body, checked_name(visit)
     there = name in vhost.handles
@@ -41,7 +41,7 @@ async def put(visit: "Visit") -> "Reply":
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """DELETE; `if-empty` and `if-unused` are conditions."""
+    """Delete a queue."""
     _, client, name = _there(visit)
     conditions = {name.replace("-", "_"): visit.queries.get(name) == "true" for name in ("if-unused", "if-empty")}
     await visit.hall.declarations.delete_queue(client, name, **conditions)
@@ -49,14 +49,14 @@ async def delete(visit: "Visit") -> "Reply":
 
 
 async def purge(visit: "Visit") -> "Reply":
-    """DELETE …/contents: the messages that are ready."""
+    """Purge a queue: its messages that are ready go."""
     _, client, name = _there(visit)
     await visit.hall.declarations.purge_queue(client, name)
     return reply.DONE
 
 
 async def act(visit: "Visit") -> "Reply":
-    """POST …/actions: sync or cancel_sync."""
+    """Fill the mirrors of a queue, or stop that: sync, cancel_sync."""
     action = visit.body.action
     if action not in ACTIONS:
         raise BadRequest(["unknown", action])

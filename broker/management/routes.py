@@ -29,9 +29,13 @@ from broker.management import (
     whoami,
 )
 from broker.management.listing import listed
-from broker.management.route import Right, Route, many, one, paged
+from broker.management.route import Query, Right, Route, many, one, paged
 
 ADMINISTRATOR, MONITORING, POLICYMAKER, VHOST = Right.ADMINISTRATOR, Right.MONITORING, Right.POLICYMAKER, Right.VHOST
+
+IF_UNUSED = Query("if-unused", "boolean", "Only if nobody consumes, or nothing is bound.")
+IF_EMPTY = Query("if-empty", "boolean", "Only if no message is ready.")
+DOWNLOAD = Query("download", "string", "The name under which a browser saves it.")
 
 _CLUSTER = (
     one("/api/overview", overview.show),
@@ -43,11 +47,11 @@ _CLUSTER = (
     many("/api/nodes", nodes.listed, MONITORING),
     one("/api/nodes/{name}", nodes.single, MONITORING),
     Route("POST", "/api/rebalance/queues", cluster.rebalance, ADMINISTRATOR),
-    Route("GET", "/api/definitions", definition_files.download, ADMINISTRATOR),
+    Route("GET", "/api/definitions", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
     Route("POST", "/api/definitions", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
-    Route("GET", "/api/definitions/{vhost}", definition_files.download, ADMINISTRATOR),
+    Route("GET", "/api/definitions/{vhost}", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
     Route("POST", "/api/definitions/{vhost}", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
-    Route("GET", "/api/all-configuration", definition_files.download, ADMINISTRATOR),
+    Route("GET", "/api/all-configuration", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
     Route("POST", "/api/all-configuration", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
 )
 _VHOSTS = (
@@ -111,7 +115,7 @@ _QUEUES = (
     paged("/api/queues/{vhost}", listed(queues.listing), VHOST),
     one("/api/queues/{vhost}/{name}", queues.single, VHOST),
     Route("PUT", "/api/queues/{vhost}/{name}", queue_changes.put, VHOST, bodies.QueueBody),
-    Route("DELETE", "/api/queues/{vhost}/{name}", queue_changes.delete, VHOST),
+    Route("DELETE", "/api/queues/{vhost}/{name}", queue_changes.delete, VHOST, queries=(IF_UNUSED, IF_EMPTY)),
     many("/api/queues/{vhost}/{name}/bindings", binding_changes.of_queue, VHOST),
     Route("DELETE", "/api/queues/{vhost}/{name}/contents", queue_changes.purge, VHOST),
     Route("POST", "/api/queues/{vhost}/{name}/get", messages.fetch, VHOST, bodies.GetBody),
@@ -126,7 +130,7 @@ _EXCHANGES = (
     paged("/api/exchanges/{vhost}", listed(exchanges.listing), VHOST),
     one("/api/exchanges/{vhost}/{name}", exchanges.single, VHOST),
     Route("PUT", "/api/exchanges/{vhost}/{name}", exchanges.put, VHOST, bodies.ExchangeBody),
-    Route("DELETE", "/api/exchanges/{vhost}/{name}", exchanges.delete, VHOST),
+    Route("DELETE", "/api/exchanges/{vhost}/{name}", exchanges.delete, VHOST, queries=(IF_UNUSED,)),
     Route("POST", "/api/exchanges/{vhost}/{name}/publish", messages.publish, VHOST, bodies.PublishBody),
     many("/api/exchanges/{vhost}/{name}/bindings/source", binding_changes.from_exchange, VHOST),
     many("/api/exchanges/{vhost}/{name}/bindings/destination", binding_changes.to_exchange, VHOST),

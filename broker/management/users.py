@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def rows(tree: "Tree", _vhosts: Sequence[str] = ()) -> list[Row]:
-    """All users, with what others need to let them in elsewhere."""
+    """All users, with what it takes to let them in elsewhere."""
     return [
         {
             "name": user.name,
@@ -44,7 +44,7 @@ limits = agreed(_limits)
 
 
 def everybody(visit: "Visit") -> list[Row]:
-    """/api/users."""
+    """All users."""
     return rows(visit.tree)
 
 
@@ -64,7 +64,7 @@ def without_permissions(visit: "Visit") -> list[Row]:
 
 
 async def put(visit: "Visit") -> "Reply":
-    """PUT: a user with tags, and a password, a hash of one, or neither. Limits stay unless they are named."""
+    """Make or change a user: tags, and a password, a hash of one, or neither. Limits stay unless they are named."""
     asked = visit.body
     if asked.tags is None:
         raise BadRequest("tags_not_present")
@@ -82,13 +82,13 @@ async def put(visit: "Visit") -> "Reply":
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """DELETE: the user with all permissions."""
+    """Remove a user with all permissions."""
     await visit.propose("delete_user", name=single(visit)["name"])
     return reply.DONE
 
 
 async def delete_several(visit: "Visit") -> "Reply":
-    """POST /api/users/bulk-delete; nobody goes unless all are there."""
+    """Remove several users; nobody goes unless all are there."""
     names = visit.body.users
     known = {row["name"] for row in rows(visit.tree)}
     for name in names:
@@ -100,25 +100,25 @@ async def delete_several(visit: "Visit") -> "Reply":
 
 
 def limited(visit: "Visit") -> list[Row]:
-    """/api/user-limits."""
+    """The limits of users who have some."""
     return _limits(visit.tree, ())
 
 
 def limits_of(visit: "Visit") -> list[Row]:
-    """/api/user-limits/NAME."""
+    """The limits of one user."""
     name = single(visit)["name"]
     return [row for row in _limits(visit.tree, ()) if row["user"] == name]
 
 
 async def put_limit(visit: "Visit") -> "Reply":
-    """PUT: how many connections or channels a user may have."""
+    """Limit the connections or the channels of a user; -1: no limit."""
     user = _known(visit)
     await visit.propose("set_user_limits", user=user, limits={visit.part("limit"): visit.body.value})
     return reply.DONE
 
 
 async def delete_limit(visit: "Visit") -> "Reply":
-    """DELETE: no such limit any more."""
+    """Remove a limit of a user."""
     await visit.propose("clear_user_limits", user=_known(visit), limit=visit.part("limit"))
     return reply.DONE
 

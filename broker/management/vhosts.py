@@ -79,7 +79,7 @@ async def single(visit: "Visit") -> Row:
 
 
 async def put(visit: "Visit") -> "Reply":
-    """PUT: description, tags, default_queue_type. Who creates one may do everything in it."""
+    """Make a vhost, or describe it anew. Who makes one may do everything in it."""
     name, said = visit.part("vhost"), visit.body.model_dump(exclude_unset=True, exclude={"tracing"})
     if visit.body.default_queue_type is None:
         said.pop("default_queue_type", None)
@@ -91,7 +91,7 @@ async def put(visit: "Visit") -> "Reply":
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """DELETE: the vhost with everything in it."""
+    """Remove a vhost with everything in it."""
     if not visit.has_vhost:
         raise NotFound
     await visit.propose("delete_vhost", name=visit.part("vhost"))
@@ -99,7 +99,7 @@ async def delete(visit: "Visit") -> "Reply":
 
 
 def start(visit: "Visit") -> "Reply":
-    """POST …/start/NODE: a vhost runs wherever a node does."""
+    """Start a vhost on a node: it runs there anyway."""
     _ = visit.vhost
     member = schema.member(visit.tree, node_name(visit.part("name")))
     if member is None or not member.running:
@@ -108,12 +108,12 @@ def start(visit: "Visit") -> "Reply":
 
 
 def limited(visit: "Visit") -> list[Row]:
-    """/api/vhost-limits, of one vhost or of all."""
+    """The limits of vhosts that have some."""
     return _limits(visit.tree, visit.vhosts())
 
 
 async def put_limit(visit: "Visit") -> "Reply":
-    """PUT: how many connections or queues there may be; the other limit stays."""
+    """Limit the connections or the queues of a vhost; -1: no limit."""
     present = dict(_present(visit).limits)
     limits = {**present, visit.part("limit"): visit.body.value}
     with as_validation():
@@ -122,7 +122,7 @@ async def put_limit(visit: "Visit") -> "Reply":
 
 
 async def delete_limit(visit: "Visit") -> "Reply":
-    """DELETE: no such limit any more."""
+    """Remove a limit of a vhost."""
     present, limit = dict(_present(visit).limits), visit.part("limit")
     if limit in present:
         del present[limit]
