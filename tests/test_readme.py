@@ -86,7 +86,8 @@ def test_the_session_that_kills_a_master(tmp_path: Path, path: dict[str, str]) -
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_the_other_sessions(tmp_path: Path, path: dict[str, str]) -> None:
-    run("warren publish orders hello --declare", tmp_path, path)
+    for queue in ("orders", "dead.orders"):
+        run(f"warren publish {queue} hello --declare", tmp_path, path)
     for session in blocks("console")[1:]:
         for command in commands_of(session):
             run(command, tmp_path, path)

@@ -50,6 +50,7 @@ COMMANDS = {
     "publish": ("broker.cli.messages:publish", "Publish messages by hand, and wait for their confirms."),
     "get": ("broker.cli.messages:get", "Take messages from a queue by hand."),
     "browse": ("broker.cli.browse:browse", "Look at the messages of a queue, and leave them as they are."),
+    "replay": ("broker.cli.replay:replay", "Send dead letters back to where they came from."),
     "ctl": (
         "broker.cli.ctl.group:ctl",
         "What rabbitmqctl does: users, permissions, limits, lists, definitions, nodes.",

@@ -37,6 +37,12 @@ To a node, at its link address:
                   -> {messages: [Sight], scanned: int, next: int | null, messages_ready, messages_unacknowledged: int};
                   behind position `after`, without the first `offset` of those; one answer passes over a bounded number
                   of messages: the next request goes on behind `next`, unless that is null
+    replay        {vhost, queue, after, upto, limit: int, search, reason, original, to, exchange, key, user: text,
+                  again, dry_run: bool}; all but `queue` may be left out
+                  -> {scanned, matched, replayed: int, kept: {why: int}, ways: [{exchange, keys, queues: [name],
+                  messages: int}], next: int | null, upto: int}; `ways` of a dry run only; after a while the answer
+                  comes with `next`: the following request goes on `after` that, with the same `upto`, behind which
+                  letters came later than the first request; `user`: with the rights of that one
     recovered_list   {}                                             -> {files: [{node, file, vhost, queue, queue_id,
                   messages, why, stamp_ms}], silent: [node]}; `silent` nodes do not run or have not told theirs
     recovered_show   {file, after: int = 0, count: int = 10}        -> {messages: [Recovered], remaining: int}; those of

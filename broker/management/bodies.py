@@ -291,3 +291,22 @@ class GetBody(Body):
     count: Whole
     encoding: str
     truncate: Whole | None = None
+
+
+class ReplayBody(Body):
+    """Which dead letters go back, and where to if not home. Not RabbitMQ's."""
+
+    to: ShortText | None = None
+    """A queue."""
+    exchange: ShortText | None = None
+    routing_key: ShortText | None = None
+    search: str | None = None
+    reason: str | None = None
+    queue: str | None = None
+    """In which they died."""
+    limit: Whole | None = None
+    again: Flag = False
+    dry_run: Flag = False
+    after: Whole = 0
+    upto: Whole | None = None
+    """As `next` and `upto` of the answer before, to go on."""

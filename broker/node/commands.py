@@ -19,6 +19,7 @@ from broker.node.naming import Unknown, queue_of, vhost_of
 from broker.peers.links import CUTS, check_cuts
 from broker.vhosts import by_hand, portrait
 from broker.vhosts.browsing import look_of
+from broker.vhosts.replays import wish_of
 from broker.vhosts.switchboard import PeerLost
 from broker.wire.message import SHORT_BYTES_MAX
 
@@ -62,6 +63,7 @@ class Commands:
             "publish": self._publish,
             "get": self._get,
             "browse": self._browse,
+            "replay": self._replay,
         }
         self._parts: dict[str, Callable[[Answer], Awaitable[Answer]]] = {}
 
@@ -191,6 +193,14 @@ class Commands:
     async def _browse(self, hall: "Hall", request: Answer) -> Answer:
         handle = queue_of(hall, request)
         return await hall.browsing.look(handle, look_of(request))
+
+    async def _replay(self, hall: "Hall", request: Answer) -> Answer:
+        handle = queue_of(hall, request)
+        answer = await hall.replays.replay(handle, wish_of(request))
+        if answer["replayed"] and not answer["ways"]:
+            text = f"{answer['replayed']} dead letters of queue {handle.record.name} were published again"
+            self._timeline.tell("replay", text, queue=handle.record.name, vhost=handle.record.vhost)
+        return answer
 
 
 def _body(shown: Answer) -> bytes:

@@ -114,6 +114,10 @@ class Queue(Window):
         """The holder is gone: all that it holds returns."""
         self._return(self._unacked.release(holder))
 
+    def let_go(self, holder: "Hashable", first: int, last: int) -> None:
+        """What was taken aside of the positions first..last stands again where it stood, as if nobody had had it."""
+        self._put_back(self._unacked.take_back(holder, first, last))
+
     def come_back(self, first: int, last: int) -> None:
         """Whoever got the positions first..last of a former master has not answered for them: they are here again."""
         self._return([piece for line in self._ready.lines() for piece in line.remove(first, last)])
@@ -346,10 +350,13 @@ class Queue(Window):
             pieces, worn = self._returns.count(pieces, self.settings.delivery_limit)
             for piece in worn:
                 self._departures.bury(piece, "delivery_limit", self.settings)
-        if not pieces:
-            return
         for piece in pieces:
             piece.redelivered = True
+        self._put_back(pieces)
+
+    def _put_back(self, pieces: "list[Piece]") -> None:
+        if not pieces:
+            return
         self._ready.put_back(pieces)
         self._expiry.watch(pieces)
         self._expire()

@@ -44,6 +44,19 @@ class Stock:
         """From now on somebody wants to know what settled."""
         self._departures.logged = True
 
+    # -- what is taken aside, for nobody to get it meanwhile -----------------------------------------------------------
+
+    def take_aside(self, holder: "Hashable", first: int, last: int) -> None:
+        """What is ready of the positions first..last is held, and was not delivered by that."""
+        for line in self._ready.lines():
+            for piece in line.remove(first, last):
+                self._unacked.give(holder, piece)
+
+    def settle_aside(self, holder: "Hashable", first: int, last: int) -> None:
+        """What was taken aside of the positions first..last is gone for good."""
+        for range_first, range_last in self._unacked.discard(holder, first, last):
+            self._departures.settle(range_first, range_last)
+
     # -- what former masters gave out --------------------------------------------------------------------------------
 
     def settle_wherever(self, first: int, last: int) -> None:

@@ -25,8 +25,8 @@ class Unacked:
         self._spare: Line | None = None  # an empty one: who answers at once has one of his own for a moment only
         self.count = 0
 
-    def give(self, holder: "Hashable", run: "Run") -> None:
-        """The holder has got this run."""
+    def give(self, holder: "Hashable", run: "Piece") -> None:
+        """The holder has got these messages."""
         line = self._lines.get(holder)
         if line is None:
             line = self._lines[holder] = Line() if self._spare is None else self._spare

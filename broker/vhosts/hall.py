@@ -35,6 +35,7 @@ from broker.vhosts.logins import LoginRules, Logins
 from broker.vhosts.mirrors import Mirrors
 from broker.vhosts.paging import Paging
 from broker.vhosts.pressure import Pressure
+from broker.vhosts.replays import Replays
 from broker.vhosts.replies import Replies
 from broker.vhosts.roster import Roster
 from broker.vhosts.switchboard import Switchboard
@@ -115,6 +116,7 @@ class Hall:
         )
         self.roster = Roster(switchboard, self.guests, self._running_peers, self.meters.churn)
         self.browsing = Browsing(self)
+        self.replays = Replays(self)
         self.client_limits = ClientLimits(lambda: tree.tree, self.roster)
         self.logins = Logins(lambda: tree.tree, login_rules or LoginRules(), self.meters.logins)
         self.declarations = Declarations(self.catalogue, tree, self.life, chance, locator, self.meters.churn)
@@ -170,9 +172,9 @@ class Hall:
         if schema.permission(self.tree.tree, name, user.name) is None:
             raise ConnectionException(530, f"access to vhost '{name}' refused for user '{user.name}'")
         owner = Owner(self.life.node, self.life.number, connection)
-        return vhost, Client(user, name, owner, self._access)
+        return vhost, Client(user, name, owner, self.access)
 
-    def _access(self, user: str, vhost: str) -> Access:
+    def access(self, user: str, vhost: str) -> Access:
         access = self._accesses.get((user, vhost))
         if access is None:
             record = schema.permission(self.tree.tree, vhost, user)

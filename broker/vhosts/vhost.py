@@ -30,6 +30,7 @@ from policies.quorum import is_quorum
 if TYPE_CHECKING:
     from random import Random
 
+    from broker.vhosts.access import Access
     from broker.vhosts.switchboard import Switchboard
 
 Target = Handle | ReplyTarget
@@ -226,13 +227,7 @@ class Vhost:
         exchange, key = split_address(address)
         if bits & _IMMEDIATE:
             raise ChannelException(540, "immediate=true")
-        client.access(self.name).check("write", "exchange", exchange)
-        if exchange and exchange not in self.graph:
-            raise ChannelException(404, f"no exchange '{exchange}' in vhost '{self.name}'")
-        if exchange and self.graph.is_internal(exchange):
-            raise ChannelException(403, f"cannot publish to internal exchange '{exchange}' in vhost '{self.name}'")
-        if self.graph.is_topic(exchange):
-            client.access(self.name).check_topic("write", exchange, key)
+        self.check_publish(client.access(self.name), exchange, key)
         per_message = self.graph.per_message(exchange)
         handles = [] if per_message else self._targets_for(exchange, key, {})
         route = Route(address, exchange, key, handles, mandatory=bool(bits & _MANDATORY), per_message=per_message)
@@ -240,6 +235,16 @@ class Vhost:
             client.routes.clear()
         client.routes[payload] = route
         return route
+
+    def check_publish(self, access: "Access", exchange: str, key: str) -> None:
+        """Raise 403 or 404 unless somebody with these rights may publish so."""
+        access.check("write", "exchange", exchange)
+        if exchange and exchange not in self.graph:
+            raise ChannelException(404, f"no exchange '{exchange}' in vhost '{self.name}'")
+        if exchange and self.graph.is_internal(exchange):
+            raise ChannelException(403, f"cannot publish to internal exchange '{exchange}' in vhost '{self.name}'")
+        if self.graph.is_topic(exchange):
+            access.check_topic("write", exchange, key)
 
     def find(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Handle]:
         """The queues for a message that no client publishes (dead letters); none if the exchange is not there."""

@@ -200,6 +200,16 @@ class FakeNode:
         extra = {"exchange": "", "key": "orders", "redelivered": False, "properties": {}}
         return {"messages": [{**body, **extra} for body in taken], "remaining": len(rest), "paused": False}
 
+    def do_replay(self, request: dict) -> dict:
+        """Five dead letters, two a request, of which one cannot go."""
+        after = request.get("after", 0)
+        count = min(2, 5 - after, request.get("limit", 2))
+        dry = [{"exchange": "orders", "keys": ["new", "cc"], "queues": ["work"], "messages": count}]
+        kept = {"no queue takes them": 1} if after + count == 5 else {}
+        answer = {"scanned": count, "matched": count, "replayed": count - len(kept), "kept": kept, "upto": 5}
+        ways = dry if request["dry_run"] else []
+        return {**answer, "ways": ways, "next": after + count if after + count < 5 else None}
+
     def do_browse(self, request: dict) -> dict:
         """Five messages, of which one look passes over two."""
         extra = {"exchange": "", "key": "orders", "redelivered": False, "properties": {}, "stamp_ms": 0}

@@ -275,3 +275,17 @@ def test_browse_says_how_far_a_search_went(warren):
     assert done.out == "0 found among 4 of 4 ready and 1 unacknowledged in orders; there are more, --after 4\n"
     found = json.loads(warren("browse", "orders", "--search", "five", "--json").out)
     assert ([message["position"] for message in found["messages"]], found["scanned"], found["next"]) == ([5], 5, None)
+
+
+def test_replay_goes_on_to_the_end_and_fails_for_what_stays(warren):
+    done = warren("replay", "dead.orders")
+    assert (done.code, done.out) == (1, "4 replayed\n")
+    assert done.err == "warren: 1 messages stay in dead.orders (no queue takes them: 1)\n"
+    assert warren("replay", "dead.orders", "--limit", "3") == (0, "3 replayed\n", "")
+
+
+def test_a_dry_run_says_what_would_go_where(warren):
+    done = warren("replay", "dead.orders", "--dry-run", "--reason", "rejected")
+    assert done.out == "5 would go through orders with new cc to work\n"
+    assert done.err == "warren: 1 messages would stay in dead.orders (no queue takes them: 1)\n"
+    assert warren("replay", "dead.orders", "--reason", "bored").code == 2

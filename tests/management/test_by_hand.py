@@ -1,4 +1,4 @@
-"""What has no counterpart in RabbitMQ's API: queues paused, and messages looked at."""
+"""What has no counterpart in RabbitMQ's API: queues paused, messages looked at, dead letters sent back."""
 
 import pytest
 
@@ -51,7 +51,26 @@ async def test_permissions_count():
         await browser.ask(QUEUE, "PUT", b"{}")
         await add_user(hall, "manager", "management", vhost="/")
         browser.authorization = basic("manager", "p")
-        for method, path in [("GET", "browse"), ("PUT", "pause"), ("PUT", "resume")]:
-            refused = await browser.ask(f"{QUEUE}/{path}", method)
+        for method, path in [("GET", "browse"), ("PUT", "pause"), ("PUT", "resume"), ("POST", "replay")]:
+            refused = await browser.ask(f"{QUEUE}/{path}", method, b"{}")
             assert (refused.status, refused.json["reason"]) == (401, "Access refused."), path
         assert (await browser.ask(f"{QUEUE}/get", "POST", GET_ONE)).status == 401
+
+
+async def test_dead_letters_go_back_with_the_rights_of_who_asks():
+    asked = []
+
+    async def command(request):
+        asked.append(request)
+        return {"replayed": 1, "kept": {}, "next": None}
+
+    async with open_browser(command) as (_, browser):
+        await browser.ask(QUEUE, "PUT", b"{}")
+        done = await browser.ask(f"{QUEUE}/replay", "POST", {"reason": "rejected", "queue": "work", "limit": "5"})
+        assert (done.status, done.json["replayed"]) == (200, 1)
+        assert asked == [{
+            "do": "replay", "vhost": "/", "queue": "q", "user": "guest", "original": "work", "reason": "rejected",
+            "limit": 5, "after": 0, "again": False, "dry_run": False,
+        }]  # fmt: skip
+        assert (await browser.ask("queues/%2F/none/replay", "POST", b"{}")).status == 404
+        assert (await browser.ask(f"{QUEUE}/replay", "POST", {"again": 5})).status == 400

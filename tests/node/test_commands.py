@@ -40,6 +40,7 @@ MEMBERS = {
     "revive": "node",
     "publish": "vhost exchange key bodies persistent declare",
     "get": "vhost queue count keep",
+    "replay": "vhost queue after upto limit search reason original to exchange key again dry_run user",
     "browse": "vhost queue after offset limit search state body_bytes",
     "facts": "kind vhost fields",
     "close_connections": "pids reason delay_ms",
@@ -67,8 +68,13 @@ BODIES = st.fixed_dictionaries({"body": TEXTS, "encoding": st.sampled_from(["utf
 POLICIES = st.lists(st.dictionaries(st.sampled_from(["vhost", "name", "pattern", "definition"]), ANYTHING), max_size=1)
 NAMES = st.sampled_from(["q", "/", "guest"])
 USUAL = {
-    **dict.fromkeys(("queues", "persistent", "declare", "keep", "if_unused", "if_empty", "paused"), st.booleans()),
-    **dict.fromkeys(("after_ms", "count", "delay_ms", "after", "offset", "limit", "body_bytes"), st.integers(-1, 3)),
+    **dict.fromkeys(
+        ("queues", "persistent", "declare", "keep", "if_unused", "if_empty", "paused", "again", "dry_run"),
+        st.booleans(),
+    ),
+    **dict.fromkeys(
+        ("after_ms", "count", "delay_ms", "after", "offset", "limit", "body_bytes", "upto"), st.integers(-1, 3)
+    ),
     **dict.fromkeys(("vhosts", "fields", "pids"), st.lists(TEXTS, max_size=2)),
     **dict.fromkeys(("policies", "operator_policies"), POLICIES),
     "peers": st.dictionaries(st.sampled_from(["n1", "n2"]), st.sampled_from(["both", "in", "up"])),
