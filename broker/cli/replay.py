@@ -9,7 +9,7 @@ import click
 
 from broker.cli.failures import Failed
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
-from broker.cli.road import Road, travel
+from broker.cli.road import Road
 from broker.node.configuration import Cluster
 from broker.vhosts.portion import added
 
@@ -40,11 +40,7 @@ def replay(
     1. Consumers see a new message: x-death begins anew, the old one is x-replayed-deaths, x-replay-count says how often
     it came back. What has one is not replayed again without --again, so nothing goes round in circles.
     """
-
-    async def journey(road: Road) -> dict[str, Any]:
-        return await _replay(road, {"vhost": vhost, "queue": dead_queue, "dry_run": dry_run, **wish}, limit)
-
-    answer = travel(journey, cluster)
+    answer = _replay(Road(cluster), {"vhost": vhost, "queue": dead_queue, "dry_run": dry_run, **wish}, limit)
     if as_json:
         print_json(answer)
     elif dry_run:
@@ -59,15 +55,15 @@ def replay(
         raise Failed(f"{sum(answer['kept'].values())} messages {stay} in {dead_queue} ({why})")
 
 
-async def _replay(road: Road, request: dict[str, Any], limit: int | None) -> dict[str, Any]:
+def _replay(road: Road, request: dict[str, Any], limit: int | None) -> dict[str, Any]:
     """As many requests as that takes."""
-    node = await road.first_that_serves()
+    node = road.first_that_serves()
     answer: dict[str, Any] | None = None
     while True:
         left = limit if limit is None or answer is None else limit - answer["replayed"]
         place = {} if answer is None else {"after": answer["next"], "upto": answer["upto"]}
         asked = {name: value for name, value in {**request, **place, "limit": left}.items() if value is not None}
-        done = await road.ask(node, {"do": "replay", **asked})
+        done = road.ask(node, {"do": "replay", **asked})
         answer = done if answer is None else added(answer, done)
         if answer["next"] is None or (limit is not None and answer["replayed"] >= limit):
             return answer

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 async def replay(visit: "Visit") -> dict[str, Any]:
-    """What was replayed, and what stays and why; with `next`, if there is more to do. Raises Refusal."""
+    """Sends dead letters back; what stays is told with the reason, and with `next` where to go on.
+
+    Raises Refusal.
+    """
     vhost, client = visit.enter()
     asked, name = visit.body, visit.part("name")
     client.access(vhost.name).check("read", "queue", name)

@@ -311,14 +311,14 @@ async def test_a_transaction_refuses_at_once_what_it_would_not_carry_out(autojum
 
 async def test_rights_are_looked_up_again_when_they_change_and_only_then(autojump_clock):
     async with furnished() as house:
-        known = house.hall._access("ann", "/")
+        known = house.hall.access("ann", "/")
         await house.owner.ask(1, declare("another"), QueueDeclareOk)
-        assert house.hall._access("ann", "/") is known
+        assert house.hall.access("ann", "/") is known
         await house.allow(write="^x$")
-        assert not house.hall._access("ann", "/").may("write", "y")
+        assert not house.hall.access("ann", "/").may("write", "y")
         await house.allow_topic("a", "b")
         with pytest.raises(ChannelException, match="access to topic 'x'"):
-            house.hall._access("ann", "/").check_topic("write", "t", "x")
+            house.hall.access("ann", "/").check_topic("write", "t", "x")
 
 
 async def test_names_lose_line_ends_where_something_is_declared_bound_or_deleted_but_not_where_it_is_used(
