@@ -41,7 +41,8 @@ class NodeProcess:
         self.ended = trio.Event()
         self.ended.set()
         amqps = None if node.amqps is None else str(node.amqps)
-        self.doors = Doors(amqp=str(node.amqp), amqps=amqps, http=str(node.http), link=str(node.link))
+        https = None if node.https is None else str(node.https)
+        self.doors = Doors(amqp=str(node.amqp), amqps=amqps, http=str(node.http), https=https, link=str(node.link))
         self._process: trio.Process | None = None
         self._log_start = 0
 
@@ -136,7 +137,7 @@ class NodeProcess:
     def _note_ready(self, line: str) -> None:
         for word in line.split()[1:]:
             match word.partition("="):
-                case ("amqp" | "amqps" | "http" | "link") as door, "=", address:
+                case ("amqp" | "amqps" | "http" | "https" | "link") as door, "=", address:
                     self.doors[door] = address
         if self.state == "starting":
             self.state = "running"

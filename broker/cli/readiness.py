@@ -83,7 +83,8 @@ def urls(cluster: Cluster, doors: Doors) -> list[str]:
     found = [amqp_url(cluster, doors["amqp"])]
     if doors["amqps"] is not None:
         found.append(amqp_url(cluster, doors["amqps"], "amqps"))
-    return [*found, f"http://{doors['http']}"]
+    found.append(f"http://{doors['http']}")
+    return found if doors["https"] is None else [*found, f"https://{doors['https']}"]
 
 
 def amqp_url(cluster: Cluster, address: str, scheme: str = "amqp") -> str:

@@ -170,6 +170,7 @@ class NodeStatus(TypedDict):
     amqp: str
     amqps: str | None
     http: str
+    https: str | None
     link: str
     uptime_s: float
     memory_bytes: int
@@ -203,6 +204,7 @@ class NodeRow(TypedDict):
     amqp: str
     amqps: str | None
     http: str
+    https: str | None
     link: str
     uptime_s: float | None
     memory_bytes: int | None
@@ -241,6 +243,7 @@ class Doors(TypedDict):
     amqp: str
     amqps: str | None
     http: str
+    https: str | None
     link: str
 
 

@@ -7,6 +7,7 @@ the node nor the door: it is logged, and the door opens again.
 
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +54,12 @@ def bad_news(reason: str) -> Load:
 class HttpDoor:
     """One open port. `open` it, `run` it; `close` ends `run`."""
 
-    def __init__(self, load: Load, address: str) -> None:
+    def __init__(self, load: Load, address: str, security: ssl.SSLContext | None = None) -> None:
+        """`security`: of HTTPS; without it the door is for HTTP."""
         self.address = address
         """Where it listens; after `open` with the port that was free if 0 was asked for."""
         self._load = load
+        self._security = security
         self._socket: socket.socket | None = None
         self._closing = trio.Event()
         self._closed = trio.Event()
@@ -116,12 +119,26 @@ class HttpDoor:
         from hypercorn.config import Config
         from hypercorn.trio import serve
 
-        app = self._load()
+        class Secured(Config):
+            """Has its TLS context from elsewhere."""
+
+            def __init__(self, context: ssl.SSLContext) -> None:
+                super().__init__()
+                self._context = context
+
+            @property
+            def ssl_enabled(self) -> bool:
+                return True
+
+            def create_ssl_context(self) -> ssl.SSLContext:
+                return self._context
+
+        app, security = self._load(), self._security
         own_log = logging.getLogger("warren.http.hypercorn")
         own_log.setLevel(logging.WARNING)  # it would tell of its port, which `ready` does
 
         async def serve_once() -> None:
-            config = Config()
+            config = Secured(security) if security is not None else Config()
             config.bind = [f"fd://{listening.dup().detach()}"]  # hypercorn closes what it is given
             config.errorlog = own_log
             config.include_server_header = False

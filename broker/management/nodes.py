@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from broker.management.census import Figures
     from broker.management.visit import Visit
 
-_DOORS = {"amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "clustering": "link"}
+_DOORS = {"amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "https": "https", "clustering": "link"}
 
 
 async def listed(visit: "Visit") -> list[dict[str, Any]]:

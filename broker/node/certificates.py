@@ -1,4 +1,4 @@
-"""From the files of `tls:` to TLS contexts: of a node's links, and of the clients' door.
+"""From the files of `tls:` to TLS contexts: of a node's links, and of the doors for clients.
 
 Decides that both sides of a link show a certificate of the cluster's authority; names in it are not compared with
 addresses, since whoever holds such a certificate and the cookie is a member wherever it runs. Clients are asked for one
@@ -6,7 +6,8 @@ as the file says, and shown the certificate of the host they ask for. It must no
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,18 @@ def contexts_of(tls: "Tls | None") -> Contexts | None:
 
 def client_context(tls: "Tls") -> ssl.SSLContext:
     """Of the clients' door. Raises OSError (also ssl.SSLError) for files that cannot be used."""
-    context = _door(tls, tls.cert, tls.key)
+    return _shown_by_host(tls, partial(_door, tls))
+
+
+def web_context(tls: "Tls") -> ssl.SSLContext:
+    """Of the HTTP door, where nobody is asked for a certificate: browsers have none. Raises OSError as above."""
+    return _shown_by_host(tls, _web_door)
+
+
+def _shown_by_host(tls: "Tls", door: Callable[[Path, Path], ssl.SSLContext]) -> ssl.SSLContext:
+    context = door(tls.cert, tls.key)
     if tls.sni:
-        by_host = {host: _door(tls, pair.cert, pair.key) for host, pair in tls.sni.items()}
+        by_host = {host: door(pair.cert, pair.key) for host, pair in tls.sni.items()}
         context.sni_callback = _Chooser(by_host)
     return context
 
@@ -44,6 +54,13 @@ def _door(tls: "Tls", cert: Path, key: Path) -> ssl.SSLContext:
     context.load_verify_locations(tls.ca)
     if tls.verify == "peer":
         context.verify_mode = ssl.CERT_REQUIRED if tls.fail_if_no_peer_cert else ssl.CERT_OPTIONAL
+    return context
+
+
+def _web_door(cert: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["h2", "http/1.1"])
     return context
 
 

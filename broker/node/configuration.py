@@ -135,11 +135,19 @@ class Node:
     settings: Settings = Settings()
     amqps: Address | None = None
     """For clients that come with TLS; None: none do."""
+    https: Address | None = None
+    """For the HTTP API over TLS; None: it is not."""
 
     @property
     def doors(self) -> dict[str, Address]:
         """Where it listens, by the door's name."""
-        found = {"amqp": self.amqp, "amqps": self.amqps, "http": self.http, "link": self.link}
+        found = {
+            "amqp": self.amqp,
+            "amqps": self.amqps,
+            "http": self.http,
+            "https": self.https,
+            "link": self.link,
+        }
         return {door: address for door, address in found.items() if address is not None}
 
 
@@ -208,7 +216,7 @@ class Cluster:
     file: Path | None = None
     """Where it was read from; None: all defaults."""
     tls: Tls | None = None
-    """Of clients at `amqps`, of the links between nodes and of the commands' road; None: all is plain."""
+    """Of clients at `amqps` and `https`, of the links between nodes and of the commands' road; None: all is plain."""
     definitions: Path | None = None
     """A file in RabbitMQ's format that is imported when the cluster is started."""
     fingerprint: str = ""
@@ -260,6 +268,7 @@ class Cluster:
                 Address.parse(node["link"]),
                 _settings(node["settings"]),
                 None if node["amqps"] is None else Address.parse(node["amqps"]),
+                None if node["https"] is None else Address.parse(node["https"]),
             )
             for node in value["nodes"]
         )

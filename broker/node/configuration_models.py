@@ -82,6 +82,7 @@ class NodeSection(Section):
     amqp: AddressText | None = None
     amqps: AddressText | None = None
     http: AddressText | None = None
+    https: AddressText | None = None
     link: AddressText | None = None
     settings: NodeSettings = NodeSettings()
 
@@ -137,7 +138,7 @@ def read_cluster(path: Path | None) -> Cluster:
     if file.cluster.cookie == DEFAULT_COOKIE:
         _check_cookie(document, nodes)
     policies, operator_policies = expand_policies(document, folder, value, tuple(file.vhosts))
-    _check_amqps(document, file)
+    _check_certificates(document, file)
     tls = None if file.tls is None else read_tls(document, file.tls, folder)
     definitions = _definitions(document, folder, file.definitions)
     document.check()
@@ -183,7 +184,7 @@ def _check_policies_all_the_same(document: Document, folder: Path, value: dict[s
 
 
 def _nodes(document: Document, file: ClusterFile) -> tuple[Node, ...]:
-    doors = ("amqp", "amqps", "http", "link")
+    doors = ("amqp", "amqps", "http", "https", "link")
     addresses = resolve_addresses([{door: getattr(node, door) for door in doors} for node in file.nodes])
     check_addresses(document, [node.name for node in file.nodes], addresses)
     everywhere = file.settings.model_dump()
@@ -195,6 +196,7 @@ def _nodes(document: Document, file: ClusterFile) -> tuple[Node, ...]:
             found["link"],
             Settings(**{**everywhere, **node.settings.model_dump(exclude_unset=True)}),
             found.get("amqps"),
+            found.get("https"),
         )
         for node, found in zip(file.nodes, addresses, strict=True)
     )
@@ -215,11 +217,12 @@ def _users(file: ClusterFile) -> tuple[User, ...]:
     )
 
 
-def _check_amqps(document: Document, file: ClusterFile) -> None:
+def _check_certificates(document: Document, file: ClusterFile) -> None:
     for index, node in enumerate(file.nodes):
-        if node.amqps is not None and file.tls is None:
-            text = f"{node.amqps} needs certificates: add tls: {{cert: FILE, key: FILE, ca: FILE}}"
-            document.complain(("nodes", index, "amqps"), text)
+        for door in ("amqps", "https") if file.tls is None else ():
+            if (address := getattr(node, door)) is not None:
+                text = f"{address} needs certificates: add tls: {{cert: FILE, key: FILE, ca: FILE}}"
+                document.complain(("nodes", index, door), text)
 
 
 def _check_names(document: Document, file: ClusterFile) -> None:

@@ -1,4 +1,4 @@
-"""The doors of a node: AMQP, AMQP over TLS, HTTP.
+"""The doors of a node: AMQP and HTTP, each also over TLS.
 
 Decides what is opened for clients in one life, and in what order. It must not know what happens behind a door.
 """
@@ -9,7 +9,7 @@ import trio
 
 from broker.amqp.handshake import Limits
 from broker.management.door import HttpDoor, api
-from broker.node.certificates import client_context
+from broker.node.certificates import client_context, web_context
 from broker.node.maintenance import Maintenance
 from broker.node.store import unless_disk_fails
 from broker.server.door import Door
@@ -60,9 +60,14 @@ class Doors:
             await self._enter(amqps, nursery, maintenance)
             report.amqps = amqps.address
         if world.http is not None:
-            http = world.http(api(hall, census, command), report.http)
+            load = api(hall, census, command)
+            http = world.http(load, report.http)
             await self._enter(http, nursery)
             report.http = http.address
+            if report.https is not None and node.cluster.tls is not None:
+                https = world.http(load, report.https, web_context(node.cluster.tls))
+                await self._enter(https, nursery)
+                report.https = https.address
         nursery.start_soon(maintenance.run)
         report.open(hall, amqp.address)
 

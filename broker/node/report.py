@@ -49,6 +49,7 @@ class Report:
         self.amqp = str(node.amqp)
         self.amqps = None if node.amqps is None else str(node.amqps)
         self.http = str(node.http)
+        self.https = None if node.https is None else str(node.https)
         self.link = str(node.link)
         self.tree: SharedTree | None = None
         self.links: Links | None = None
@@ -72,8 +73,8 @@ class Report:
         """Clients are served; whoever started this process waits for that line."""
         self.hall = hall
         self.amqp = amqp
-        secure = "" if self.amqps is None else f" amqps={self.amqps}"
-        announce(f"ready amqp={self.amqp}{secure} http={self.http} link={self.link}")
+        doors = {"amqp": amqp, "amqps": self.amqps, "http": self.http, "https": self.https, "link": self.link}
+        announce(" ".join(["ready", *(f"{door}={address}" for door, address in doors.items() if address is not None)]))
 
     def close(self, why: str = "") -> None:
         """Clients are not served any more; `why` if the disk has failed."""
@@ -192,6 +193,7 @@ class Report:
             "amqp": self.amqp,
             "amqps": self.amqps,
             "http": self.http,
+            "https": self.https,
             "link": self.link,
             "uptime_s": 0 if self._started_at is None else trio.current_time() - self._started_at,
             "memory_bytes": resident_bytes(),

@@ -117,7 +117,7 @@ def test_a_wrong_file_is_one_line_for_each_fault_and_exit_code_2(tmp_path, capsy
     path.write_text("nodes: [{name: a, colour: red}]\nsettings: {heartbeat: -1}\n")
     assert run(["up", str(path)]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"warren: {path}:1: nodes[0].colour: unknown key: (known: name, amqp, amqps, http, link, settings)",
+        f"warren: {path}:1: nodes[0].colour: unknown key: (known: name, amqp, amqps, http, https, link, settings)",
         f"warren: {path}:2: settings.heartbeat: -1: must be at least 0",
     ]
     assert not (tmp_path / "data").exists()

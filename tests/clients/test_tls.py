@@ -1,6 +1,8 @@
 """Real clients over TLS: with a password, with a certificate, and by the name of the host they ask for."""
 
 import asyncio
+import base64
+import http.client
 import json
 import socket
 import ssl
@@ -15,12 +17,12 @@ from tests.clients.conftest import warren
 
 pytestmark = pytest.mark.slow
 
-PORTS = 'amqp: "127.0.0.1:0", amqps: "127.0.0.1:0", http: "127.0.0.1:0", link: "127.0.0.1:0"'
+PORTS = 'amqp: "127.0.0.1:0", amqps: "127.0.0.1:0", http: "127.0.0.1:0", https: "127.0.0.1:0", link: "127.0.0.1:0"'
 CLUSTER = f"""\
 cluster: {{name: sealed, cookie: crumbs}}
 nodes: [{{name: n1, {PORTS}}}]
 users:
-- {{name: guest, password: guest, permissions: {{"/": [".*", ".*", ".*"]}}}}
+- {{name: guest, password: guest, tags: [administrator], permissions: {{"/": [".*", ".*", ".*"]}}}}
 - {{name: ann, password: unknown, permissions: {{"/": [".*", ".*", ".*"]}}}}
 settings: {{ssl_cert_login_from: common_name}}
 tls:
@@ -120,6 +122,22 @@ def test_the_certificate_is_that_of_the_host_which_is_asked_for(node, context):
             shown = [value for kind, value in secured.getpeercert()["subjectAltName"] if kind == "DNS"]
             secured.close()
         assert shown == hosts
+
+
+def test_the_http_api_is_there_over_tls(node, context):
+    """Nobody is asked for a certificate, also where AMQP clients are."""
+    host, _, port = node["https"].rpartition(":")
+    login = {"authorization": "Basic " + base64.b64encode(b"guest:guest").decode()}
+    api = http.client.HTTPSConnection("localhost", int(port), context=context(), timeout=10)
+    api.request("GET", "/api/overview", headers=login)
+    answer = api.getresponse()
+    assert answer.status == 200
+    assert "https" in [listener["protocol"] for listener in json.loads(answer.read())["listeners"]]
+    api.close()
+    with socket.create_connection((host, int(port))) as plain:
+        plain.sendall(b"GET /api/overview HTTP/1.1\r\n\r\n")
+        plain.settimeout(5)
+        assert b"HTTP/1.1 200" not in plain.recv(1000)
 
 
 def test_a_plain_client_at_the_wrong_door_hurts_nobody(node, context):

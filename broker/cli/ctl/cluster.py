@@ -26,6 +26,7 @@ PURPOSES = {
     "amqp/ssl": "AMQP 0-9-1 over TLS",
     "clustering": "inter-node and CLI tool communication",
     "http": "HTTP API",
+    "https": "HTTP API over TLS",
 }
 ALARMS = {"memory": "Memory alarm on node", "disk": "Free disk space alarm on node"}
 
@@ -84,7 +85,7 @@ def _facts(asked: str, answers: Answers) -> dict[str, Any]:
 
 
 def _listeners(node: str, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    doors = {"clustering": "link", "amqp": "amqp", "amqp/ssl": "amqps", "http": "http"}
+    doors = {"clustering": "link", "amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "https": "https"}
     found = []
     for protocol, door in doors.items():
         if answer.get(door):
