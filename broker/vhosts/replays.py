@@ -15,7 +15,7 @@ from broker.cluster.asked import ask
 from broker.cluster.refusal import Refused
 from broker.queues.revival import Home, has_died, home_of, replays_of, revive
 from broker.vhosts.by_hand import FRAME_MAX
-from broker.vhosts.parcels import UNDER_WAY_MAX, UNROUTABLE, Parcel, deliver
+from broker.vhosts.parcels import UNROUTABLE, Parcel, deliver
 from broker.vhosts.portion import Portion, Way, added
 from broker.vhosts.portrait import Pattern
 from broker.vhosts.walk import Walk
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from broker.vhosts.vhost import Vhost
 
 REPLAY: Final = "replay"
+UNDER_WAY_MAX = 1000
+"""So many letters wait together for their confirms."""
 SCANNED_MAX = 20_000
 PORTION_BYTES = 4 * 1024 * 1024
 """What one portion passes over, and has on its way."""
