@@ -6,7 +6,8 @@ know HTTP.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from operator import add
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -14,15 +15,20 @@ import trio
 from broker.cluster import schema
 from broker.cluster.records import RUNNING, QueueRecord
 from broker.management.depths import Sounding
+from broker.management.ledger import Ledger, Sums
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
+    from broker.cluster.tree import Tree
     from broker.vhosts.hall import Hall
+    from broker.vhosts.local import Local
 
 DEADLINE_S = 1.0
 """A node that has not answered by then is shown as not running."""
 QUEUES_PER_CALL = 500
 """Bounds how long a call keeps the asked node from its messages."""
+QUEUES_PER_COLUMN = 5000
+"""The same where one figure of each is asked for; the asked node has turns in between."""
 
 Figures = dict[str, Any]
 
@@ -42,28 +48,24 @@ class Census:
         self.node = hall.life.node
         self._hall = hall
         self._facts = facts
+        self.ledger = Ledger(lambda: hall.guests.locals, self._vhost_of)
         hall.switchboard.answer("census", self._serve)
+
+    def _vhost_of(self, queue_id: int) -> str | None:
+        handle = self._hall.catalogue.handles.get(queue_id)
+        return None if handle is None or handle.delays else handle.record.vhost
 
     def here(self) -> Figures:
         """This node's own facts; `alarms` names the resources that run short."""
-        alarms = self._hall.alarms
+        alarms, presences = self._hall.alarms, self._hall.roster.presences.values()
         found = {"processors": os.cpu_count(), "alarms": alarms.look(), **alarms.figures()}
+        found |= {"connections": len(presences), "channels": sum([one.channel_count for one in presences])}
         return {**self._facts.status(queues=False), **found}
 
     async def nodes(self) -> dict[str, Figures | None]:
         """Every member's facts; None where nobody answers."""
-        members = schema.members(self._hall.tree.tree)
-        answers: dict[str, Figures | None] = dict.fromkeys(members)
-
-        async def ask(node: str) -> None:
-            answer = await self._ask(node, [])
-            answers[node] = None if answer is None else answer["facts"]
-
-        async with trio.open_nursery() as nursery:
-            for name, record in members.items():
-                if record.running:
-                    nursery.start_soon(ask, name)
-        return answers
+        answers, _ = await self._ask_all({"facts": True})
+        return {name: answers[name]["facts"] if name in answers else None for name in schema.members(self._tree)}
 
     async def figures(self, records: Iterable[QueueRecord]) -> dict[int, Figures]:
         """What the masters of these queues count, by queue id; a queue without an answering master is missing."""
@@ -72,16 +74,40 @@ class Census:
 
     async def count(self, records: Iterable[QueueRecord]) -> tuple[dict[int, Figures], set[str]]:
         """The same, and the nodes that have not answered in time."""
+        return await self._of_masters(records, {}, QUEUES_PER_CALL)
+
+    async def column(self, records: Iterable[QueueRecord], name: str) -> tuple[dict[int, Any], set[str]]:
+        """One figure of each queue, however many there are, and the nodes that have not answered in time."""
+        return await self._of_masters(records, {"column": name}, QUEUES_PER_COLUMN)
+
+    async def sums(self) -> tuple[Sums, set[str]]:
+        """By virtual host what all masters count together, and the nodes that have not answered in time."""
+        answers, silent = await self._ask_all({"sums": True})
+        sums: Sums = {}
+        for answer in answers.values():
+            for vhost, values in answer["sums"].items():
+                sums[vhost] = list(map(add, sums[vhost], values)) if vhost in sums else values
+        return sums, silent
+
+    # ------------------------------------------------------------------ asking
+
+    @property
+    def _tree(self) -> "Tree":
+        return self._hall.tree.tree
+
+    async def _of_masters(
+        self, records: Iterable[QueueRecord], asked: Figures, per_call: int
+    ) -> tuple[dict[int, Any], set[str]]:
         by_master: dict[str, list[int]] = {}
         for record in records:
             if record.state == RUNNING:
                 by_master.setdefault(record.master.node, []).append(record.id)
-        found: dict[int, Figures] = {}
+        found: dict[int, Any] = {}
         silent: set[str] = set()
 
         async def ask(node: str, ids: list[int]) -> None:
-            for start in range(0, len(ids), QUEUES_PER_CALL):
-                answer = await self._ask(node, ids[start : start + QUEUES_PER_CALL])
+            for start in range(0, len(ids), per_call):
+                answer = await self._ask(node, {**asked, "queues": ids[start : start + per_call]})
                 if answer is None:
                     silent.add(node)
                     return
@@ -92,29 +118,59 @@ class Census:
                 nursery.start_soon(ask, node, ids)
         return found, silent
 
-    async def _ask(self, node: str, queues: Sequence[int]) -> Figures | None:
+    async def _ask_all(self, asked: Figures) -> tuple[dict[str, Figures], set[str]]:
+        """The answers of all members that run, by node, and those who have not answered in time."""
+        answers: dict[str, Figures] = {}
+        running = [name for name, record in schema.members(self._tree).items() if record.running]
+
+        async def ask(node: str) -> None:
+            answer = await self._ask(node, asked)
+            if answer is not None:
+                answers[node] = answer
+
+        async with trio.open_nursery() as nursery:
+            for node in running:
+                nursery.start_soon(ask, node)
+        return answers, {node for node in running if node not in answers}
+
+    async def _ask(self, node: str, asked: Figures) -> Figures | None:
         if node == self.node:
             await trio.lowlevel.checkpoint()
-            return self._answer(queues)
+            return await self._answer(asked)
         with trio.move_on_after(DEADLINE_S):
             try:
-                answer, _ = await self._hall.switchboard.call(node, {"do": "census", "queues": list(queues)})
+                answer, _ = await self._hall.switchboard.call(node, {"do": "census", **asked})
             except PeerLost:
                 return None
             return answer
         return None
 
-    def _answer(self, queues: Sequence[int]) -> Figures:
-        if not queues:
+    # ------------------------------------------------------------------ answering
+
+    async def _answer(self, asked: Figures) -> Figures:
+        if "facts" in asked:
             return {"facts": self.here()}
-        locals_, sounding = self._hall.guests.locals, Sounding()
-        figures = []
-        for number in queues:
-            local = locals_.get(number)
-            if local is not None:
-                depth = sounding.take(local.queue, durable=local.master.copy.durable)
-                figures.append((number, {**local.statistics(), **depth}))
-        return {"figures": figures}
+        if "sums" in asked:
+            return {"sums": await self.ledger.sums()}
+        locals_ = self._hall.guests.locals
+        there = [(number, local) for number in asked["queues"] if (local := locals_.get(number)) is not None]
+        if "column" in asked:
+            return {"figures": await self._column(there, asked["column"])}
+        sounding = Sounding()
+        return {
+            "figures": [
+                (number, {**local.statistics(), **sounding.take(local.queue, durable=local.master.copy.durable)})
+                for number, local in there
+            ]
+        }
+
+    async def _column(self, there: "list[tuple[int, Local]]", name: str) -> list[tuple[int, Any]]:
+        values: list[tuple[int, Any]] = []
+        for start in range(0, len(there), QUEUES_PER_CALL):
+            await trio.lowlevel.checkpoint()
+            for number, local in there[start : start + QUEUES_PER_CALL]:
+                values.append((number, local.queue.statistics()[name]))
+        return values
 
     async def _serve(self, peer: str, fields: dict[str, Any]) -> Answer:
-        return self._answer(fields["queues"]), b""
+        return await self._answer(fields), b""

@@ -19,15 +19,23 @@ _DOORS = {"amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "https": "https",
 
 async def listed(visit: "Visit") -> list[dict[str, Any]]:
     """All nodes."""
-    return [_described(visit, name, facts) for name, facts in (await visit.census.nodes()).items()]
+    return [_described(visit, name, facts) for name, facts in (await answered(visit)).items()]
 
 
 async def single(visit: "Visit") -> dict[str, Any]:
     """One node, also by its short name."""
-    facts, name = await visit.census.nodes(), node_name(visit.part("name"))
+    facts, name = await answered(visit), node_name(visit.part("name"))
     if name not in facts:
         raise NotFound
     return _described(visit, name, facts[name])
+
+
+async def answered(visit: "Visit") -> "dict[str, Figures | None]":
+    """What the members say of themselves."""
+    nodes = await visit.census.nodes()
+    members = schema.members(visit.tree)
+    visit.silent.update(name for name, facts in nodes.items() if facts is None and members[name].running)
+    return nodes
 
 
 def listeners(visit: "Visit", name: str, facts: "Figures") -> list[dict[str, Any]]:

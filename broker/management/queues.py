@@ -3,11 +3,13 @@
 Decides the field names of a queue, and its state in RabbitMQ's words.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
+from broker.cluster.records import RUNNING
+from broker.management.counted import message_stats
 from broker.management.listing import Listing, Row, rows_of
 from broker.management.refusals import NotFound
 from broker.management.visit import rabbit
@@ -41,11 +43,17 @@ _SOUNDINGS = {
 }
 _DELIVERIES = {"deliver": "delivered", "deliver_no_ack": "delivered_no_ack", "get": "got", "get_no_ack": "got_no_ack"}
 _STATS = {"publish": "published", "ack": "acked", "redeliver": "redelivered", **_DELIVERIES}
+FIGURES = {**COUNTS, **{f"message_stats.{name}": ours for name, ours in _STATS.items()}}
+"""What a master can tell of many queues at a time: by the way to the field."""
 
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The queues of these vhosts."""
-    records = [record for vhost in vhosts for record in schema.queues(hall.tree.tree, vhost)]
+    return await of_records(hall, census, [one for vhost in vhosts for one in schema.queues(hall.tree.tree, vhost)])
+
+
+async def of_records(hall: "Hall", census: "Census", records: "Sequence[QueueRecord]") -> Listing:
+    """These queues."""
     figures, silent = await census.count(records)
     rows = await rows_of(records, lambda record: described(record, figures.get(record.id)))
     if any(row.get("exclusive_consumer_tag") or row.get("single_active_consumer_tag") for row in rows):
@@ -59,22 +67,15 @@ async def single(visit: "Visit") -> Row:
     record = schema.queue(visit.tree, vhost, visit.part("name"))
     if record is None:
         raise NotFound
-    figures = await visit.census.figures([record])
+    if visit.says("disable_stats"):
+        return {**agreed_upon(record), "state": "running" if record.state == RUNNING else "down"}
+    figures, silent = await visit.census.count([record])
+    visit.silent.update(silent)
     return described(record, figures.get(record.id))
 
 
-def totals(figures: Iterable["Figures"]) -> dict[str, int]:
-    """The messages of several queues together."""
-    counted = list(figures)
-    return {name: sum([one[ours] for one in counted]) for name, ours in TOTALS.items()}
-
-
-def message_stats(figures: Iterable["Figures"]) -> dict[str, int]:
-    """What happened to messages of these queues; only what did."""
-    counted = list(figures)
-    stats = {name: sum([one[ours] for one in counted]) for name, ours in _STATS.items()}
-    stats["deliver_get"] = sum(stats[name] for name in _DELIVERIES)
-    return {name: count for name, count in stats.items() if count}
+def _stats(figures: "Figures") -> dict[str, int]:
+    return message_stats({name: figures[ours] for name, ours in _STATS.items()})
 
 
 async def _name_consumers(hall: "Hall", rows: list[Row]) -> set[str]:
@@ -95,30 +96,35 @@ def sync_messages(figures: "Figures") -> int | None:
     return max(0, figures["messages"] - most) if most and figures["filling"] else None
 
 
-def described(record: "QueueRecord", figures: "Figures | None") -> Row:
-    """One queue; `figures` are what its master counts, None if it does not answer."""
-    queue: Row = {
+def agreed_upon(record: "QueueRecord") -> Row:
+    """What every node knows of a queue."""
+    return {
         "name": record.name,
         "vhost": record.vhost,
         "type": record.arguments.get("x-queue-type", "classic"),
         "node": rabbit(record.master.node),
-        "pid": _pid(record.master, record),
-        "state": "down" if figures is None else "paused" if record.paused else "running",
         "durable": record.durable,
         "auto_delete": record.auto_delete,
         "exclusive": record.exclusive is not None,
-        "arguments": to_plain(from_json(record.arguments)),
+        "arguments": to_plain(from_json(record.arguments)) if record.arguments else {},
         "policy": record.policy,
         "operator_policy": record.operator_policy,
         "effective_policy_definition": dict(record.definition or {}),
     }
+
+
+def described(record: "QueueRecord", figures: "Figures | None") -> Row:
+    """One queue; `figures` are what its master counts, None if it does not answer."""
+    queue = agreed_upon(record)
+    queue["pid"] = _pid(record.master, record)
+    queue["state"] = "down" if figures is None else "paused" if record.paused else "running"
     if record.exclusive is not None:
         queue |= _ownership(record.exclusive)
     if figures is None:
         return queue
     queue |= {name: figures[ours] for name, ours in COUNTS.items()}
     queue |= {name: figures[ours] for name, ours in _SOUNDINGS.items()}
-    if stats := message_stats([figures]):
+    if stats := _stats(figures):
         queue["message_stats"] = stats
     if is_quorum(record.arguments):
         queue |= _membership(record)

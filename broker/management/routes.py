@@ -23,6 +23,7 @@ from broker.management import (
     permissions,
     policies,
     queue_changes,
+    queue_lists,
     queues,
     replaying,
     users,
@@ -112,8 +113,8 @@ _POLICIES = (
     Route("DELETE", "/api/operator-policies/{vhost}/{name}", policies.delete_operator, ADMINISTRATOR),
 )
 _QUEUES = (
-    paged("/api/queues", listed(queues.listing)),
-    paged("/api/queues/{vhost}", listed(queues.listing), VHOST),
+    paged("/api/queues", queue_lists.listed, queries=queue_lists.QUERIES),
+    paged("/api/queues/{vhost}", queue_lists.listed, VHOST, queue_lists.QUERIES),
     one("/api/queues/{vhost}/{name}", queues.single, VHOST),
     Route("PUT", "/api/queues/{vhost}/{name}", queue_changes.put, VHOST, bodies.QueueBody),
     Route("DELETE", "/api/queues/{vhost}/{name}", queue_changes.delete, VHOST, queries=(IF_UNUSED, IF_EMPTY)),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from broker.cluster import schema
 from broker.cluster.records import VhostRecord
 from broker.management import reply
+from broker.management.counted import NOTHING, message_stats, named, totals
 from broker.management.listing import Listing, Row, agreed
-from broker.management.queues import message_stats, totals
 from broker.management.refusals import BadRequest, NotFound, as_validation
 from broker.management.visit import rabbit
 from policies.placement import node_name
@@ -23,29 +23,33 @@ if TYPE_CHECKING:
 async def listed(visit: "Visit") -> list[Row]:
     """The vhosts that the user may enter; all of them for who may monitor."""
     names = [vhost.name for vhost in schema.vhosts(visit.tree) if visit.monitors or visit.may_enter(vhost.name)]
-    return (await listing(visit.hall, visit.census, names)).rows
+    return await _rows(visit, names)
 
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """These vhosts."""
-    tree = hall.tree.tree
-    queues = {vhost: schema.queues(tree, vhost) for vhost in vhosts}
-    figures = await census.figures(queue for inside in queues.values() for queue in inside)
-    running = [name for name, member in schema.members(tree).items() if member.running]
+    sums, silent = await census.sums()
     rows = []
-    for vhost in records(tree, vhosts):
-        counted = [figures[queue.id] for queue in queues[vhost.name] if queue.id in figures]
-        row = {
+    for row in agreed_upon(hall.tree.tree, vhosts):
+        figures = named(sums.get(row["name"], NOTHING))
+        stats = message_stats(figures)
+        rows.append({**row, **totals(figures), **({"message_stats": stats} if stats else {})})
+    return Listing(rows, silent)
+
+
+def agreed_upon(tree: "Tree", vhosts: Sequence[str]) -> list[Row]:
+    """What every node knows of these vhosts."""
+    running = [name for name, member in schema.members(tree).items() if member.running]
+    return [
+        {
             "name": vhost.name,
             **described(vhost),
             "metadata": described(vhost),
             "tracing": False,
             "cluster_state": {rabbit(name): "running" for name in running},
-            **totals(counted),
         }
-        stats = message_stats(counted)
-        rows.append({**row, "message_stats": stats} if stats else row)
-    return Listing(rows)
+        for vhost in records(tree, vhosts)
+    ]
 
 
 def records(tree: "Tree", vhosts: Sequence[str]) -> list[VhostRecord]:
@@ -74,8 +78,16 @@ async def single(visit: "Visit") -> Row:
     """One vhost."""
     if not visit.has_vhost:
         raise NotFound
-    (row,) = (await listing(visit.hall, visit.census, [visit.part("vhost")])).rows
+    (row,) = await _rows(visit, [visit.part("vhost")])
     return row
+
+
+async def _rows(visit: "Visit", vhosts: Sequence[str]) -> list[Row]:
+    if visit.says("disable_stats"):
+        return agreed_upon(visit.tree, vhosts)
+    rows, silent = await listing(visit.hall, visit.census, vhosts)
+    visit.silent.update(silent)
+    return rows
 
 
 async def put(visit: "Visit") -> "Reply":

@@ -98,6 +98,10 @@ class Visit:
         """What the cluster has agreed upon, as this node knows it."""
         return self.hall.tree.tree
 
+    def says(self, query: str) -> bool:
+        """Whether this is asked for."""
+        return self.queries.get(query) == "true"
+
     # ------------------------------------------------------------------ rights
 
     @property

@@ -86,6 +86,10 @@ class Flow:
             self._classic = Deliveries()
         return self._classic
 
+    def each(self) -> "list[Deliveries]":
+        """Those that there are, of whatever type."""
+        return [one for one in (self._classic, self._quorum) if one is not None]
+
     def lost(self, count: int, *, mandatory: bool) -> None:
         """So many messages go to no queue."""
         if mandatory:

@@ -10,6 +10,7 @@ from broker.vhosts.roster import Row, consumer_row
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
+    from broker.meters.traffic import Flow
     from broker.server.session import Session
     from broker.vhosts.client import Client
     from broker.vhosts.vhost import Vhost
@@ -49,6 +50,17 @@ class SessionPresence:
 
     def _name_of(self, channel: "Channel") -> str:
         return f"{self.name} ({channel.number})"
+
+    def octets(self) -> tuple[int, int]:
+        """See `roster.Presence`."""
+        return self._session.reader.received_bytes, self._session.writer.sent_bytes
+
+    def flows(self) -> "list[tuple[str, Flow]]":
+        """See `roster.Presence`."""
+        return [(self._pid_of(channel), channel.flow) for channel in self._session.connection.channels.values()]
+
+    def _pid_of(self, channel: "Channel") -> str:
+        return f"{self.pid[:-2]}{channel.number}>"
 
     def force_close(self, why: str) -> None:
         """See `roster.Presence`."""
@@ -99,7 +111,7 @@ class SessionPresence:
         ends = _ends(self._session)
         transaction = channel.transaction
         return {
-            "pid": f"{self.pid[:-2]}{channel.number}>",
+            "pid": self._pid_of(channel),
             "name": self._name_of(channel),
             "number": channel.number,
             "node": self._node,

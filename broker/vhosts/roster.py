@@ -17,6 +17,7 @@ from broker.meters.meters import Churn
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
+    from broker.meters.traffic import Flow
     from broker.vhosts.guests import Guests
     from broker.vhosts.subscription import Subscription
     from broker.vhosts.switchboard import Switchboard
@@ -63,6 +64,12 @@ class Presence(Protocol):
 
     def channel_name(self, channel: object) -> str | None:
         """How lists call this channel; None if it is not one of this client's."""
+
+    def octets(self) -> tuple[int, int]:
+        """The bytes that have come from it, and that went to it."""
+
+    def flows(self) -> "list[tuple[str, Flow]]":
+        """What went through each of its channels, by the channel's pid."""
 
     def force_close(self, why: str) -> None:
         """Tell it to go (320), and see to it that it does."""

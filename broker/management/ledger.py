@@ -1,0 +1,165 @@
+"""What the masters of one node count, looked at now and then: sums for each virtual host, and what they were before.
+
+Decides what of a queue is looked at, and how much is remembered of all of them together. A queue of which nothing has
+moved costs a comparison. It must not know who asks, nor when it is time to look.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from operator import add
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import trio
+
+from broker.management.history import BASIC, GLOBAL, Grain, History, Values
+
+if TYPE_CHECKING:
+    from broker.vhosts.local import Local
+
+K = TypeVar("K", bound=Hashable)
+
+QUEUE_FIGURES = (
+    "messages_ready",
+    "messages_unacknowledged",
+    "consumers",
+    "publish",
+    "deliver",
+    "deliver_no_ack",
+    "get",
+    "get_no_ack",
+    "ack",
+    "redeliver",
+)
+GAUGES = 3
+"""So many of them, the first, come and go; the others only grow."""
+STEP_QUEUES = 500
+"""What takes about 1 ms."""
+SAMPLES_MAX = 100_000
+"""Of all objects of a kind together, about 16 MB; with more, less far back is remembered of each."""
+SAMPLES_LEAST = 2
+"""What a rate needs."""
+
+Sums = dict[str, list[int]]
+"""By virtual host."""
+
+
+def figures_of(local: "Local") -> tuple[int, ...]:
+    """What a queue counts, in the order of QUEUE_FIGURES."""
+    queue = local.queue
+    counters = queue.counters
+    return (
+        queue.messages_ready,
+        queue.messages_unacked,
+        len(queue.consumers),
+        counters.published,
+        counters.delivered,
+        counters.delivered_no_ack,
+        counters.got,
+        counters.got_no_ack,
+        counters.acked,
+        counters.redelivered,
+    )
+
+
+class Shelf(Generic[K]):
+    """The histories of many objects of one kind."""
+
+    def __init__(self, width: int, grains: tuple[Grain, ...], samples_max: int = SAMPLES_MAX) -> None:
+        self.histories: dict[K, History] = {}
+        self._width = width
+        self._grains = grains
+        self._samples_max = samples_max
+
+    def note(self, key: K, now_ms: int, values: Values) -> None:
+        """An object was looked at."""
+        history = self.histories.get(key)
+        if history is None:
+            history = self.histories[key] = History(self._width, self._grains)
+        if history.newest != tuple(values):
+            history.note(now_ms, values)
+
+    def tidy(self, now_ms: int) -> Iterator[None]:
+        """Forget what is too old or too much, in small steps."""
+        count = 0
+        for number, history in enumerate(list(self.histories.values())):
+            history.forget(now_ms)
+            count += len(history)
+            if number % STEP_QUEUES == 0:
+                yield
+        if count <= self._samples_max:
+            return
+        most = max(SAMPLES_LEAST, self._samples_max // (len(self.histories) * len(self._grains)))
+        for number, history in enumerate(list(self.histories.values())):
+            history.forget(now_ms, most)
+            if number % STEP_QUEUES == 0:
+                yield
+
+
+class Ledger:
+    """One per life of a node."""
+
+    def __init__(self, masters: "Callable[[], Mapping[int, Local]]", vhost_of: Callable[[int], str | None]) -> None:
+        """`vhost_of`: where the queue of this id is; None if it is one that nobody is to know of."""
+        self.queues = Shelf[int](len(QUEUE_FIGURES), BASIC)
+        self.vhosts = Shelf[str](len(QUEUE_FIGURES), GLOBAL)
+        self._masters = masters
+        self._vhost_of = vhost_of
+        self._last: dict[int, tuple[Local, str, tuple[int, ...]]] = {}
+        self._gone: Sums = {}
+        """What queues counted that are no more here: it only grows, too."""
+
+    async def sums(self) -> Sums:
+        """By virtual host what its masters here have now, and have done so far."""
+        sums = {vhost: list(values) for vhost, values in self._gone.items()}
+        masters = list(self._masters().items())
+        for start in range(0, len(masters), STEP_QUEUES):
+            await trio.lowlevel.checkpoint()
+            for queue_id, local in masters[start : start + STEP_QUEUES]:
+                vhost = self._vhost_of(queue_id)
+                if vhost is not None and not local.ended:
+                    _add(sums, vhost, figures_of(local))
+        return sums
+
+    def sweep(self, stamp_ms: Callable[[], int], steps: int) -> Iterator[None]:
+        """Look at everything once, in so many steps: each `next` is one. Whoever takes them decides when."""
+        masters = list(self._masters().items())
+        for step in range(steps):
+            now_ms = stamp_ms()
+            for queue_id, local in masters[step::steps]:
+                self._look(queue_id, local, now_ms)
+            yield
+        for queue_id in self._last.keys() - self._masters().keys():
+            self._part_with(queue_id)
+        sums = {vhost: list(values) for vhost, values in self._gone.items()}
+        for _, vhost, values in self._last.values():
+            _add(sums, vhost, values)
+        now_ms = stamp_ms()
+        for vhost, total in sums.items():
+            self.vhosts.note(vhost, now_ms, total)
+        yield from self.queues.tidy(now_ms)
+
+    def forget_vhost(self, vhost: str) -> None:
+        """It is no more."""
+        self._gone.pop(vhost, None)
+        self.vhosts.histories.pop(vhost, None)
+
+    def _look(self, queue_id: int, local: "Local", now_ms: int) -> None:
+        values, known = figures_of(local), self._last.get(queue_id)
+        if known is not None and known[2] == values and known[0] is local:
+            return
+        if known is not None and known[0] is not local:
+            self._part_with(queue_id)
+        vhost = self._vhost_of(queue_id)
+        if vhost is not None and not local.ended:
+            self._last[queue_id] = local, vhost, values
+            self.queues.note(queue_id, now_ms, values)
+
+    def _part_with(self, queue_id: int) -> None:
+        """Its master here has ended: what it did counts, what it has does not."""
+        local, vhost, _ = self._last.pop(queue_id)
+        _add(self._gone, vhost, [0] * GAUGES + list(figures_of(local)[GAUGES:]))
+        self.queues.histories.pop(queue_id, None)
+
+
+def _add(sums: Sums, vhost: str, values: Values) -> None:
+    before = sums.get(vhost)
+    sums[vhost] = list(values) if before is None else list(map(add, before, values))
