@@ -17,7 +17,7 @@ from broker.cli.membership import Membership
 from broker.cli.options import load_cluster, print_json, with_json
 from broker.cli.readiness import contents
 from broker.cli.road import Road
-from broker.management.definitions import OPERATOR_POLICY
+from broker.cluster.procedures.parameters import OPERATOR_POLICY
 from broker.node.configuration import Cluster
 
 KINDS = {"users": "user", "vhosts": "vhost", "policies": "policy", "operator_policies": "operator policy"}

@@ -51,10 +51,10 @@ To a node, at its link address:
                   silent: [node]}; `silent` nodes may have kept the same messages, and were not told
     recovered_drop   {file}                                         -> {messages: int}
     change        {request: {do: PROCEDURE, …}}                     -> the procedure's answer; users, rights, limits,
-                  virtual hosts, policies and members of the cluster only, with what `broker/cluster/procedures` says
+                  virtual hosts, policies, parameters and members only, with what `broker/cluster/procedures` says
     authenticate  {user, password}                                  -> {authenticated: bool, why: text if not}
     export_definitions  {vhost: optional}                           -> {definitions: RabbitMQ's object}
-    import_definitions  {definitions, vhost: optional}              -> {ignored: [text]}; answered when all is done
+    import_definitions  {definitions, vhost: optional}              -> {}; answered when all is done
     events        (local) {after_ms: int = 0}                       -> {events: [Event]}, later ones, oldest first
     block         (local) {peers: {node: "both" | "in" | "out"}}    -> {}; drops what comes in or goes out; adds
     unblock       (local) {}                                        -> {}

@@ -110,6 +110,13 @@ class TopicPermissionRecord(NamedTuple):
     read: str
 
 
+class GlobalParameterRecord(NamedTuple):
+    """A value that somebody has left with the cluster under a name; nothing here follows from it."""
+
+    name: str
+    value: Any
+
+
 class ExchangeRecord(NamedTuple):
     """An exchange; `definition` is what its policies come to, None without any."""
 

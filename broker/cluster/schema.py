@@ -6,6 +6,7 @@ leader's overlay.
 
     /cluster                              ClusterRecord
     /members/NODE                         MemberRecord
+    /global_parameters/NAME               GlobalParameterRecord, from the first one on
     /rebalance                            the life that is spreading the masters anew
     /users/USER                           UserRecord
     /vhosts/VHOST                         VhostRecord
@@ -31,6 +32,7 @@ from broker.cluster.records import (
     BindingRecord,
     ClusterRecord,
     ExchangeRecord,
+    GlobalParameterRecord,
     Life,
     MemberRecord,
     PermissionRecord,
@@ -46,6 +48,9 @@ from policies.placement import node_name
 CLUSTER = "/cluster"
 MEMBERS = "/members"
 REBALANCE = "/rebalance"
+GLOBAL_PARAMETERS = "/global_parameters"
+CLUSTER_NAME, CLUSTER_ID = "cluster_name", "internal_cluster_id"
+"""Global parameters that stand in the record of the cluster."""
 USERS = "/users"
 VHOSTS = "/vhosts"
 VHOST_FOLDERS = (
@@ -84,6 +89,10 @@ def component(name: str) -> str:
 
 def member_path(node: str) -> str:
     return f"{MEMBERS}/{component(node)}"
+
+
+def global_parameter_path(name: str) -> str:
+    return f"{GLOBAL_PARAMETERS}/{component(name)}"
 
 
 def user_path(name: str) -> str:
@@ -254,6 +263,16 @@ def listed(znodes: Znodes, kind: type[R], folder: str) -> list[R]:
 def cluster(znodes: Znodes) -> ClusterRecord | None:
     """The cluster, None before its founding."""
     return read(znodes, ClusterRecord, CLUSTER)
+
+
+def global_parameters(znodes: Znodes) -> list[GlobalParameterRecord]:
+    """All of them by name, with what the cluster says of itself."""
+    found = {record.name: record for record in listed(znodes, GlobalParameterRecord, GLOBAL_PARAMETERS)}
+    if (record := cluster(znodes)) is not None:
+        if record.title:
+            found[CLUSTER_NAME] = GlobalParameterRecord(CLUSTER_NAME, record.title)
+        found[CLUSTER_ID] = GlobalParameterRecord(CLUSTER_ID, f"rabbitmq-cluster-id-{record.id}")
+    return [found[name] for name in sorted(found)]
 
 
 def members(znodes: Znodes) -> dict[str, MemberRecord]:

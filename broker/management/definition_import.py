@@ -15,6 +15,7 @@ import trio
 from broker.amqp.errors import AmqpException
 from broker.cluster import schema
 from broker.cluster.passwords import MD5
+from broker.cluster.procedures.parameters import OPERATOR_POLICY
 from broker.cluster.records import Owner, VhostRecord
 from broker.cluster.refusal import Refused
 from broker.management import definitions
@@ -48,10 +49,9 @@ class DefinitionImport:
         self._hall = hall
         self._file = file
         self._vhost = vhost
-        self._ignored: list[str] = []
 
-    async def run(self) -> list[str]:
-        """Import everything; what was passed over, in words. Raises Refused with the first thing that cannot be."""
+    async def run(self) -> None:
+        """Import everything. Raises Refused with the first thing that cannot be."""
         if self._vhost is None:
             await self._section("users", self._put_user)
             await self._section("vhosts", self._put_vhost)
@@ -62,13 +62,12 @@ class DefinitionImport:
             await self._section("permissions", self._put_permission)
             await self._section("topic_permissions", self._put_topic_permission)
         await self._section("exchanges", self._declare_exchange)
-        self._ignored += [f"global parameter '{item.get('name')}'" for item in self._items("global_parameters")]
+        await self._section("global_parameters", self._put_global_parameter)
         # One after the other: each goes over all queues of its virtual host.
         await self._section("policies", self._put_policy, at_once=1)
         await self._section("parameters", self._put_parameter, at_once=1)
         await self._section("queues", self._declare_queue)
         await self._section("bindings", self._bind)
-        return self._ignored
 
     # ------------------------------------------------------------------ sections
 
@@ -197,18 +196,17 @@ class DefinitionImport:
         await self._ask(item_name, do="put_policy", operator=operator, **facts, **fields)
 
     async def _put_parameter(self, item: Item) -> None:
-        component, name = _text(item, "component"), _text(item, "name")
-        item_name = f"{item.get('vhost')}/{component}/{name}"
-        match component:
-            case definitions.VHOST_LIMITS:
-                limits = _mapping(_need(item, "value"))
-                await self._ask(item_name, do="set_vhost_limits", vhost=self._vhost_of(item), limits=limits)
-            case definitions.OPERATOR_POLICY:
-                await self._impose(item, _mapping(_need(item, "value")), item_name, operator=True)
-            case "policy":
-                raise Refused("invalid", f"policies may not be set using this method ({item_name})")
-            case _:
-                raise Refused("invalid", f"Validation failed\n\ncomponent {component} not found\n ({item_name})")
+        component, name, value = _text(item, "component"), _text(item, "name"), _need(item, "value")
+        if component == OPERATOR_POLICY and isinstance(value, dict):
+            await self._impose(item, value, f"{item.get('vhost')}/{component}/{name}", operator=True)
+            return
+        facts = {"vhost": self._vhost_of(item), "component": component, "name": name}
+        value = _mapping(value) if isinstance(value, list) else value
+        await self._ask(f"{item.get('vhost')}/{component}/{name}", do="put_parameter", value=value, **facts)
+
+    async def _put_global_parameter(self, item: Item) -> None:
+        name = _text(item, "name")
+        await self._ask(f"global parameter {name}", do="put_global_parameter", name=name, value=_need(item, "value"))
 
     # ------------------------------------------------------------------ what is declared
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
+from broker.cluster.procedures.parameters import LIMITS_NAME, OPERATOR_POLICY, VHOST_LIMITS
 from broker.cluster.records import VhostRecord
 from broker.cluster.refusal import Refused
-from broker.management import bindings, exchanges, permissions, policies, users, vhosts
+from broker.management import bindings, exchanges, global_parameters, permissions, policies, users, vhosts
 from broker.management.listing import Row
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from broker.vhosts.hall import Hall
 
 RESERVED = "amq."
-OPERATOR_POLICY = "operator_policy"
-VHOST_LIMITS = "vhost-limits"
 
 EXCHANGE_FIELDS = ("name", "vhost", "type", "durable", "auto_delete", "internal", "arguments")
 BINDING_FIELDS = ("source", "vhost", "destination", "destination_type", "routing_key", "arguments")
@@ -44,7 +43,7 @@ def export(hall: "Hall", vhost: str | None = None) -> Definitions:
         "vhosts": [_vhost(record) for record in vhosts.records(tree, names)],
         "permissions": permissions.rows(tree, names),
         "topic_permissions": permissions.topic_rows(tree, names),
-        "global_parameters": [],
+        "global_parameters": global_parameters.defined(tree),
         **_inside(tree, names),
     }
 
@@ -69,9 +68,10 @@ def _vhost(record: VhostRecord) -> Row:
     return {"name": record.name, "limits": limits, "metadata": vhosts.described(record)}
 
 
-def parameters(tree: "Tree", names: list[str]) -> list[Row]:
+def parameters(tree: "Tree", names: Sequence[str]) -> list[Row]:
+    """The parameters of components in these virtual hosts."""
     limits = [
-        {"vhost": record.name, "component": VHOST_LIMITS, "name": "limits", "value": dict(record.limits)}
+        {"vhost": record.name, "component": VHOST_LIMITS, "name": LIMITS_NAME, "value": dict(record.limits)}
         for record in vhosts.records(tree, names)
         if record.limits
     ]

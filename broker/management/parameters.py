@@ -6,8 +6,8 @@ component does with them.
 
 from typing import TYPE_CHECKING
 
-from broker.management import definitions, reply
-from broker.management.refusals import BadRequest, NotFound
+from broker.management import definitions, global_parameters, reply
+from broker.management.refusals import NotFound
 
 if TYPE_CHECKING:
     from broker.management.listing import Row
@@ -34,24 +34,44 @@ def single(visit: "Visit") -> "Row":
 
 
 async def put(visit: "Visit") -> "Reply":
-    """Set a parameter of a component that is known."""
-    component, name, value = visit.part("component"), visit.part("name"), visit.body.value
+    """PUT: the value of a parameter of a component that is known."""
+    component, name = visit.part("component"), visit.part("name")
     there = any(row["name"] == name for row in listed(visit))
-    match component:
-        case definitions.VHOST_LIMITS:
-            await visit.propose("set_vhost_limits", vhost=visit.vhost, limits=value)
-        case definitions.OPERATOR_POLICY if isinstance(value, dict):
-            await visit.propose("put_policy", operator=True, **{**value, "vhost": visit.vhost, "name": name})
-        case _:
-            raise BadRequest(f"Validation failed\n\ncomponent {component} not found\n")
+    where = {"vhost": visit.vhost, "component": component, "name": name}
+    await visit.propose("put_parameter", value=visit.body.value, **where)
     return reply.put(not there)
 
 
 async def delete(visit: "Visit") -> "Reply":
-    """Remove a parameter."""
+    """DELETE: one parameter."""
     row = single(visit)
-    if row["component"] == definitions.VHOST_LIMITS:
-        await visit.propose("clear_vhost_limits", vhost=row["vhost"])
-    else:
-        await visit.propose("clear_policy", vhost=row["vhost"], name=row["name"], operator=True)
+    await visit.propose("clear_parameter", vhost=row["vhost"], component=row["component"], name=row["name"])
+    return reply.DONE
+
+
+def listed_globally(visit: "Visit") -> "list[Row]":
+    """The global parameters, with what the cluster says of itself."""
+    return global_parameters.rows(visit.tree)
+
+
+def single_globally(visit: "Visit") -> "Row":
+    """One global parameter."""
+    name = visit.part("name")
+    found = next((row for row in listed_globally(visit) if row["name"] == name), None)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def put_globally(visit: "Visit") -> "Reply":
+    """PUT: the value of a global parameter, any JSON; cluster_name is what clients are told."""
+    name = visit.part("name")
+    there = any(row["name"] == name for row in listed_globally(visit))
+    await visit.propose("put_global_parameter", name=name, value=visit.body.value)
+    return reply.put(not there)
+
+
+async def delete_globally(visit: "Visit") -> "Reply":
+    """DELETE: one global parameter."""
+    await visit.propose("clear_global_parameter", name=single_globally(visit)["name"])
     return reply.DONE

@@ -1,7 +1,7 @@
 """What an operator changes in the shared state, one procedure at a time or a whole file of definitions.
 
-Decides which procedures a command may ask for: users, rights, limits, policies and members; what has to do with lives
-and copies is nobody's to say. It must not know the command line.
+Decides which procedures a command may ask for: users, rights, limits, policies, parameters and members; what has to do
+with lives and copies is nobody's to say. It must not know the command line.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +36,10 @@ ALLOWED: Final = frozenset(
         "clear_topic_permission",
         "put_policy",
         "clear_policy",
+        "put_parameter",
+        "clear_parameter",
+        "put_global_parameter",
+        "clear_global_parameter",
         "add_member",
         "retire_member",
         "forget_member",
@@ -79,5 +83,5 @@ class Changes:
 
     async def _import(self, request: Answer) -> Answer:
         file, vhost = ask(request, "definitions", dict), ask(request, "vhost", str, None)
-        ignored = await DefinitionImport(self._hall, file, vhost).run()
-        return {"ignored": ignored}
+        await DefinitionImport(self._hall, file, vhost).run()
+        return {}

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 from broker.cluster import schema
 from broker.cluster.asked import ask, ask_all
 from broker.cluster.refusal import Refused
-from broker.management import bindings, clients, exchanges, permissions, policies, queues, users, vhosts
+from broker.management import (
+    bindings,
+    clients,
+    definitions,
+    exchanges,
+    global_parameters,
+    permissions,
+    policies,
+    queues,
+    users,
+    vhosts,
+)
+from broker.management.listing import agreed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +42,8 @@ KINDS: "Final[Mapping[str, Source]]" = {
     "topic_permissions": permissions.topics,
     "policies": policies.listing,
     "operator_policies": policies.operator,
+    "parameters": agreed(definitions.parameters),
+    "global_parameters": global_parameters.listing,
     "connections": clients.connections,
     "channels": clients.channels,
     "consumers": clients.consumers,

@@ -23,7 +23,7 @@ async def open_commands():
 
 
 def test_nobody_may_speak_of_lives_copies_or_queues():
-    about_people = ("user", "vhost", "permission", "policy", "limits", "_member", "_name")
+    about_people = ("user", "vhost", "permission", "policy", "limits", "_member", "_name", "parameter")
     assert {name for name in PROCEDURES if any(word in name for word in about_people)} == ALLOWED
 
 
@@ -60,7 +60,7 @@ async def test_definitions_come_with_a_file_of_the_cluster_or_by_themselves():
         made = (await commands.answer({"do": "export_definitions"}))["definitions"]
         assert {"shop", "v"} <= {vhost["name"] for vhost in made["vhosts"]}
         one = (await commands.answer({"do": "export_definitions", "vhost": "shop"}))["definitions"]
-        assert await commands.answer({"do": "import_definitions", "vhost": "v", "definitions": one}) == {"ignored": []}
+        assert await commands.answer({"do": "import_definitions", "vhost": "v", "definitions": one}) == {}
         nowhere = await commands.answer({"do": "export_definitions", "vhost": "nowhere"})
         assert nowhere == {"error": "Virtual host 'nowhere' does not exist", "code": "not_found"}
         assert (await commands.answer({"do": "import_definitions", "definitions": 1}))["code"] == "invalid"

@@ -56,13 +56,11 @@ def import_definitions(call: Call, file: str | None) -> None:
     except OSError as error:
         raise CtlFailure(Exit.DATA, f"{file}: {error.strerror}") from None
     try:
-        ignored = call.ask({"do": "import_definitions", "definitions": value}, TIMEOUT_S)["ignored"]
+        call.ask({"do": "import_definitions", "definitions": value}, TIMEOUT_S)
     except Denied as denied:
         if denied.code == "not_found":
             raise CtlFailure(Exit.DATA, denied.why, bare=True) from None
         raise
-    for what in ignored:
-        click.echo(f"Warning: {what} was passed over: there is nothing here that it could mean", err=True)
     if call.is_json:
         call.print_object({"message": STARTED, "node": call.node, "status": "ok"})
     else:

@@ -37,6 +37,11 @@ def document(value: Mapping[str, Any]) -> str:
     return compact(dict(sorted(value.items())))
 
 
+def value(value: Any) -> str:
+    """Any JSON in one cell."""
+    return document(value) if isinstance(value, Mapping) else compact(value)
+
+
 def table(columns: Sequence[str], rows: Sequence[Row], *, headers: bool) -> list[str]:
     """Columns between tabs; without rows no header either."""
     head = ["\t".join(columns)] if headers and rows else []

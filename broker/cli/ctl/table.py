@@ -64,6 +64,15 @@ SECTIONS: Final[dict[str, Commands]] = {
         set_operator_policy="Set an operator policy, or replace it.",
         set_policy="Set a policy, or replace it.",
     ),
+    "Parameters": _of(
+        "broker.cli.ctl.parameters",
+        clear_global_parameter="Remove a global parameter.",
+        clear_parameter="Remove a parameter of a component.",
+        list_global_parameters="List global parameters.",
+        list_parameters="List parameters of components.",
+        set_global_parameter="Leave a value with the cluster.",
+        set_parameter="Set a parameter of a component.",
+    ),
     "Alarms": _of(
         "broker.cli.ctl.alarms",
         set_disk_free_limit="Keep so much room on a node's disk.",

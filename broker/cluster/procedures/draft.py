@@ -36,6 +36,10 @@ class Draft:
         """A member of the request. Raises Refused `invalid` if it is missing without default, or of another type."""
         return ask(self.request, name, kind, default)
 
+    def of(self, request: Request) -> "Draft":
+        """Another request that is a part of this one."""
+        return Draft(self.overlay, request, self.zxid, self.chance)
+
     def life(self) -> Life:
         """The life that the request is about."""
         return Life(self.ask("node", str), self.ask("life", int))

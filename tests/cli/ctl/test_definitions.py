@@ -30,11 +30,12 @@ async def test_a_file_goes_out_and_comes_in(monkeypatch, capsys, tmp_path):
 
 
 async def test_standard_input_and_programs(monkeypatch, capsys):
-    async with open_ctl(monkeypatch, capsys) as (_hall, ctl):
+    async with open_ctl(monkeypatch, capsys) as (hall, ctl):
         monkeypatch.setattr(sys, "stdin", io.StringIO('{"global_parameters": [{"name": "x", "value": 1}]}'))
         done = await ctl("import_definitions", "--formatter", "json")
         assert json.loads(done.out) == {"message": STARTED.strip(), "node": "rabbit@n1", "status": "ok"}
-        assert done.err == "Warning: global parameter 'x' was passed over: there is nothing here that it could mean\n"
+        assert done.err == ""
+        assert export(hall)["global_parameters"] == [{"name": "x", "value": 1}]
         monkeypatch.setattr(sys, "stdin", io.StringIO("nojson"))
         done = await ctl("import_definitions")
         assert (done.code, done.out) == (65, "Importing definitions in JSON from standard input ...\n")

@@ -26,12 +26,18 @@ MEMBERS = {
     "clear_topic_permission": "user vhost exchange",
     "put_policy": "vhost name pattern apply-to definition priority operator",
     "clear_policy": "vhost name operator",
+    "put_parameter": "vhost component name value",
+    "clear_parameter": "vhost component name",
+    "put_global_parameter": "name value",
+    "clear_global_parameter": "name",
 }
 USUAL = {
     **dict.fromkeys(("new", "exists", "operator"), st.booleans()),
     "limits": st.dictionaries(st.sampled_from(["max-queues", "max-channels", "max-connections"]), st.integers(-1, 2)),
     "definition": st.just({"max-length": 1}),
     "tags": st.just(["a"]),
+    "component": st.sampled_from(["vhost-limits", "operator_policy", "policy", "other"]),
+    "value": st.sampled_from([{"max-queues": 1}, {"pattern": "x", "priority": 1, "definition": {"max-length": 1}}, 5]),
     "priority": st.just(1),
     "apply-to": st.sampled_from(["queues", "exchanges", "all"]),
     "password_hash": st.just("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"),
