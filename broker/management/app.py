@@ -90,9 +90,7 @@ class Desk:
         route = self._routes.get(request.method)
         if route is None:
             return _reply(405, b"", {"allow": self.allowed})
-        if route.right is Right.NOBODY:
-            return await self._served(request, route, NOBODY)
-        user = await self._log_in(request)
+        user = NOBODY if route.right is Right.NOBODY else await self._log_in(request)
         async with self._slots:
             return await self._served(request, route, user)
 
@@ -107,8 +105,9 @@ class Desk:
             raise
 
     async def _served(self, request: Request, route: Route, user: User) -> Response:
-        queries = dict(reversed(request.query_params.multi_items()))  # of what is said twice the first counts
-        asked = Asked(request.method, request.path_params, queries, request.headers)
+        said = request.query_params.multi_items()
+        queries = dict(reversed(said))  # of what is said twice the first counts
+        asked = Asked(request.method, request.path_params, queries, request.headers, said)
         visit = Visit(user, asked, self._hall, self._census, self._command)
         visit.check(route.right)
         if SHAPE[0] in route.queries:

@@ -31,6 +31,7 @@ from broker.management import (
     whoami,
 )
 from broker.management.listing import listed
+from broker.management.metrics import pages
 from broker.management.route import Query, Right, Route, many, one, paged
 
 ADMINISTRATOR, MONITORING, POLICYMAKER, VHOST = Right.ADMINISTRATOR, Right.MONITORING, Right.POLICYMAKER, Right.VHOST
@@ -174,6 +175,16 @@ _HEALTH = (
     Route("GET", f"{_CHECKS}/node-is-mirror-sync-critical", health.mirror_sync_critical),
 )
 
+_DETAILS = (
+    Query("family", "string", "Which figures; may be said several times. Without it there are none."),
+    Query("vhost", "string", "Of objects of this virtual host only; may be said several times."),
+)
+_METRICS = (
+    Route("GET", "/metrics", pages.whole, Right.NOBODY),
+    Route("GET", "/metrics/per-object", pages.per_object, Right.NOBODY),
+    Route("GET", "/metrics/detailed", pages.detailed, Right.NOBODY, queries=_DETAILS),
+)
+
 ROUTES: Final = (
     *_CLUSTER,
     *_VHOSTS,
@@ -184,4 +195,5 @@ ROUTES: Final = (
     *_BINDINGS,
     *_CLIENTS,
     *_HEALTH,
+    *_METRICS,
 )

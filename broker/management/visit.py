@@ -5,7 +5,7 @@ resource looks like.
 """
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -45,6 +45,8 @@ class Asked(NamedTuple):
     """The variable components of the path, still encoded."""
     queries: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
+    said: Sequence[tuple[str, str]] = ()
+    """All that stands behind the question mark, in order."""
 
 
 def rabbit(node: str) -> str:
@@ -80,6 +82,7 @@ class Visit:
         self.hall = hall
         self.census = census
         self.queries = asked.queries
+        self._said = asked.said
         self.headers = asked.headers
         self.raw = b""
         """The body as it came."""
@@ -101,6 +104,10 @@ class Visit:
     def says(self, query: str) -> bool:
         """Whether this is asked for."""
         return self.queries.get(query) == "true"
+
+    def all_of(self, query: str) -> list[str]:
+        """Every value of a parameter that may be said several times."""
+        return [value for name, value in self._said if name == query]
 
     # ------------------------------------------------------------------ rights
 

@@ -57,6 +57,11 @@ class Witnesses:
             "unsettled": any(follower.missing or not follower.lacking for follower in strangers),
         }
 
+    def counts(self) -> tuple[int, int]:
+        """How many mirrors there are, and how many of them are in sync."""
+        followers = self.followers
+        return (len(followers), len(followers.keys() & self.member_nodes)) if followers else (0, 0)
+
     @property
     def are_settled(self) -> bool:
         """Whether every mirror is in sync and gets all as it is made, and none is missed."""

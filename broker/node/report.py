@@ -204,6 +204,7 @@ class Report:
             "view": [] if tree is None else sorted(tree.view),
             "partition_handling": self._cluster.partition_handling.in_effect(self._voters()),
             "majority": len(self._voters()) // 2 + 1,
+            "net_ticktime_s": self._node.settings.net_ticktime,
         }
         if queues:
             answer["queues"] = self.queues()

@@ -6,7 +6,7 @@ Decides how a session looks in RabbitMQ's words. It must not change anything but
 from typing import TYPE_CHECKING, Any
 
 from broker.vhosts.certificates import tls_facts
-from broker.vhosts.roster import Row, consumer_row
+from broker.vhosts.roster import Row, Volume, consumer_row
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
@@ -53,11 +53,11 @@ class SessionPresence:
 
     def octets(self) -> tuple[int, int]:
         """See `roster.Presence`."""
-        return self._session.reader.received_bytes, self._session.writer.sent_bytes
+        return self.volume.received_bytes, self.volume.sent_bytes
 
     def flows(self) -> "list[tuple[str, Flow]]":
         """See `roster.Presence`."""
-        return [(self._pid_of(channel), channel.flow) for channel in self._session.connection.channels.values()]
+        return [(pid, channel.flow) for pid, channel in self.open_channels()]
 
     def _pid_of(self, channel: "Channel") -> str:
         return f"{self.pid[:-2]}{channel.number}>"
@@ -69,6 +69,16 @@ class SessionPresence:
     @property
     def _node(self) -> str:
         return f"rabbit@{self._client.owner.node}"
+
+    @property
+    def volume(self) -> Volume:
+        """See `roster.Presence`."""
+        reader, writer = self._session.reader, self._session.writer
+        return Volume(reader.received_bytes, reader.reads, writer.sent_bytes, writer.writes)
+
+    def open_channels(self) -> "list[tuple[str, Channel]]":
+        """See `roster.Presence`."""
+        return [(self._pid_of(channel), channel) for channel in self._session.connection.channels.values()]
 
     def facts(self) -> Row:
         """The fields of RabbitMQ's /api/connections."""

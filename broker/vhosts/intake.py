@@ -38,6 +38,13 @@ class Intake(ABC):
     def _heed_lease(self) -> None:
         """Nothing is given out while that is not allowed."""
 
+    def figures(self) -> dict[str, int]:
+        """What can be summed up over queues."""
+        counted = self.queue.statistics()
+        counted["resident_bytes"] = self.queue.resident_bytes
+        counted["mirrors"], counted["synchronised_mirrors"] = self.master.witnesses.counts()
+        return counted
+
     def statistics(self) -> dict[str, Any]:
         """What can be counted, and which mirror lacks how much."""
         return {**self.queue.statistics(), **self.master.witnesses.statistics()}

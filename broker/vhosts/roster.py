@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import dropwhile, islice
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import trio
 
@@ -17,6 +17,7 @@ from broker.meters.meters import Churn
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
+    from broker.amqp.channel import Channel
     from broker.meters.traffic import Flow
     from broker.vhosts.guests import Guests
     from broker.vhosts.subscription import Subscription
@@ -31,6 +32,15 @@ _PID = re.compile(r"<(.+)\.[0-9]+\.[0-9]+\.0>")
 
 Row = dict[str, Any]
 Kind = Literal["connections", "channels", "consumers"]
+
+
+class Volume(NamedTuple):
+    """What went over one connection, or over several together."""
+
+    received_bytes: int = 0
+    reads: int = 0
+    sent_bytes: int = 0
+    writes: int = 0
 
 
 class Presence(Protocol):
@@ -52,6 +62,13 @@ class Presence(Protocol):
     @property
     def channel_count(self) -> int:
         """How many channels it has open."""
+
+    @property
+    def volume(self) -> Volume:
+        """What went over its connection so far."""
+
+    def open_channels(self) -> "list[tuple[str, Channel]]":
+        """Its channels, with what names each in the whole cluster."""
 
     def facts(self) -> Row:
         """Its row among the connections."""
@@ -92,6 +109,8 @@ class Roster:
         """By pid, the number of its entry: lists go on from there."""
         self._entries = 0
         self._churn = churn or Churn()
+        self._volume = Volume()
+        """Of those that have left."""
         self._left = trio.Event()
         self._switchboard = switchboard
         self._guests = guests
@@ -112,8 +131,13 @@ class Roster:
         self._entered.pop(presence.pid, None)
         if self.presences.pop(presence.pid, None) is not None:
             self._churn.connections_closed += 1
+            self._volume = _sum(self._volume, presence.volume)
         self._left.set()
         self._left = trio.Event()
+
+    def volume(self) -> Volume:
+        """What went over all connections that there have been."""
+        return _sum(self._volume, *(presence.volume for presence in self.presences.values()))
 
     async def until_empty(self) -> None:
         """Return when no client is there."""
@@ -255,6 +279,10 @@ class Roster:
 
     async def _serve_close(self, peer: str, fields: Row) -> Answer:
         return {"closed": self._close(fields["who"], fields["why"])}, b""
+
+
+def _sum(*volumes: Volume) -> Volume:
+    return Volume(*map(sum, zip(*volumes, strict=True)))
 
 
 def _node_of(pid: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from broker.meters.traffic import QUEUE_TYPES, QueueType
+from broker.queues.counters import COUNTED
 
 if TYPE_CHECKING:
     from broker.vhosts.local import Local
@@ -20,30 +21,41 @@ STEP_QUEUES = 200
 GAUGES = (
     "messages_ready",
     "messages_unacked",
-    "messages_paged_out",
     "message_bytes_ready",
     "message_bytes_unacked",
+    "messages_paged_out",
     "consumers",
+    "resident_bytes",
+    "mirrors",
+    "synchronised_mirrors",
 )
-"""What comes and goes; everything else in a queue's statistics that is summed up only grows."""
-COUNTERS = ("published", "expired", "dropped", "dead_lettered", "redelivered", "acked")
+"""What comes and goes; what a queue counts besides only grows."""
+SUMS = (*GAUGES, *COUNTED)
+_NOTHING = (0,) * len(SUMS)
 
 
 class Totals:
     """One per node."""
 
     def __init__(self, masters: Callable[[], "Iterable[Local]"]) -> None:
-        self.sums = dict.fromkeys((*GAUGES, *COUNTERS), 0)
+        self.sums = dict.fromkeys(SUMS, 0)
         self.deaths: dict[QueueType, dict[tuple[str, str], int]] = {kind: {} for kind in QUEUE_TYPES}
         """By the type of the queue, how many messages died by reason and strategy."""
         self.arrived = 0
         """Dead letters that had to arrive, and have."""
         self._masters = masters
-        self._counted: dict[Local, tuple[list[int], dict[tuple[str, str], int], int]] = {}
+        self._counted: dict[Local, tuple[int, ...]] = {}
+        self._died: dict[Local, tuple[dict[tuple[str, str], int], int]] = {}
+        """Of queues of which some did."""
+
+    @property
+    def queues(self) -> int:
+        """How many there are, without those behind delayed exchanges, which no client sees."""
+        return len(self._counted)
 
     async def count(self) -> None:
         """Bring the sums up to date; others have their turns in between."""
-        changed = [local for local in self._masters() if local.changed]
+        changed = [local for local in self._masters() if local.changed and not local.queue.settings.delays]
         for start in range(0, len(changed), STEP_QUEUES):
             await trio.lowlevel.checkpoint()
             for local in changed[start : start + STEP_QUEUES]:
@@ -52,27 +64,44 @@ class Totals:
 
     def leave(self, local: "Local") -> None:
         """This master is about to end: what it has done still counts, what it has does not."""
-        if local.ended:
+        if local.ended or local.queue.settings.delays:
             return
         self._look(local)
-        now, _, _ = self._counted.pop(local)
-        for name, value in zip(GAUGES, now, strict=False):
+        self._died.pop(local, None)
+        for name, value in zip(GAUGES, self._counted.pop(local), strict=False):
             self.sums[name] -= value
 
     def _look(self, local: "Local") -> None:
         """Add what is other than last time."""
         local.changed = False
-        queue = local.queue
-        statistics, deaths, arrived = queue.statistics(), queue.counters.deaths, queue.counters.arrived
-        now = [statistics[name] for name in self.sums]
-        before, died, had_arrived = self._counted.get(local, ([0] * len(now), {}, 0))
-        for name, value, old in zip(self.sums, now, before, strict=True):
-            if value != old:
-                self.sums[name] += value - old
-        if deaths != died:
-            of_type = self.deaths["quorum" if queue.settings.counts_returns else "classic"]
-            for kind, count in deaths.items():
-                of_type[kind] = of_type.get(kind, 0) + count - died.get(kind, 0)
-        if arrived != had_arrived and queue.settings.dead_letters_must_arrive:
-            self.arrived += arrived - had_arrived
-        self._counted[local] = now, dict(deaths) if deaths else died, arrived
+        now, before = _sums_of(local), self._counted.get(local, _NOTHING)
+        self._counted[local] = now
+        if now != before:
+            for name, value, old in zip(SUMS, now, before, strict=True):
+                if value != old:
+                    self.sums[name] += value - old
+        if local.queue.counters.deaths:
+            self._count_deaths(local)
+
+    def _count_deaths(self, local: "Local") -> None:
+        settings, counters = local.queue.settings, local.queue.counters
+        died, arrived = self._died.get(local, ({}, 0))
+        of_type = self.deaths["quorum" if settings.counts_returns else "classic"]
+        for kind, count in counters.deaths.items():
+            of_type[kind] = of_type.get(kind, 0) + count - died.get(kind, 0)
+        if settings.dead_letters_must_arrive:
+            self.arrived += counters.arrived - arrived
+        self._died[local] = dict(counters.deaths), counters.arrived
+
+
+def _sums_of(local: "Local") -> tuple[int, ...]:
+    """In the order of `SUMS`."""
+    queue = local.queue
+    return (
+        *queue.amounts,
+        queue.paged_messages,
+        len(queue.consumers.members),
+        queue.resident_bytes,
+        *local.master.witnesses.counts(),
+        *queue.counters.values(),
+    )

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 _MEMORY_FILE = Path("/proc/self/statm")
+_DESCRIPTOR_FOLDERS = ("/proc/self/fd", "/dev/fd")
 _BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_NAME_MACOS = b"kern.bootsessionuuid"
 
@@ -46,6 +47,21 @@ def resident_bytes() -> int:
         return int(_MEMORY_FILE.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def open_descriptors() -> int:
+    """How many files and sockets it has open; 0 if the system does not say."""
+    for folder in _DESCRIPTOR_FOLDERS:
+        try:
+            return len(os.listdir(folder))
+        except OSError:
+            continue
+    return 0
+
+
+def descriptors_max() -> int:
+    """How many it may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def announce(line: str) -> None:

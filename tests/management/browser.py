@@ -86,4 +86,5 @@ class FakeFacts:
             "cut_from": [],
             "parted_from": self.parted_from,
             "fsync": "always",
+            "net_ticktime_s": 5.0,
         }
