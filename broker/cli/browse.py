@@ -10,6 +10,7 @@ import click
 
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
 from broker.cli.road import Road
+from broker.cli.tables import escaped
 from broker.node.configuration import Cluster
 
 SCANNED_MAX = 1_000_000
@@ -90,11 +91,6 @@ def lines_of(message: dict[str, Any]) -> list[str]:
     kind = "base64: " if message["encoding"] == "base64" else ""
     lines.append(f"  {kind}{escaped(message['body'])}{cut}")
     return lines
-
-
-def escaped(text: str) -> str:
-    """As a terminal may have it: a message must not move the cursor, nor ring the bell."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogateescape").decode() for c in text)
 
 
 def _holder(holder: dict[str, Any]) -> str:

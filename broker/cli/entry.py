@@ -28,6 +28,7 @@ COMMANDS = {
     "apply": ("broker.cli.apply:apply", "Bring a running cluster to its file: nodes, vhosts, users, policies."),
     "down": ("broker.cli.launch:down", "Stop it, orderly."),
     "status": ("broker.cli.status:status", "Nodes, queues and partitions."),
+    "top": ("broker.cli.top:top", "Watch nodes, queues and the time line."),
     "wait": ("broker.cli.waiting:wait", "Return when the cluster is ready, or queues are synchronised."),
     "kill": ("broker.cli.chaos:kill", "Kill a node (SIGKILL), or whichever masters a queue."),
     "stop": ("broker.cli.chaos:stop", "Stop a node, orderly."),

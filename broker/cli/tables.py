@@ -84,3 +84,8 @@ def seconds(value: float | None) -> str:
 def megabytes(value: int | None) -> str:
     """Bytes as MiB."""
     return "-" if value is None else f"{value / 1048576:.0f} MiB"
+
+
+def escaped(text: str) -> str:
+    """As a terminal may have it: a message must not move the cursor, nor ring the bell."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogateescape").decode() for c in text)

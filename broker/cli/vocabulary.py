@@ -33,6 +33,10 @@ To a node, at its link address:
                                                                     -> {rows: [row], silent: [node]}; kinds: those of
                   node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
     get           {vhost, queue, count: int, keep: bool} -> {messages: [Message], remaining: int, paused: bool}
+    top           {sort: "messages" | "ready" | "unacked" | "in" | "out" | "name", limit: int, filter: text}
+                  -> {rows: [QueueRow with in_rate, out_rate], waiting: [QueueRow], waiting_count: int, nodes: {name:
+                  {queues, messages, matching: int, in_rate, out_rate}}, silent: [node]}; each may be left out; the
+                  first few queues of all; rates per second since a look before, null without one; `waiting`: no master
     browse        {vhost, queue, after, offset, limit, body_bytes: int, search, state: "all" | "ready" | "unacked"}
                   -> {messages: [Sight], scanned: int, next: int | null, messages_ready, messages_unacknowledged: int};
                   behind position `after`, without the first `offset` of those; one answer passes over a bounded number

@@ -16,6 +16,7 @@ from broker.node.interventions import Interventions
 from broker.node.limits import Limits
 from broker.node.masters import Masters
 from broker.node.naming import Unknown, queue_of, vhost_of
+from broker.node.ranking import Ranking
 from broker.peers.links import CUTS, check_cuts
 from broker.vhosts import by_hand, portrait
 from broker.vhosts.browsing import look_of
@@ -71,6 +72,7 @@ class Commands:
         """The node has entered the cluster: from now on it answers for the whole of it."""
         self._parts = {
             "facts": Facts(hall, census).answer,
+            "top": Ranking(hall).answer,
             **Interventions(hall, census).verbs,
             **Masters(hall, census).verbs,
             **Changes(hall).verbs,

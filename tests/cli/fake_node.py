@@ -210,6 +210,24 @@ class FakeNode:
         ways = dry if request["dry_run"] else []
         return {**answer, "ways": ways, "next": after + count if after + count < 5 else None}
 
+    def do_top(self, request: dict) -> dict:
+        """Its first answer knows no rates."""
+        looks = self.read("looks")
+        self.write("looks", [*looks, request])
+        row = next(iter(self.do_status({"queues": True})["queues"]))
+        rates = {"in_rate": 12.0, "out_rate": 2.5} if looks else {"in_rate": None, "out_rate": None}
+        counts = dict.fromkeys(("messages", "messages_ready", "messages_unacknowledged", "consumers"), 1234)
+        rows = [
+            {"sync_percent": None, **row, **counts, **rates, "name": name}
+            for name in ("orders", "old.orders", "\x1b[2Jbad")
+        ]
+        rows[0] |= {"in_sync": [], "unsynchronised": {"n2": 7}}
+        nothing = dict.fromkeys(counts)
+        waiting = [rows[0] | nothing | {"name": "lost", "state": "waiting", "master": None, "mirrors": None}]
+        found = [one for one in rows if request["filter"] in one["name"]][: request["limit"]]
+        totals = {"queues": 3, "messages": 3702, "matching": len(found), **rates}
+        return {"rows": found, "waiting": waiting, "waiting_count": 1, "nodes": {"n1": totals}, "silent": ["n3"]}
+
     def do_browse(self, request: dict) -> dict:
         """Five messages, of which one look passes over two."""
         extra = {"exchange": "", "key": "orders", "redelivered": False, "properties": {}, "stamp_ms": 0}

@@ -289,3 +289,25 @@ def test_a_dry_run_says_what_would_go_where(warren):
     assert done.out == "5 would go through orders with new cc to work\n"
     assert done.err == "warren: 1 messages would stay in dead.orders (no queue takes them: 1)\n"
     assert warren("replay", "dead.orders", "--reason", "bored").code == 2
+
+
+def test_top_without_a_terminal_is_one_plain_look_with_rates(warren, monkeypatch):
+    monkeypatch.setattr("broker.cli.top.RATES_S", 0.0)
+    lines = warren("top").out.splitlines()
+    assert lines[0] == "test: 3 of 3 nodes run, 4 queues, 3,702 messages, in 12/s, out 2.5/s; by messages"
+    assert lines[2].split() == ["NODE", "STATE", "ROLE", "MASTERS", "MESSAGES", "IN/S", "OUT/S", "MEMORY", "UPTIME"]
+    assert lines[3].split()[:7] == ["n1", "running", "leader", "3", "3,702", "12", "2.5"]
+    assert lines[4].split()[3:7] == ["-"] * 4
+    at = lines.index("", 3) + 1
+    assert lines[at].split()[0] == "QUEUE"
+    assert [line.split()[0] for line in lines[at + 1 : at + 5]] == ["lost", "orders", "old.orders", "\\x1b[2Jbad"]
+    assert lines[at + 2].endswith("n1      n2(-7) n3(?)")
+    assert "queues without a master: 1" in lines
+    assert "did not tell of their queues: n3" in lines
+
+
+def test_top_for_programs(warren, monkeypatch):
+    monkeypatch.setattr("broker.cli.top.RATES_S", 0.0)
+    found = json.loads(warren("top", "--json", "--filter", "old", "--sort", "name").out)
+    assert [row["name"] for row in found["top"]["rows"]] == ["old.orders"]
+    assert [node["name"] for node in found["nodes"]] == ["n1", "n2", "n3"]
