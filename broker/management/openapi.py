@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from broker.management.bodies import Body, RawBody
 from broker.management.route import Right, Route
@@ -58,8 +59,8 @@ def says(route: Route) -> str:
 
 def _models(routes: tuple[Route, ...]) -> Schema:
     models = dict.fromkeys(route.body for route in routes if _has_model(route.body))
-    wanted = [(model, "validation") for model in models if model is not None]
-    _, found = models_json_schema(wanted, ref_template=_SCHEMAS + "{model}")  # type: ignore[arg-type]
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in models if model]
+    _, found = models_json_schema(wanted, ref_template=_SCHEMAS + "{model}")
     defined: Schema = found.get("$defs", {})
     return defined
 
