@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from broker.management.bodies import Body, RawBody
@@ -59,7 +58,7 @@ def says(route: Route) -> str:
 
 def _models(routes: tuple[Route, ...]) -> Schema:
     models = dict.fromkeys(route.body for route in routes if _has_model(route.body))
-    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in models if model]
+    wanted: list[tuple[type[Body], JsonSchemaMode]] = [(model, "validation") for model in models if model]
     _, found = models_json_schema(wanted, ref_template=_SCHEMAS + "{model}")
     defined: Schema = found.get("$defs", {})
     return defined
