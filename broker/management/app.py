@@ -28,6 +28,7 @@ from broker.cluster.refusal import Refused
 from broker.management import bodies, openapi, reference
 from broker.management.arrangement import shaped
 from broker.management.bodies import RawBody
+from broker.management.counted import CURVES, instants_of
 from broker.management.health import Unhealthy
 from broker.management.refusals import BadRequest, NotFound, Refusal, Unknown, of_declaration, of_tree
 from broker.management.reply import Reply
@@ -112,6 +113,8 @@ class Desk:
         visit.check(route.right)
         if SHAPE[0] in route.queries:
             visit.shape = shape_of(queries, pages=PAGES[0] in route.queries)
+        if CURVES[0] in route.queries:
+            visit.instants = instants_of(queries, self._hall.switchboard.stamp_ms)
         if route.body is not None:
             visit.raw = await _read(request)
             visit.body = None if route.body is RawBody else bodies.check(route.body, bodies.parse(visit.raw))

@@ -5,23 +5,21 @@ at a cluster costs it little. Unlike passive declarations, looking is no use of 
 know HTTP.
 """
 
-import os
-from collections.abc import Iterable
-from operator import add
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
 from broker.cluster import schema
 from broker.cluster.records import RUNNING, QueueRecord
-from broker.management.depths import Sounding
-from broker.management.ledger import Ledger, Sums
+from broker.management.counted import Counted, Instants, together
+from broker.management.ledger import QUEUE_FIGURES
+from broker.management.testimony import NODE_FIGURES, Column, Facts, Figures, Testimony
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
     from broker.vhosts.hall import Hall
-    from broker.vhosts.local import Local
 
 DEADLINE_S = 1.0
 """A node that has not answered by then is shown as not running."""
@@ -29,16 +27,31 @@ QUEUES_PER_CALL = 500
 """Bounds how long a call keeps the asked node from its messages."""
 QUEUES_PER_COLUMN = 5000
 """The same where one figure of each is asked for; the asked node has turns in between."""
+CLIENTS_PER_CALL = 500
 
-Figures = dict[str, Any]
+NOW: Instants = {}
+"""No curves, only how it is."""
 
 
-class Facts(Protocol):
-    """What a node says of its own process."""
+class Told(NamedTuple):
+    """What the nodes have told."""
 
-    def status(self, *, queues: bool) -> dict[str, Any]:
-        """Its state, pid, role, epoch, addresses (`amqp`, `http`, `link`), `uptime_s`, `memory_bytes`, `cut_from`,
-        `parted_from`."""
+    answers: Mapping[str, Figures]
+    """By node."""
+    silent: set[str]
+    """The nodes that ought to run but have not answered in time."""
+
+    def sums(self, vhosts: Iterable[str]) -> Counted:
+        """What the masters in these vhosts count together."""
+        wanted = frozenset(vhosts)
+        found = [
+            Counted(*one) for each in self.answers.values() for name, one in each["sums"].items() if name in wanted
+        ]
+        return together(found, len(QUEUE_FIGURES))
+
+    def whole(self) -> Counted:
+        """What all nodes have done together."""
+        return together([Counted(*each["node"]) for each in self.answers.values()], len(NODE_FIGURES))
 
 
 class Census:
@@ -46,25 +59,32 @@ class Census:
 
     def __init__(self, hall: "Hall", facts: Facts) -> None:
         self.node = hall.life.node
+        self.testimony = Testimony(hall, facts)
         self._hall = hall
-        self._facts = facts
-        self.ledger = Ledger(lambda: hall.guests.locals, self._vhost_of)
         hall.switchboard.answer("census", self._serve)
-
-    def _vhost_of(self, queue_id: int) -> str | None:
-        handle = self._hall.catalogue.handles.get(queue_id)
-        return None if handle is None or handle.delays else handle.record.vhost
 
     def here(self) -> Figures:
         """This node's own facts; `alarms` names the resources that run short."""
-        alarms, presences = self._hall.alarms, self._hall.roster.presences.values()
-        found = {"processors": os.cpu_count(), "alarms": alarms.look(), **alarms.figures()}
-        found |= {"connections": len(presences), "channels": sum([one.channel_count for one in presences])}
-        return {**self._facts.status(queues=False), **found}
+        return self.testimony.here()
+
+    async def ask(self, *parts: str, instants: Instants = NOW) -> Told:
+        """All members that run: of `facts`, `node` and `sums` those that are named."""
+        answers: dict[str, Figures] = {}
+        running = [name for name, record in schema.members(self._tree).items() if record.running]
+
+        async def ask(node: str) -> None:
+            answer = await self._ask(node, {**dict.fromkeys(parts, True), "instants": instants})
+            if answer is not None:
+                answers[node] = answer
+
+        async with trio.open_nursery() as nursery:
+            for node in running:
+                nursery.start_soon(ask, node)
+        return Told(answers, {node for node in running if node not in answers})
 
     async def nodes(self) -> dict[str, Figures | None]:
         """Every member's facts; None where nobody answers."""
-        answers, _ = await self._ask_all({"facts": True})
+        answers, _ = await self.ask("facts")
         return {name: answers[name]["facts"] if name in answers else None for name in schema.members(self._tree)}
 
     async def figures(self, records: Iterable[QueueRecord]) -> dict[int, Figures]:
@@ -72,22 +92,36 @@ class Census:
         found, _ = await self.count(records)
         return found
 
-    async def count(self, records: Iterable[QueueRecord]) -> tuple[dict[int, Figures], set[str]]:
-        """The same, and the nodes that have not answered in time."""
-        return await self._of_masters(records, {}, QUEUES_PER_CALL)
+    async def count(
+        self, records: Iterable[QueueRecord], instants: Instants = NOW
+    ) -> tuple[dict[int, Figures], set[str]]:
+        """The same with its past, and the nodes that have not answered in time."""
+        return await self._of_masters(records, {"instants": instants}, QUEUES_PER_CALL)
 
-    async def column(self, records: Iterable[QueueRecord], name: str) -> tuple[dict[int, Any], set[str]]:
+    async def column(self, records: Iterable[QueueRecord], column: Column) -> tuple[dict[int, Any], set[str]]:
         """One figure of each queue, however many there are, and the nodes that have not answered in time."""
-        return await self._of_masters(records, {"column": name}, QUEUES_PER_COLUMN)
+        return await self._of_masters(records, {"column": column}, QUEUES_PER_COLUMN)
 
-    async def sums(self) -> tuple[Sums, set[str]]:
-        """By virtual host what all masters count together, and the nodes that have not answered in time."""
-        answers, silent = await self._ask_all({"sums": True})
-        sums: Sums = {}
-        for answer in answers.values():
-            for vhost, values in answer["sums"].items():
-                sums[vhost] = list(map(add, sums[vhost], values)) if vhost in sums else values
-        return sums, silent
+    async def clients(
+        self, kind: str, keys: Mapping[str, Sequence[str]], instants: Instants = NOW
+    ) -> tuple[dict[str, tuple[Counted, int | None]], set[str]]:
+        """Of connections or channels, by node, what they have counted, and since when they do nothing."""
+        found: dict[str, tuple[Counted, int | None]] = {}
+        silent: set[str] = set()
+
+        async def ask(node: str, some: Sequence[str]) -> None:
+            answer = await self._ask(node, {"clients": kind, "keys": some, "instants": instants})
+            if answer is None:
+                silent.add(node)
+                return
+            for key, counted, idle_since_ms in answer["clients"]:
+                found[key] = Counted(*counted), idle_since_ms
+
+        async with trio.open_nursery() as nursery:
+            for node, all_of_node in keys.items():
+                for start in range(0, len(all_of_node), CLIENTS_PER_CALL):
+                    nursery.start_soon(ask, node, all_of_node[start : start + CLIENTS_PER_CALL])
+        return found, silent
 
     # ------------------------------------------------------------------ asking
 
@@ -111,32 +145,17 @@ class Census:
                 if answer is None:
                     silent.add(node)
                     return
-                found.update(answer["figures"])
+                found.update(answer["queues"])
 
         async with trio.open_nursery() as nursery:
             for node, ids in by_master.items():
                 nursery.start_soon(ask, node, ids)
         return found, silent
 
-    async def _ask_all(self, asked: Figures) -> tuple[dict[str, Figures], set[str]]:
-        """The answers of all members that run, by node, and those who have not answered in time."""
-        answers: dict[str, Figures] = {}
-        running = [name for name, record in schema.members(self._tree).items() if record.running]
-
-        async def ask(node: str) -> None:
-            answer = await self._ask(node, asked)
-            if answer is not None:
-                answers[node] = answer
-
-        async with trio.open_nursery() as nursery:
-            for node in running:
-                nursery.start_soon(ask, node)
-        return answers, {node for node in running if node not in answers}
-
     async def _ask(self, node: str, asked: Figures) -> Figures | None:
         if node == self.node:
             await trio.lowlevel.checkpoint()
-            return await self._answer(asked)
+            return await self.testimony.answer(asked)
         with trio.move_on_after(DEADLINE_S):
             try:
                 answer, _ = await self._hall.switchboard.call(node, {"do": "census", **asked})
@@ -145,32 +164,5 @@ class Census:
             return answer
         return None
 
-    # ------------------------------------------------------------------ answering
-
-    async def _answer(self, asked: Figures) -> Figures:
-        if "facts" in asked:
-            return {"facts": self.here()}
-        if "sums" in asked:
-            return {"sums": await self.ledger.sums()}
-        locals_ = self._hall.guests.locals
-        there = [(number, local) for number in asked["queues"] if (local := locals_.get(number)) is not None]
-        if "column" in asked:
-            return {"figures": await self._column(there, asked["column"])}
-        sounding = Sounding()
-        return {
-            "figures": [
-                (number, {**local.statistics(), **sounding.take(local.queue, durable=local.master.copy.durable)})
-                for number, local in there
-            ]
-        }
-
-    async def _column(self, there: "list[tuple[int, Local]]", name: str) -> list[tuple[int, Any]]:
-        values: list[tuple[int, Any]] = []
-        for start in range(0, len(there), QUEUES_PER_CALL):
-            await trio.lowlevel.checkpoint()
-            for number, local in there[start : start + QUEUES_PER_CALL]:
-                values.append((number, local.queue.statistics()[name]))
-        return values
-
     async def _serve(self, peer: str, fields: dict[str, Any]) -> Answer:
-        return await self._answer(fields), b""
+        return await self.testimony.answer(fields), b""

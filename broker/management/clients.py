@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from broker.management import reply
+from broker.management.client_figures import counted, page_of
 from broker.management.listing import Listing, Row, Source
 from broker.management.refusals import Forbidden, NotFound
 from broker.management.visit import OBJECT_REFUSED
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from broker.management.census import Census
     from broker.management.reply import Reply
+    from broker.management.shaping import Page
     from broker.management.visit import Visit
     from broker.vhosts.hall import Hall
     from broker.vhosts.roster import Kind
@@ -63,21 +65,32 @@ def visible(source: Source) -> "Callable[[Visit], Awaitable[list[Row]]]":
     return rows
 
 
+async def every_connection(visit: "Visit") -> "list[Row] | Page":
+    """The connections that this user may see, with rates."""
+    return await page_of(visit, "connections", await visible(connections)(visit))
+
+
+async def every_channel(visit: "Visit") -> "list[Row] | Page":
+    """The channels that this user may see, with what goes through them."""
+    return await page_of(visit, "channels", await visible(channels)(visit))
+
+
 async def connection(visit: "Visit") -> Row:
     """One connection by its name."""
-    return await _named(visit, connections)
+    (row,) = await counted(visit, "connections", [await _named(visit, connections)])
+    return row
 
 
 async def channels_of_connection(visit: "Visit") -> list[Row]:
     """The channels of a connection."""
     pid = (await _named(visit, connections))["pid"]
     listing = await channels(visit.hall, visit.census, visit.vhosts(entered=False))
-    return [row for row in listing.rows if row["connection"] == pid]
+    return await counted(visit, "channels", [row for row in listing.rows if row["connection"] == pid])
 
 
 async def channel(visit: "Visit") -> Row:
     """One channel by its name, with its consumers."""
-    row = await _named(visit, channels)
+    (row,) = await counted(visit, "channels", [await _named(visit, channels)])
     listing = await consumers(visit.hall, visit.census, visit.vhosts(entered=False))
     return {**row, "consumer_details": [one for one in listing.rows if one["channel_pid"] == row["pid"]]}
 

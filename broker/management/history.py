@@ -7,7 +7,6 @@ whole numbers, always equally many, in the same order.
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -82,6 +81,11 @@ class History:
         old, new = self._pack.unpack(before), self._pack.unpack(then)
         return [(after - first) * 1000 / passed_ms for first, after in zip(old, new, strict=True)]
 
+    def idle_since_ms(self, now_ms: int) -> int | None:
+        """Since when nothing has moved, as far as is remembered; None if the last look found something."""
+        ring = self._rings[0]
+        return ring[-1][0] if ring and now_ms - ring[-1][0] > LATE_MS else None
+
     def at(self, instants_ms: Sequence[int]) -> list[tuple[int, ...] | None]:
         """What the figures were at these instants, newest first; None where that is not remembered."""
         found: list[tuple[int, ...] | None] = []
@@ -123,7 +127,6 @@ def averages(samples: Sequence[tuple[int, int]]) -> dict[str, float]:
     if len(samples) < 2:
         return {}
     (last_ms, last), (first_ms, first) = samples[0], samples[-1]
-    assert all(later > earlier for (later, _), (earlier, _) in pairwise(samples))
     return {
         "avg_rate": (last - first) * 1000 / (last_ms - first_ms),
         "avg": sum(value for _, value in samples) / len(samples),

@@ -4,7 +4,7 @@ Decides what of a queue is looked at, and how much is remembered of all of them 
 moved costs a comparison. It must not know who asks, nor when it is time to look.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from operator import add
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -76,6 +76,11 @@ class Shelf(Generic[K]):
             history = self.histories[key] = History(self._width, self._grains)
         if history.newest != tuple(values):
             history.note(now_ms, values)
+
+    def keep(self, keys: Container[K]) -> None:
+        """Everything else is gone."""
+        for key in [key for key in self.histories if key not in keys]:
+            del self.histories[key]
 
     def tidy(self, now_ms: int) -> Iterator[None]:
         """Forget what is too old or too much, in small steps."""

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
 from broker.cluster.records import RUNNING
-from broker.management.counted import message_stats
+from broker.management.census import NOW
+from broker.management.counted import DELIVERIES, Counted, Instants, idle_since, lengths, message_stats
+from broker.management.ledger import GAUGES, QUEUE_FIGURES
 from broker.management.listing import Listing, Row, rows_of
 from broker.management.refusals import NotFound
+from broker.management.testimony import Column
 from broker.management.visit import rabbit
 from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
     from broker.cluster.records import Life, Owner, QueueRecord
-    from broker.management.census import Census, Figures
+    from broker.management.census import Census
+    from broker.management.testimony import Figures
     from broker.management.visit import Visit
     from broker.vhosts.hall import Hall
 
@@ -41,10 +45,31 @@ _SOUNDINGS = {
     "exclusive_consumer_tag": "exclusive_consumer",
     "single_active_consumer_tag": "active_consumer",
 }
-_DELIVERIES = {"deliver": "delivered", "deliver_no_ack": "delivered_no_ack", "get": "got", "get_no_ack": "got_no_ack"}
-_STATS = {"publish": "published", "ack": "acked", "redeliver": "redelivered", **_DELIVERIES}
-FIGURES = {**COUNTS, **{f"message_stats.{name}": ours for name, ours in _STATS.items()}}
-"""What a master can tell of many queues at a time: by the way to the field."""
+_OURS = {
+    "messages_ready": "messages_ready",
+    "messages_unacknowledged": "messages_unacked",
+    "consumers": "consumers",
+    "publish": "published",
+    "deliver": "delivered",
+    "deliver_no_ack": "delivered_no_ack",
+    "get": "got",
+    "get_no_ack": "got_no_ack",
+    "ack": "acked",
+    "redeliver": "redelivered",
+}
+"""What has a history: RabbitMQ's name for it, and that of the queue's statistics."""
+_ORDERED = [_OURS[name] for name in QUEUE_FIGURES]
+_STILL = {f"{name}_details": {"rate": 0.0} for name in TOTALS}
+FIGURES: dict[str, Column] = {
+    **{name: Column([ours]) for name, ours in COUNTS.items()},
+    **{f"message_stats.{name}": Column([_OURS[name]]) for name in QUEUE_FIGURES[GAUGES:]},
+    **{f"message_stats.{name}_details.rate": Column([name], rate=True) for name in QUEUE_FIGURES[GAUGES:]},
+    **{f"{name}_details.rate": Column([name], rate=True) for name in QUEUE_FIGURES[:GAUGES]},
+    "messages_details.rate": Column(["messages_ready", "messages_unacknowledged"], rate=True),
+    "message_stats.deliver_get": Column([_OURS[name] for name in DELIVERIES]),
+    "message_stats.deliver_get_details.rate": Column(DELIVERIES, rate=True),
+}
+"""What a master can tell of many queues at a time, by the way to the field."""
 
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
@@ -69,13 +94,9 @@ async def single(visit: "Visit") -> Row:
         raise NotFound
     if visit.says("disable_stats"):
         return {**agreed_upon(record), "state": "running" if record.state == RUNNING else "down"}
-    figures, silent = await visit.census.count([record])
+    figures, silent = await visit.census.count([record], visit.instants)
     visit.silent.update(silent)
-    return described(record, figures.get(record.id))
-
-
-def _stats(figures: "Figures") -> dict[str, int]:
-    return message_stats({name: figures[ours] for name, ours in _STATS.items()})
+    return described(record, figures.get(record.id), visit.instants)
 
 
 async def _name_consumers(hall: "Hall", rows: list[Row]) -> set[str]:
@@ -113,7 +134,7 @@ def agreed_upon(record: "QueueRecord") -> Row:
     }
 
 
-def described(record: "QueueRecord", figures: "Figures | None") -> Row:
+def described(record: "QueueRecord", figures: "Figures | None", instants: Instants = NOW) -> Row:
     """One queue; `figures` are what its master counts, None if it does not answer."""
     queue = agreed_upon(record)
     queue["pid"] = _pid(record.master, record)
@@ -124,13 +145,25 @@ def described(record: "QueueRecord", figures: "Figures | None") -> Row:
         return queue
     queue |= {name: figures[ours] for name, ours in COUNTS.items()}
     queue |= {name: figures[ours] for name, ours in _SOUNDINGS.items()}
-    if stats := _stats(figures):
-        queue["message_stats"] = stats
+    queue |= _moving(figures, instants)
     if is_quorum(record.arguments):
         queue |= _membership(record)
     elif record.is_mirrored:
         queue |= _mirroring(record, figures)
     return queue
+
+
+def _moving(figures: "Figures", instants: Instants) -> Row:
+    """How fast, and what happened so far."""
+    values = [figures[ours] for ours in _ORDERED]
+    past = figures.get("past")
+    counted = Counted(values, [0.0] * len(values)) if past is None else Counted(values, *past[1:])
+    found: Row = dict(_STILL) if past is None else lengths(counted, instants)
+    if happened := message_stats(counted, QUEUE_FIGURES, instants):
+        found["message_stats"] = happened
+    if figures.get("idle_since_ms") is not None:
+        found["idle_since"] = idle_since(figures["idle_since_ms"])
+    return found
 
 
 def _pid(life: "Life", record: "QueueRecord") -> str:

@@ -30,6 +30,7 @@ from broker.management import (
     vhosts,
     whoami,
 )
+from broker.management.counted import CURVES
 from broker.management.listing import listed
 from broker.management.metrics import pages
 from broker.management.route import Query, Right, Route, many, one, paged
@@ -41,14 +42,14 @@ IF_EMPTY = Query("if-empty", "boolean", "Only if no message is ready.")
 DOWNLOAD = Query("download", "string", "The name under which a browser saves it.")
 
 _CLUSTER = (
-    one("/api/overview", overview.show),
+    one("/api/overview", overview.show, queries=(*CURVES, *queue_lists.QUERIES)),
     one("/api/whoami", whoami.show),
     one("/api/cluster-name", cluster.name),
     Route("PUT", "/api/cluster-name", cluster.rename, ADMINISTRATOR, bodies.NameBody),
     Route("GET", "/api/extensions", cluster.extensions),
     Route("GET", "/api/auth", cluster.auth, Right.NOBODY),
-    many("/api/nodes", nodes.listed, MONITORING),
-    one("/api/nodes/{name}", nodes.single, MONITORING),
+    many("/api/nodes", nodes.listed, MONITORING, CURVES),
+    one("/api/nodes/{name}", nodes.single, MONITORING, CURVES),
     Route("POST", "/api/rebalance/queues", cluster.rebalance, ADMINISTRATOR),
     Route("GET", "/api/definitions", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
     Route("POST", "/api/definitions", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
@@ -58,15 +59,15 @@ _CLUSTER = (
     Route("POST", "/api/all-configuration", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
 )
 _VHOSTS = (
-    paged("/api/vhosts", vhosts.listed),
-    one("/api/vhosts/{vhost}", vhosts.single, ADMINISTRATOR),
+    paged("/api/vhosts", vhosts.listed, queries=(*CURVES, *queue_lists.QUERIES[:1])),
+    one("/api/vhosts/{vhost}", vhosts.single, ADMINISTRATOR, (*CURVES, *queue_lists.QUERIES[:1])),
     Route("PUT", "/api/vhosts/{vhost}", vhosts.put, ADMINISTRATOR, bodies.VhostBody),
     Route("DELETE", "/api/vhosts/{vhost}", vhosts.delete, ADMINISTRATOR),
     Route("POST", "/api/vhosts/{vhost}/start/{name}", vhosts.start, ADMINISTRATOR),
     many("/api/vhosts/{vhost}/permissions", permissions.in_vhost, ADMINISTRATOR),
     many("/api/vhosts/{vhost}/topic-permissions", permissions.in_vhost_by_key, ADMINISTRATOR),
-    many("/api/vhosts/{vhost}/connections", clients.visible(clients.connections), VHOST),
-    many("/api/vhosts/{vhost}/channels", clients.visible(clients.channels), VHOST),
+    many("/api/vhosts/{vhost}/connections", clients.every_connection, VHOST),
+    many("/api/vhosts/{vhost}/channels", clients.every_channel, VHOST),
     many("/api/vhost-limits", vhosts.limited),
     many("/api/vhost-limits/{vhost}", vhosts.limited, VHOST),
     Route("PUT", "/api/vhost-limits/{vhost}/{limit}", vhosts.put_limit, ADMINISTRATOR, bodies.LimitBody),
@@ -120,7 +121,7 @@ _POLICIES = (
 _QUEUES = (
     paged("/api/queues", queue_lists.listed, queries=queue_lists.QUERIES),
     paged("/api/queues/{vhost}", queue_lists.listed, VHOST, queue_lists.QUERIES),
-    one("/api/queues/{vhost}/{name}", queues.single, VHOST),
+    one("/api/queues/{vhost}/{name}", queues.single, VHOST, (*CURVES, *queue_lists.QUERIES[:1])),
     Route("PUT", "/api/queues/{vhost}/{name}", queue_changes.put, VHOST, bodies.QueueBody),
     Route("DELETE", "/api/queues/{vhost}/{name}", queue_changes.delete, VHOST, queries=(IF_UNUSED, IF_EMPTY)),
     many("/api/queues/{vhost}/{name}/bindings", binding_changes.of_queue, VHOST),
@@ -153,14 +154,14 @@ _BINDINGS = (
     Route("DELETE", f"{_BETWEEN}/{{props}}", binding_changes.delete, VHOST),
 )
 _CLIENTS = (
-    paged("/api/connections", clients.visible(clients.connections)),
-    one("/api/connections/{name}", clients.connection),
+    paged("/api/connections", clients.every_connection),
+    one("/api/connections/{name}", clients.connection, queries=CURVES),
     Route("DELETE", "/api/connections/{name}", clients.close),
     paged("/api/connections/username/{user}", clients.of_user),
     Route("DELETE", "/api/connections/username/{user}", clients.close_all_of_user),
     many("/api/connections/{name}/channels", clients.channels_of_connection),
-    paged("/api/channels", clients.visible(clients.channels)),
-    one("/api/channels/{name}", clients.channel),
+    paged("/api/channels", clients.every_channel),
+    one("/api/channels/{name}", clients.channel, queries=CURVES),
     many("/api/consumers", clients.visible(clients.consumers)),
     many("/api/consumers/{vhost}", clients.visible(clients.consumers), VHOST),
 )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from broker.cluster import schema
 from broker.cluster.records import VhostRecord
 from broker.management import reply
-from broker.management.counted import NOTHING, message_stats, named, totals
+from broker.management.census import NOW
+from broker.management.counted import Instants, lengths, message_stats
+from broker.management.ledger import QUEUE_FIGURES
 from broker.management.listing import Listing, Row, agreed
 from broker.management.refusals import BadRequest, NotFound, as_validation
 from broker.management.visit import rabbit
@@ -28,13 +30,17 @@ async def listed(visit: "Visit") -> list[Row]:
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """These vhosts."""
-    sums, silent = await census.sums()
+    return await _counted(hall.tree.tree, census, vhosts, NOW)
+
+
+async def _counted(tree: "Tree", census: "Census", vhosts: Sequence[str], instants: Instants) -> Listing:
+    told = await census.ask("sums", instants=instants)
     rows = []
-    for row in agreed_upon(hall.tree.tree, vhosts):
-        figures = named(sums.get(row["name"], NOTHING))
-        stats = message_stats(figures)
-        rows.append({**row, **totals(figures), **({"message_stats": stats} if stats else {})})
-    return Listing(rows, silent)
+    for row in agreed_upon(tree, vhosts):
+        counted = told.sums([row["name"]])
+        happened = message_stats(counted, QUEUE_FIGURES, instants)
+        rows.append({**row, **lengths(counted, instants), **({"message_stats": happened} if happened else {})})
+    return Listing(rows, told.silent)
 
 
 def agreed_upon(tree: "Tree", vhosts: Sequence[str]) -> list[Row]:
@@ -85,7 +91,7 @@ async def single(visit: "Visit") -> Row:
 async def _rows(visit: "Visit", vhosts: Sequence[str]) -> list[Row]:
     if visit.says("disable_stats"):
         return agreed_upon(visit.tree, vhosts)
-    rows, silent = await listing(visit.hall, visit.census, vhosts)
+    rows, silent = await _counted(visit.tree, visit.census, vhosts, visit.instants)
     visit.silent.update(silent)
     return rows
 

@@ -92,6 +92,8 @@ class Visit:
         """How the answer is to look."""
         self.silent: set[str] = set()
         """The nodes that ought to run but did not tell their share of the answer in time."""
+        self.instants: dict[str, list[int]] = {}
+        """By kind of curve the points that it is to go through."""
         self._changes = asked.method not in ("GET", "HEAD")
         self._parts = asked.parts
         self._command = command

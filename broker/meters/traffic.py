@@ -137,7 +137,8 @@ class Traffic:
         self.channels_closed = 0
         self.confirm_s = Histogram()
         """From the arrival of a publish to its confirm's leaving, for each message that was confirmed."""
-        self._of_closed = Flow()
+        self.of_closed = Flow()
+        """What went through channels that are closed."""
 
     def opened(self, channel: Counted) -> None:
         """A channel is there."""
@@ -149,13 +150,13 @@ class Traffic:
         if channel in self.channels:
             del self.channels[channel]
             self.channels_closed += 1
-        channel.flow.move_to(self._of_closed)
+        channel.flow.move_to(self.of_closed)
 
     @property
     def flow(self) -> Flow:
         """What went through all channels that there have been."""
         total = Flow()
-        self._of_closed.add_to(total)
+        self.of_closed.add_to(total)
         for channel in self.channels:
             channel.flow.add_to(total)
         return total
