@@ -21,7 +21,13 @@ REASONS = ("rejected", "expired", "maxlen", "delivery_limit")
 @click.option("--to", metavar="QUEUE", help="Into this queue, not where they came from.")
 @click.option("--exchange", help="Through this exchange, not the one they came through.")
 @click.option("--key", help="With this routing key, for --exchange; else with their own.")
-@click.option("--search", help="Only those with this text in body, exchange, routing key, properties or headers.")
+@click.option(
+    "--search",
+    "--filter",
+    "search",
+    metavar="TEXT",
+    help="Only those with this text in body, exchange, routing key, properties or headers.",
+)
 @click.option("--reason", type=click.Choice(REASONS), help="Only those that have died so.")
 @click.option("--queue", "original", help="Only those that have died in this queue.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")

@@ -15,6 +15,7 @@ from broker.vhosts.portrait import Pattern, shown
 from broker.vhosts.subscription import Fetcher, Subscription
 from broker.vhosts.switchboard import PeerLost
 from broker.vhosts.walk import Sight, Walk
+from broker.wire.properties import property_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -28,7 +29,7 @@ BROWSE, HOLDERS = "browse", "holders"
 STATES: Final = ("all", "ready", "unacked")
 SHOWN_MAX = 1000
 SHOWN_BYTES_MAX = 1024 * 1024
-"""Of all bodies that one look shows."""
+"""Of all bodies and properties that one look shows, about."""
 BODY_BYTES = 4096
 """So much of a body is shown unless somebody asks for more."""
 SCANNED_MAX = 20_000
@@ -71,7 +72,7 @@ async def browsed(local: "Local", fields: Fields) -> Fields | None:
                 scanned, at = scanned + 1, run.first + index
                 if pattern is None or pattern.is_in(run, index):
                     messages.append(_portrait(local, Sight(run, holder), index, fields["body_bytes"]))
-                    left_bytes -= len(messages[-1]["body"])
+                    left_bytes -= len(messages[-1]["body"]) + len(property_bytes(run.contents[index]))
         await trio.lowlevel.checkpoint()
         at = max(at, walk.position)
     return None if local.ended else _told(local, which, messages, scanned, None if walk.ended else at)

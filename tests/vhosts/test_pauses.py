@@ -4,7 +4,15 @@ import pytest
 import trio
 
 from broker.vhosts import by_hand
-from broker.wire.basic_methods import BasicConsume, BasicConsumeOk, BasicGet, BasicGetEmpty
+from broker.wire.basic_methods import (
+    BasicAck,
+    BasicConsume,
+    BasicConsumeOk,
+    BasicGet,
+    BasicGetEmpty,
+    BasicQos,
+    BasicQosOk,
+)
 from broker.wire.content import body_of
 from tests.vhosts.halls import open_cluster
 from tests.vhosts.test_mirrored_queues import publish, publisher
@@ -49,3 +57,27 @@ async def test_whoever_waits_in_basic_get_is_told_at_once(autojump_clock, node):
         await pause(cluster, paused=False)
         messages, _ = await by_hand.get(cluster.nodes[node].handle("q"), 1, keep=False)
         assert [message["body"] for message in messages] == ["1"]
+
+
+@pytest.mark.parametrize("node", ["n1", "n2"])
+async def test_a_paused_queue_keeps_no_room_of_a_channel_from_another_queue(autojump_clock, node):
+    """The channel's limit is lent to masters elsewhere: one that may give nothing gives it back."""
+    async with open_cluster(2) as cluster:
+        hall = cluster.nodes["n1"].hall
+        for name in ("q", "other"):
+            await hall.declarations.declare_plain("/", name)
+            await by_hand.publish(hall.catalogue.vhosts["/"], "", name, [b"1", b"2"], persistent=True)
+        await pause(cluster)
+        client = await cluster.nodes[node].client()
+        await client.ask(1, BasicQos(prefetch_count=1, is_global=True), BasicQosOk)
+        await client.ask(1, BasicConsume(queue="q", consumer_tag="q"), BasicConsumeOk)
+        await client.ask(1, BasicConsume(queue="other", consumer_tag="other"), BasicConsumeOk)
+        seen = []
+        for number in range(4):
+            if number == 2:
+                await pause(cluster, paused=False)
+            ((tag, content),) = await client.deliveries(1)
+            seen.append(body_of(content))
+            client.connection.call(1, BasicAck(delivery_tag=tag))
+            await client.flush()
+        assert seen == [b"1", b"2"] * 2
