@@ -30,7 +30,7 @@ from broker.management.arrangement import shaped
 from broker.management.bodies import RawBody
 from broker.management.counted import CURVES, instants_of
 from broker.management.health import Unhealthy
-from broker.management.refusals import BadRequest, NotFound, Refusal, Unknown, of_declaration, of_tree
+from broker.management.refusals import BadRequest, Forbidden, NotFound, Refusal, Unknown, of_declaration, of_tree
 from broker.management.reply import Reply
 from broker.management.route import PAGES, SHAPE, Right, Route
 from broker.management.routes import ROUTES
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 REQUESTS_MAX = 16
 """Answered at a time; others wait, so that tables of queues do not fill the memory."""
+CHANGE_S = 60
+"""So long a change may take: without a majority of the cluster it would wait for ever."""
 BODY_BYTES_MAX: Final = 20 * 1024 * 1024
 WRONG_LOGIN_S = 0.5
 """So long whoever names a wrong password waits for the answer."""
@@ -64,6 +66,14 @@ METHODS = ("HEAD", "GET", "PUT", "DELETE", "POST")
 """In the order in which RabbitMQ lists them."""
 
 
+class Slots:
+    """How much is done at a time. Whoever only looks does not wait for changes that wait for a majority."""
+
+    def __init__(self) -> None:
+        self.looks = trio.CapacityLimiter(REQUESTS_MAX)
+        self.changes = trio.CapacityLimiter(REQUESTS_MAX)
+
+
 class Desk:
     """Takes the requests for one path."""
 
@@ -73,7 +83,7 @@ class Desk:
         hall: "Hall",
         census: "Census",
         command: Command,
-        slots: trio.CapacityLimiter,
+        slots: "Slots",
     ) -> None:
         self._routes = {route.method: route for route in routes}
         if "GET" in self._routes:
@@ -92,8 +102,16 @@ class Desk:
         if route is None:
             return _reply(405, b"", {"allow": self.allowed})
         user = NOBODY if route.right is Right.NOBODY else await self._log_in(request)
-        async with self._slots:
-            return await self._served(request, route, user)
+        if route.method == "GET":
+            async with self._slots.looks:
+                return await self._served(request, route, user)
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            raise Forbidden("A page of another site may change nothing here")
+        with trio.move_on_after(CHANGE_S):
+            async with self._slots.changes:
+                await self._hall.switchboard.leased()
+                return await self._served(request, route, user)
+        raise Refusal(503, "unavailable", f"This node has waited {CHANGE_S} s for a majority of the cluster")
 
     async def _log_in(self, request: Request) -> User:
         authorization = request.headers.get("authorization", "")
@@ -159,7 +177,7 @@ async def _packed(request: Request, reply: Reply, silent: Collection[str]) -> Re
 
 def make_app(hall: "Hall", census: "Census", command: Command) -> ASGIApp:
     """The application of one life of a node."""
-    slots = trio.CapacityLimiter(REQUESTS_MAX)
+    slots = Slots()
     by_path: dict[str, list[Route]] = {}
     for route in ROUTES:
         by_path.setdefault(route.path, []).append(route)

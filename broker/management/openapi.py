@@ -7,12 +7,15 @@ Source: OpenAPI 3.1.
 import inspect
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from broker.management.bodies import Body, RawBody
 from broker.management.route import Right, Route
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Schema = dict[str, Any]
 
@@ -133,6 +136,8 @@ def _refusals(route: Route) -> dict[str, str]:
         found["404"] = "there is no such thing"
     if route.body is not None:
         found["413"] = "too much"
+    if route.method != "GET":
+        found["503"] = "there is no majority of the cluster"
     return found
 
 

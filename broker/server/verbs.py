@@ -56,6 +56,8 @@ class Verbs:
         verb = _VERBS.get(type(method))
         if verb is None:
             raise ConnectionException(503, "unimplemented method")
+        if type(method) in _NAMING:
+            await self._declarations.current()
         answer = await verb(self, channel, method)
         if answer is not None and not getattr(method, "nowait", False):
             self._connection.send_method(channel, answer)
@@ -326,6 +328,23 @@ _VERBS: dict[type[Method], Callable[[Verbs, Channel, Any], Awaitable[Method | No
     methods.ChannelFlow: Verbs.flow,
     methods.AccessRequest: Verbs.request_access,
 }
+
+_NAMING = frozenset(
+    {
+        basic.BasicConsume,
+        basic.BasicGet,
+        methods.ExchangeDeclare,
+        methods.ExchangeDelete,
+        methods.ExchangeBind,
+        methods.ExchangeUnbind,
+        methods.QueueDeclare,
+        methods.QueueDelete,
+        methods.QueuePurge,
+        methods.QueueBind,
+        methods.QueueUnbind,
+    }
+)
+"""What says whether there is something of a name."""
 
 
 def _queue(channel: Channel, name: str) -> str:

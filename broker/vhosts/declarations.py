@@ -66,6 +66,13 @@ class Declarations:
         self._chance = chance
         self._locator = locator
 
+    async def current(self) -> None:
+        """Return once what stands in the tree here is what clients have been told elsewhere (S15).
+
+        A node that has slept does not know what was declared and deleted meanwhile, nor that it does not.
+        """
+        await self._catalogue.leased()
+
     async def _propose(self, **request: Any) -> dict[str, Any]:
         try:
             return await self._tree.propose(request)

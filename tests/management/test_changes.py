@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from broker.management import app as application
-from broker.management.app import WRONG_LOGIN_S, make_app
+from broker.management.app import CHANGE_S, REQUESTS_MAX, WRONG_LOGIN_S, make_app
 from broker.management.census import Census
 from broker.management.route import Right
 from broker.management.routes import ROUTES
@@ -327,3 +327,32 @@ async def test_a_file_to_keep_has_a_harmless_name():
     async with open_browser() as (_, browser):
         answer = await browser.ask('definitions?download=a".json%0d%0aset-cookie:x')
         assert answer.headers["content-disposition"] == 'attachment; filename="a.jsonset-cookiex"'
+
+
+# ------------------------------------------------------------------ waiting
+
+
+async def test_a_change_without_a_majority_ends_and_holds_nobody_up(autojump_clock):
+    async with open_browser() as (hall, browser):
+        hall.switchboard.lease_valid = lambda: False
+        refused = []
+
+        async def change(number):
+            refused.append(await browser.ask(f"queues/%2F/q{number}", "PUT", b"{}"))
+
+        with trio.fail_after(CHANGE_S + 1):
+            async with trio.open_nursery() as nursery:
+                for number in range(2 * REQUESTS_MAX):
+                    nursery.start_soon(change, number)
+                await trio.sleep(1)
+                assert await browser.json("queues") == []
+        assert {answer.status for answer in refused} == {503}
+        assert "majority" in refused[0].json["reason"]
+
+
+async def test_a_page_of_another_site_changes_nothing():
+    """Browsers send the password that they know along with a form of whatever page."""
+    async with open_browser() as (_, browser):
+        refused = await browser.ask(QUEUE, "PUT", b"{}", sec_fetch_site="cross-site")
+        assert (refused.status, refused.json["error"]) == (401, "not_authorised")
+        assert (await browser.ask(QUEUE, "PUT", b"{}", sec_fetch_site="same-origin")).status == 201

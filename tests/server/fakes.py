@@ -116,6 +116,8 @@ class FakeVhost:
         self.hold_confirms = False
         self.closed_channels = []
         self.slow = trio.Event()
+        self.leased = trio.Event()
+        self.leased.set()
 
     def publish_gathered(self):
         pass
@@ -204,6 +206,9 @@ class FakeDeclarations:
             return 3
 
         return perform
+
+    async def current(self):
+        await self.vhost.leased.wait()
 
     async def declare_queue(self, client, name, **named):
         self.asked.append(("declare_queue", name, named))

@@ -1,8 +1,33 @@
 """What clients' test suites have found: the door with the real queues behind it."""
 
-from broker.wire.basic_methods import BasicAck, BasicCancel, BasicConsume, BasicConsumeOk, BasicQos, BasicQosOk
+import pytest
+import trio
+
+from broker.wire.basic_methods import (
+    BasicAck,
+    BasicCancel,
+    BasicConsume,
+    BasicConsumeOk,
+    BasicGet,
+    BasicGetEmpty,
+    BasicQos,
+    BasicQosOk,
+)
 from broker.wire.content import body_of
-from broker.wire.methods import QueueDeclare, QueueDeclareOk, QueueDelete, QueueDeleteOk
+from broker.wire.methods import (
+    ExchangeDeclare,
+    ExchangeDeclareOk,
+    QueueBind,
+    QueueBindOk,
+    QueueDeclare,
+    QueueDeclareOk,
+    QueueDelete,
+    QueueDeleteOk,
+    QueuePurge,
+    QueuePurgeOk,
+    QueueUnbind,
+    QueueUnbindOk,
+)
 from tests.vhosts.door import open_house
 
 
@@ -31,3 +56,38 @@ async def test_who_deletes_a_queue_hears_that_first_and_then_of_its_consumers_en
         await client.ask(1, QueueDelete(queue="q"), QueueDeleteOk)
         for talker in (client, other):
             assert (await talker.expect(BasicCancel)).consumer_tag == "c"
+
+
+NAMING = [
+    (QueueDeclare(queue="q", passive=True), QueueDeclareOk),
+    (QueueDelete(queue="nothing of this name"), QueueDeleteOk),
+    (QueuePurge(queue="q"), QueuePurgeOk),
+    (QueueBind(queue="q", exchange="amq.direct"), QueueBindOk),
+    (QueueUnbind(queue="q", exchange="amq.direct"), QueueUnbindOk),
+    (ExchangeDeclare(exchange="amq.direct", passive=True), ExchangeDeclareOk),
+    (BasicConsume(queue="q"), BasicConsumeOk),
+    (BasicGet(queue="q"), BasicGetEmpty),
+]
+
+
+@pytest.mark.parametrize(("question", "answer"), NAMING, ids=lambda part: getattr(part, "__name__", ""))
+async def test_a_node_that_has_slept_says_nothing_of_names_before_it_is_awake(autojump_clock, question, answer):
+    """What was declared meanwhile it does not know, and would say that it is not there, or deleted."""
+    async with open_house() as house:
+        client = await house.client()
+        await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        board = house.hall.switchboard
+        answered = []
+
+        async def ask():
+            await client.ask(1, question, answer)
+            answered.append(trio.current_time())
+
+        board.lease_valid = lambda: False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.sleep(1)
+            assert not answered
+            board.lease_valid = lambda: True
+            board.trust()
+        assert answered
