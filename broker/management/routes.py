@@ -183,6 +183,7 @@ _DETAILS = (
 _METRICS = (
     Route("GET", "/metrics", pages.whole, Right.NOBODY),
     Route("GET", "/metrics/per-object", pages.per_object, Right.NOBODY),
+    Route("GET", "/metrics/grafana.json", pages.dashboard, Right.NOBODY),
     Route("GET", "/metrics/detailed", pages.detailed, Right.NOBODY, queries=_DETAILS),
 )
 

@@ -120,6 +120,8 @@ class Settings:
     """How many messages go at a time to a mirror that is filled, unless the policy says it (ha-sync-batch-size)."""
     mirroring_sync_max_throughput: int = 0
     """Bytes a second to such a mirror, for each queue; 0 = no limit."""
+    prometheus_return_per_object_metrics: bool = False
+    """Whether /metrics tells of every object, as /metrics/per-object does."""
     queue_master_locator: str = "client-local"
     """Where the master of a new queue goes when neither argument nor policy say it."""
 

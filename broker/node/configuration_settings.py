@@ -87,6 +87,9 @@ class NodeSettings(Section):
     fsync: Mode = _DEFAULTS.fsync
     mirroring_sync_batch_size: Annotated[Whole, Field(ge=1)] = _DEFAULTS.mirroring_sync_batch_size
     mirroring_sync_max_throughput: Throughput = _DEFAULTS.mirroring_sync_max_throughput
+    prometheus_return_per_object_metrics: Annotated[bool, Field(alias="prometheus.return_per_object_metrics")] = (
+        _DEFAULTS.prometheus_return_per_object_metrics
+    )
     fsync_interval: Annotated[Whole, Field(ge=1, le=60_000)] = _DEFAULTS.fsync_interval
 
 

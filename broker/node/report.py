@@ -203,6 +203,7 @@ class Report:
             "partition_handling": self._cluster.partition_handling.in_effect(self._voters()),
             "majority": len(self._voters()) // 2 + 1,
             "net_ticktime_s": self._node.settings.net_ticktime,
+            "per_object_metrics": self._node.settings.prometheus_return_per_object_metrics,
         }
         if queues:
             answer["queues"] = self.queues()

@@ -68,6 +68,7 @@ class FakeFacts:
     def __init__(self, node):
         self._node = node
         self.parted_from = []
+        self.per_object_metrics = False
 
     def status(self, *, queues):
         assert not queues
@@ -87,4 +88,5 @@ class FakeFacts:
             "parted_from": self.parted_from,
             "fsync": "always",
             "net_ticktime_s": 5.0,
+            "per_object_metrics": self.per_object_metrics,
         }

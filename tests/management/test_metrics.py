@@ -1,23 +1,18 @@
 """What Prometheus is told: RabbitMQ's names, types and labels, figures that move, pages that keep nobody waiting."""
 
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import trio
-from prometheus_client.parser import text_string_to_metric_families
 
-from broker.management.app import make_app
-from broker.management.census import Census
 from broker.management.metrics import group
 from broker.meters.meters import AMQP
 from broker.wire import basic_methods as basic
 from broker.wire import methods
-from broker.wire.events import Content
 from broker.wire.properties import Properties
-from tests.management.browser import Browser, FakeFacts, no_command
-from tests.vhosts.door import open_house
+from tests.management.browser import FakeFacts
+from tests.management.scrape import ODD, Page, browser_of, busy, declared, open_shop
 from tests.vhosts.halls import open_cluster
 from tests.vhosts.room import open_hall
 
@@ -39,7 +34,8 @@ global_messages_dead_lettered_confirmed_total"""
 OURS = """rabbitmq_queue_mirrors rabbitmq_queue_synchronised_mirrors rabbitmq_queue_mirror_missing_messages
 rabbitmq_queue_promotions_total rabbitmq_cluster_partitions warren_promotion_seconds_bucket
 warren_promotion_missing_messages_total warren_confirm_latency_seconds_bucket warren_fsync_latency_seconds_bucket
-warren_link_backlog_bytes warren_link_up warren_zab_epoch warren_zab_zxid warren_zab_leader"""
+warren_link_backlog_bytes warren_link_up warren_zab_epoch warren_zab_zxid warren_zab_transactions_total
+warren_zab_leader"""
 
 NOT_HERE = {
     "of Erlang": ["rabbitmq_erlang_", "rabbitmq_schema_db_", "reductions_total", "process_start_time_seconds"],
@@ -61,77 +57,6 @@ HERE_ALL_THE_SAME = {
 }
 OTHER_LABELS = ["rabbitmq_build_info", "rabbitmq_channel_", "rabbitmq_connection_", "rabbitmq_queue_messages_published"]
 """We count by channel and by queue, not by pairs of them and exchanges; a connection is called one."""
-
-
-ODD = 'odd "name" \\n\\'
-"""The name of a queue."""
-
-
-class Page:
-    def __init__(self, answer):
-        assert answer.status == 200, answer.body
-        self.text = answer.body.decode()
-        self.types = {}
-        self.samples = {}
-        for family in text_string_to_metric_families(self.text):
-            self.types[family.name] = family.type
-            for sample in family.samples:
-                self.samples.setdefault(sample.name, {})[tuple(sample.labels.items())] = sample.value
-
-    def __getitem__(self, name):
-        """The value of the only sample of this name."""
-        (value,) = self.samples[name].values()
-        return value
-
-    def at(self, name, **labels):
-        """The sum over the samples with these labels."""
-        found = [value for key, value in self.samples[name].items() if labels.items() <= dict(key).items()]
-        assert found, f"{name} {labels}"
-        return sum(found)
-
-    def labels(self, name):
-        (names,) = {tuple(sorted(name for name, _ in key)) for key in self.samples[name]}
-        return names
-
-
-def browser_of(hall, facts=None):
-    browser = Browser(make_app(hall, Census(hall, facts or FakeFacts("n1")), no_command))
-    browser.authorization = None
-    return browser
-
-
-@asynccontextmanager
-async def open_shop():
-    async with open_house() as house:
-        browser = browser_of(house.hall)
-
-        async def page(path="/metrics"):
-            return Page(await browser.ask(path))
-
-        yield house, page
-
-
-async def declared(client, name, **arguments):
-    await client.ask(1, methods.QueueDeclare(queue=name, arguments=arguments), methods.QueueDeclareOk)
-
-
-async def busy(house):
-    """A client that has done a bit of everything, and is still there."""
-    client = await house.client((1, 2))
-    await declared(client, "dlq")
-    await declared(client, ODD, **{"x-message-ttl": 1})
-    await declared(client, "q", **{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dlq"})
-    await client.ask(1, basic.ConfirmSelect(), basic.ConfirmSelectOk)
-    for number in range(4):
-        client.connection.publish(1, "", "q", b"1234", Properties(delivery_mode=2, timestamp=7 + number))
-    await client.confirmed(4)
-    await client.ask(1, basic.BasicConsume(queue="q", consumer_tag="c"), basic.BasicConsumeOk)
-    await client.deliveries(4)
-    client.connection.call(1, basic.BasicAck(1))
-    client.connection.call(1, basic.BasicReject(2, requeue=False))
-    await client.ask(1, basic.BasicCancel("c"), basic.BasicCancelOk)
-    await client.ask(2, basic.BasicGet(queue="dlq", no_ack=True), Content)
-    return client
 
 
 async def test_what_dashboards_draw_is_there(autojump_clock):
@@ -235,6 +160,16 @@ async def test_every_object_has_its_own_samples(autojump_clock):
         assert found.at("rabbitmq_channel_get_total", channel=f"{pid[:-2]}2>") == 1
         assert found.at("rabbitmq_connection_channels", connection=pid) == 2
         assert found["rabbitmq_connections"] == 1
+
+
+async def test_a_setting_makes_every_page_one_of_all_objects():
+    async with open_hall() as hall:
+        facts = FakeFacts("n1")
+        facts.per_object_metrics = True
+        browser = browser_of(hall, facts)
+        await hall.declarations.declare_plain("/", "q")
+        page = Page(await browser.ask("/metrics"))
+        assert page.labels("rabbitmq_queue_messages") == ("queue", "vhost")
 
 
 async def test_details_are_what_was_asked_for(autojump_clock):

@@ -19,12 +19,18 @@ def test_how_fast_mirrors_are_filled(tmp_path):
     assert (Settings().mirroring_sync_batch_size, Settings().mirroring_sync_max_throughput) == (4096, 0)
 
 
+def test_a_setting_may_have_a_point_in_its_name(tmp_path):
+    assert settings_of(tmp_path, "prometheus.return_per_object_metrics: true").prometheus_return_per_object_metrics
+    assert not Settings().prometheus_return_per_object_metrics
+
+
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
         ("mirroring_sync_max_throughput: -1", "-1: must be a number of bytes a second, as 10MB, or 0 for no limit"),
         ("mirroring_sync_max_throughput: fast", "'fast': use a whole number of bytes"),
         ("mirroring_sync_batch_size: 0", "0: must be at least 1"),
+        ("prometheus.return_per_object_metrics: 7", "prometheus.return_per_object_metrics"),
     ],
 )
 def test_what_is_misspelled(tmp_path, setting, why):

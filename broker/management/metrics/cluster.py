@@ -15,6 +15,8 @@ from broker.management.visit import rabbit
 
 OURS: Final = "warren_"
 CLUSTER: Final = "rabbitmq_cluster_"
+_COUNTER: Final = 0xFFFFFFFF
+"""The part of a zxid that is not the epoch."""
 
 
 async def _promotions(scrape: Scrape) -> list[Row]:
@@ -36,8 +38,8 @@ async def _syncs(scrape: Scrape) -> list[Row]:
 
 async def _agreement(scrape: Scrape) -> list[Row]:
     await trio.lowlevel.checkpoint()
-    facts = scrape.facts
-    return [Row("", (facts["epoch"], scrape.hall.tree.tree.zxid, int(facts["role"] == "leader")))]
+    facts, zxid = scrape.facts, scrape.hall.tree.tree.zxid
+    return [Row("", (facts["epoch"], zxid, zxid & _COUNTER, int(facts["role"] == "leader")))]
 
 
 async def _partitions(scrape: Scrape) -> list[Row]:
@@ -124,6 +126,7 @@ AGREEMENT = Group(
     (
         Family("zab_epoch", "gauge", "The epoch that this node follows."),
         Family("zab_zxid", "gauge", "The last transaction that this node has applied."),
+        Family("zab_transactions_total", "counter", "Transactions of this epoch that this node has applied."),
         Family("zab_leader", "gauge", "1 if this node leads."),
     ),
     _agreement,

@@ -4,6 +4,7 @@ Decides what a page is made of. It must not know what any metric means. Source: 
 `prometheus_rabbitmq_core_metrics_collector`. Nobody has to log in: a page names objects, but no users.
 """
 
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -61,8 +62,9 @@ _ONE_AT_A_TIME: Final = trio.CapacityLimiter(1)
 
 
 async def whole(visit: "Visit") -> Reply:
-    """GET /metrics: the node."""
-    return await _page(Scrape(visit.hall, visit.census), NODE, each=False)
+    """GET /metrics: the node; every object, too, if `prometheus.return_per_object_metrics` says so."""
+    scrape = Scrape(visit.hall, visit.census)
+    return await _page(scrape, NODE, each=scrape.facts["per_object_metrics"])
 
 
 async def per_object(visit: "Visit") -> Reply:
@@ -76,6 +78,12 @@ async def detailed(visit: "Visit") -> Reply:
     groups = [group for group in (*NODE, *WHOLE_CLUSTER) if group.name in wanted and group.name]
     scrape = Scrape(visit.hall, visit.census, frozenset(vhosts) if vhosts else None)
     return await _page(scrape, groups, each=True, more=DETAILED)
+
+
+def dashboard(visit: "Visit") -> Reply:
+    """GET /metrics/grafana.json: a dashboard of all this, ready for Grafana."""
+    text = files("broker.management").joinpath("grafana.json").read_bytes()
+    return Reply(200, text, {"content-type": "application/json"})
 
 
 async def _page(scrape: Scrape, groups: "Iterable[Group]", *, each: bool, more: str = "") -> Reply:
