@@ -5,7 +5,7 @@ never merged with each other, only (in `effective`) with the one operator policy
 `rabbit_policy`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from policies.keys import KEYS
@@ -37,15 +37,24 @@ def match(policies: Iterable[R], kind: str, name: str, queue_type: str | None = 
     nothing to its type is passed over. The pattern is searched anywhere in the name, so an empty one matches all.
     Highest priority wins; equal ones, which RabbitMQ leaves to chance, go to the name that sorts first.
     """
-    best: R | None = None
+    return min(_candidates(policies, kind, name, queue_type), key=_rank, default=None)
+
+
+def ranked(policies: Iterable[R], kind: str, name: str, queue_type: str | None = None) -> list[R]:
+    """All that match, the one in force first."""
+    return sorted(_candidates(policies, kind, name, queue_type), key=_rank)
+
+
+def _candidates(policies: Iterable[R], kind: str, name: str, queue_type: str | None) -> Iterator[R]:
     for policy in policies:
         if policy.apply_to not in ("all", kind) or not matches(compile_pattern(policy.pattern), name):
             continue
-        if queue_type is not None and strange_keys(policy.definition, queue_type):
-            continue
-        if best is None or (-policy.priority, policy.name) < (-best.priority, best.name):
-            best = policy
-    return best
+        if queue_type is None or not strange_keys(policy.definition, queue_type):
+            yield policy
+
+
+def _rank(policy: Rule) -> tuple[float, str]:
+    return -policy.priority, policy.name
 
 
 def strange_keys(definition: Iterable[str], queue_type: str) -> list[str]:

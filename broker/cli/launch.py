@@ -21,10 +21,10 @@ from broker.cli.apply import Done, bring
 from broker.cli.failures import Failed
 from broker.cli.membership import Membership
 from broker.cli.options import find_file, load_cluster, with_cluster, with_timeout
-from broker.cli.processes import LOG_FILE
 from broker.cli.readiness import become_ready, urls
 from broker.cli.road import Road
 from broker.cli.run_file import (
+    LOG_FILE,
     RUN_FILE,
     RunFile,
     hold_lock,

@@ -11,7 +11,7 @@ import click
 
 from broker.cli.failures import Failed
 from broker.cli.options import with_cluster
-from broker.cli.processes import LOG_FILE
+from broker.cli.run_file import LOG_FILE
 from broker.node.configuration import Cluster
 
 POLL_S = 0.1

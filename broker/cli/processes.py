@@ -12,10 +12,10 @@ from time import time
 
 import trio
 
+from broker.cli.run_file import LOG_FILE
 from broker.cli.vocabulary import Doors, Process, ProcessState
 from broker.node.configuration import Node
 
-LOG_FILE = "log"
 LOG_BYTES_MAX = 16 * 1024 * 1024
 READY_PROMISE = b"ready "
 CONFESSION = b"failed "

@@ -16,6 +16,8 @@ from broker.node.configuration import MEMORY, RESOLVED_FILE, Address, Cluster, C
 
 RUN_FILE = "run.json"
 LOCK_FILE = "lock"
+LOG_FILE = "log"
+"""In the folder of a node."""
 LOCK_PATIENCE_S = 0.2
 
 

@@ -32,6 +32,7 @@ To a node, at its link address:
     facts         {kind, vhost: name, or left out for all; fields: [name], or left out for all}
                                                                     -> {rows: [row], silent: [node]}; kinds: those of
                   node/facts.py; a row has the field names of RabbitMQ's HTTP API; `silent` nodes have not told theirs
+    describe      {}                                                -> the facts of node/description.py
     get           {vhost, queue, count: int, keep: bool} -> {messages: [Message], remaining: int, paused: bool}
     top           {sort: "messages" | "ready" | "unacked" | "in" | "out" | "name", limit: int, filter: text}
                   -> {rows: [QueueRow with in_rate, out_rate], waiting: [QueueRow], waiting_count: int, nodes: {name:
@@ -63,6 +64,7 @@ To a node, at its link address:
     block         (local) {peers: {node: "both" | "in" | "out"}}    -> {}; drops what comes in or goes out; adds
     unblock       (local) {}                                        -> {}
     stop_app, start_app   (local) {}                                -> {}; at once: `status` tells when it is done
+    shutdown      (local) {}                                        -> {}; at once: the process ends, orderly
     reset, force_reset, force_boot   (local) {}                     -> {}; these and the next ones only while the
                   broker is stopped, else `running`
     join_cluster, update_cluster_nodes   (local) {target, address: optional}   -> {already: bool} or {members: [name]}

@@ -47,6 +47,7 @@ class Application:
         self.verbs: Mapping[str, Callable[[Answer], Awaitable[Answer]]] = {
             "stop_app": self._stop,
             "start_app": self._start,
+            "shutdown": self._shut_down,
             "reset": self._at_rest(self._reset),
             "force_reset": self._at_rest(self._force_reset),
             "join_cluster": self._at_rest(self._join_cluster),
@@ -90,6 +91,11 @@ class Application:
     async def _start(self, _: Answer) -> Answer:
         async with self._one_at_a_time:
             self._wanted.set()
+        return {}
+
+    async def _shut_down(self, _: Answer) -> Answer:
+        await trio.lowlevel.checkpoint()
+        self._node.stop()
         return {}
 
     def _words(self) -> str:

@@ -11,6 +11,7 @@ from broker.cluster.asked import ask, ask_all, ask_each, check_nesting
 from broker.cluster.refusal import Refused
 from broker.management.definition_import import DefinitionImport
 from broker.node.changes import Changes
+from broker.node.description import Description
 from broker.node.facts import Facts
 from broker.node.interventions import Interventions
 from broker.node.limits import Limits
@@ -77,6 +78,7 @@ class Commands:
             **Masters(hall, census).verbs,
             **Changes(hall).verbs,
             **Limits(hall.alarms.limits).verbs,
+            **Description(hall, census, self._report).verbs,
             **({} if recoveries is None else recoveries.verbs),
         }
         self._hall = hall

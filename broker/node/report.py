@@ -3,6 +3,7 @@
 Decides the words of `warren status` and of a paused node's log. It must not change anything.
 """
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -208,6 +209,15 @@ class Report:
         if queues:
             answer["queues"] = self.queues()
         return answer
+
+    def told(self) -> dict[str, Any]:
+        """What this node was told when it started, and where it keeps things."""
+        folder, file = self._cluster.node_folder(self._node.name), self._cluster.file
+        return {
+            "data_folder": None if folder is None else str(folder),
+            "config_file": None if file is None else str(file),
+            "settings": {**asdict(self._node.settings), "partition_handling": self._cluster.partition_handling.mode},
+        }
 
     # ------------------------------------------------------------------ queues
 

@@ -9,6 +9,8 @@ import resource
 import sys
 from pathlib import Path
 
+_MEMORY_PARTS_FILE = Path("/proc/self/status")
+_MEMORY_PARTS = {"heap_and_stacks": "RssAnon", "code_and_files": "RssFile", "shared": "RssShmem"}
 _MEMORY_FILE = Path("/proc/self/statm")
 _DESCRIPTOR_FOLDERS = ("/proc/self/fd", "/dev/fd")
 _BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
@@ -47,6 +49,20 @@ def resident_bytes() -> int:
         return int(_MEMORY_FILE.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def memory_parts() -> dict[str, int]:
+    """Memory in use by what it holds, as the system counts it; all of it as one where it does not (macOS)."""
+    try:
+        lines = _MEMORY_PARTS_FILE.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {"process": resident_bytes()}
+    sizes = {
+        name: int(value.split()[0]) * 1024
+        for name, _, value in (line.partition(":") for line in lines)
+        if value[-2:] == "kB"
+    }
+    return {part: sizes[name] for part, name in _MEMORY_PARTS.items()}
 
 
 def open_descriptors() -> int:

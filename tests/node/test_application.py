@@ -26,6 +26,7 @@ from tests.simulation.disk import SimDisk
 MEMBERS = {
     "stop_app": "",
     "start_app": "",
+    "shutdown": "",
     "reset": "",
     "force_reset": "",
     "join_cluster": "target address",
@@ -49,6 +50,7 @@ def stopped_node(folder, disk):
         membership=Membership(cluster, "n1", disk),
         healing=Healing(disk),
         report=SimpleNamespace(stopped="by stop_app", failure="", link="127.0.0.1:1"),
+        stop=lambda: None,
         stopping=trio.Event(),
         suspects=set(),
         timeline=Timeline("n1", RealClock(), disk, 60),
@@ -60,6 +62,13 @@ def stopped_node(folder, disk):
 def application(tmp_path):
     """Of a node that was stopped, with a disk that takes a second for the first write."""
     return Application(stopped_node(tmp_path, SlowDisk(SimDisk(Random(1)), 1)))
+
+
+async def test_shutdown_ends_the_process(application):
+    asked = []
+    application._node.stop = lambda: asked.append("stop")
+    assert await application.verbs["shutdown"]({}) == {}
+    assert asked == ["stop"]
 
 
 async def test_no_life_begins_before_it_is_written_down_how(application, autojump_clock):

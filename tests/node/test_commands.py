@@ -43,6 +43,7 @@ MEMBERS = {
     "replay": "vhost queue after upto limit search reason original to exchange key again dry_run user",
     "top": "sort limit filter",
     "browse": "vhost queue after offset limit search state body_bytes",
+    "describe": "",
     "facts": "kind vhost fields",
     "close_connections": "pids reason delay_ms",
     "purge_queue": "vhost queue",

@@ -3,7 +3,7 @@
 import pytest
 
 from policies.keys import EXCHANGES, QUEUES
-from policies.matching import match
+from policies.matching import match, ranked
 from policies.models import Policy
 
 
@@ -26,6 +26,11 @@ def test_the_highest_priority_wins_and_equal_ones_go_by_name():
     low, high, twin = rule("a", priority=1), rule("c", priority=2), rule("b", priority=2)
     assert match([low, high, twin], QUEUES, "q") is twin
     assert match([twin, high, low], QUEUES, "q") is twin
+
+
+def test_all_that_match_come_in_the_order_in_which_they_win():
+    rules = [rule("a", priority=1), rule("c", priority=2), rule("b", priority=2), rule("x", "^z", 9)]
+    assert [one.name for one in ranked(rules, QUEUES, "q")] == ["b", "c", "a"]
 
 
 def test_apply_to_tells_queues_from_exchanges():

@@ -134,6 +134,25 @@ class Call:
             raise _unreachable(self._settings.node, "no node answers")
         return dict(sorted(answers.items(), key=lambda item: item[1]["state"] != "running"))
 
+    def look(self) -> tuple[str, dict[str, Any]]:
+        """A node, the one that was named or else one that serves if any does, and what it says of itself."""
+        if self.named_node is not None:
+            return self.named_node, self.look_at(self.named_node)
+        return next(iter(self.survey().items()))
+
+    def look_at(self, node: str) -> dict[str, Any]:
+        """What this node says of itself. Raises CtlFailure if it does not answer."""
+        from broker.cli.failures import Failed
+        from broker.cli.road import STATUS_TIMEOUT_S, Road
+
+        name = node_name(node)
+        try:
+            return Road(self.cluster()).ask(
+                name, {"do": "status", "queues": False}, min(self.timeout_s, STATUS_TIMEOUT_S)
+            )
+        except Failed as failed:
+            raise _unreachable(f"rabbit@{name}", failed.message) from None
+
     def state_of(self, node: str) -> str:
         """The node's state; "unreachable" if it does not answer. Raises CtlFailure if there is no such node."""
         from broker.cli.exchange import Silent
@@ -235,6 +254,21 @@ class Call:
             self.print_object({"message": text})
         else:
             click.echo(text)
+
+    def passed(self, text: str, *, hushed: bool = False, **facts: Any) -> None:
+        """A check that succeeded, or what was asked; `facts` for programs. `hushed`: with --silent nothing is said."""
+        if self.is_json:
+            self.print_object(facts)
+        elif not (hushed and self._settings.silent):
+            click.echo(text)
+
+    def failed(self, text: str, *, bare: bool = False, hushed: bool = False, **facts: Any) -> CtlFailure:
+        """A check that failed; as `passed`."""
+        if self.is_json:
+            return CtlFailure(Exit.UNAVAILABLE, output.compact(facts), bare=True)
+        if hushed and self._settings.silent:
+            return CtlFailure(Exit.UNAVAILABLE, "", bare=True)
+        return CtlFailure(Exit.UNAVAILABLE, text, bare=bare)
 
     def print_rows(self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, streamed: bool = False) -> None:
         """A list. An empty one is an empty line as table, or nothing where RabbitMQ sends rows one by one."""

@@ -8,10 +8,13 @@ from typing import Any
 
 import click
 
+from broker.cli.ctl import output
 from broker.cli.ctl.application import STARTUP_S
 from broker.cli.ctl.call import Call, node_name
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.failures import CtlFailure, Exit, Misuse
+from broker.cli.ctl.health import ALARMS
+from broker.cli.ctl.listeners import listeners_of
 
 ONLINE_NODE = (
     "You set the --offline flag, which is used to remove nodes remotely from offline nodes, but this node is online."
@@ -21,14 +24,6 @@ OFFLINE_NODE = (
     "Please consult the manual for rabbitmqctl for more information."
 )
 NOT_A_MEMBER = CtlFailure(Exit.UNAVAILABLE, "The node selected is not in the cluster.")
-PURPOSES = {
-    "amqp": "AMQP 0-9-1",
-    "amqp/ssl": "AMQP 0-9-1 over TLS",
-    "clustering": "inter-node and CLI tool communication",
-    "http": "HTTP API",
-    "https": "HTTP API over TLS",
-}
-ALARMS = {"memory": "Memory alarm on node", "disk": "Free disk space alarm on node"}
 
 Answers = Mapping[str, dict[str, Any]]
 
@@ -70,7 +65,7 @@ def _facts(asked: str, answers: Answers) -> dict[str, Any]:
             for name, answer in running.items()
             if answer["cut_from"] or answer["parted_from"]
         },
-        "listeners": {_rabbit(name): _listeners(_rabbit(name), answer) for name, answer in running.items()},
+        "listeners": {_rabbit(name): listeners_of(name, answer) for name, answer in running.items()},
         "versions": {
             _rabbit(name): {
                 "rabbitmq_name": "RabbitMQ",
@@ -82,17 +77,6 @@ def _facts(asked: str, answers: Answers) -> dict[str, Any]:
         "cpu_cores": {_rabbit(name): answer["cpu_cores"] for name, answer in running.items()},
         "feature_flags": [],
     }
-
-
-def _listeners(node: str, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    doors = {"clustering": "link", "amqp": "amqp", "amqp/ssl": "amqps", "http": "http", "https": "https"}
-    found = []
-    for protocol, door in doors.items():
-        if answer.get(door):
-            host, _, port = answer[door].rpartition(":")
-            listener = {"interface": host, "node": node, "port": int(port), "protocol": protocol}
-            found.append({**listener, "purpose": PURPOSES[protocol]})
-    return found
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
@@ -121,10 +105,7 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         ],
         "Feature flags": [],
     }
-    lines: list[str] = []
-    for title, text in sections.items():
-        lines += ["", title, "", *(text or ["(none)"])]
-    return lines[1:]
+    return output.sections(sections)
 
 
 @ctl_command("set_cluster_name", "<name>", example="shop")

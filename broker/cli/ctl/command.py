@@ -76,7 +76,8 @@ def told(failure: Exception, command: click.Command | None, given: Sequence[str]
     """Tell what went wrong on stderr; the exit code."""
     match failure:
         case CtlFailure():
-            click.echo(failure.lines, err=True)
+            if failure.lines:
+                click.echo(failure.lines, err=True)
             return failure.code
         case Denied():
             click.echo(f"Error:\n{failure.why}", err=True)

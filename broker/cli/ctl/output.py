@@ -37,6 +37,14 @@ def document(value: Mapping[str, Any]) -> str:
     return compact(dict(sorted(value.items())))
 
 
+def sections(found: Mapping[str, Sequence[str]]) -> list[str]:
+    """Blocks of lines under their titles, as rabbitmqctl has them on a pipe."""
+    lines: list[str] = []
+    for title, text in found.items():
+        lines += ["", title, "", *(text or ["(none)"])]
+    return lines[1:]
+
+
 def value(value: Any) -> str:
     """Any JSON in one cell."""
     return document(value) if isinstance(value, Mapping) else compact(value)

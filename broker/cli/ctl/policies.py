@@ -11,7 +11,7 @@ from broker.cli.ctl import output
 from broker.cli.ctl.call import Call
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.documents import read_document
-from broker.cli.ctl.failures import NO_PARAMETER, no_vhost
+from broker.cli.ctl.failures import NO_PARAMETER, Misuse, no_vhost
 
 COLUMNS = ("vhost", "name", "pattern", "apply-to", "definition", "priority")
 SET_SYNOPSIS = "[--vhost <vhost>] [--priority <priority>] [--apply-to <apply-to>] <name> <pattern> <definition>"
@@ -94,3 +94,27 @@ def _list(call: Call, what: str, kind: str) -> None:
     call.say(f'Listing {what} for vhost "{call.vhost}" ...')
     rows = [{**row, "definition": output.document(row["definition"])} for row in call.rows(kind, call.vhost)]
     call.print_rows(COLUMNS, sorted(rows, key=lambda row: row["priority"]))
+
+
+@ctl_command(
+    "list_policies_that_match",
+    "[--vhost <vhost>] [--object-type <object-type>] <name>",
+    example="--object-type exchange orders",
+)
+@click.argument("name")
+@click.option("--object-type", default="queue", show_default=True, help="queue or exchange.")
+def list_policies_that_match(call: Call, name: str, object_type: str) -> None:
+    """List the policies that match a queue or an exchange, the one that is in force first."""
+    from policies.keys import EXCHANGES, QUEUES
+    from policies.matching import ranked
+    from policies.models import Policy
+
+    kind = {"queue": QUEUES, "exchange": EXCHANGES}.get(object_type.removesuffix("s"))
+    if kind is None:
+        raise Misuse("object-type should be queue or exchange")
+    queues = call.rows("queues", call.vhost) if kind == QUEUES else []
+    queue_type = next((row["type"] for row in queues if row["name"] == name), None)
+    call.say(f"Listing policies that match {object_type.removesuffix('s')} '{name}' in vhost '{call.vhost}' ...")
+    found = ranked(map(Policy.from_json, call.rows("policies", call.vhost)), kind, name, queue_type)
+    rows = [policy.as_json() for policy in found]
+    call.print_rows(COLUMNS, [{**row, "definition": output.document(row["definition"])} for row in rows])

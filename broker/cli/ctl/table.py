@@ -61,6 +61,7 @@ SECTIONS: Final[dict[str, Commands]] = {
         clear_policy="Remove a policy.",
         list_operator_policies="List operator policies.",
         list_policies="List policies.",
+        list_policies_that_match="List policies that match a queue or exchange.",
         set_operator_policy="Set an operator policy, or replace it.",
         set_policy="Set a policy, or replace it.",
     ),
@@ -83,6 +84,42 @@ SECTIONS: Final[dict[str, Commands]] = {
         export_definitions="Write everything that was declared and set to a file.",
         import_definitions="Set what a file names.",
     ),
+    "Health checks": _of(
+        "broker.cli.ctl.health",
+        alarms="Show who runs short of memory or disk.",
+        await_online_synchronized_mirror="Return when a node may be stopped.",
+        check_alarms="Fail if any node runs short.",
+        check_if_node_is_mirror_sync_critical="Fail if a node must not be stopped.",
+        check_local_alarms="Fail if this node runs short.",
+        check_running="Fail unless a node serves clients.",
+        check_virtual_hosts="Fail if a virtual host is not served.",
+        is_booting="Say whether a node is starting.",
+        is_running="Say whether a node serves clients.",
+        ping="Fail unless a node answers.",
+    )
+    | _of(
+        "broker.cli.ctl.listeners",
+        check_certificate_expiration="Fail if a certificate expires soon.",
+        check_port_connectivity="Fail unless every port can be reached.",
+        check_port_listener="Fail unless a node listens on a port.",
+        check_protocol_listener="Fail unless a node speaks a protocol.",
+        listeners="Show what a node listens on.",
+    ),
+    "Observation": _of(
+        "broker.cli.ctl.status",
+        environment="Show the settings of a node.",
+        log_location="Show where a node's log is.",
+        log_tail="Show the end of a node's log.",
+        memory_breakdown="Show what a node's memory is used for.",
+        server_version="Show the version that clients are told.",
+        status="Show one node closely.",
+    )
+    | _of("broker.cli.ctl.report", report="Show everything about one node and all virtual hosts."),
+    "Feature flags": _of(
+        "broker.cli.ctl.feature_flags",
+        enable_feature_flag="Check that a feature is there.",
+        list_feature_flags="List features of RabbitMQ that are there.",
+    ),
     "Nodes": _of(
         "broker.cli.ctl.application",
         await_startup="Return when a node serves.",
@@ -94,6 +131,11 @@ SECTIONS: Final[dict[str, Commands]] = {
         start_app="Start the broker of a node.",
         stop_app="Stop the broker of a node, not its process.",
         update_cluster_nodes="Have a node learn who the members are.",
+    )
+    | _of(
+        "broker.cli.ctl.shutdown",
+        shutdown="End a node's process, and say how it goes.",
+        stop="End a node's process.",
     ),
     "Cluster": _of(
         "broker.cli.ctl.cluster",

@@ -7,10 +7,13 @@ import trio
 
 from broker.cli.ctl import call
 from broker.cli.entry import run
+from broker.cli.options import load_cluster
 from broker.management.census import Census
 from broker.node.commands import Commands
+from broker.node.membership import Membership
+from broker.node.report import Report
+from broker.world.disk import MemoryDisk
 from tests.cli.conftest import Done
-from tests.management.browser import FakeFacts
 from tests.vhosts.room import open_hall
 
 
@@ -18,8 +21,11 @@ from tests.vhosts.room import open_hall
 async def open_ctl(monkeypatch, capsys):
     """The hall, and an async function that runs one command."""
     async with open_hall() as hall:
-        commands = Commands(None, None, None)
-        commands.serve(hall, Census(hall, FakeFacts("n1")))
+        cluster = load_cluster(None)
+        report = Report(cluster, cluster.node("n1"), Membership(cluster, "n1", MemoryDisk()))
+        report.hall = hall
+        commands = Commands(report, None, None)
+        commands.serve(hall, Census(hall, report))
 
         def asked(settings, command, request):
             answer = trio.from_thread.run(commands.answer, json.loads(json.dumps(request)))

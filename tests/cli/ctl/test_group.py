@@ -24,7 +24,7 @@ def node(monkeypatch, capsys):
 def test_help_names_every_command_by_section_and_gives_an_example(node):
     out = node.ctl("--help").out
     assert all(f"\n{title}:\n" in out for title in SECTIONS)
-    assert all(f"\n  {name} " in out for name in COMMANDS)
+    assert {line.split()[0] for line in out.splitlines() if line.startswith("  ")} >= set(COMMANDS)
     assert "Example: warren ctl add_user" in out
 
 
