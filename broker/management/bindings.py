@@ -11,8 +11,9 @@ from urllib.parse import quote_plus
 
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
-from broker.cluster.records import BindingRecord
+from broker.cluster.records import BindingRecord, QueueRecord
 from broker.management.listing import Listing, Row, rows_of
+from broker.management.tree_records import read_all
 
 if TYPE_CHECKING:
     from broker.cluster.tree import Tree
@@ -22,15 +23,23 @@ if TYPE_CHECKING:
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The bindings of these vhosts."""
-    records = [record for vhost in vhosts for record in all_of(hall.tree.tree, vhost)]
+    tree = hall.tree.tree
+    records: list[BindingRecord] = []
+    for vhost in vhosts:
+        queues = await read_all(tree, QueueRecord, [vhost], "queues")
+        records += [_of_default_exchange(queue) for queue in queues if not queue.delays]
+        records += await read_all(tree, BindingRecord, [vhost], "bindings")
     return Listing(await rows_of(records, described))
 
 
 def all_of(tree: "Tree", vhost: str) -> Iterator[BindingRecord]:
     """Those of the default exchange, which has each queue under its name, and those that were made."""
-    for queue in schema.queues(tree, vhost):
-        yield BindingRecord(vhost, "", "queue", queue.name, queue.name)
+    yield from map(_of_default_exchange, schema.queues(tree, vhost))
     yield from schema.bindings(tree, vhost)
+
+
+def _of_default_exchange(queue: QueueRecord) -> BindingRecord:
+    return BindingRecord(queue.vhost, "", "queue", queue.name, queue.name)
 
 
 def properties_key(key: str, arguments: dict[str, Any]) -> str:

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 from broker.amqp.errors import ConnectionException
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
+from broker.cluster.records import ExchangeRecord
 from broker.management import reply
 from broker.management.listing import Listing, Row, rows_of
 from broker.management.queue_changes import checked_name
 from broker.management.refusals import BadRequest, NotFound
+from broker.management.tree_records import read_all
 from broker.routing.delayed import delay_queue
 from broker.routing.kinds import DELAYED
 
 if TYPE_CHECKING:
-    from broker.cluster.records import ExchangeRecord
     from broker.management.census import Census
     from broker.management.reply import Reply
     from broker.management.visit import Visit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The exchanges of these vhosts, the default exchange of each first; delayed ones tell how much waits."""
     tree = hall.tree.tree
-    records = [record for vhost in vhosts for record in schema.exchanges(tree, vhost)]
+    records = await read_all(tree, ExchangeRecord, vhosts, "exchanges")
     names = [(record.vhost, delay_queue(record.name)) for record in records if record.kind == DELAYED]
     waiting = [queue for name in names if (queue := schema.queue(tree, *name)) is not None]
     figures, silent = await census.count(waiting)

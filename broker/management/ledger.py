@@ -1,16 +1,17 @@
 """What the masters of one node count, looked at now and then: sums for each virtual host, and what they were before.
 
-Decides what of a queue is looked at, and how much is remembered of all of them together. A queue of which nothing has
-moved costs a comparison. It must not know who asks, nor when it is time to look.
+Decides what of a queue is looked at, and how much is remembered of all of them together. A queue that has had no turn
+since costs a comparison. It must not know who asks, nor when it is time to look.
 """
 
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping
-from operator import add
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
+from operator import add, sub
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
 from broker.management.history import BASIC, GLOBAL, Grain, History, Values
+from broker.vhosts.intake import FOR_HISTORY
 
 if TYPE_CHECKING:
     from broker.vhosts.local import Local
@@ -35,6 +36,7 @@ STEP_QUEUES = 500
 """What takes about 1 ms."""
 SAMPLES_MAX = 100_000
 """Of all objects of a kind together, about 16 MB; with more, less far back is remembered of each."""
+TIDY_EVERY = 12
 SAMPLES_LEAST = 2
 """What a rate needs."""
 
@@ -68,6 +70,9 @@ class Shelf(Generic[K]):
         self._width = width
         self._grains = grains
         self._samples_max = samples_max
+        self._samples = 0
+        """Of those that were tidied since all were."""
+        self._turn = 0
 
     def note(self, key: K, now_ms: int, values: Values) -> None:
         """An object was looked at."""
@@ -83,19 +88,22 @@ class Shelf(Generic[K]):
             del self.histories[key]
 
     def tidy(self, now_ms: int) -> Iterator[None]:
-        """Forget what is too old or too much, in small steps."""
-        count = 0
-        for number, history in enumerate(list(self.histories.values())):
+        """Forget what is too old or too much, in small steps: each time of some objects, of all in TIDY_EVERY times."""
+        for number, history in enumerate(list(self.histories.values())[self._turn :: TIDY_EVERY]):
             history.forget(now_ms)
-            count += len(history)
-            if number % STEP_QUEUES == 0:
+            self._samples += len(history)
+            if number % STEP_QUEUES == STEP_QUEUES - 1:
                 yield
-        if count <= self._samples_max:
+        self._turn = (self._turn + 1) % TIDY_EVERY
+        if self._turn:
+            return
+        samples, self._samples = self._samples, 0
+        if samples <= self._samples_max:
             return
         most = max(SAMPLES_LEAST, self._samples_max // (len(self.histories) * len(self._grains)))
         for number, history in enumerate(list(self.histories.values())):
             history.forget(now_ms, most)
-            if number % STEP_QUEUES == 0:
+            if number % STEP_QUEUES == STEP_QUEUES - 1:
                 yield
 
 
@@ -109,19 +117,25 @@ class Ledger:
         self._masters = masters
         self._vhost_of = vhost_of
         self._last: dict[int, tuple[Local, str, tuple[int, ...]]] = {}
-        self._gone: Sums = {}
-        """What queues counted that are no more here: it only grows, too."""
+        self._sums: Sums = {}
+        """What was found at the last looks, and what queues counted that are no more here: it only grows, too."""
 
     async def sums(self) -> Sums:
         """By virtual host what its masters here have now, and have done so far."""
-        sums = {vhost: list(values) for vhost, values in self._gone.items()}
+        sums = {vhost: list(values) for vhost, values in self._sums.items()}
         masters = list(self._masters().items())
         for start in range(0, len(masters), STEP_QUEUES):
             await trio.lowlevel.checkpoint()
             for queue_id, local in masters[start : start + STEP_QUEUES]:
-                vhost = self._vhost_of(queue_id)
-                if vhost is not None and not local.ended:
-                    _add(sums, vhost, figures_of(local))
+                if not local.changed & FOR_HISTORY:
+                    continue
+                values, known = figures_of(local), self._last.get(queue_id)
+                if known is None or known[0] is not local:
+                    vhost = self._vhost_of(queue_id)
+                    if vhost is not None:
+                        _add(sums, vhost, values)
+                elif known[2] != values:
+                    _add(sums, known[1], map(sub, values, known[2]))
         return sums
 
     def sweep(self, stamp_ms: Callable[[], int], steps: int) -> Iterator[None]:
@@ -130,41 +144,49 @@ class Ledger:
         for step in range(steps):
             now_ms = stamp_ms()
             for queue_id, local in masters[step::steps]:
-                self._look(queue_id, local, now_ms)
+                if local.changed & FOR_HISTORY:
+                    self._look(queue_id, local, now_ms)
             yield
         for queue_id in self._last.keys() - self._masters().keys():
             self._part_with(queue_id)
-        sums = {vhost: list(values) for vhost, values in self._gone.items()}
-        for _, vhost, values in self._last.values():
-            _add(sums, vhost, values)
         now_ms = stamp_ms()
-        for vhost, total in sums.items():
-            self.vhosts.note(vhost, now_ms, total)
+        for vhost, values in self._sums.items():
+            self.vhosts.note(vhost, now_ms, values)
         yield from self.queues.tidy(now_ms)
 
-    def forget_vhost(self, vhost: str) -> None:
-        """It is no more."""
-        self._gone.pop(vhost, None)
-        self.vhosts.histories.pop(vhost, None)
+    def forget_vhosts(self, but: Container[str]) -> None:
+        """The others are no more."""
+        for vhost in [vhost for vhost in self._sums if vhost not in but]:
+            del self._sums[vhost]
+        self.vhosts.keep(but)
 
     def _look(self, queue_id: int, local: "Local", now_ms: int) -> None:
+        local.changed &= ~FOR_HISTORY
         values, known = figures_of(local), self._last.get(queue_id)
-        if known is not None and known[2] == values and known[0] is local:
-            return
         if known is not None and known[0] is not local:
             self._part_with(queue_id)
-        vhost = self._vhost_of(queue_id)
-        if vhost is not None and not local.ended:
-            self._last[queue_id] = local, vhost, values
-            self.queues.note(queue_id, now_ms, values)
+            known = None
+        if known is None:
+            vhost = self._vhost_of(queue_id)
+            if vhost is None:
+                return
+            _add(self._sums, vhost, values)
+        elif known[2] == values:
+            return
+        else:
+            vhost = known[1]
+            _add(self._sums, vhost, map(sub, values, known[2]))
+        self._last[queue_id] = local, vhost, values
+        self.queues.note(queue_id, now_ms, values)
 
     def _part_with(self, queue_id: int) -> None:
         """Its master here has ended: what it did counts, what it has does not."""
-        local, vhost, _ = self._last.pop(queue_id)
-        _add(self._gone, vhost, [0] * GAUGES + list(figures_of(local)[GAUGES:]))
+        local, vhost, known = self._last.pop(queue_id)
+        last = [0] * GAUGES + list(figures_of(local)[GAUGES:])
+        _add(self._sums, vhost, map(sub, last, known))
         self.queues.histories.pop(queue_id, None)
 
 
-def _add(sums: Sums, vhost: str, values: Values) -> None:
+def _add(sums: Sums, vhost: str, values: Iterable[int]) -> None:
     before = sums.get(vhost)
     sums[vhost] = list(values) if before is None else list(map(add, before, values))

@@ -7,22 +7,17 @@ they are sorted, else that one figure; everything only of those that are shown. 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from broker.cluster import schema
-from broker.cluster.records import RUNNING, QueueRecord
+from broker.cluster.records import QueueRecord
 from broker.management import queues
 from broker.management.arrangement import arranged
 from broker.management.listing import Row, rows_of
 from broker.management.route import Query
 from broker.management.shaping import Page, place, place_of
+from broker.management.tree_records import read_all
 
 if TYPE_CHECKING:
-    from broker.cluster.tree import Tree
     from broker.management.visit import Visit
 
-RECORDS_PER_TURN = 500
-"""What takes about 1 ms."""
 QUERIES = (
     Query("disable_stats", "boolean", "Only what the cluster has agreed upon: no master is asked for anything."),
     Query("enable_queue_totals", "boolean", "With `disable_stats`: with the three counts of messages all the same."),
@@ -35,7 +30,8 @@ Place = Callable[[QueueRecord], Any]
 
 async def listed(visit: "Visit") -> list[Row] | Page:
     """The queues of the path's virtual host, or of all that the user may enter."""
-    records = await records_of(visit.tree, visit.vhosts())
+    found = await read_all(visit.tree, QueueRecord, visit.vhosts(), "queues")
+    records = [record for record in found if not record.delays]
     shown = _bare if visit.says("disable_stats") else _described
     by = None if visit.shape.pages is None else await _place(visit, records)
     if by is None:
@@ -43,21 +39,6 @@ async def listed(visit: "Visit") -> list[Row] | Page:
     page = await arranged(records, visit.shape, lambda record: record.name, by)
     assert isinstance(page, Page)
     return page._replace(rows=await shown(visit, page.rows))
-
-
-async def records_of(tree: "Tree", vhosts: Sequence[str]) -> list[QueueRecord]:
-    """All that clients know of; others have their turns in between."""
-    records: list[QueueRecord] = []
-    for vhost in vhosts:
-        folder = schema.vhost_path(vhost, "queues")
-        names = tree.children(folder)
-        for start in range(0, len(names), RECORDS_PER_TURN):
-            await trio.lowlevel.checkpoint()
-            for name in names[start : start + RECORDS_PER_TURN]:
-                record = schema.read(tree, QueueRecord, f"{folder}/{name}")
-                if record is not None and not record.delays:
-                    records.append(record)
-    return records
 
 
 async def _described(visit: "Visit", records: list[QueueRecord]) -> list[Row]:
@@ -81,11 +62,10 @@ async def _place(visit: "Visit", records: list[QueueRecord]) -> Place | None:
 async def _bare(visit: "Visit", records: list[QueueRecord]) -> list[Row]:
     """What RabbitMQ shows of a queue when it is not to count anything."""
     if visit.says("enable_queue_totals"):
-        rows, fields = await _described(visit, records), _TOTALS
-    else:
-        rows, fields = await rows_of(records, _agreed), _BARE
-    return [{name: row[name] for name in fields if row.get(name) is not None} for row in rows]
+        rows = await _described(visit, records)
+        return await rows_of(rows, lambda row: _only(row, _TOTALS))
+    return await rows_of(records, lambda record: _only(queues.without_figures(record), _BARE))
 
 
-def _agreed(record: QueueRecord) -> Row:
-    return {**queues.agreed_upon(record), "state": "running" if record.state == RUNNING else "down"}
+def _only(row: Row, fields: Sequence[str]) -> Row:
+    return {name: row[name] for name in fields if row.get(name) is not None}

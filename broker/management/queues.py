@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 from broker.cluster import schema
 from broker.cluster.arguments import from_json, to_plain
-from broker.cluster.records import RUNNING
+from broker.cluster.records import RUNNING, QueueRecord
 from broker.management.census import NOW
 from broker.management.counted import DELIVERIES, Counted, Instants, idle_since, lengths, message_stats
 from broker.management.ledger import GAUGES, QUEUE_FIGURES
 from broker.management.listing import Listing, Row, rows_of
 from broker.management.refusals import NotFound
 from broker.management.testimony import Column
+from broker.management.tree_records import read_all
 from broker.management.visit import rabbit
 from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
-    from broker.cluster.records import Life, Owner, QueueRecord
+    from broker.cluster.records import Life, Owner
     from broker.management.census import Census
     from broker.management.testimony import Figures
     from broker.management.visit import Visit
@@ -60,13 +61,16 @@ _OURS = {
 """What has a history: RabbitMQ's name for it, and that of the queue's statistics."""
 _ORDERED = [_OURS[name] for name in QUEUE_FIGURES]
 _STILL = {f"{name}_details": {"rate": 0.0} for name in TOTALS}
+_MESSAGES = ["messages_ready", "messages_unacknowledged"]
 FIGURES: dict[str, Column] = {
     **{name: Column([ours]) for name, ours in COUNTS.items()},
-    **{f"message_stats.{name}": Column([_OURS[name]]) for name in QUEUE_FIGURES[GAUGES:]},
+    **{f"message_stats.{name}": Column([name]) for name in QUEUE_FIGURES[GAUGES:]},
     **{f"message_stats.{name}_details.rate": Column([name], rate=True) for name in QUEUE_FIGURES[GAUGES:]},
-    **{f"{name}_details.rate": Column([name], rate=True) for name in QUEUE_FIGURES[:GAUGES]},
-    "messages_details.rate": Column(["messages_ready", "messages_unacknowledged"], rate=True),
-    "message_stats.deliver_get": Column([_OURS[name] for name in DELIVERIES]),
+    **{name: Column([name]) for name in _MESSAGES},
+    **{f"{name}_details.rate": Column([name], rate=True) for name in _MESSAGES},
+    "messages": Column(_MESSAGES),
+    "messages_details.rate": Column(_MESSAGES, rate=True),
+    "message_stats.deliver_get": Column(DELIVERIES),
     "message_stats.deliver_get_details.rate": Column(DELIVERIES, rate=True),
 }
 """What a master can tell of many queues at a time, by the way to the field."""
@@ -74,7 +78,8 @@ FIGURES: dict[str, Column] = {
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The queues of these vhosts."""
-    return await of_records(hall, census, [one for vhost in vhosts for one in schema.queues(hall.tree.tree, vhost)])
+    records = await read_all(hall.tree.tree, QueueRecord, vhosts, "queues")
+    return await of_records(hall, census, [record for record in records if not record.delays])
 
 
 async def of_records(hall: "Hall", census: "Census", records: "Sequence[QueueRecord]") -> Listing:
@@ -93,7 +98,7 @@ async def single(visit: "Visit") -> Row:
     if record is None:
         raise NotFound
     if visit.says("disable_stats"):
-        return {**agreed_upon(record), "state": "running" if record.state == RUNNING else "down"}
+        return without_figures(record)
     figures, silent = await visit.census.count([record], visit.instants)
     visit.silent.update(silent)
     return described(record, figures.get(record.id), visit.instants)
@@ -132,6 +137,11 @@ def agreed_upon(record: "QueueRecord") -> Row:
         "operator_policy": record.operator_policy,
         "effective_policy_definition": dict(record.definition or {}),
     }
+
+
+def without_figures(record: "QueueRecord") -> Row:
+    """The same, with the state that follows from it."""
+    return {**agreed_upon(record), "state": "running" if record.state == RUNNING else "down"}
 
 
 def described(record: "QueueRecord", figures: "Figures | None", instants: Instants = NOW) -> Row:

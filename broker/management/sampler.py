@@ -111,6 +111,7 @@ class Sampler:
         yield from self.channels.tidy(now_ms)
 
     def _itself(self) -> Iterator[None]:
+        self.ledger.forget_vhosts(self._hall.catalogue.vhosts)
         self.node.note(self._stamp_ms(), (*self._total(), *self._own_figures()))
         yield
 

@@ -5,7 +5,7 @@ nor how it is shown.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import trio
@@ -19,8 +19,6 @@ from broker.meters.meters import AMQP
 from broker.world.process import descriptors_max, open_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from broker.vhosts.hall import Hall
     from broker.vhosts.local import Local
 
@@ -42,13 +40,19 @@ OWN_FIGURES: Final = (*CHURN, *GAUGES, *DISK)
 NODE_FIGURES: Final = (*CHANNEL_FIGURES, *OWN_FIGURES)
 
 Figures = dict[str, Any]
+Look = Callable[["Local"], Any]
 
 
 class Column(NamedTuple):
-    """One number of a queue: the sum of some of its statistics, or of the rates of some of QUEUE_FIGURES."""
+    """One number of a queue: the sum of some of QUEUE_FIGURES, now or per second, or else of its statistics."""
 
     names: Sequence[str]
     rate: bool = False
+
+    @property
+    def places(self) -> list[int]:
+        """Of the names among QUEUE_FIGURES; none if they are others."""
+        return [QUEUE_FIGURES.index(name) for name in self.names if name in QUEUE_FIGURES]
 
 
 class Facts(Protocol):
@@ -140,34 +144,48 @@ class Testimony:
 
     async def _queues(self, asked: Figures) -> list[tuple[int, Any]]:
         locals_, told = self._hall.guests.locals, []
-        sounding, column = Sounding(), Column(*asked["column"]) if "column" in asked else None
+        look = self._figure(Column(*asked["column"])) if "column" in asked else self._queue(asked["instants"])
         for start in range(0, len(asked["queues"]), QUEUES_PER_TURN):
             await trio.lowlevel.checkpoint()
             for number in asked["queues"][start : start + QUEUES_PER_TURN]:
                 local = locals_.get(number)
                 if local is not None:
-                    whole = self._queue(local, sounding, asked) if column is None else self._figure(local, column)
-                    told.append((number, whole))
+                    told.append((number, look(local)))
         return told
 
-    def _queue(self, local: "Local", sounding: Sounding, asked: Figures) -> Figures:
-        found = {**local.statistics(), **sounding.take(local.queue, durable=local.master.copy.durable)}
-        history = self._ledger.queues.histories.get(local.queue_id)
-        if history is not None:
-            found["idle_since_ms"] = history.idle_since_ms(self._now_ms)
-        if asked["instants"] or (history is not None and found["idle_since_ms"] is None):
-            found["past"] = of_history(figures_of(local), history, self._now_ms, asked["instants"])
-        return found
+    def _queue(self, instants: Instants) -> Look:
+        sounding, histories, now_ms = Sounding(), self._ledger.queues.histories, self._now_ms
 
-    def _figure(self, local: "Local", column: Column) -> float:
-        if not column.rate:
+        def look(local: "Local") -> Figures:
+            found = {**local.statistics(), **sounding.take(local.queue, durable=local.master.copy.durable)}
+            history = histories.get(local.queue_id)
+            if history is not None:
+                found["idle_since_ms"] = history.idle_since_ms(now_ms)
+            if instants or (history is not None and found["idle_since_ms"] is None):
+                found["past"] = of_history(figures_of(local), history, now_ms, instants)
+            return found
+
+        return look
+
+    def _figure(self, column: Column) -> Look:
+        places, histories, now_ms = column.places, self._ledger.queues.histories, self._now_ms
+
+        def statistic(local: "Local") -> int:
             statistics = local.queue.statistics()
             return sum([statistics[name] for name in column.names])
-        history = self._ledger.queues.histories.get(local.queue_id)
-        if history is None:
-            return 0.0
-        rates = history.rates(self._now_ms)
-        return sum([rates[QUEUE_FIGURES.index(name)] for name in column.names])
+
+        def figure(local: "Local") -> int:
+            figures = figures_of(local)
+            return sum([figures[place] for place in places])
+
+        def rate(local: "Local") -> float:
+            history = histories.get(local.queue_id)
+            if history is None:
+                return 0.0
+            rates = history.rates(now_ms)
+            return sum([rates[place] for place in places])
+
+        return rate if column.rate else figure if places else statistic
 
     def _clients(self, asked: Figures) -> list[tuple[str, Counted, int | None]]:
         sampler = self.sampler

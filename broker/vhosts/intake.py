@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from broker.vhosts.switchboard import Switchboard
 
 
+FOR_TOTALS = 1
+"""See `totals`."""
+FOR_HISTORY = 2
+"""Whoever draws rates."""
+FOR_ALL = FOR_TOTALS | FOR_HISTORY
+
+
 class Intake(ABC):
     """The side of a master that publishers see."""
 
@@ -27,8 +34,8 @@ class Intake(ABC):
         self.switchboard = switchboard
         self.debts = Debts(self.queue_id, switchboard)
         self._publications = publications
-        self.changed = True
-        """Whether anything may be other than when it was counted last; see `totals`."""
+        self.changed = FOR_ALL
+        """For whom anything may be other than when they looked last."""
 
     @abstractmethod
     def flush(self) -> None:

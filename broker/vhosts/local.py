@@ -14,6 +14,7 @@ from broker.mirroring.terms import Terms
 from broker.queues.consumers import Consumer
 from broker.vhosts.fetching import Fetching
 from broker.vhosts.hearing import Hearing
+from broker.vhosts.intake import FOR_ALL
 from broker.vhosts.loans import Loans
 from broker.vhosts.pager import Pager
 from broker.vhosts.receipts import Receipts
@@ -274,7 +275,7 @@ class Local(Fetching):
         """Store and send the log's new records; answer what has become safe."""
         if self.ended:
             return
-        self.changed = True
+        self.changed = FOR_ALL
         master, queue = self.master, self.queue
         if self._roomy:
             self._serve_roomy()

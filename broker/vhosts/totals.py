@@ -11,6 +11,7 @@ import trio
 
 from broker.meters.traffic import QUEUE_TYPES, QueueType
 from broker.queues.counters import COUNTED
+from broker.vhosts.intake import FOR_TOTALS
 
 if TYPE_CHECKING:
     from broker.vhosts.local import Local
@@ -55,7 +56,7 @@ class Totals:
 
     async def count(self) -> None:
         """Bring the sums up to date; others have their turns in between."""
-        changed = [local for local in self._masters() if local.changed and not local.queue.settings.delays]
+        changed = [local for local in self._masters() if local.changed & FOR_TOTALS and not local.queue.settings.delays]
         for start in range(0, len(changed), STEP_QUEUES):
             await trio.lowlevel.checkpoint()
             for local in changed[start : start + STEP_QUEUES]:
@@ -73,7 +74,7 @@ class Totals:
 
     def _look(self, local: "Local") -> None:
         """Add what is other than last time."""
-        local.changed = False
+        local.changed &= ~FOR_TOTALS
         now, before = _sums_of(local), self._counted.get(local, _NOTHING)
         self._counted[local] = now
         if now != before:

@@ -2,7 +2,7 @@
 
 import trio
 
-from broker.management import queue_lists, testimony
+from broker.management import testimony, tree_records
 from broker.management.census import DEADLINE_S
 from tests.management.test_resources import declare, open_two, sleep_on
 
@@ -38,7 +38,7 @@ async def test_by_a_figure_only_that_is_asked_of_all(autojump_clock, monkeypatch
         heard = listen(monkeypatch)
         for browser in browsers.values():
             assert await names(browser, "page_size=2&sort=messages&sort_reverse=true") == "ec"
-            assert sum(count for name, count in heard if name == "messages") == 5
+            assert sum(count for name, count in heard if name == "messages_ready") == 5
             assert sum(count for name, count in heard if name is None) == 2
             heard.clear()
         assert await names(browsers["n1"], "sort=message_stats.publish") == "bdace"
@@ -81,7 +81,7 @@ async def test_without_statistics_nobody_is_asked(autojump_clock, monkeypatch):
 
 
 async def test_long_lists_are_read_in_pieces(autojump_clock, monkeypatch):
-    monkeypatch.setattr(queue_lists, "RECORDS_PER_TURN", 2)
+    monkeypatch.setattr(tree_records, "RECORDS_PER_TURN", 2)
     async with open_two() as (cluster, browsers):
         await fill(cluster)
         assert await names(browsers["n2"], "") == "abcde"

@@ -10,6 +10,7 @@ from broker.management import sampler
 from broker.management.app import make_app
 from broker.management.census import Census
 from broker.wire import methods
+from broker.wire.basic_methods import BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk
 from tests.management.browser import Browser, FakeFacts, no_command
 from tests.management.test_resources import declare
 from tests.vhosts.halls import open_cluster
@@ -113,6 +114,21 @@ async def test_clients_have_rates(autojump_clock):
 def client_octets(rows):
     (row,) = rows
     return row["recv_oct"]
+
+
+async def test_consumers_are_counted_when_they_come_and_go(autojump_clock):
+    async with open_two() as (cluster, browsers):
+        client = await cluster.nodes["n2"].client()
+        await client.ask(1, methods.QueueDeclare(queue="q"), methods.QueueDeclareOk)
+        for message, answer, count in (
+            (BasicConsume(queue="q", consumer_tag="t"), BasicConsumeOk, 1),
+            (BasicCancel(consumer_tag="t"), BasicCancelOk, 0),
+        ):
+            for _ in range(2):
+                await until_looked(cluster)
+                assert (await browsers["n1"].json("overview"))["object_totals"]["consumers"] == 1 - count
+            await client.ask(1, message, answer)
+            assert (await browsers["n1"].json("overview"))["object_totals"]["consumers"] == count
 
 
 async def test_nodes_tell_of_themselves(autojump_clock):
