@@ -58,6 +58,7 @@ COMMANDS = {
     ),
     "drill": ("broker.perf.drill:command", "Kill masters under load, and prove that nothing confirmed is lost."),
     "perf": ("broker.perf.load:command", "Measure any AMQP 0-9-1 broker."),
+    "completion": ("broker.cli.completion:completion", "Print what bash, zsh or fish need to complete commands."),
     "node": ("broker.cli.node:node", "Run one node in the foreground, for systemd and containers."),
 }
 

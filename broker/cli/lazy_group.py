@@ -5,9 +5,12 @@ Decides when modules are loaded; the short texts for `--help` stand in the table
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -28,6 +31,14 @@ class LazyGroup(click.Group):
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """The commands that begin so, without importing one, and this group's own options."""
+        from click.shell_completion import CompletionItem
+
+        begun = {name: text for name, (_, text) in self._lazy.items() if name.startswith(incomplete)}
+        found = [CompletionItem(name, help=text) for name, text in begun.items()]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing one."""

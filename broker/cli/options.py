@@ -45,8 +45,8 @@ def known_cluster(given: Path | None) -> Cluster:
 
 
 def _cluster_option(find: Callable[[Path | None], Cluster]) -> Callable[[F], F]:
-    def found(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Cluster:
-        return find(value)
+    def found(context: click.Context, _parameter: click.Parameter, value: Path | None) -> Cluster | None:
+        return None if context.resilient_parsing else find(value)  # a shell that completes a word wants no file read
 
     return click.option(
         "--config",

@@ -7,15 +7,12 @@ Source: OpenAPI 3.1.
 import inspect
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from broker.management.bodies import Body, RawBody
 from broker.management.route import Right, Route
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 Schema = dict[str, Any]
 

@@ -49,6 +49,7 @@ QUESTIONS = (
     "ctl -q list_policies",
     "ctl await_online_nodes 1",
     "ctl help force_boot",
+    "completion bash",
 )
 HEAVY = ("trio", "asyncio", "pydantic", "rich", "hypercorn", "starlette", "ssl", "broker.storage", "broker.vhosts")
 

@@ -13,6 +13,7 @@ from broker.cli.ctl.application import STARTUP_S
 from broker.cli.ctl.call import Call, node_name
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.failures import CtlFailure, Exit, Misuse
+from broker.cli.ctl.feature_flags import FLAGS
 from broker.cli.ctl.health import ALARMS
 from broker.cli.ctl.listeners import listeners_of
 
@@ -75,7 +76,7 @@ def _facts(asked: str, answers: Answers) -> dict[str, Any]:
             for name, answer in running.items()
         },
         "cpu_cores": {_rabbit(name): answer["cpu_cores"] for name, answer in running.items()},
-        "feature_flags": [],
+        "feature_flags": [{"name": name, "state": "enabled"} for name in FLAGS],
     }
 
 
@@ -103,7 +104,7 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
             f"purpose: {one['purpose']}"
             for one in listeners
         ],
-        "Feature flags": [],
+        "Feature flags": [f"Flag: {flag['name']}, state: {flag['state']}" for flag in facts["feature_flags"]],
     }
     return output.sections(sections)
 

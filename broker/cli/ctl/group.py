@@ -38,7 +38,7 @@ class CtlGroup(LazyGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of this name; if there is none, perhaps another was meant."""
-        if args[0] not in COMMANDS:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:  # as when a shell completes a word
             ctx.exit(_unknown(args[0]))
         return super().resolve_command(ctx, args)
 

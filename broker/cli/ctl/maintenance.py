@@ -63,6 +63,9 @@ def rebalance(call: Call, kind: str, vhost_pattern: str, queue_pattern: str) -> 
         value = [[[head, row[head]] for head in HEADS.values()] for row in shown]
         call.print_object({"node": call.node, "result": "ok", "value": value})
         return
+    if not call.is_plain:
+        call.print_rows(list(HEADS.values()), shown)
+        return
     columns = list(HEADS.values()) if rows else ["Output"]
     for line in output.box(columns, shown or [{"Output": "[]"}]):
         click.echo(line)
