@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from broker.vhosts.asking import Moved
 from broker.vhosts.dead_letters import Burial
-from broker.vhosts.handle import Moved
 from broker.vhosts.portrait import shown
 from broker.wire import queue_frames as frames
 from broker.wire.content import assemble

@@ -6,14 +6,14 @@ side does its work, nor what the tree looks like beyond this queue's record.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from broker.amqp.errors import ChannelException
-from broker.cluster.records import RUNNING, UNAVAILABLE, Life, QueueRecord
+from broker.cluster.records import RUNNING, Life, QueueRecord
 from broker.queues.consumers import ExclusiveUse
+from broker.vhosts.asking import RETRY_S, Asking, Moved
 from broker.vhosts.delivery_count import as_got
 from broker.vhosts.fetching import get_opened
 from broker.vhosts.guests import counts_of, purged
@@ -31,46 +31,28 @@ from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
-    from broker.vhosts.guests import Question
     from broker.vhosts.settles import History
     from broker.vhosts.switchboard import Switchboard
 
-RETRY_S = 0.005
-MASTER_TIMEOUT_S = 60.0
-"""How long an operation waits for a master while the queue's record says that there is one."""
 
-
-class Moved(Exception):
-    """The side that served a holder went away while it was asked: whatever it gave has returned."""
-
-
-class Handle:
+class Handle(Asking):
     """Stable for the life of the queue id; channels, routes and the catalogue point to it."""
 
     is_queue = True
 
     def __init__(self, record: QueueRecord, switchboard: "Switchboard", spawn: Callable[..., None]) -> None:
-        self.record = record
-        self.local: Local | None = None
-        self.remote: Remote | None = None
-        self.deleted = False
+        super().__init__(record)
         self.publications = Publications(switchboard.origin)
         self.settles = Settles()
         self._switchboard = switchboard
         self._spawn = spawn
         self.holders = Holders()
         self.subscriptions = self.holders.subscriptions
-        self._changed = trio.Event()
 
     @property
     def delays(self) -> bool:
         """Whether this is the queue behind a delayed exchange."""
         return bool(self.record.delays)
-
-    @property
-    def text(self) -> str:
-        """As RabbitMQ's reply texts name a queue."""
-        return f"queue '{self.record.name}' in vhost '{self.record.vhost}'"
 
     # ------------------------------------------------------------------ sides
 
@@ -172,10 +154,6 @@ class Handle:
         self.publications.answer_all()
         self._notify()
 
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
     # ------------------------------------------------------------------ publishing
 
     def publish(self, run: Run, pending: Pending | None) -> None:
@@ -192,54 +170,7 @@ class Handle:
                 pending.refuse(0, len(run.contents))
                 pending.answer()
 
-    # ------------------------------------------------------------------ consuming and calls
-
-    async def _side(self) -> Local | Remote:
-        """Whoever serves; waits for a master that is about to be there, and raises 404 if there is none to wait for."""
-        with trio.move_on_after(MASTER_TIMEOUT_S):
-            while True:
-                if self.deleted:
-                    raise ChannelException(404, f"no {self.text}")
-                if self.local is not None:
-                    return self.local
-                if self.remote is not None and self.remote.ready:
-                    return self.remote
-                self.check_present()
-                await self._changed.wait()
-        raise self._absent()
-
-    def check_present(self) -> None:
-        """Raise 404 unless there is a master, or one is about to be there."""
-        if not self.record.expects_master:
-            raise self._absent()
-
-    def _absent(self) -> ChannelException:
-        """In RabbitMQ's words; and why, if none of its mirrors may take over."""
-        record = self.record
-        kind = "durable " if record.durable else ""
-        why = f": {record.reason}" if record.state == UNAVAILABLE else ""
-        text = f"home node 'rabbit@{record.master.node}' of {kind}{self.text} is down or inaccessible{why}"
-        return ChannelException(404, text)
-
-    async def _call(self, do: str, holder: Holder | None = None, **fields: Any) -> tuple[dict[str, Any], bytes] | Local:
-        """The local side, or the answer of the remote one; asks again after a failover.
-
-        Raises Moved if the failover ended the holder in whose name it asks. What a holder asked for is waited for even
-        if its client has gone: it has to be given back.
-        """
-        while True:
-            side = await self._side()
-            answer: tuple[dict[str, Any], bytes] | Local | None = side if isinstance(side, Local) else None
-            if isinstance(side, Remote) and (holder is None or holder.alive):  # it may have ended before this one came
-                with suppress(PeerLost), trio.CancelScope(shield=holder is not None):
-                    answer = await side.call(do, **fields)
-                if side is not self.remote:
-                    answer = None  # of a master that has been replaced meanwhile: it says nothing any more
-            if holder is not None and not holder.alive:
-                raise Moved
-            if isinstance(answer, Local) or (answer is not None and "not_master" not in answer[0]):
-                return answer
-            await trio.sleep(RETRY_S)
+    # ------------------------------------------------------------------ consuming
 
     async def consume(self, subscription: Subscription, ready: Callable[[], None]) -> None:
         """Start a consumer; `ready` is called before its first delivery. Raises 403 and 404."""
@@ -314,14 +245,6 @@ class Handle:
     async def counts(self) -> dict[str, Any]:
         """How many messages and consumers its master counts."""
         return await self.ask("counts", counts_of)
-
-    async def ask(self, do: str, question: "Question", **fields: Any) -> dict[str, Any]:
-        """The answer of the master; one that ends before it is certain of that leaves it to the next."""
-        while True:
-            answer = await self._call(do, **fields)
-            if (told := await question(answer, fields) if isinstance(answer, Local) else answer[0]) is not None:
-                return told
-            await trio.sleep(RETRY_S)
 
     # ------------------------------------------------------------------ answers
 

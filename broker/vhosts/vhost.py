@@ -13,10 +13,11 @@ from broker.amqp.errors import AmqpException, ChannelException
 from broker.amqp.unacked import Settled
 from broker.routing.graph import Graph, MessageInvalid, routing_keys
 from broker.vhosts.arguments import check_consumer_arguments
+from broker.vhosts.asking import Moved
 from broker.vhosts.client import Client
 from broker.vhosts.examination import examined
 from broker.vhosts.gathering import SHORT_RUN_MESSAGES, Gathering
-from broker.vhosts.handle import Handle, Moved
+from broker.vhosts.handle import Handle
 from broker.vhosts.queue_types import check_get, check_prefetch, counted_as
 from broker.vhosts.replies import Replies, ReplyTarget
 from broker.vhosts.subscription import Fetcher, Got, Subscription
