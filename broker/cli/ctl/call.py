@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from broker.node.configuration import Cluster
 
 ANSWER_TIMEOUT_S = 60
+APP_STOPPED = (
+    "this command requires the 'rabbit' app to be running on the target node. Start it with 'rabbitmqctl start_app'."
+)
 POLL_S = 0.1
 
 
@@ -134,11 +137,19 @@ class Call:
             raise _unreachable(self._settings.node, "no node answers")
         return dict(sorted(answers.items(), key=lambda item: item[1]["state"] != "running"))
 
-    def look(self) -> tuple[str, dict[str, Any]]:
-        """A node, the one that was named or else one that serves if any does, and what it says of itself."""
+    def look(self, *, serving: bool = True) -> tuple[str, dict[str, Any]]:
+        """A node, the one that was named or else one that serves if any does, and what it says of itself.
+
+        `serving`: raises Misuse unless it serves clients, as only then it knows everything.
+        """
         if self.named_node is not None:
-            return self.named_node, self.look_at(self.named_node)
-        return next(iter(self.survey().items()))
+            node, answer = self.named_node, self.look_at(self.named_node)
+        else:
+            node, answer = next(iter(self.survey().items()))
+        if serving and answer["state"] != "running":
+            why = f" (rabbit@{node} is {answer['state']}: {answer['reason']})" if answer.get("reason") else ""
+            raise Misuse(APP_STOPPED + why, Exit.UNAVAILABLE)
+        return node, answer
 
     def look_at(self, node: str) -> dict[str, Any]:
         """What this node says of itself. Raises CtlFailure if it does not answer."""

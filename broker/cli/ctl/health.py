@@ -1,5 +1,4 @@
-"""Health checks: ping, is_running, is_booting, check_running, alarms and their checks, check_virtual_hosts,
-check_if_node_is_mirror_sync_critical, and waiting until that is over.
+"""Health checks: ping, is_running, is_booting, check_running, alarms and their checks, check_virtual_hosts.
 
 Decides what counts as healthy, and what is printed: a check that fails ends with 69, for scripts and load balancers.
 """
@@ -10,9 +9,7 @@ from typing import Any, Final
 from broker.cli.ctl.call import Call
 from broker.cli.ctl.command import ctl_command
 
-MIRROR_TIMEOUT_S = 120
 ALARMS: Final = {"memory": "Memory alarm on node", "disk": "Free disk space alarm on node"}
-ALONE = "seems to be the only one in a single node cluster, the"
 
 
 @ctl_command("ping", example="--node n1")
@@ -22,14 +19,14 @@ def ping(call: Call) -> None:
     call.say(
         f"Will ping {asked}. This only checks if the OS process is running. Timeout: {call.timeout_s * 1000:g} ms."
     )
-    call.look()
+    call.look(serving=False)
     call.print_value("Ping succeeded")
 
 
 @ctl_command("is_running", example="--node n1")
 def is_running(call: Call) -> None:
     """Say whether a node serves clients; check_running fails if not."""
-    node, answer = call.look()
+    node, answer = call.look(serving=False)
     call.say(f"Asking node rabbit@{node} for its status ...")
     text, facts = _running(node, answer)
     call.passed(text, **facts)
@@ -38,7 +35,7 @@ def is_running(call: Call) -> None:
 @ctl_command("is_booting", example="--node n1")
 def is_booting(call: Call) -> None:
     """Say whether a node is on its way to serve clients."""
-    node, answer = call.look()
+    node, answer = call.look(serving=False)
     call.say(f"Asking node rabbit@{node} for its boot status ...")
     booting = answer["state"] == "starting"
     word = "is booting"
@@ -51,7 +48,7 @@ def is_booting(call: Call) -> None:
 @ctl_command("check_running", example="--node n1")
 def check_running(call: Call) -> None:
     """Fail unless a node serves clients."""
-    node, answer = call.look()
+    node, answer = call.look(serving=False)
     call.say(f"Checking if RabbitMQ is running on node rabbit@{node} ...")
     text, facts = _running(node, answer)
     if not facts["result"]:
@@ -130,61 +127,3 @@ def check_virtual_hosts(call: Call) -> None:
         text = "\n".join([f"Some virtual hosts on node {node} are down:", *down])
         raise call.failed(text, hushed=True, result="error", down_vhosts=down)
     call.passed(f"Node {node} reported all vhosts as running", hushed=True, result="ok")
-
-
-@ctl_command("check_if_node_is_mirror_sync_critical", example="--node n1")
-def check_if_node_is_mirror_sync_critical(call: Call) -> None:
-    """Fail if a mirrored queue would have no synchronised copy without this node: it should not be stopped then."""
-    node, members, queues = _critical(call)
-    call.say(f"Checking if node {node} is critical for data safety of any classic mirrored queues ...")
-    if members == 1:
-        message = f"Target node {ALONE} check does not apply"
-        call.passed(f"Node {node} {ALONE} check does not apply", hushed=True, result="ok", message=message)
-        return
-    if queues:
-        message = f"Node {node} reported local classic mirrored queues without online synchronised mirrors"
-        why = f"would lose its only synchronised replica (master) if node {node} is stopped"
-        text = "\n".join(f"{queue['readable_name']} {why}" for queue in queues)
-        raise call.failed(text, bare=True, hushed=True, result="error", queues=queues, message=message)
-    text = f"Node {node} reported no classic mirrored queues without online synchronised mirrors"
-    call.passed(text, hushed=True, result="ok")
-
-
-@ctl_command("await_online_synchronized_mirror", example="--node n1 --timeout 60")
-def await_online_synchronized_mirror(call: Call) -> None:
-    """Return when every mirrored queue of a node has a synchronised copy elsewhere: then it may be stopped."""
-    seconds = call.seconds(MIRROR_TIMEOUT_S)
-    call.say(f"Will wait for a synchronised mirror be online for all classic mirrored queues for {seconds} seconds...")
-    if _critical(call)[1] == 1:
-        if not call.is_quiet:
-            call.print_value(f"Target node {ALONE} command does not apply")
-        return
-    if not call.poll(lambda: not _critical(call)[2], seconds):
-        text = "time is up, no synchronised mirror came online for at least some classic mirrored queues"
-        raise call.failed(text, result="error", node=call.node, message=text)
-    call.done()
-
-
-def _critical(call: Call) -> tuple[str, int, list[dict[str, Any]]]:
-    """The node, how many members there are, and its masters without a synchronised mirror."""
-    rows = call.ask(
-        {
-            "do": "facts",
-            "kind": "queues",
-            "fields": ["name", "vhost", "node", "slave_nodes", "synchronised_slave_nodes"],
-        }
-    )["rows"]
-    node = call.node
-    answer = call.look_at(node)
-    running = {f"rabbit@{name}" for name, member in answer["members"].items() if member["running"]}
-    found = [
-        {
-            "name": row["name"],
-            "readable_name": f"queue '{row['name']}' in vhost '{row['vhost']}'",
-            "virtual_host": row["vhost"],
-            "type": "rabbit_classic_queue",
-        }
-        for row in rows
-        if row.get("node") == node and "slave_nodes" in row and not running & set(row["synchronised_slave_nodes"])
-    ]
-    return node, len(answer["members"]), found

@@ -87,15 +87,20 @@ SECTIONS: Final[dict[str, Commands]] = {
     "Health checks": _of(
         "broker.cli.ctl.health",
         alarms="Show who runs short of memory or disk.",
-        await_online_synchronized_mirror="Return when a node may be stopped.",
         check_alarms="Fail if any node runs short.",
-        check_if_node_is_mirror_sync_critical="Fail if a node must not be stopped.",
         check_local_alarms="Fail if this node runs short.",
         check_running="Fail unless a node serves clients.",
         check_virtual_hosts="Fail if a virtual host is not served.",
         is_booting="Say whether a node is starting.",
         is_running="Say whether a node serves clients.",
         ping="Fail unless a node answers.",
+    )
+    | _of(
+        "broker.cli.ctl.redundancy",
+        await_online_quorum_plus_one="Return when no quorum queue needs a node.",
+        await_online_synchronized_mirror="Return when no mirrored queue needs a node.",
+        check_if_node_is_mirror_sync_critical="Fail if a mirrored queue needs a node.",
+        check_if_node_is_quorum_critical="Fail if a quorum queue needs a node.",
     )
     | _of(
         "broker.cli.ctl.listeners",

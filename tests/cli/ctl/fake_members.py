@@ -17,7 +17,9 @@ class FakeMembers:
         monkeypatch.setattr(Call, "look_at", lambda call, node: self.look_at(node))
 
     def says(self, name, **facts):
-        answer = {"state": "running", "reason": None, "alarms": [], "version": "3.10.8", "pid": 42, **DOORS, **facts}
+        known = {"state": "running", "reason": None, "alarms": [], "version": "3.10.8", "pid": 42}
+        quorum = {"partition_handling": "pause_minority", "majority": 2}
+        answer = {**known, **quorum, **DOORS, **facts}
         self.answers[name] = answer
         members = {other: {"running": one["state"] == "running"} for other, one in self.answers.items()}
         for one in self.answers.values():
