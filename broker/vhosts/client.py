@@ -13,8 +13,8 @@ from broker.vhosts.access import Access
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from broker.vhosts.crossroads import Route
     from broker.vhosts.handle import Handle
-    from broker.vhosts.vhost import Route
 
 
 class User(NamedTuple):

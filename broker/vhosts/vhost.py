@@ -1,7 +1,7 @@
 """One virtual host: the short path from a publish to its queues, and what channels do with queues.
 
-Decides where a publish goes and under whose rights; the answer is remembered by the bytes of the publish method until
-something changes. It must not know where queues have their masters, nor how the metadata is agreed upon.
+Decides how publishes that go the same way stay together; where that leads is remembered by the bytes of the publish
+method until something changes. It must not know where queues have their masters, nor how the metadata is agreed upon.
 """
 
 from collections.abc import Callable
@@ -9,71 +9,39 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.channel import Channel
-from broker.amqp.errors import AmqpException, ChannelException
+from broker.amqp.errors import AmqpException
 from broker.amqp.unacked import Settled
-from broker.routing.graph import Graph, MessageInvalid, routing_keys
 from broker.vhosts.arguments import check_consumer_arguments
 from broker.vhosts.asking import Moved
 from broker.vhosts.client import Client
+from broker.vhosts.crossroads import Crossroads, Route, Target
 from broker.vhosts.examination import examined
 from broker.vhosts.gathering import SHORT_RUN_MESSAGES, Gathering
 from broker.vhosts.handle import Handle
 from broker.vhosts.queue_types import check_get, check_prefetch, counted_as
-from broker.vhosts.replies import Replies, ReplyTarget
+from broker.vhosts.replies import Replies
 from broker.vhosts.subscription import Fetcher, Got, Subscription
 from broker.wire import queue_frames as frames
 from broker.wire.content import body_of, make_content
 from broker.wire.events import Medley
-from broker.wire.message import Run, Traits, split_address
+from broker.wire.message import Run, Traits
 from broker.wire.properties import REPLY_TO, Properties, headers_of
 from policies.quorum import is_quorum
 
 if TYPE_CHECKING:
     from random import Random
 
-    from broker.vhosts.access import Access
     from broker.vhosts.switchboard import Switchboard
-
-Target = Handle | ReplyTarget
-"""Takes runs."""
-
-ROUTES_MAX = 4096
-"""Publish methods remembered per client; unbound random keys must not grow memory."""
 
 FRAME_MAX = 131072
 """Frames of a message whose headers had to be written anew: what most clients negotiate."""
 
-_MANDATORY = 1
-_IMMEDIATE = 2
 
-
-class Route:
-    """Where publishes with one method go. `per_message`: each of them has to be asked for; `queue`: it is just this."""
-
-    __slots__ = ("address", "exchange", "handles", "key", "mandatory", "per_message", "queue")
-
-    def __init__(
-        self, address: bytes, exchange: str, key: str, handles: list[Target], *, mandatory: bool, per_message: bool
-    ) -> None:
-        self.address = address
-        self.exchange = exchange
-        self.key = key
-        self.handles = handles
-        self.mandatory = mandatory
-        self.per_message = per_message
-        only = handles[0] if len(handles) == 1 else None
-        self.queue = only if isinstance(only, Handle) and not only.delays else None
-
-
-class Vhost:
+class Vhost(Crossroads):
     """One vhost on this node. The catalogue keeps `graph` and `handles` in step with the tree."""
 
     def __init__(self, name: str, switchboard: "Switchboard", chance: "Random", replies: Replies) -> None:
-        self.name = name
-        self.replies = replies
-        self.graph = Graph(chance)
-        self.handles: dict[str, Handle] = {}
-        self._delays: dict[str, Handle] = {}  # queues behind delayed exchanges, which no client may find
+        super().__init__(name, chance, replies)
         self._switchboard = switchboard
         self._gathered = Gathering(switchboard.touch, switchboard.wait_for_disk, switchboard.pause)
         self._fetchers: dict[tuple[Channel, Handle], Fetcher] = {}
@@ -108,7 +76,7 @@ class Vhost:
             client.epoch = self.graph.epoch
         route = client.routes.get(payload)
         if route is None:
-            route = self._resolve(client, payload)
+            route = self.resolve(client, payload)
         if traits.is_special:
             traits, contents = examined(client.user, channel, self.replies, traits, contents)
         gathered = self._gathered
@@ -139,7 +107,7 @@ class Vhost:
             route = client.routes.get(payload)
             if route is None:
                 try:
-                    route = self._resolve(client, payload)
+                    route = self.resolve(client, payload)
                 except AmqpException:  # an error of its own message, for which others are not to blame
                     return False
             if route.queue is None:
@@ -160,7 +128,7 @@ class Vhost:
     ) -> tuple[Traits, list[bytes]]:
         """The run as a transaction keeps it until it is published; raises now what `publish` would raise."""
         if client.epoch != self.graph.epoch or payload not in client.routes:
-            self._resolve(client, payload)
+            self.resolve(client, payload)
         return examined(client.user, channel, self.replies, traits, contents)
 
     def _publish_to(
@@ -210,55 +178,7 @@ class Vhost:
         if way is not None:
             self._publish_to(way, route, channel, payload, traits, together, unread)
 
-    def _targets_for(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Target]:
-        """The queues of a publish, and the channels that are addressed directly."""
-        queues = self._handles_for(exchange, key, headers, content)
-        return [*queues] if exchange else [*queues, *self.replies.targets(routing_keys(key, headers))]
-
-    def _handles_for(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Handle]:
-        try:
-            names = self.graph.route(exchange, key, headers, content)
-        except MessageInvalid as invalid:
-            raise ChannelException(406, str(invalid)) from None
-        found = (self.handles.get(name) or self._delays.get(name) for name in names)
-        return [handle for handle in found if handle is not None]
-
-    def _resolve(self, client: Client, payload: bytes) -> Route:
-        address, bits = payload[2:-1], payload[-1]
-        exchange, key = split_address(address)
-        if bits & _IMMEDIATE:
-            raise ChannelException(540, "immediate=true")
-        self.check_publish(client.access(self.name), exchange, key)
-        per_message = self.graph.per_message(exchange)
-        handles = [] if per_message else self._targets_for(exchange, key, {})
-        route = Route(address, exchange, key, handles, mandatory=bool(bits & _MANDATORY), per_message=per_message)
-        if len(client.routes) >= ROUTES_MAX:
-            client.routes.clear()
-        client.routes[payload] = route
-        return route
-
-    def check_publish(self, access: "Access", exchange: str, key: str) -> None:
-        """Raise 403 or 404 unless somebody with these rights may publish so."""
-        access.check("write", "exchange", exchange)
-        if exchange and exchange not in self.graph:
-            raise ChannelException(404, f"no exchange '{exchange}' in vhost '{self.name}'")
-        if exchange and self.graph.is_internal(exchange):
-            raise ChannelException(403, f"cannot publish to internal exchange '{exchange}' in vhost '{self.name}'")
-        if self.graph.is_topic(exchange):
-            access.check_topic("write", exchange, key)
-
-    def find(self, exchange: str, key: str, headers: dict[str, Any], content: bytes = b"") -> list[Handle]:
-        """The queues for a message that no client publishes (dead letters); none if the exchange is not there."""
-        return self._handles_for(exchange, key, headers, content) if exchange in self.graph else []
-
     # ------------------------------------------------------------------ consuming
-
-    def handle(self, name: str) -> Handle:
-        """The queue of this name. Raises 404."""
-        handle = self.handles.get(name)
-        if handle is None:
-            raise ChannelException(404, f"no queue '{name}' in vhost '{self.name}'")
-        return handle
 
     async def consume(
         self,

@@ -7,7 +7,7 @@ import pytest
 
 from broker.amqp.errors import ChannelException, ConnectionException
 from broker.meters.traffic import Flow
-from broker.vhosts import vhost as room
+from broker.vhosts import crossroads as room
 from broker.vhosts.client import User
 from broker.vhosts.subscription import Fetcher
 from broker.wire import basic_methods as basic
