@@ -5,7 +5,7 @@ at a cluster costs it little. Unlike passive declarations, looking is no use of 
 know HTTP.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
@@ -67,10 +67,11 @@ class Census:
         """This node's own facts; `alarms` names the resources that run short."""
         return self.testimony.here()
 
-    async def ask(self, *parts: str, instants: Instants = NOW) -> Told:
-        """All members that run: of `facts`, `node` and `sums` those that are named."""
+    async def ask(self, *parts: str, instants: Instants = NOW, of: Container[str] | None = None) -> Told:
+        """All members that run, or some: the parts of `Testimony.answer` that are named."""
         answers: dict[str, Figures] = {}
-        running = [name for name, record in schema.members(self._tree).items() if record.running]
+        members = schema.members(self._tree)
+        running = [name for name, record in members.items() if record.running and (of is None or name in of)]
 
         async def ask(node: str) -> None:
             answer = await self._ask(node, {**dict.fromkeys(parts, True), "instants": instants})

@@ -92,7 +92,9 @@ async def channel(visit: "Visit") -> Row:
     """One channel by its name, with its consumers."""
     (row,) = await counted(visit, "channels", [await _named(visit, channels)])
     listing = await consumers(visit.hall, visit.census, visit.vhosts(entered=False))
-    return {**row, "consumer_details": [one for one in listing.rows if one["channel_pid"] == row["pid"]]}
+    own = [one for one in listing.rows if one["channel_pid"] == row["pid"]]
+    # Which exchange and which queue is not counted, as in RabbitMQ's usual mode.
+    return {**row, "consumer_details": own, "publishes": [], "deliveries": []}
 
 
 async def _named(visit: "Visit", source: Source) -> Row:

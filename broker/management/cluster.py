@@ -5,7 +5,10 @@ Decides field names. It must not know what a node or a queue looks like.
 
 from typing import TYPE_CHECKING, Any
 
+from broker.cluster import schema
 from broker.management import reply
+from broker.management.refusals import NotFound
+from policies.placement import node_name
 
 if TYPE_CHECKING:
     from broker.management.reply import Reply
@@ -39,3 +42,15 @@ async def rebalance(visit: "Visit") -> "Reply":
 def auth(visit: "Visit") -> Row:
     """How the page lets people log in: with a name and a password."""
     return {"enable_uaa": False, "uaa_client_id": "", "uaa_location": ""}
+
+
+async def reset(visit: "Visit") -> "Reply":
+    """DELETE /api/reset: nodes forget what was before, one or all; rates and curves begin anew."""
+    names = list(schema.members(visit.tree))
+    if visit.has_part("name"):
+        names = [name for name in names if name == node_name(visit.part("name"))]
+        if not names:
+            raise NotFound
+    told = await visit.census.ask("forget", of=names)
+    visit.silent.update(told.silent)
+    return reply.DONE

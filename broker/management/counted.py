@@ -156,10 +156,19 @@ def lengths(counted: Counted, instants: Instants) -> dict[str, Any]:
 
 
 def message_stats(counted: Counted, names: Sequence[str], instants: Instants) -> dict[str, Any]:
-    """What happened to messages, with details; nothing if nothing did."""
-    if not any(stats(named(counted.values, names)).values()):
+    """What happened to messages, with details: of coming and of going what there was any of."""
+    now = stats(named(counted.values, names))
+    came, went = (any(value for name, value in now.items() if (name in _COMING) is coming) for coming in (True, False))
+    if not came and not went:
         return {}
-    return detailed(counted, names, stats, MESSAGE_RATES, instants.get(MESSAGE_RATES, ()))
+
+    def happened(figures: Named) -> dict[str, Any]:
+        return {name: value for name, value in stats(figures).items() if (came if name in _COMING else went)}
+
+    return detailed(counted, names, happened, MESSAGE_RATES, instants.get(MESSAGE_RATES, ()))
+
+
+_COMING = frozenset(["publish", "confirm", "return_unroutable", "drop_unroutable"])
 
 
 def idle_since(stamp_ms: int) -> str:

@@ -55,11 +55,11 @@ def described(record: "ExchangeRecord") -> Row:
 
 
 def single(visit: "Visit") -> Row:
-    """One exchange."""
+    """One exchange. Which channel and which queue is not counted, as in RabbitMQ's usual mode."""
     record = schema.exchange(visit.tree, visit.vhost, visit.exchange())
     if record is None:
         raise NotFound
-    return described(record)
+    return {**described(record), "incoming": [], "outgoing": []}
 
 
 async def put(visit: "Visit") -> "Reply":

@@ -36,6 +36,8 @@ STEP_QUEUES = 500
 """What takes about 1 ms."""
 SAMPLES_MAX = 100_000
 """Of all objects of a kind together, about 16 MB; with more, less far back is remembered of each."""
+SAMPLE_BYTES = 130
+"""Beside the figures themselves."""
 TIDY_EVERY = 12
 SAMPLES_LEAST = 2
 """What a rate needs."""
@@ -72,6 +74,8 @@ class Shelf(Generic[K]):
         self._samples_max = samples_max
         self._samples = 0
         """Of those that were tidied since all were."""
+        self._last_samples = 0
+        """When all were tidied."""
         self._turn = 0
 
     def note(self, key: K, now_ms: int, values: Values) -> None:
@@ -81,6 +85,11 @@ class Shelf(Generic[K]):
             history = self.histories[key] = History(self._width, self._grains)
         if history.newest != tuple(values):
             history.note(now_ms, values)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the samples take, about."""
+        return self._last_samples * (SAMPLE_BYTES + 8 * self._width)
 
     def keep(self, keys: Container[K]) -> None:
         """Everything else is gone."""
@@ -98,6 +107,7 @@ class Shelf(Generic[K]):
         if self._turn:
             return
         samples, self._samples = self._samples, 0
+        self._last_samples = samples
         if samples <= self._samples_max:
             return
         most = max(SAMPLES_LEAST, self._samples_max // (len(self.histories) * len(self._grains)))

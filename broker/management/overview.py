@@ -6,7 +6,7 @@ from broker.cluster import schema
 from broker.management import clients
 from broker.management.counted import RETENTION, lengths, message_stats, named, part_of, totals
 from broker.management.ledger import QUEUE_FIGURES
-from broker.management.nodes import churn, listeners
+from broker.management.nodes import churn, contexts, listeners
 from broker.management.sampler import CHANNEL_FIGURES
 from broker.management.testimony import NODE_FIGURES
 from broker.management.visit import rabbit
@@ -74,12 +74,7 @@ def _modes(visit: "Visit") -> dict[str, Any]:
 
 def _doors(visit: "Visit", facts: "dict[str, Figures]") -> dict[str, Any]:
     found = [one for name, each in facts.items() for one in listeners(visit, name, each)]
-    contexts = [
-        {"node": one["node"], "description": "RabbitMQ Management", "path": "/", "port": str(one["port"])}
-        for one in found
-        if one["protocol"] == "http"
-    ]
-    return {"listeners": found, "contexts": contexts}
+    return {"listeners": found, "contexts": contexts(found)}
 
 
 def _versions(visit: "Visit") -> dict[str, Any]:

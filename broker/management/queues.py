@@ -33,12 +33,15 @@ COUNTS = {
     "message_bytes_ready": "message_bytes_ready",
     "message_bytes_unacknowledged": "message_bytes_unacked",
     "consumers": "consumers",
-    # A master has all its messages in memory, whatever is on its disk besides.
+    "messages_paged_out": "messages_paged_out",
+}
+_IN_MEMORY = {
     "messages_ram": "messages",
     "messages_ready_ram": "messages_ready",
     "messages_unacknowledged_ram": "messages_unacked",
     "message_bytes_ram": "message_bytes",
 }
+"""What is in memory, where nothing is out of it."""
 _SOUNDINGS = {
     "messages_persistent": "persistent",
     "message_bytes_persistent": "persistent_bytes",
@@ -99,9 +102,37 @@ async def single(visit: "Visit") -> Row:
         raise NotFound
     if visit.says("disable_stats"):
         return without_figures(record)
-    figures, silent = await visit.census.count([record], visit.instants)
+    found, silent = await visit.census.count([record], visit.instants)
     visit.silent.update(silent)
-    return described(record, figures.get(record.id), visit.instants)
+    figures = found.get(record.id)
+    row = described(record, figures, visit.instants)
+    return (
+        row if figures is None else {**row, **_close_look(record, figures), **await _consumers(visit, record, figures)}
+    )
+
+
+def _close_look(record: QueueRecord, figures: "Figures") -> Row:
+    """What only a single queue shows. Which exchange and which channel a message came and went by is not counted, as
+    in RabbitMQ's usual mode."""
+    mode = (
+        "lazy" if "lazy" in (record.arguments.get("x-queue-mode"), (record.definition or {}).get("queue-mode")) else ""
+    )
+    numbered = {"len": figures["messages_ready"], "next_seq_id": figures["next_position"]}
+    return {
+        "incoming": [],
+        "deliveries": [],
+        "memory": figures["resident_bytes"],
+        "backing_queue_status": {"mode": mode or "default", **numbered},
+    }
+
+
+async def _consumers(visit: "Visit", record: QueueRecord, figures: "Figures") -> Row:
+    if not figures["consumers"]:
+        return {"consumer_details": []}
+    rows, silent = await visit.hall.roster.survey("consumers")
+    visit.silent.update(silent)
+    wanted = {"name": record.name, "vhost": record.vhost}
+    return {"consumer_details": [row for row in rows if row["queue"] == wanted]}
 
 
 async def _name_consumers(hall: "Hall", rows: list[Row]) -> set[str]:
@@ -154,6 +185,10 @@ def described(record: "QueueRecord", figures: "Figures | None", instants: Instan
     if figures is None:
         return queue
     queue |= {name: figures[ours] for name, ours in COUNTS.items()}
+    if paged_out := figures["messages_paged_out"]:
+        queue["messages_ram"] = figures["messages"] - paged_out
+    else:
+        queue |= {name: figures[ours] for name, ours in _IN_MEMORY.items()}
     queue |= {name: figures[ours] for name, ours in _SOUNDINGS.items()}
     queue |= _moving(figures, instants)
     if is_quorum(record.arguments):

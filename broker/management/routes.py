@@ -7,6 +7,7 @@ not RabbitMQ's is said where it stands.
 from typing import Final
 
 from broker.management import (
+    attempts,
     binding_changes,
     bindings,
     bodies,
@@ -15,7 +16,9 @@ from broker.management import (
     cluster,
     definition_files,
     exchanges,
+    feature_flags,
     health,
+    memory,
     messages,
     nodes,
     overview,
@@ -49,7 +52,15 @@ _CLUSTER = (
     Route("GET", "/api/extensions", cluster.extensions),
     Route("GET", "/api/auth", cluster.auth, Right.NOBODY),
     many("/api/nodes", nodes.listed, MONITORING, CURVES),
-    one("/api/nodes/{name}", nodes.single, MONITORING, CURVES),
+    one("/api/nodes/{name}", nodes.single, MONITORING, (*CURVES, nodes.MEMORY)),
+    one("/api/nodes/{name}/memory", memory.absolute, MONITORING),
+    one("/api/nodes/{name}/memory/relative", memory.relative, MONITORING),
+    Route("DELETE", "/api/reset", cluster.reset, ADMINISTRATOR),
+    Route("DELETE", "/api/reset/{name}", cluster.reset, ADMINISTRATOR),
+    many("/api/feature-flags", feature_flags.listed, ADMINISTRATOR),
+    Route("PUT", "/api/feature-flags/{name}/enable", feature_flags.enable, ADMINISTRATOR),
+    many("/api/auth/attempts/{name}", attempts.by_protocol, ADMINISTRATOR),
+    many("/api/auth/attempts/{name}/source", attempts.by_source, ADMINISTRATOR),
     Route("POST", "/api/rebalance/queues", cluster.rebalance, ADMINISTRATOR),
     Route("GET", "/api/definitions", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
     Route("POST", "/api/definitions", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
@@ -174,6 +185,10 @@ _HEALTH = (
     Route("GET", f"{_CHECKS}/protocol-listener/{{protocol}}", health.protocol_listener),
     Route("GET", f"{_CHECKS}/virtual-hosts", health.virtual_hosts),
     Route("GET", f"{_CHECKS}/node-is-mirror-sync-critical", health.mirror_sync_critical),
+    Route("GET", f"{_CHECKS}/node-is-quorum-critical", health.quorum_critical),
+    Route("GET", f"{_CHECKS}/certificate-expiration/{{within}}/{{unit}}", health.certificate_expiration),
+    Route("GET", "/api/healthchecks/node", health.node),
+    Route("GET", "/api/healthchecks/node/{name}", health.node),
 )
 
 _DETAILS = (

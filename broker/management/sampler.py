@@ -4,10 +4,10 @@ Decides when what is looked at: in small steps spread over the interval, so that
 as a whole has done. It must not know who asks for rates, nor how they are shown.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import add, sub
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -64,7 +64,10 @@ class Sampler:
         self.ledger = ledger
         self.connections = Shelf[str](len(CONNECTION_FIGURES), FINE)
         self.channels = Shelf[str](len(CHANNEL_FIGURES), FINE)
-        self.node = History(len(CHANNEL_FIGURES) + own_width, GLOBAL)
+        self.links = Shelf[str](len(CONNECTION_FIGURES), GLOBAL)
+        """By peer."""
+        self._node_width = len(CHANNEL_FIGURES) + own_width
+        self.node = History(self._node_width, GLOBAL)
         self._hall = hall
         self._own_figures = own_figures
         self._last: dict[Flow, tuple[int, ...]] = {}
@@ -87,6 +90,12 @@ class Sampler:
             for flow in flows[start : start + FLOWS_PER_TURN]:
                 self._look(flow)
         return self._total()
+
+    def forget(self) -> None:
+        """Begin anew: nothing was before."""
+        for shelf in self._shelves:
+            shelf.histories.clear()
+        self.node = History(self._node_width, GLOBAL)
 
     def _sweep(self) -> Iterator[None]:
         stamp_ms = self._stamp_ms
@@ -113,7 +122,20 @@ class Sampler:
     def _itself(self) -> Iterator[None]:
         self.ledger.forget_vhosts(self._hall.catalogue.vhosts)
         self.node.note(self._stamp_ms(), (*self._total(), *self._own_figures()))
-        yield
+        links = self._hall.switchboard.links
+        for peer in links.names:
+            self.links.note(peer, self._stamp_ms(), links.octets(peer))
+        self.links.keep(links.names)
+        yield from self.links.tidy(self._stamp_ms())
+
+    @property
+    def memory_bytes(self) -> int:
+        """What is remembered of the past, about."""
+        return sum([shelf.memory_bytes for shelf in self._shelves])
+
+    @property
+    def _shelves(self) -> "Iterable[Shelf[Any]]":
+        return self.ledger.queues, self.ledger.vhosts, self.connections, self.channels, self.links
 
     def _look(self, flow: "Flow") -> tuple[int, ...]:
         values, before = figures_of(flow), self._last.get(flow)

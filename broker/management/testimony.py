@@ -62,6 +62,9 @@ class Facts(Protocol):
         """Its state, pid, role, epoch, addresses (`amqp`, `http`, `link`), `uptime_s`, `memory_bytes`, `cut_from`,
         `parted_from`."""
 
+    def told(self) -> dict[str, Any]:
+        """`data_folder`, `config_file` and the files of `certificates`."""
+
 
 class Testimony:
     """One per life of a node."""
@@ -74,6 +77,10 @@ class Testimony:
         self._parts: dict[str, Callable[[Figures], Any]] = {
             "facts": lambda asked: self.here(),
             "node": self._node,
+            "links": self._links,
+            "forget": lambda asked: self.sampler.forget(),
+            "logins": self._logins,
+            "memory": self._memory,
             "sums": self._sums,
             "queues": self._queues,
             "clients": self._clients,
@@ -82,13 +89,21 @@ class Testimony:
     def here(self) -> Figures:
         """This node's own facts; `alarms` names the resources that run short."""
         alarms, presences = self._hall.alarms, self._hall.roster.presences.values()
-        found = {"processors": os.cpu_count(), "alarms": alarms.look(), **alarms.figures()}
+        found: Figures = {"processors": os.cpu_count(), "alarms": alarms.look(), **alarms.figures()}
         found |= {"connections": len(presences), "channels": sum([one.channel_count for one in presences])}
-        found |= {"fd_total": descriptors_max()}
+        statistics = trio.lowlevel.current_statistics()
+        found |= {"fd_total": descriptors_max(), "run_queue": statistics.tasks_runnable, "told": self._facts.told()}
+        found |= {"mechanisms": list(self._hall.logins.offered), "disk_s": self._disk_s()}
         return {**self._facts.status(queues=False), **found}
 
+    def _disk_s(self) -> Figures:
+        """How long the disk took, on average."""
+        disk = self._hall.meters.disk
+        named = ("read", disk.read_s), ("write", disk.write_s), ("sync", disk.sync_s)
+        return {name: histogram.sum / max(1, histogram.count) for name, histogram in named}
+
     async def answer(self, asked: Figures) -> Figures:
-        """Whatever of `facts`, `node`, `sums`, `queues` and `clients` is asked for."""
+        """Whatever of the parts is asked for."""
         found: Figures = {}
         for name, part in self._parts.items():
             if name in asked:
@@ -136,6 +151,26 @@ class Testimony:
         values = (*await self.sampler.traffic(), *self._own_figures())
         return of_history(values, self.sampler.node, self._now_ms, asked["instants"])
 
+    def _links(self, asked: Figures) -> list[tuple[str, str, Counted]]:
+        links, shelf = self._hall.switchboard.links, self.sampler.links
+        told = [(peer, links.address(peer), links.octets(peer)) for peer in sorted(links.names)]
+        return [(peer, address, self._past(octets, shelf, peer, asked["instants"])) for peer, address, octets in told]
+
+    def _logins(self, asked: Figures) -> list[tuple[str, int, int]]:
+        return [(protocol, one.accepted, one.refused) for protocol, one in self._hall.meters.logins.items()]
+
+    async def _memory(self, asked: Figures) -> dict[str, int]:
+        """What is known of this process's memory, in bytes."""
+        hall = self._hall
+        return {
+            "queue_procs": sum([local.queue.resident_bytes for local in hall.guests.locals.values()]),
+            "queue_slave_procs": sum([mirror.resident_bytes for mirror in hall.mirrors.mirrors.values()]),
+            "connection_writers": sum([one.pending_bytes for one in hall.roster.presences.values()]),
+            "journal": hall.switchboard.journal.backlog_bytes,
+            "mgmt_db": self.sampler.memory_bytes,
+            "rss": self._facts.status(queues=False)["memory_bytes"],
+        }
+
     async def _sums(self, asked: Figures) -> dict[str, Counted]:
         vhosts, instants = self._ledger.vhosts, asked["instants"]
         return {
@@ -157,7 +192,9 @@ class Testimony:
         sounding, histories, now_ms = Sounding(), self._ledger.queues.histories, self._now_ms
 
         def look(local: "Local") -> Figures:
-            found = {**local.statistics(), **sounding.take(local.queue, durable=local.master.copy.durable)}
+            queue = local.queue
+            found = {**local.statistics(), **sounding.take(queue, durable=local.master.copy.durable)}
+            found |= {"next_position": queue.next_position, "resident_bytes": queue.resident_bytes}
             history = histories.get(local.queue_id)
             if history is not None:
                 found["idle_since_ms"] = history.idle_since_ms(now_ms)

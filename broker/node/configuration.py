@@ -188,6 +188,11 @@ class Tls:
     sni: Mapping[str, KeyPair] = field(default_factory=dict, hash=False)
     """What clients are shown who ask for that host."""
 
+    @property
+    def shown(self) -> list[Path]:
+        """The files of all certificates that are shown, and of those that are trusted."""
+        return [self.cert, *(pair.cert for pair in self.sni.values()), self.ca]
+
     def as_json(self) -> dict[str, Any]:
         """For a file."""
         value = asdict(self) | {name: str(getattr(self, name)) for name in ("cert", "key", "ca")}

@@ -216,6 +216,7 @@ class Report:
         return {
             "data_folder": None if folder is None else str(folder),
             "config_file": None if file is None else str(file),
+            "certificates": [] if self._cluster.tls is None else [str(path) for path in self._cluster.tls.shown],
             "settings": {**asdict(self._node.settings), "partition_handling": self._cluster.partition_handling.mode},
         }
 

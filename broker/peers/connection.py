@@ -161,6 +161,11 @@ class Incoming(Half):
         super().__init__(stream, identity, lane)
         self._reader = FrameReader(offset=offset)
 
+    @property
+    def offset(self) -> int:
+        """The stream offset behind the last whole frame."""
+        return self._reader.offset
+
     async def run(self, handlers: Mapping[int, Handler]) -> None:
         """Read until the half ends. What a handler raises climbs."""
         try:

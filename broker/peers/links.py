@@ -128,6 +128,20 @@ class Links:
         half = None if found is None else found.outgoing.get(lane)
         return 0 if half is None else half.backlog_bytes
 
+    def octets(self, peer: str) -> tuple[int, int]:
+        """The bytes of frames that have come from a peer over the connections that are open now, counted since its life
+        began, and that were queued for it in this life."""
+        found = self._peers.get(peer)
+        if found is None:
+            return 0, 0
+        received = sum([half.offset for half in found.incoming.values()])
+        return received, sum([self.offset(peer, lane) for lane in found.offsets])
+
+    def address(self, peer: str) -> str:
+        """Where a peer is dialled; empty as long as nobody knows."""
+        found = self._peers.get(peer)
+        return "" if found is None else found.address
+
     async def drained(self, peer: str, lane: str, below_bytes: int) -> bool:
         """Wait until the backlog is at most `below_bytes`; False if the lane is down or goes down."""
         found = self._peers.get(peer)

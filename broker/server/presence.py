@@ -55,6 +55,11 @@ class SessionPresence:
         """See `roster.Presence`."""
         return self.volume.received_bytes, self.volume.sent_bytes
 
+    @property
+    def pending_bytes(self) -> int:
+        """See `roster.Presence`."""
+        return self._session.connection.outbox_bytes
+
     def flows(self) -> "list[tuple[str, Flow]]":
         """See `roster.Presence`."""
         return [(pid, channel.flow) for pid, channel in self.open_channels()]

@@ -57,6 +57,11 @@ class Logins:
         self._attempts = {AMQP: Attempts(), HTTP: Attempts()} if attempts is None else attempts
         self._loopback_users = frozenset(rules.loopback_users)
 
+    @property
+    def offered(self) -> Sequence[str]:
+        """All that this node knows, whoever may use them."""
+        return self._rules.mechanisms
+
     def mechanisms(self, security: "Security | None") -> list[str]:
         """What a client is offered; EXTERNAL only if it has shown a certificate."""
         certified = security is not None and security.certificate is not None

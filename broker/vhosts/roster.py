@@ -85,6 +85,10 @@ class Presence(Protocol):
     def octets(self) -> tuple[int, int]:
         """The bytes that have come from it, and that went to it."""
 
+    @property
+    def pending_bytes(self) -> int:
+        """What waits to be sent to it."""
+
     def flows(self) -> "list[tuple[str, Flow]]":
         """What went through each of its channels, by the channel's pid."""
 

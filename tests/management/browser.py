@@ -68,6 +68,7 @@ class FakeFacts:
     def __init__(self, node):
         self._node = node
         self.parted_from = []
+        self.certificates = []
         self.per_object_metrics = False
 
     def status(self, *, queues):
@@ -89,4 +90,12 @@ class FakeFacts:
             "fsync": "always",
             "net_ticktime_s": 5.0,
             "per_object_metrics": self.per_object_metrics,
+        }
+
+    def told(self):
+        return {
+            "data_folder": f"/data/{self._node}",
+            "config_file": "/cluster.yaml",
+            "certificates": self.certificates,
+            "settings": {},
         }

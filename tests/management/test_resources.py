@@ -66,7 +66,11 @@ async def test_a_queue_by_its_name():
         queue = await browser.json("queues/%2f/sp%C3%A4%C3%9Fe%2F%3Cb%3E")
         assert queue.items() >= {"node": "rabbit@n1", "state": "running", "messages": 1, "message_bytes": 5}.items()
         assert "slave_nodes" not in queue
-        assert await browser.json("queues") == await browser.json("queues/%2F") == [queue]
+        assert await browser.json("queues") == await browser.json("queues/%2F")
+        assert (await browser.json("queues"))[0].items() <= queue.items()
+        assert queue["backing_queue_status"] == {"mode": "default", "len": 1, "next_seq_id": 2}
+        assert queue["consumer_details"] == queue["incoming"] == queue["deliveries"] == []
+        assert queue["memory"] > 5
 
 
 async def test_a_delayed_exchange_tells_how_much_waits():
@@ -137,7 +141,7 @@ async def test_any_node_answers_for_all(autojump_clock):
             assert [(node["name"], node["running"]) for node in nodes] == [("rabbit@n1", True), ("rabbit@n2", True)]
         node = await browsers["n1"].json("nodes/rabbit@n2")
         assert (node["role"], node["mem_used"], node["uptime"]) == ("follower", 1000, 1500)
-        assert node == await browsers["n1"].json("nodes/n2")
+        assert node.keys() == (await browsers["n1"].json("nodes/n2")).keys()
 
 
 async def test_looking_at_queues_is_no_use_of_them(autojump_clock):

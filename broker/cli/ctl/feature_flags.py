@@ -1,9 +1,7 @@
 """list_feature_flags and enable_feature_flag: what RabbitMQ switches on step by step, and what is always on here.
 
-Decides which flags there are: those of RabbitMQ 3.10 whose feature Warren has.
+Decides how they are printed. It must not know which there are.
 """
-
-from typing import Final
 
 import click
 
@@ -11,17 +9,8 @@ from broker.cli.ctl.call import Call
 from broker.cli.ctl.columns import Listing, alike
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.failures import CtlFailure, Exit, Misuse
+from broker.management.feature_flags import FLAGS
 
-FLAGS: Final = {
-    "classic_mirrored_queue_version": "Support setting version for classic mirrored queues",
-    "drop_unroutable_metric": "Count unroutable publishes to be dropped in stats",
-    "empty_basic_get_metric": "Count AMQP `basic.get` on empty queues in stats",
-    "implicit_default_bindings": "Default bindings are now implicit, instead of being stored in the database",
-    "maintenance_mode_status": "Maintenance mode status",
-    "quorum_queue": "Support queues of type `quorum`",
-    "user_limits": "Configure connection and channel limits for a user",
-    "virtual_host_metadata": "Virtual host metadata (description, tags, etc)",
-}
 COLUMNS = Listing("", alike("name state stability desc provided_by"), ("name", "state"))
 
 
