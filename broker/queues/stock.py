@@ -126,12 +126,6 @@ class Stock:
         return self._ready.size_bytes + self._unacked.size_bytes
 
     @property
-    def amounts(self) -> tuple[int, int, int, int]:
-        """Messages that are ready and unacknowledged, and the bytes of both."""
-        ready, unacked = self._ready, self._unacked
-        return len(ready), unacked.count, ready.size_bytes, unacked.size_bytes
-
-    @property
     def mean_bytes(self) -> int:
         """About what a message takes on a link or disk."""
         return self.message_bytes // max(1, self.messages_ready + self.messages_unacked) + HEAD_BYTES

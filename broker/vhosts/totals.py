@@ -25,8 +25,8 @@ GAUGES = (
     "message_bytes_ready",
     "message_bytes_unacked",
     "messages_paged_out",
-    "consumers",
     "resident_bytes",
+    "consumers",
     "mirrors",
     "synchronised_mirrors",
 )
@@ -56,7 +56,7 @@ class Totals:
 
     async def count(self) -> None:
         """Bring the sums up to date; others have their turns in between."""
-        changed = [local for local in self._masters() if local.changed & FOR_TOTALS and not local.queue.settings.delays]
+        changed = [local for local in self._masters() if local.changed & FOR_TOTALS]
         for start in range(0, len(changed), STEP_QUEUES):
             await trio.lowlevel.checkpoint()
             for local in changed[start : start + STEP_QUEUES]:
@@ -65,9 +65,11 @@ class Totals:
 
     def leave(self, local: "Local") -> None:
         """This master is about to end: what it has done still counts, what it has does not."""
-        if local.ended or local.queue.settings.delays:
+        if local.ended:
             return
         self._look(local)
+        if local not in self._counted:
+            return
         self._died.pop(local, None)
         for name, value in zip(GAUGES, self._counted.pop(local), strict=False):
             self.sums[name] -= value
@@ -75,8 +77,12 @@ class Totals:
     def _look(self, local: "Local") -> None:
         """Add what is other than last time."""
         local.changed &= ~FOR_TOTALS
-        now, before = _sums_of(local), self._counted.get(local, _NOTHING)
-        self._counted[local] = now
+        before = self._counted.get(local)
+        if before is None:
+            if local.queue.settings.delays:
+                return  # no client sees it
+            before = _NOTHING
+        self._counted[local] = now = _sums_of(local)
         if now != before:
             for name, value, old in zip(SUMS, now, before, strict=True):
                 if value != old:
@@ -99,10 +105,8 @@ def _sums_of(local: "Local") -> tuple[int, ...]:
     """In the order of `SUMS`."""
     queue = local.queue
     return (
-        *queue.amounts,
-        queue.paged_messages,
+        *queue.amounts(),
         len(queue.consumers.members),
-        queue.resident_bytes,
         *local.master.witnesses.counts(),
         *queue.counters.values(),
     )

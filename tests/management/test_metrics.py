@@ -309,19 +309,31 @@ async def test_the_page_of_a_node_with_many_queues_is_not_made_of_them(autojump_
 
 async def test_a_long_page_leaves_others_their_turns(autojump_clock):
     async with open_hall() as hall:
-        for number in range(3 * group.QUEUES_PER_TURN):
-            await hall.declarations.declare_plain("/", f"q{number}")
-        turns = []
+        browser, turns = browser_of(hall), []
 
         async def others():
             while True:
-                turns.append(trio.current_time())
+                turns.append(None)
                 await trio.lowlevel.checkpoint()
+
+        async def turns_beside():
+            await browser.ask("/metrics")  # what has changed is counted by now
+            before = len(turns)
+            await browser.ask("/metrics/detailed?family=queue_coarse_metrics")
+            return len(turns) - before
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(others)
-            await trio.lowlevel.checkpoint()
-            before = len(turns)
-            await browser_of(hall).ask("/metrics/detailed?family=queue_coarse_metrics")
-            assert len(turns) - before >= 6, "one for each hundred queues, at least, to count and to write"
+            empty = await turns_beside()
+            for number in range(4 * group.QUEUES_PER_TURN):
+                await hall.declarations.declare_plain("/", f"q{number}")
+            hall.switchboard.end_turn()
+            assert await turns_beside() >= empty + 4, "one for each hundred queues"
             nursery.cancel_scope.cancel()
+
+
+async def test_epoch_and_transactions_are_told_apart():
+    async with open_hall() as hall:
+        hall.tree.tree.zxid = (3 << 32) + 5
+        found = Page(await browser_of(hall).ask("/metrics"))
+        assert (found["warren_zab_zxid"], found["warren_zab_transactions_total"]) == ((3 << 32) + 5, 5)

@@ -281,6 +281,9 @@ class QueueAgainstAList(Model, RuleBasedStateMachine):
         assert queue.messages_ready == len(self.ready)
         assert queue.messages_unacked == len(held)
         assert queue.message_bytes == SIZE * (len(self.ready) + len(held))
+        ready, unacked, ready_bytes, unacked_bytes, paged, _ = queue.amounts()
+        assert (ready, unacked, paged) == (len(self.ready), len(held), queue.paged_messages)
+        assert (ready_bytes, unacked_bytes) == (SIZE * ready, SIZE * unacked)
         assert queue.next_position == self.next
         alive = sorted([message.position for message in self.ready] + held + list(self.dying))
         assert [p for run in queue.living() for p in range(run.first, run.last + 1)] == alive

@@ -9,6 +9,7 @@ from broker.wire import methods
 from broker.wire.events import Content
 from broker.wire.properties import Properties
 from tests.vhosts.door import open_house
+from tests.vhosts.halls import Node, open_cluster
 
 
 class Counter:
@@ -165,6 +166,20 @@ async def test_queues_that_come_and_go(autojump_clock):
         await client.ask(1, methods.QueueDelete(queue="a"), methods.QueueDeleteOk)
         await client.ask(1, methods.QueueDelete(queue="a"), methods.QueueDeleteOk)
         assert (churn.queues_declared, churn.queues_created, churn.queues_deleted) == (3, 2, 1)
+
+
+async def test_what_a_new_life_finds_was_not_created_by_it(autojump_clock, nursery):
+    async with open_cluster() as cluster:
+        await cluster.nodes["n1"].hall.declarations.declare_plain("/", "q")
+        assert cluster.nodes["n1"].hall.meters.churn.queues_created == 1
+        assert cluster.nodes["n2"].hall.meters.churn.queues_created == 0
+        cluster.kill("n1")
+        cluster.decree.decide(do="register_life", node="n1", life=2, folder="fn1")
+        again = Node(cluster, "n1", 2)
+        await nursery.start(again.run)
+        assert cluster.queue("q").master.number == 2
+        assert again.handle("q").local is not None
+        assert again.hall.meters.churn.queues_created == 0
 
 
 async def test_publishers_and_consumers_are_those_of_open_channels(autojump_clock):
