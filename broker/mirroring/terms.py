@@ -43,6 +43,10 @@ class Terms:
             upto = first - 1
         return owner, upto
 
+    def bound(self, term: int) -> int | None:
+        """The highest position up to which what a master of this term wrote can be here; None: all of it can."""
+        return min((first - 1 for later, first in self.entries if later > term), default=None)
+
     def adopt(self, others: Sequence[Term]) -> None:
         """Take over the list of a newer master."""
         self.entries = sorted((int(term), int(first)) for term, first in others)

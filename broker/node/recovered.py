@@ -7,6 +7,7 @@ are read when somebody wants them.
 from collections.abc import Iterable, Iterator
 
 from broker.mirroring.copy import Copy
+from broker.mirroring.ranges import Range
 from broker.mirroring.repeats import is_of_letters
 from broker.mirroring.terms import Terms
 from broker.queues.line import Line
@@ -36,8 +37,20 @@ def copy_of(queue_id: int, found: RecoveredQueue) -> Copy:
     )
     letters = [(at, origin, list(taken)) for origin, (at, taken) in found.origins.items() if is_of_letters(origin)]
     for at, origin, taken in sorted(letters):
-        copy.repeats.learn(origin, at, taken)
+        copy.repeats.learn(origin, *uncut(at, taken, terms.bound(found.told_under.get(origin, 0))))
     return copy
+
+
+def uncut(at: int, taken: list[Range], bound: int | None) -> tuple[int, list[Range]]:
+    """Where letters stand and which they are, without those above `bound`: a later master had never had them.
+
+    That they were forgotten then may stand in a segment that went before the one that tells of them.
+    """
+    if bound is None or at <= bound or not taken:
+        return at, taken
+    first, last = taken[0]
+    left = last - (at - bound)
+    return (bound, [(first, left)]) if left >= first else (0, [])
 
 
 def pages_of(extents: Iterable[Extent]) -> Iterator[Page]:

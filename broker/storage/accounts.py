@@ -21,11 +21,18 @@ _NO_CHAPTER = Chapter(Segment(0))
 
 
 class Taken:
-    """What came from one origin. `home` is where its highest sequence is told, `refused_home` where the rest."""
+    """What came from one origin. `home` is where its highest sequence is told, `refused_home` where the rest.
 
-    __slots__ = ("highest", "home", "refused", "refused_home")
+    `term` is that of the master who said so. It stays when the record is written again: what of that term was cut off
+    is void, also of what it says.
+    """
 
-    def __init__(self, highest: int, refused: PositionRanges, home: Segment, refused_home: Segment | None) -> None:
+    __slots__ = ("highest", "home", "refused", "refused_home", "term")
+
+    def __init__(
+        self, term: int, highest: int, refused: PositionRanges, home: Segment, refused_home: Segment | None
+    ) -> None:
+        self.term = term
         self.highest = highest
         self.refused = refused
         self.home = home
@@ -100,7 +107,7 @@ class Account:
         """Messages up to this sequence were taken; that stands in the segment."""
         taken = self.taken.get(origin)
         if taken is None:
-            self.taken[origin] = Taken(highest, [], segment, None)
+            self.taken[origin] = Taken(self.term, highest, [], segment, None)
             return
         if highest > taken.highest:
             taken.highest = highest
@@ -113,7 +120,7 @@ class Account:
             self.taken.pop(record.origin, None)
             return
         refused = list(record.refused)
-        self.taken[record.origin] = Taken(record.highest, refused, segment, segment if refused else None)
+        self.taken[record.origin] = Taken(record.term, record.highest, refused, segment, segment if refused else None)
 
     def revive(self, first: int, last: int) -> None:
         """What stands at these positions from now on is not what older settles were about."""
@@ -156,7 +163,7 @@ class Account:
                     yield Mark(self.queue_id, self.term, level, self.marks[level])
         for origin, taken in self.taken.items():
             if segment in (taken.home, taken.refused_home):
-                yield Origin(self.queue_id, self.term, origin, taken.highest, taken.refused)
+                yield Origin(self.queue_id, taken.term, origin, taken.highest, taken.refused)
 
     def _terms_again(self, numbers: Collection[int]) -> Iterator[Term | Returned]:
         """Behind messages that stand where others stood before: how often those were given back must not meet them."""

@@ -27,7 +27,8 @@ class _Group:
         self.returned: Tallies | None = None
         self.marks: dict[int, int] = {}
         self.holes: PositionRanges | None = None
-        self.origins: dict[str, tuple[bool, int, PositionRanges]] = {}  # origin -> (set anew, highest, refused)
+        self.origins: dict[str, tuple[int | None, int, PositionRanges]] = {}
+        """Origin -> (the term under which it was set anew, None: only raised; highest; refused)."""
         self.term = 0  # the highest that was seen
 
     def entries(self, queue_id: int) -> Iterator[Entry]:
@@ -44,8 +45,11 @@ class _Group:
             yield Mark(queue_id, term, level, upto)
         if self.holes is not None:
             yield Hole(queue_id, term, self.holes)
-        for origin, (anew, highest, refused) in self.origins.items():
-            yield Origin(queue_id, term, origin, highest, refused) if anew else Raised(queue_id, term, origin, highest)
+        for origin, (set_under, highest, refused) in self.origins.items():
+            if set_under is None:
+                yield Raised(queue_id, term, origin, highest)
+            else:
+                yield Origin(queue_id, set_under, origin, highest, refused)
 
 
 class Digest:
@@ -110,8 +114,8 @@ class Digest:
 
     def _note_origin(self) -> None:
         if self._origin is not None:
-            anew, so_far, refused = self._group.origins.get(self._origin, (False, 0, []))
-            self._group.origins[self._origin] = (anew, max(so_far, self._highest), refused)
+            set_under, so_far, refused = self._group.origins.get(self._origin, (None, 0, []))
+            self._group.origins[self._origin] = (set_under, max(so_far, self._highest), refused)
             self._origin = None
 
     def _close_group(self) -> None:
@@ -142,7 +146,7 @@ class Digest:
             case Hole():
                 group.holes = list(record.ranges)
             case Origin():
-                group.origins[record.origin] = (True, record.highest, list(record.refused))
+                group.origins[record.origin] = (record.term, record.highest, list(record.refused))
             case Returned():
                 if group.returned is None:
                     group.returned = Tallies()

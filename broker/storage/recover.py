@@ -56,6 +56,7 @@ class RecoveredQueue:
     `terms` are (term, first position), ascending; the last is also the highest this copy has accepted. `marks`:
     priority level -> position up to which messages may have been delivered. `origins`: origin -> (highest sequence
     taken, sequences refused); it may still hold origins that were forgotten, and says nothing of lives that are over.
+    `told_under`: origin -> term of the master who said so.
     """
 
     extents: list[Extent]
@@ -65,6 +66,7 @@ class RecoveredQueue:
     holes: PositionRanges
     origins: dict[str, tuple[int, PositionRanges]]
     next_position: int
+    told_under: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -278,4 +280,5 @@ def _recovered(account: Account, extents: list[Extent]) -> RecoveredQueue:
         list(account.holes),
         dict(account.origins),
         account.next_position,
+        {origin: taken.term for origin, taken in account.taken.items()},
     )

@@ -105,3 +105,12 @@ def test_origins_are_raised_and_set():
     bench.digest.raised("n1", 9)
     bench.digest.stated(Origin(1, 1, "n2", 0))
     assert bench.entries() == [Origin(1, 1, "n1", 9, [(8, 8)]), Origin(1, 1, "n2", 0, [])]
+
+
+def test_what_an_origin_said_under_an_older_master_stays_what_he_said():
+    """As a record that was written again: what of his term was cut off is void, and so is what it says."""
+    digest = Digest()
+    digest.began(Term(7, 2, 1))
+    digest.stated(Mark(7, 2, 0, 1))
+    digest.stated(Origin(7, 1, "n1", 5, [(1, 5)]))
+    assert Origin(7, 1, "n1", 5, [(1, 5)]) in list(digest.entries(7))
