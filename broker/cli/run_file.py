@@ -6,19 +6,23 @@ Decides how it is written and read. It must not know how processes are started.
 import fcntl
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Self
 
-from broker.node.configuration import MEMORY, RESOLVED_FILE, Address, Cluster, ConfigurationError, memory_folder
+from broker.node.configuration import DEFAULT_DATA, MEMORY, RESOLVED_FILE, Address, Cluster, memory_folder
+from broker.node.configuration_fingerprint import fingerprint, folder_of
 
 RUN_FILE = "run.json"
 LOCK_FILE = "lock"
 LOG_FILE = "log"
 """In the folder of a node."""
 LOCK_PATIENCE_S = 0.2
+
+_DATA_LINE = re.compile(r"""^data:[ \t]*["']?([^"'#\s]+)""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +80,28 @@ def write_resolved(cluster: Cluster) -> Path:
 def recall(path: Path | None) -> Cluster | None:
     """What the file says (None: there is none), if a supervisor that lives has read the very same; else None.
 
-    Then commands need not check it again, which takes longer than all else that they do.
+    Then commands need neither read nor check it again, which takes longer than all else that they do.
     """
-    from broker.node.configuration_file import read_document
-    from broker.node.configuration_fingerprint import fingerprint, folder_of
-
-    try:
-        value = {} if path is None else read_document(path).value
-    except ConfigurationError:
-        return None
-    mark = fingerprint(path, value)
-    data = value.get("data", "./data") if mark else None
-    if not isinstance(data, str):
-        return None
-    folder = memory_folder(path and path.resolve()) if data == MEMORY else folder_of(path) / Path(data).expanduser()
-    if not supervisor_lives(folder):
+    file = None if path is None else path.resolve()
+    folder = _presumed_folder(file)
+    if folder is None or not supervisor_lives(folder):
         return None
     try:
-        resolved = json.loads((folder / RESOLVED_FILE).read_text(encoding="utf-8"))
-        return Cluster.from_json(resolved) if resolved["fingerprint"] == mark else None
+        cluster = Cluster.from_json(json.loads((folder / RESOLVED_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # another version of Warren has written it
+    said = fingerprint(cluster.sources)
+    return cluster if cluster.file == file and said and said == cluster.fingerprint else None
+
+
+def _presumed_folder(file: Path | None) -> Path | None:
+    """Where the supervisor would be, at a glance: that its cluster is the one of this file is seen there."""
+    try:
+        line = None if file is None else _DATA_LINE.search(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    data = DEFAULT_DATA if line is None else line[1]
+    return memory_folder(file) if data == MEMORY else folder_of(file) / Path(data).expanduser()
 
 
 def write_private(path: Path, value: Any) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from broker.vhosts.certificates import LoginFrom, SanType
 
 DEFAULT_COOKIE = "change-me"
-MEMORY = "memory"
+DEFAULT_DATA, MEMORY = "./data", "memory"
 RESOLVED_FILE = "cluster.json"
 """Where a supervisor leaves what it has read, for its nodes and for commands."""
 EVENTS_FILE = "events.json"
@@ -226,8 +226,10 @@ class Cluster:
     """Of clients at `amqps` and `https`, of the links between nodes and of the commands' road; None: all is plain."""
     definitions: Path | None = None
     """A file in RabbitMQ's format that is imported when the cluster is started."""
+    sources: tuple[Path, ...] = ()
+    """All files that it was read from."""
     fingerprint: str = ""
-    """Of all that was read; empty if this is not what the file says any more."""
+    """Of what they said; empty if this is something else."""
 
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError with the names that there are."""
@@ -262,6 +264,7 @@ class Cluster:
         value["tls"] = None if self.tls is None else self.tls.as_json()
         value["definitions"] = None if self.definitions is None else str(self.definitions)
         value["partition_handling"] = self.partition_handling.as_json()
+        value["sources"] = list(map(str, self.sources))
         return {"resolved": 1, **value}
 
     @classmethod
@@ -296,6 +299,7 @@ class Cluster:
             file=None if value["file"] is None else Path(value["file"]),
             tls=None if value["tls"] is None else Tls.from_json(value["tls"]),
             definitions=None if value["definitions"] is None else Path(value["definitions"]),
+            sources=tuple(map(Path, value.get("sources", ()))),
             fingerprint=value.get("fingerprint", ""),
         )
 

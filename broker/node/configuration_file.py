@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 
 from broker.node.configuration import ConfigurationError
+from broker.node.configuration_fingerprint import VARIABLE
 
 Place = tuple[str | int, ...]
 
-_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}")
+_ENVIRONMENT = re.compile(VARIABLE)
 _TRAP = re.compile(r"\[[0-9a-f]*:|\{.*\$\{")
 # libyaml's loader is ten times as fast, where the wheel has it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

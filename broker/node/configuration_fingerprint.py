@@ -1,37 +1,44 @@
-"""Whether a file still says what it said: a fingerprint of all that makes a cluster's configuration.
+"""Whether files still say what they said: a fingerprint of all that a cluster's configuration was read from.
 
-Decides what belongs to it: the file, the variables of the environment in it, the files of policies that it names. It
-must not know what any of it means.
+Decides what belongs to it: the bytes of the file and of the files of policies that it names, and what the environment
+has for the variables in them. It must not know YAML, nor what any of it means: it is asked before either is worth it.
 """
 
-import json
+import os
+import re
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from broker.node.configuration import ConfigurationError
-from broker.node.configuration_file import read_document
+VARIABLE: Final = r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}"
+"""`${ENV}` or `${ENV:-default}` in a text of a file."""
+
+_VARIABLE = re.compile(VARIABLE.encode())
 
 
-def fingerprint(path: Path | None, value: Any) -> str:
-    """Of what was read from the file (None: there is none); empty if it cannot be told."""
-    if not isinstance(value, dict):
-        return ""
-    folder = folder_of(path)
-    named = [entry for key in ("policies", "operator_policies") for entry in _entries(value, key)]
-    try:
-        files = [read_document(file).value for name in named if (file := folder / Path(name).expanduser()).is_file()]
-    except ConfigurationError:
-        return ""
-    whole = json.dumps([str(path and path.resolve()), str(folder), value, files], sort_keys=True, default=str)
-    return sha256(whole.encode()).hexdigest()
+def fingerprint(sources: Iterable[Path]) -> str:
+    """Of what these files say now, or of this folder without any; empty if one cannot be read."""
+    read: list[object] = []
+    for path in sources:
+        try:
+            text = path.read_bytes()
+        except OSError:
+            return ""
+        variables = sorted({match[1] for match in _VARIABLE.finditer(text)})
+        read.append((os.fsencode(path), text, [(name, os.environb.get(name)) for name in variables]))
+    return sha256(repr(read or os.fsencode(Path.cwd())).encode()).hexdigest()
+
+
+def sources_of(path: Path | None, value: dict[str, Any]) -> tuple[Path, ...]:
+    """The file, and those of policies that it names."""
+    if path is None:
+        return ()
+    entries = [entry for key in ("policies", "operator_policies") for entry in value.get(key) or ()]
+    named = [folder_of(path) / Path(entry).expanduser() for entry in entries if isinstance(entry, str)]
+    return (path.resolve(), *(file for file in named if file.is_file()))
 
 
 def folder_of(path: Path | None) -> Path:
     """Where the paths in that file begin."""
     return Path.cwd() if path is None else path.resolve().parent
-
-
-def _entries(value: dict[str, Any], key: str) -> list[str]:
-    entries = value.get(key)
-    return [entry for entry in entries if isinstance(entry, str)] if isinstance(entries, list) else []

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from broker.node.configuration import (
     DEFAULT_COOKIE,
+    DEFAULT_DATA,
     MEMORY,
     Address,
     Cluster,
@@ -25,7 +26,7 @@ from broker.node.configuration import (
 from broker.node.configuration_addresses import check_addresses, resolve_addresses
 from broker.node.configuration_complaints import complain_of
 from broker.node.configuration_file import Document, Place, read_document
-from broker.node.configuration_fingerprint import fingerprint, folder_of
+from broker.node.configuration_fingerprint import fingerprint, folder_of, sources_of
 from broker.node.configuration_policies import expand_policies
 from broker.node.configuration_settings import Name, NodeSettings, Section, SettingsSection
 from broker.node.configuration_tls import TlsSection, read_tls
@@ -108,7 +109,7 @@ class ClusterFile(Section):
     nodes: Annotated[list[NodeSection], Field(min_length=1, max_length=99)] = Field(
         default_factory=lambda: [NodeSection(name=name) for name in DEFAULT_NODES]
     )
-    data: Name = "./data"
+    data: Name = DEFAULT_DATA
     vhosts: Annotated[list[Name], Field(min_length=1)] = Field(default_factory=lambda: ["/"])
     users: list[UserSection] | None = None
     policies: list[Any] = Field(default_factory=list)
@@ -142,6 +143,7 @@ def read_cluster(path: Path | None) -> Cluster:
     tls = None if file.tls is None else read_tls(document, file.tls, folder)
     definitions = _definitions(document, folder, file.definitions)
     document.check()
+    sources = sources_of(path, value)
     return Cluster(
         name=file.cluster.name,
         cookie=file.cluster.cookie,
@@ -155,7 +157,8 @@ def read_cluster(path: Path | None) -> Cluster:
         file=None if path is None else path.resolve(),
         tls=tls,
         definitions=definitions,
-        fingerprint=fingerprint(path, value),
+        sources=sources,
+        fingerprint=fingerprint(sources),
     )
 
 

@@ -51,7 +51,18 @@ QUESTIONS = (
     "ctl help force_boot",
     "completion bash",
 )
-HEAVY = ("trio", "asyncio", "pydantic", "rich", "hypercorn", "starlette", "ssl", "broker.storage", "broker.vhosts")
+HEAVY = (
+    "trio",
+    "asyncio",
+    "pydantic",
+    "yaml",
+    "rich",
+    "hypercorn",
+    "starlette",
+    "ssl",
+    "broker.storage",
+    "broker.vhosts",
+)
 
 
 def test_what_scripts_ask_often_costs_no_heavy_import(cluster_file):

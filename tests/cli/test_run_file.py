@@ -46,6 +46,16 @@ def test_a_file_that_says_something_else_is_read_anew(file, known, monkeypatch):
     assert recall(file) is None
 
 
+@pytest.mark.parametrize("data", ["data: there # and nowhere else", "data: './there'", "data: ${NOWHERE:-there}"])
+def test_however_the_folder_is_written(file, data):
+    file.write_text(file.read_text().replace("data: there", data))
+    cluster = load(file)
+    lock = hold_lock(cluster.run_folder)
+    write_resolved(cluster)
+    assert recall(file) == (None if "$" in data else cluster)  # what is not seen at a glance is read
+    os.close(lock)
+
+
 def test_another_environment_is_another_file(file, known, monkeypatch):
     monkeypatch.setenv("COOKIE", "other")
     assert recall(file) is None
