@@ -141,7 +141,7 @@ class Session:
         """One turn; several if the client asks for something slow."""
         turn, events, told_apart = self._door.turn, 0, 0
         self.reader.busy_since = now = trio.current_time()
-        turn.begin()
+        self._door.begin_turn()
         try:
             for channel, event in self.connection.feed(data, now):
                 events += 1

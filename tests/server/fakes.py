@@ -218,6 +218,9 @@ class FakeDeclarations:
 
 
 class FakeSwitchboard:
+    def misses_lease(self):
+        return False
+
     def begin_turn(self):
         """See `end_turn`."""
 

@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from broker.vhosts.upkeep import LEASE
 from broker.wire.basic_methods import (
     BasicAck,
     BasicCancel,
@@ -12,8 +13,11 @@ from broker.wire.basic_methods import (
     BasicGetEmpty,
     BasicQos,
     BasicQosOk,
+    ConfirmSelect,
+    ConfirmSelectOk,
 )
 from broker.wire.content import body_of
+from broker.wire.events import Acks
 from broker.wire.methods import (
     ExchangeDeclare,
     ExchangeDeclareOk,
@@ -91,3 +95,25 @@ async def test_a_node_that_has_slept_says_nothing_of_names_before_it_is_awake(au
             board.lease_valid = lambda: True
             board.trust()
         assert answered
+
+
+async def test_publishers_wait_for_a_node_that_has_slept(autojump_clock):
+    """What was bound meanwhile it does not know: it would find no queue, and say that all is well."""
+    async with open_house() as house:
+        client, elsewhere = await house.client(), await house.client()
+        await elsewhere.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
+        await client.ask(1, ConfirmSelect(), ConfirmSelectOk)
+        board = house.hall.switchboard
+        valid, board.lease_valid = board.lease_valid, lambda: False
+        client.connection.publish(1, "amq.direct", "k", b"hello")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.expect, Acks)
+            await trio.sleep(1)
+            assert house.door.gate.is_open is False
+            bound = {"do": "bind", "vhost": "/", "source": "amq.direct", "destination_kind": "queue"}
+            await house.hall.tree.propose({**bound, "destination": "q", "key": "k", "arguments": {}})
+            board.lease_valid = valid
+            board.trust()
+            house.door.gate.open(LEASE)
+        answer = await client.ask(1, QueueDeclare(queue="q", passive=True), QueueDeclareOk)
+        assert answer.message_count == 1
