@@ -13,9 +13,9 @@ from broker.cli.ctl.application import STARTUP_S
 from broker.cli.ctl.call import Call, node_name
 from broker.cli.ctl.command import ctl_command
 from broker.cli.ctl.failures import CtlFailure, Exit, Misuse
-from broker.cli.ctl.feature_flags import FLAGS
 from broker.cli.ctl.health import ALARMS
 from broker.cli.ctl.listeners import listeners_of
+from broker.management.feature_flags import FLAGS
 
 ONLINE_NODE = (
     "You set the --offline flag, which is used to remove nodes remotely from offline nodes, but this node is online."
