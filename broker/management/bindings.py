@@ -26,8 +26,7 @@ async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> List
     tree = hall.tree.tree
     records: list[BindingRecord] = []
     for vhost in vhosts:
-        queues = await read_all(tree, QueueRecord, [vhost], "queues")
-        records += [_of_default_exchange(queue) for queue in queues if not queue.delays]
+        records += map(_of_default_exchange, await census.queues.of([vhost]))
         records += await read_all(tree, BindingRecord, [vhost], "bindings")
     return Listing(await rows_of(records, described))
 

@@ -15,6 +15,7 @@ from broker.cluster.records import RUNNING, QueueRecord
 from broker.management.counted import Counted, Instants, together
 from broker.management.ledger import QUEUE_FIGURES
 from broker.management.testimony import NODE_FIGURES, Column, Facts, Figures, Testimony
+from broker.management.tree_records import QueueRecords
 from broker.vhosts.switchboard import Answer, PeerLost
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Census:
     def __init__(self, hall: "Hall", facts: Facts) -> None:
         self.node = hall.life.node
         self.testimony = Testimony(hall, facts)
+        self.queues = QueueRecords(lambda: hall.tree.tree)
         self._hall = hall
         hall.switchboard.answer("census", self._serve)
 

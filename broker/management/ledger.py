@@ -130,6 +130,14 @@ class Ledger:
         self._sums: Sums = {}
         """What was found at the last looks, and what queues counted that are no more here: it only grows, too."""
 
+    def figures(self, queue_id: int, local: "Local") -> tuple[int, ...]:
+        """What a queue counts now."""
+        if not local.changed & FOR_HISTORY:
+            known = self._last.get(queue_id)
+            if known is not None and known[0] is local:
+                return known[2]
+        return figures_of(local)
+
     async def sums(self) -> Sums:
         """By virtual host what its masters here have now, and have done so far."""
         sums = {vhost: list(values) for vhost, values in self._sums.items()}

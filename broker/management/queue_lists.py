@@ -13,7 +13,6 @@ from broker.management.arrangement import arranged
 from broker.management.listing import Row, rows_of
 from broker.management.route import Query
 from broker.management.shaping import Page, place, place_of
-from broker.management.tree_records import read_all
 
 if TYPE_CHECKING:
     from broker.management.visit import Visit
@@ -30,8 +29,7 @@ Place = Callable[[QueueRecord], Any]
 
 async def listed(visit: "Visit") -> list[Row] | Page:
     """The queues of the path's virtual host, or of all that the user may enter."""
-    found = await read_all(visit.tree, QueueRecord, visit.vhosts(), "queues")
-    records = [record for record in found if not record.delays]
+    records = await visit.census.queues.of(visit.vhosts())
     shown = _bare if visit.says("disable_stats") else _described
     by = None if visit.shape.pages is None else await _place(visit, records)
     if by is None:

@@ -15,7 +15,6 @@ from broker.management.ledger import GAUGES, QUEUE_FIGURES
 from broker.management.listing import Listing, Row, rows_of
 from broker.management.refusals import NotFound
 from broker.management.testimony import Column
-from broker.management.tree_records import read_all
 from broker.management.visit import rabbit
 from policies.quorum import is_quorum
 
@@ -81,8 +80,7 @@ FIGURES: dict[str, Column] = {
 
 async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> Listing:
     """The queues of these vhosts."""
-    records = await read_all(hall.tree.tree, QueueRecord, vhosts, "queues")
-    return await of_records(hall, census, [record for record in records if not record.delays])
+    return await of_records(hall, census, await census.queues.of(vhosts))
 
 
 async def of_records(hall: "Hall", census: "Census", records: "Sequence[QueueRecord]") -> Listing:

@@ -205,19 +205,19 @@ class Testimony:
         return look
 
     def _figure(self, column: Column) -> Look:
-        places, histories, now_ms = column.places, self._ledger.queues.histories, self._now_ms
+        ledger, places, now_ms = self._ledger, column.places, self._now_ms
 
         def statistic(local: "Local") -> int:
             statistics = local.queue.statistics()
             return sum([statistics[name] for name in column.names])
 
         def figure(local: "Local") -> int:
-            figures = figures_of(local)
+            figures = ledger.figures(local.queue_id, local)
             return sum([figures[place] for place in places])
 
         def rate(local: "Local") -> float:
-            history = histories.get(local.queue_id)
-            if history is None:
+            history = ledger.queues.histories.get(local.queue_id)
+            if history is None or history.idle_since_ms(now_ms) is not None:
                 return 0.0
             rates = history.rates(now_ms)
             return sum([rates[place] for place in places])

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from broker.cluster import schema
+from broker.cluster.records import QueueRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from broker.cluster.tree import Tree
 
@@ -32,3 +33,27 @@ async def read_all(tree: "Tree", kind: type[R], vhosts: "Sequence[str]", folder:
             piece = [schema.read(tree, kind, f"{path}/{name}") for name in names[start : start + RECORDS_PER_TURN]]
             records += [record for record in piece if record is not None]
     return records
+
+
+class QueueRecords:
+    """The queues that clients know of, as one node knows them; read anew when the tree has changed."""
+
+    def __init__(self, tree: "Callable[[], Tree]") -> None:
+        self._tree = tree
+        self._zxid = -1
+        self._by_vhost: dict[str, list[QueueRecord]] = {}
+
+    async def of(self, vhosts: "Sequence[str]") -> list[QueueRecord]:
+        """Those in these virtual hosts, by name. Whoever gets the list changes nothing in it."""
+        tree = self._tree()
+        if tree.zxid != self._zxid:
+            self._zxid, self._by_vhost = tree.zxid, {}
+        known, zxid = self._by_vhost, self._zxid
+        for vhost in vhosts:
+            if vhost not in known:
+                found = await read_all(tree, QueueRecord, [vhost], "queues")
+                known[vhost] = [record for record in found if not record.delays]
+        if tree.zxid != zxid:  # what was read may be of before, and of after; it is not kept
+            self._zxid = -1
+        await trio.lowlevel.checkpoint()
+        return known[vhosts[0]] if len(vhosts) == 1 else [record for vhost in vhosts for record in known[vhost]]

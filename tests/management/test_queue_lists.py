@@ -111,3 +111,26 @@ async def test_an_answer_says_whose_share_is_missing(autojump_clock):
         rows = {row["name"]: row["state"] for row in (await browsers["n2"].ask("queues")).json}
         assert rows == {"a": "down", "b": "running", "c": "down", "d": "running", "e": "down"}
         assert (await browsers["n2"].ask("overview")).json["queue_totals"]["messages"] == 2
+
+
+async def test_what_was_read_is_read_anew_when_the_tree_has_changed(autojump_clock, monkeypatch):
+    monkeypatch.setattr(tree_records, "RECORDS_PER_TURN", 1)
+    async with open_two() as (cluster, browsers):
+        await fill(cluster)
+        hall = cluster.nodes["n1"].hall
+        records = tree_records.QueueRecords(lambda: hall.tree.tree)
+
+        async def called():
+            return "".join([record.name for record in await records.of(["/"])])
+
+        assert await called() == "abcde"
+        assert await records.of(["/"]) is await records.of(["/"])
+        await declare(hall, "bb")
+        assert await called() == "abbbcde"
+        await declare(hall, "f")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(called)
+            nursery.start_soon(declare, hall, "aa")
+        assert await called() == "aaabbbcdef"
+        assert (await browsers["n1"].ask("queues/%2F/b", "DELETE")).status == 204
+        assert await called() == "aaabbcdef"
