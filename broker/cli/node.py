@@ -3,10 +3,13 @@
 Decides what is told about a node that cannot be run from this file; the rest is `broker.node`.
 """
 
+from contextlib import suppress
+
 import click
 
 from broker.cli.failures import Misused
 from broker.cli.options import with_checked_cluster
+from broker.cli.run_file import supervisor_lives, write_resolved
 from broker.cluster.refusal import Refused
 from broker.node.configuration import Cluster
 from broker.peers.links import check_cuts
@@ -32,6 +35,10 @@ def node(cluster: Cluster, name: str, blocks: tuple[str, ...]) -> int:
         check_cuts(cut, set(cluster.names) - {name})
     except Refused as refusal:
         raise click.UsageError(f"--block {refusal}") from None
+    if not supervisor_lives(cluster.run_folder):  # which leaves for commands what it has read
+        with suppress(OSError):  # they do without; whether the folder is of use, the node says
+            cluster.run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_resolved(cluster)
     from broker.node.entry import run_node
 
     return run_node(cluster, name, cut)

@@ -78,13 +78,13 @@ def write_resolved(cluster: Cluster) -> Path:
 
 
 def recall(path: Path | None) -> Cluster | None:
-    """What the file says (None: there is none), if a supervisor that lives has read the very same; else None.
+    """What the file says (None: there is none), if the supervisor or a node has read the very same here; else None.
 
     Then commands need neither read nor check it again, which takes longer than all else that they do.
     """
     file = None if path is None else path.resolve()
     folder = _presumed_folder(file)
-    if folder is None or not supervisor_lives(folder):
+    if folder is None:
         return None
     try:
         cluster = Cluster.from_json(json.loads((folder / RESOLVED_FILE).read_text(encoding="utf-8")))
@@ -95,7 +95,7 @@ def recall(path: Path | None) -> Cluster | None:
 
 
 def _presumed_folder(file: Path | None) -> Path | None:
-    """Where the supervisor would be, at a glance: that its cluster is the one of this file is seen there."""
+    """Where it would be, at a glance: whether it is the cluster of this file is seen there."""
     try:
         line = None if file is None else _DATA_LINE.search(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,9 +1,10 @@
-"""What a supervisor has read need not be checked again, as long as the file says the same."""
+"""What a supervisor or a node has read need not be checked again, as long as the file says the same."""
 
 import os
 
 import pytest
 
+from broker.cli.entry import run
 from broker.cli.run_file import hold_lock, recall, write_resolved
 from broker.node.configuration import load
 
@@ -34,9 +35,24 @@ def test_what_was_read_is_recalled(file, known):
     assert recall(file) == known
 
 
-def test_without_a_supervisor_nothing_is_recalled(file):
-    write_resolved(load(file))
+def test_what_nobody_has_read_is_not_recalled(file):
+    load(file)
     assert recall(file) is None
+
+
+def test_a_node_that_has_no_supervisor_leaves_what_it_has_read(file, monkeypatch):
+    monkeypatch.setattr("broker.node.entry.run_node", lambda cluster, name, cut: 0)
+    assert run(["node", "n1", "--config", str(file)]) == 0
+    assert recall(file) == load(file)
+    assert (file.parent / "there" / "cluster.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_node_of_a_supervisor_leaves_that_to_it(file, known, monkeypatch):
+    monkeypatch.setattr("broker.node.entry.run_node", lambda cluster, name, cut: 0)
+    other = file.with_name("other.yaml")
+    other.write_text(file.read_text() + "vhosts: [a]\n")
+    assert run(["node", "n1", "--config", str(other)]) == 0
+    assert recall(file) == known
 
 
 def test_a_file_that_says_something_else_is_read_anew(file, known, monkeypatch):

@@ -18,8 +18,9 @@ TIMEOUT_S = 120
 def stop(call: Call) -> None:
     """End a node's process, orderly; it hands its masters over first. `warren start` or its service starts it again."""
     node = call.about_node()
+    pid = call.look_at(node)["pid"]
     call.say(f"Stopping and halting node rabbit@{node} ...")
-    _end(call, node, waits=True)
+    _end(call, node, pid, waits=True)
     call.done()
 
 
@@ -30,15 +31,19 @@ def shutdown(call: Call, *, waits: bool) -> None:
     node = call.about_node()
     pid = call.look_at(node)["pid"]
     call.say(f"Shutting down RabbitMQ node rabbit@{node} running at PID {pid}")
-    _end(call, node, waits=waits)
+    _end(call, node, pid, waits=waits)
     if waits:
         call.say(f"RabbitMQ node rabbit@{node} running at PID {pid} successfully shut down")
     call.done()
 
 
-def _end(call: Call, node: str, *, waits: bool) -> None:
+def _end(call: Call, node: str, pid: int, *, waits: bool) -> None:
     from broker.cli.failures import Failed
     from broker.cli.road import Road
+    from broker.cli.run_file import is_node
+
+    def has_ended() -> bool:
+        return not call.reaches(node) and not is_node(pid, node)  # of another machine only the first is seen
 
     road = Road(call.cluster())
     request: dict[str, Any] = {"do": "stop", "node": node}
@@ -49,5 +54,5 @@ def _end(call: Call, node: str, *, waits: bool) -> None:
             road.ask(node, {"do": "shutdown"}, call.timeout_s)
     except Failed as failed:
         raise CtlFailure(Exit.UNAVAILABLE, failed.message) from None
-    if waits and not call.poll(lambda: not call.reaches(node), call.seconds(TIMEOUT_S)):
-        raise CtlFailure(Exit.TIMEOUT, f"rabbit@{node} still answers after {call.seconds(TIMEOUT_S)} s")
+    if waits and not call.poll(has_ended, call.seconds(TIMEOUT_S)):
+        raise CtlFailure(Exit.TIMEOUT, f"rabbit@{node} still runs after {call.seconds(TIMEOUT_S)} s")

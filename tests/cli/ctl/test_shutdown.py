@@ -51,4 +51,4 @@ def test_which_node_has_to_be_said(alone, monkeypatch, capsys):
 def test_one_that_does_not_end_is_told(alone, monkeypatch, capsys):
     monkeypatch.setattr(Call, "reaches", lambda _call, name: True)
     done = FakeNode(monkeypatch, capsys).ctl("stop", "-n", "n2", "-t", "0")
-    assert (done.code, done.err) == (75, "Error:\nrabbit@n2 still answers after 0 s\n")
+    assert (done.code, done.err) == (75, "Error:\nrabbit@n2 still runs after 0 s\n")
