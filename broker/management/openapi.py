@@ -16,6 +16,7 @@ from broker.management.route import Right, Route
 
 Schema = dict[str, Any]
 
+_JSON = "application/json"
 _PARTS = re.compile(r"\{(\w+)\}")
 _SCHEMAS = "#/components/schemas/"
 _ERROR = {
@@ -108,7 +109,8 @@ def _answers(route: Route) -> Schema:
     answers: Schema = {code: {"description": text, "content": refusal} for code, text in _refusals(route).items()}
     match route.method:
         case "GET":
-            answers["200"] = {"description": "what was asked for", "content": _json(_value(route))}
+            found = _json(_value(route)) if route.media == _JSON else {route.media: {"schema": {"type": "string"}}}
+            answers["200"] = {"description": "what was asked for", "content": found}
         case "PUT":
             answers |= {"201": {"description": "it is new"}, "204": {"description": "it was there, and is as asked"}}
         case "DELETE":
@@ -150,4 +152,4 @@ def _value(route: Route) -> Schema:
 
 
 def _json(schema: Schema) -> Schema:
-    return {"application/json": {"schema": schema}}
+    return {_JSON: {"schema": schema}}

@@ -63,6 +63,8 @@ class Route(NamedTuple):
     right: Right = Right.ANY
     body: type[Body] | None = None
     queries: tuple[Query, ...] = ()
+    media: str = "application/json"
+    """What its answer is, if there is one."""
 
 
 def one(path: str, answer: Answer, right: Right = Right.ANY, queries: tuple[Query, ...] = ()) -> Route:

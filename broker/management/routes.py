@@ -196,10 +196,10 @@ _DETAILS = (
     Query("vhost", "string", "Of objects of this virtual host only; may be said several times."),
 )
 _METRICS = (
-    Route("GET", "/metrics", pages.whole, Right.NOBODY),
-    Route("GET", "/metrics/per-object", pages.per_object, Right.NOBODY),
+    Route("GET", "/metrics", pages.whole, Right.NOBODY, media="text/plain"),
+    Route("GET", "/metrics/per-object", pages.per_object, Right.NOBODY, media="text/plain"),
     Route("GET", "/metrics/grafana.json", pages.dashboard, Right.NOBODY),
-    Route("GET", "/metrics/detailed", pages.detailed, Right.NOBODY, queries=_DETAILS),
+    Route("GET", "/metrics/detailed", pages.detailed, Right.NOBODY, queries=_DETAILS, media="text/plain"),
 )
 
 ROUTES: Final = (

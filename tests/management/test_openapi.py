@@ -51,3 +51,9 @@ async def test_everybody_may_read_it():
         text = page.body.decode()
         for route in ROUTES:
             assert f"<code>{route.path}</code>" in text
+
+
+def test_an_answer_that_is_no_json_is_not_called_so():
+    (media,) = WHOLE["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert media == "text/plain"
+    assert "application/json" in WHOLE["paths"]["/api/overview"]["get"]["responses"]["200"]["content"]
