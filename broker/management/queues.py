@@ -104,24 +104,10 @@ async def single(visit: "Visit") -> Row:
     visit.silent.update(silent)
     figures = found.get(record.id)
     row = described(record, figures, visit.instants)
-    return (
-        row if figures is None else {**row, **_close_look(record, figures), **await _consumers(visit, record, figures)}
-    )
-
-
-def _close_look(record: QueueRecord, figures: "Figures") -> Row:
-    """What only a single queue shows. Which exchange and which channel a message came and went by is not counted, as
-    in RabbitMQ's usual mode."""
-    mode = (
-        "lazy" if "lazy" in (record.arguments.get("x-queue-mode"), (record.definition or {}).get("queue-mode")) else ""
-    )
-    numbered = {"len": figures["messages_ready"], "next_seq_id": figures["next_position"]}
-    return {
-        "incoming": [],
-        "deliveries": [],
-        "memory": figures["resident_bytes"],
-        "backing_queue_status": {"mode": mode or "default", **numbered},
-    }
+    if figures is None:
+        return row
+    # Which exchange and which channel a message came and went by is not counted, as in RabbitMQ's usual mode.
+    return {**row, "incoming": [], "deliveries": [], **await _consumers(visit, record, figures)}
 
 
 async def _consumers(visit: "Visit", record: QueueRecord, figures: "Figures") -> Row:
@@ -188,12 +174,23 @@ def described(record: "QueueRecord", figures: "Figures | None", instants: Instan
     else:
         queue |= {name: figures[ours] for name, ours in _IN_MEMORY.items()}
     queue |= {name: figures[ours] for name, ours in _SOUNDINGS.items()}
+    queue |= _inside(record, figures)
     queue |= _moving(figures, instants)
     if is_quorum(record.arguments):
         queue |= _membership(record)
     elif record.is_mirrored:
         queue |= _mirroring(record, figures)
     return queue
+
+
+def _inside(record: "QueueRecord", figures: "Figures") -> Row:
+    """What it takes: of RabbitMQ's words for that those that mean something here."""
+    is_lazy = "lazy" in (record.arguments.get("x-queue-mode"), (record.definition or {}).get("queue-mode"))
+    numbers = {"len": figures["messages_ready"], "next_seq_id": figures["next_position"]}
+    return {
+        "memory": figures["resident_bytes"],
+        "backing_queue_status": {"mode": "lazy" if is_lazy else "default", **numbers},
+    }
 
 
 def _moving(figures: "Figures", instants: Instants) -> Row:

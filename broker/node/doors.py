@@ -60,6 +60,7 @@ class Doors:
             await self._enter(amqps, nursery, maintenance)
             report.amqps = amqps.address
         if world.http is not None:
+            nursery.start_soon(census.testimony.sampler.run)
             load = api(hall, census, command)
             http = world.http(load, report.http)
             await self._enter(http, nursery)

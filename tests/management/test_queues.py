@@ -22,6 +22,7 @@ def record(**fields):
 def figures(**more):
     counted = dict.fromkeys([*COUNTS.values(), "published", "acked", "redelivered", "delivered"], 0)
     counted |= dict.fromkeys(["delivered_no_ack", "got", "got_no_ack", "persistent", "persistent_bytes"], 0)
+    counted |= {"next_position": 1, "resident_bytes": 0}
     return {**counted, "head_timestamp": None, "exclusive_consumer": None, "active_consumer": None, **more}
 
 
@@ -66,6 +67,20 @@ def test_a_quorum_queue_has_members_and_no_slaves():
     assert row["members"] == ["rabbit@n1", "rabbit@n3", "rabbit@n2"]
     assert row["online"] == ["rabbit@n1", "rabbit@n3"]
     assert "slave_nodes" not in row
+
+
+@pytest.mark.parametrize("fields", [{"arguments": {"x-queue-mode": "lazy"}}, {"definition": {"queue-mode": "lazy"}}])
+def test_lazy_queues_say_so(fields):
+    lazy = described(record(**fields), figures(next_position=7, messages_ready=2))["backing_queue_status"]
+    assert lazy == {"mode": "lazy", "len": 2, "next_seq_id": 7}
+    assert described(record(), figures())["backing_queue_status"]["mode"] == "default"
+
+
+def test_what_is_not_in_memory_is_not_said_to_be_there():
+    row = described(record(), figures(messages=5, messages_paged_out=2))
+    assert (row["messages_ram"], row["messages_paged_out"]) == (3, 2)
+    assert "message_bytes_ram" not in row
+    assert described(record(), figures(message_bytes=7))["message_bytes_ram"] == 7
 
 
 def test_arguments_are_shown_without_the_types_that_json_lacks():

@@ -4,7 +4,9 @@ from random import Random
 
 import pytest
 import trio
+import trio.testing
 
+from broker.management.sampler import Sampler
 from broker.node.configuration import load
 from broker.node.membership import NAME, Orders, Standing
 from broker.node.node import Node, Surroundings
@@ -70,4 +72,36 @@ async def test_a_disk_that_does_not_take_that_an_order_was_obeyed_ends_the_life(
     nursery.start_soon(node.run)
     await until(lambda: node.report.state == "failed")
     assert node.report.failure == f"sim:{NAME}: Input/output error: mend the disk, then `warren restart n1`"
+    node.stop()
+
+
+class SilentDoor:
+    """An HTTP door behind which is nobody."""
+
+    def __init__(self, load, address, tls=None):
+        self.address = address
+
+    async def open(self):
+        pass
+
+    async def run(self):
+        await trio.sleep_forever()
+
+    async def close(self, grace_s):
+        pass
+
+
+@pytest.mark.parametrize("door", [SilentDoor, None])
+async def test_a_node_with_an_http_door_looks_at_itself(cluster, nursery, monkeypatch, door):
+    looks = []
+
+    async def look(self):
+        looks.append(self)
+
+    monkeypatch.setattr(Sampler, "run", look)
+    node = Node(cluster, "n1", Surroundings(TcpNetwork(), MemoryDisk(), RealClock(), Random(1), http=door), {})
+    nursery.start_soon(node.run)
+    await until(lambda: node.report.state == "running")
+    await trio.testing.wait_all_tasks_blocked()
+    assert bool(looks) is (door is not None)
     node.stop()
