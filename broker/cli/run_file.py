@@ -147,4 +147,4 @@ def supervisor_lives(folder: Path) -> bool:
 def is_node(pid: int, name: str) -> bool:
     """Whether the process of that number is still the node of that name, and not a stranger who got its number."""
     found = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return f"node {name} " in found.stdout
+    return f"node {name} " in found.stdout.strip() + " "

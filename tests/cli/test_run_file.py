@@ -1,11 +1,12 @@
 """What a supervisor or a node has read need not be checked again, as long as the file says the same."""
 
 import os
+import subprocess
 
 import pytest
 
 from broker.cli.entry import run
-from broker.cli.run_file import hold_lock, recall, write_resolved
+from broker.cli.run_file import hold_lock, is_node, recall, write_resolved
 from broker.node.configuration import load
 
 POLICY = "{name: two, pattern: x, definition: {max-length: 1}}"
@@ -45,6 +46,16 @@ def test_a_node_that_has_no_supervisor_leaves_what_it_has_read(file, monkeypatch
     assert run(["node", "n1", "--config", str(file)]) == 0
     assert recall(file) == load(file)
     assert (file.parent / "there" / "cluster.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("more", ["", " --config cluster.yaml"])
+def test_the_process_of_a_node_is_known_by_its_arguments(more):
+    sleeper = subprocess.Popen(["sh", "-c", f"read line # warren node n1{more}"], stdin=subprocess.PIPE)
+    try:
+        assert is_node(sleeper.pid, "n1")
+        assert not is_node(sleeper.pid, "n")
+    finally:
+        sleeper.communicate(b"end\n")
 
 
 def test_a_node_of_a_supervisor_leaves_that_to_it(file, known, monkeypatch):
