@@ -114,6 +114,12 @@ class Mirror:
             return iter(())
         return copy.line.between(common + 1, copy.next_position - 1)
 
+    def begins_anew(self, offer: Offer) -> bool:
+        """Whether this copy has to be dropped before it can follow this master: what a term here owned is void, and
+        none of the master's terms says so, so that on disk it would come to light again."""
+        copy = self.copy
+        return copy.durable and offer.term >= copy.promised and not copy.terms.gives_way_to(offer.terms)
+
     def former_term_under(self, offer: Offer) -> int:
         """The newest term that this copy had a part in before it followed this master, or will follow it."""
         return self._former_term if offer.term == self.term else self.copy.terms.newest

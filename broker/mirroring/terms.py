@@ -47,6 +47,15 @@ class Terms:
         """The highest position up to which what a master of this term wrote can be here; None: all of it can."""
         return min((first - 1 for later, first in self.entries if later > term), default=None)
 
+    def gives_way_to(self, others: Sequence[Term]) -> bool:
+        """Whether every term here that the others do not have is void by one of theirs: a later one that begins no
+        higher."""
+        return all(
+            any(later > term and start <= first for later, start in others)
+            for term, first in self.entries
+            if (term, first) not in others
+        )
+
     def adopt(self, others: Sequence[Term]) -> None:
         """Take over the list of a newer master."""
         self.entries = sorted((int(term), int(first)) for term, first in others)

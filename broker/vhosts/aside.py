@@ -134,13 +134,8 @@ class Aside:
 
     def begins_anew(self, mirror: Mirror, offer: Offer) -> bool:
         """Whether a copy is of no use because a master of the lost history has written to it: that one may have had a
-        higher term than all of the history that goes on, and in the journal only what a newer term owns is void."""
-        if not self.is_of_lost_history(offer.queue_id):
-            return False
-        copy = mirror.copy
-        void_from = min((first for term, first in offer.terms if term > copy.terms.newest), default=None)
-        lost = next(mirror.beyond(offer), None)
-        return offer.term < copy.promised or (lost is not None and (void_from is None or lost.first < void_from))
+        higher term than all of the history that goes on."""
+        return self.is_of_lost_history(offer.queue_id) and offer.term < mirror.copy.promised
 
     async def keep_for(self, mirror: Mirror, master: str, offer: Offer) -> None:
         """Return when is kept what this master does not have. Raises PeerLost."""

@@ -110,7 +110,7 @@ class Mirrors:
             if looking is None:
                 self._spawn(self._prepare, mirror)
             return
-        if self._aside.begins_anew(mirror, offer):
+        if self._aside.begins_anew(mirror, offer) or mirror.begins_anew(offer):
             mirror = self._begin_anew(mirror.copy)
         statement = mirror.receive_offer(offer)
         statement.offset = offset

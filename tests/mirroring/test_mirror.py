@@ -1,5 +1,7 @@
 """A mirror follows one term, refuses lower ones, and becomes equal to its master whatever happened before (S4, S5)."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -364,3 +366,26 @@ def test_letters_that_a_mirror_forgets_are_forgotten_on_its_disk(monkeypatch: py
     told = [entry.record for entry in mirror.take_entries()]
     assert told[-1] == records.Origin(1, 12, "letters 7 3 1", 0, [])
     assert len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("terms", "stands", "bare"),
+    [
+        ([(10, 1), (14, 5)], [(10, 1), (20, 5)], False),
+        ([(10, 1), (14, 5)], [(10, 1), (20, 3)], False),
+        ([(10, 1), (14, 5)], [(10, 1), (14, 5), (20, 9)], False),
+        ([(10, 1), (14, 5)], [(10, 1), (20, 8)], True),
+        ([(10, 1), (14, 5), (16, 7)], [(10, 1), (14, 5), (20, 8)], True),
+    ],
+)
+def test_a_term_that_no_later_one_takes_back_goes_with_all_that_is_on_disk(terms, stands, bare):
+    """Who was master for a moment and whom the next one has not heard of: its term would own its positions again after
+    a restart, and its messages would live again."""
+    copy = Copy(1, True)
+    for term, first in terms:
+        copy.terms.begin(term, first)
+    mirror = Mirror(copy)
+    assert mirror.begins_anew(Offer(1, 20, stands, 9)) == bare
+    assert not Mirror(replace(copy, durable=False)).begins_anew(Offer(1, 20, stands, 9))
+    copy.promised = 21
+    assert not mirror.begins_anew(Offer(1, 20, stands, 9))

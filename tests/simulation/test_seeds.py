@@ -31,13 +31,13 @@ ONE_AT_A_TIME = (
     "half cut off, kill master",
 )
 
-FAILED_ONCE = (2560, 2768, 2988, 400_009, 400_010, 410_002, 420_042, 420_044, 910_000)
+FAILED_ONCE = (2560, 2768, 2875, 2988, 400_009, 400_010, 410_002, 420_042, 420_044, 910_000)
 """A node that had slept said of a queue that it had not heard of yet that it was deleted. A note of letters that never
-came had been withdrawn, but the withdrawal went with its segment before the note did. A node out of touch routed by
-old bindings, and confirmed that nobody was to have a message. A mirror was told what was announced with every word of
-its node, and of nothing that it lacked, and again while that was read. A master settled again, for an earlier term,
-where its own messages stood by then. Mirrors remembered for ever what had settled before they had it, and said behind
-each term how often it had come back."""
+came had been withdrawn, but the withdrawal went with its segment before the note did. On the disk of a mirror lived
+what it had written as a master for a moment. A node out of touch routed by old bindings, and confirmed that nobody was
+to have a message. A mirror was told what was announced with every word of its node, and of nothing that it lacked, and
+again while that was read. A master settled again, for an earlier term, where its own messages stood by then. Mirrors
+remembered for ever what had settled before they had it, and said behind each term how often it had come back."""
 
 
 def trace_of(seed: int) -> str:
