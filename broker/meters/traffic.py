@@ -4,7 +4,8 @@ Decides what is counted together. Additions are made once for a run or an answer
 those of a node are the sum, formed when somebody asks. It must not know what a channel is.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Literal, Protocol
 
 from broker.meters.histogram import Histogram
@@ -105,16 +106,18 @@ class Flow:
         if self._quorum is not None:
             _move(self._quorum, other.deliveries("quorum"), Deliveries.__slots__)
 
-    def add_to(self, other: "Flow") -> None:
-        """Count all of this there, too."""
-        _add(self, other, _FLOW)
-        if self._classic is not None:
-            _add(self._classic, other.deliveries("classic"), Deliveries.__slots__)
-        if self._quorum is not None:
-            _add(self._quorum, other.deliveries("quorum"), Deliveries.__slots__)
+    @classmethod
+    def of_all(cls, flows: "Iterable[Flow]") -> "Flow":
+        """What went through all of them; there may be thousands."""
+        every, total = list(flows), cls()
+        _sum_up(total, _FLOW, every)
+        _sum_up(total.deliveries("classic"), _DELIVERIES, [one._classic for one in every if one._classic is not None])
+        _sum_up(total.deliveries("quorum"), _DELIVERIES, [one._quorum for one in every if one._quorum is not None])
+        return total
 
 
-_FLOW = [name for name in Flow.__slots__ if not name.startswith("_")]
+_FLOW = tuple(name for name in Flow.__slots__ if not name.startswith("_"))
+_DELIVERIES = Deliveries.__slots__
 
 
 class Counted(Protocol):
@@ -155,11 +158,7 @@ class Traffic:
     @property
     def flow(self) -> Flow:
         """What went through all channels that there have been."""
-        total = Flow()
-        self.of_closed.add_to(total)
-        for channel in self.channels:
-            channel.flow.add_to(total)
-        return total
+        return Flow.of_all([self.of_closed, *[channel.flow for channel in self.channels]])
 
     @property
     def publishers(self) -> int:
@@ -172,14 +171,12 @@ class Traffic:
         return sum([len(channel.consumer_tags) for channel in self.channels])
 
 
-def _add(one: Any, other: Any, names: Collection[str]) -> None:
-    for name in names:
-        value = getattr(one, name)
-        if value:
-            setattr(other, name, getattr(other, name) + value)
+def _sum_up(total: Any, names: Sequence[str], parts: Iterable[Any]) -> None:
+    for name, value in zip(names, map(sum, zip(*map(attrgetter(*names), parts), strict=True)), strict=False):
+        setattr(total, name, value)
 
 
-def _move(one: Any, other: Any, names: Collection[str]) -> None:
-    _add(one, other, names)
+def _move(one: Any, other: Any, names: Iterable[str]) -> None:
     for name in names:
+        setattr(other, name, getattr(other, name) + getattr(one, name))
         setattr(one, name, 0)

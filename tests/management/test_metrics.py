@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import pytest
 import trio
+import trio.testing
 
-from broker.management.metrics import group
+from broker.management.metrics import group, pages
 from broker.meters.meters import AMQP
 from broker.wire import basic_methods as basic
 from broker.wire import methods
@@ -330,6 +331,17 @@ async def test_a_long_page_leaves_others_their_turns(autojump_clock):
             hall.switchboard.end_turn()
             assert await turns_beside() >= empty + 4, "one for each hundred queues"
             nursery.cancel_scope.cancel()
+
+
+async def test_the_page_of_the_node_does_not_wait_for_a_large_one(autojump_clock):
+    async with open_hall() as hall, trio.open_nursery() as nursery:
+        browser = browser_of(hall)
+        async with pages._LARGE:
+            with trio.fail_after(1):
+                assert (await browser.ask("/metrics")).status == 200
+            nursery.start_soon(browser.ask, "/metrics/per-object")
+            await trio.testing.wait_all_tasks_blocked()
+            assert pages._LARGE.statistics().tasks_waiting == 1
 
 
 async def test_epoch_and_transactions_are_told_apart():

@@ -109,9 +109,7 @@ async def _states_each(scrape: Scrape) -> list[Row]:
 def _counts(name: str, table: tuple[tuple[Family, _Count], ...]) -> Group:
     async def totals(scrape: Scrape) -> list[Row]:
         await trio.lowlevel.checkpoint()
-        everything = Flow()
-        for traffic in scrape.hall.meters.traffic.values():
-            traffic.flow.add_to(everything)
+        everything = Flow.of_all(scrape.flows.values())
         return [Row("", [count(everything) for _, count in table])]
 
     async def each(scrape: Scrape) -> list[Row]:
@@ -122,8 +120,7 @@ def _counts(name: str, table: tuple[tuple[Family, _Count], ...]) -> Group:
 
 async def _volume(scrape: Scrape) -> list[Row]:
     await trio.lowlevel.checkpoint()
-    volume = scrape.hall.roster.volume()
-    return [Row("", (volume.received_bytes, volume.sent_bytes))]
+    return [Row("", (scrape.volume.received_bytes, scrape.volume.sent_bytes))]
 
 
 async def _volume_each(scrape: Scrape) -> list[Row]:
@@ -137,9 +134,8 @@ async def _volume_each(scrape: Scrape) -> list[Row]:
 
 async def _packets(scrape: Scrape) -> list[Row]:
     await trio.lowlevel.checkpoint()
-    roster = scrape.hall.roster
-    channels = sum(one.channel_count for one in roster.presences.values())
-    return [Row("", (roster.volume().reads, roster.volume().writes, channels))]
+    channels = sum(one.channel_count for one in scrape.hall.roster.presences.values())
+    return [Row("", (scrape.volume.reads, scrape.volume.writes, channels))]
 
 
 async def _packets_each(scrape: Scrape) -> list[Row]:

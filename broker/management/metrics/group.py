@@ -4,7 +4,8 @@ Decides what one scrape knows: the node as it is while the page is written. It m
 nor what is asked for.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import trio
@@ -13,8 +14,10 @@ from broker.management.metrics.exposition import Family, Row, labels
 
 if TYPE_CHECKING:
     from broker.management.census import Census
+    from broker.meters.traffic import Flow
     from broker.vhosts.hall import Hall
     from broker.vhosts.local import Local
+    from broker.vhosts.roster import Volume
 
 QUEUES_PER_TURN: Final = 100
 """What takes about a millisecond."""
@@ -31,6 +34,17 @@ class Scrape:
         self.facts: dict[str, Any] = census.here()
         self._vhosts = vhosts
         self._counted: list[tuple[str, dict[str, int]]] | None = None
+
+    @cached_property
+    def flows(self) -> "Mapping[str, Flow]":
+        """By protocol what went through all channels: summed up at once, for figures of clients that go meanwhile must
+        neither be lost nor counted twice."""
+        return {protocol: traffic.flow for protocol, traffic in self.hall.meters.traffic.items()}
+
+    @cached_property
+    def volume(self) -> "Volume":
+        """What went over all connections; likewise."""
+        return self.hall.roster.volume()
 
     def wants(self, vhost: str) -> bool:
         """Whether objects of this vhost are wanted."""

@@ -4,6 +4,7 @@ Decides what a page is made of. It must not know what any metric means. Source: 
 `prometheus_rabbitmq_core_metrics_collector`. Nobody has to log in: a page names objects, but no users.
 """
 
+from contextlib import nullcontext
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -57,8 +58,8 @@ NODE: Final[tuple[Group, ...]] = (
 """In RabbitMQ's order; ours at the end."""
 WHOLE_CLUSTER: Final = (cluster.VHOSTS, cluster.EXCHANGE_NAMES, cluster.EXCHANGE_BINDINGS)
 
-_ONE_AT_A_TIME: Final = trio.CapacityLimiter(1)
-"""Pages are large where there are many objects, and anybody may ask."""
+_LARGE: Final = trio.CapacityLimiter(1)
+"""Pages of all objects are made one after the other: where there are many they are large, and anybody may ask."""
 
 
 async def whole(visit: "Visit") -> Reply:
@@ -87,15 +88,20 @@ def dashboard(visit: "Visit") -> Reply:
 
 
 async def _page(scrape: Scrape, groups: "Iterable[Group]", *, each: bool, more: str = "") -> Reply:
-    pieces: list[bytes] = []
-    async with _ONE_AT_A_TIME:
-        await scrape.hall.guests.totals.count()
-        for group in groups:
-            prefix = group.prefix or PREFIX
-            if prefix != cluster.CLUSTER:
-                prefix += more
-            rows = await (group.each if each else group.totals)(scrape)
-            pieces += await exposed(prefix, group.families, rows)
-        for group in node.IDENTITY:
-            pieces += await exposed(PREFIX, group.families, await group.totals(scrape))
+    async with _LARGE if each else nullcontext():
+        pieces = await _told(scrape, groups, each=each, more=more)
+    for group in node.IDENTITY:
+        pieces += await exposed(PREFIX, group.families, await group.totals(scrape))
     return Reply(200, b"".join(pieces), {"content-type": CONTENT_TYPE})
+
+
+async def _told(scrape: Scrape, groups: "Iterable[Group]", *, each: bool, more: str) -> list[bytes]:
+    pieces: list[bytes] = []
+    await scrape.hall.guests.totals.count()
+    for group in groups:
+        prefix = group.prefix or PREFIX
+        if prefix != cluster.CLUSTER:
+            prefix += more
+        rows = await (group.each if each else group.totals)(scrape)
+        pieces += await exposed(prefix, group.families, rows)
+    return pieces

@@ -79,8 +79,7 @@ async def _received(scrape: Scrape) -> list[Row]:
         return [getattr(flow, name) for _, name in _RECEIVED]
 
     await trio.lowlevel.checkpoint()
-    traffic = scrape.hall.meters.traffic.items()
-    return [Row(labels(protocol=protocol), values(one.flow)) for protocol, one in traffic]
+    return [Row(labels(protocol=protocol), values(flow)) for protocol, flow in scrape.flows.items()]
 
 
 async def _users(scrape: Scrape) -> list[Row]:
@@ -92,8 +91,7 @@ async def _users(scrape: Scrape) -> list[Row]:
 async def _delivered(scrape: Scrape) -> list[Row]:
     await trio.lowlevel.checkpoint()
     rows = []
-    for protocol, traffic in scrape.hall.meters.traffic.items():
-        flow = traffic.flow
+    for protocol, flow in scrape.flows.items():
         for kind in QUEUE_TYPES:
             deliveries = flow.deliveries(kind)
             text = labels(protocol=protocol, queue_type=_module(kind))
