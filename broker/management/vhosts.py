@@ -98,6 +98,8 @@ async def _rows(visit: "Visit", vhosts: Sequence[str]) -> list[Row]:
 
 async def put(visit: "Visit") -> "Reply":
     """Make a vhost, or describe it anew. Who makes one may do everything in it."""
+    if visit.body.tracing:
+        raise BadRequest("tracing: this broker does not trace; browse shows what is in a queue")
     name, said = visit.part("vhost"), visit.body.model_dump(exclude_unset=True, exclude={"tracing"})
     if visit.body.default_queue_type is None:
         said.pop("default_queue_type", None)

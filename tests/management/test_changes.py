@@ -123,6 +123,7 @@ async def test_a_policymaker_makes_policies_where_he_may_enter_only():
 @pytest.mark.parametrize(
     ("method", "path", "body", "says"),
     [
+        ("PUT", "vhosts/v", {"tracing": True}, "does not trace"),
         ("PUT", "users/u", {"password": 5, "tags": []}, "password"),
         ("PUT", "users/u", {"tags": 5}, "tags"),
         ("PUT", "users/u", {"tags": [5]}, "tags"),
