@@ -24,9 +24,12 @@ class Page:
         self.types = {}
         self.samples = {}
         for family in text_string_to_metric_families(self.text):
+            assert family.name not in self.types, "told twice"
             self.types[family.name] = family.type
             for sample in family.samples:
-                self.samples.setdefault(sample.name, {})[tuple(sample.labels.items())] = sample.value
+                found, place = self.samples.setdefault(sample.name, {}), tuple(sample.labels.items())
+                assert place not in found, "told twice"
+                found[place] = sample.value
 
     def __getitem__(self, name):
         """The value of the only sample of this name."""
