@@ -40,7 +40,7 @@ async def listed(visit: "Visit") -> list[Row] | Page:
 
 
 async def _described(visit: "Visit", records: list[QueueRecord]) -> list[Row]:
-    listing = await queues.of_records(visit.hall, visit.census, records)
+    listing = await queues.of_records(visit.hall, visit.census, records, silent=visit.silent)
     visit.silent.update(listing.silent)
     return listing.rows
 

@@ -3,7 +3,7 @@
 Decides the field names of a queue, and its state in RabbitMQ's words.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from broker.cluster import schema
@@ -83,9 +83,12 @@ async def listing(hall: "Hall", census: "Census", vhosts: Sequence[str]) -> List
     return await of_records(hall, census, await census.queues.of(vhosts))
 
 
-async def of_records(hall: "Hall", census: "Census", records: "Sequence[QueueRecord]") -> Listing:
-    """These queues."""
-    figures, silent = await census.count(records)
+async def of_records(
+    hall: "Hall", census: "Census", records: "Sequence[QueueRecord]", silent: "Collection[str]" = ()
+) -> Listing:
+    """These queues; the nodes that were `silent` just now are not asked again."""
+    figures, missing = await census.count([record for record in records if record.master.node not in silent])
+    silent = {*silent, *missing}
     rows = await rows_of(records, lambda record: described(record, figures.get(record.id)))
     if any(row.get("exclusive_consumer_tag") or row.get("single_active_consumer_tag") for row in rows):
         silent |= await _name_consumers(hall, rows)

@@ -92,9 +92,13 @@ class Testimony:
         found: Figures = {"processors": os.cpu_count(), "alarms": alarms.look(), **alarms.figures()}
         found |= {"connections": len(presences), "channels": sum([one.channel_count for one in presences])}
         statistics = trio.lowlevel.current_statistics()
-        found |= {"fd_total": descriptors_max(), "run_queue": statistics.tasks_runnable, "told": self._facts.told()}
+        found |= {"fd_total": descriptors_max(), "run_queue": statistics.tasks_runnable, "told": self._told()}
         found |= {"mechanisms": list(self._hall.logins.offered), "disk_s": self._disk_s()}
         return {**self._facts.status(queues=False), **found}
+
+    def _told(self) -> Figures:
+        told = self._facts.told()
+        return {name: told[name] for name in ("data_folder", "config_file", "certificates")}
 
     def _disk_s(self) -> Figures:
         """How long the disk took, on average."""
@@ -162,9 +166,10 @@ class Testimony:
     async def _memory(self, asked: Figures) -> dict[str, int]:
         """What is known of this process's memory, in bytes."""
         hall = self._hall
+        masters = [local.queue for local in hall.guests.locals.values()]
         return {
-            "queue_procs": sum([local.queue.resident_bytes for local in hall.guests.locals.values()]),
-            "queue_slave_procs": sum([mirror.resident_bytes for mirror in hall.mirrors.mirrors.values()]),
+            "queue_procs": await _resident_bytes(masters),
+            "queue_slave_procs": await _resident_bytes(list(hall.mirrors.mirrors.values())),
             "connection_writers": sum([one.pending_bytes for one in hall.roster.presences.values()]),
             "journal": hall.switchboard.journal.backlog_bytes,
             "mgmt_db": self.sampler.memory_bytes,
@@ -234,3 +239,12 @@ class Testimony:
                 past = of_history(history.newest, history, self._now_ms, asked["instants"])
                 told.append((key, past, history.idle_since_ms(self._now_ms)))
         return told
+
+
+async def _resident_bytes(holders: "Sequence[Any]") -> int:
+    """What queues or mirrors have in memory; many leave others their turns."""
+    total = 0
+    for start in range(0, len(holders), QUEUES_PER_TURN):
+        await trio.lowlevel.checkpoint()
+        total += sum([holder.resident_bytes for holder in holders[start : start + QUEUES_PER_TURN]])
+    return total
