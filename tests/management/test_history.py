@@ -58,9 +58,10 @@ def test_what_is_long_ago_is_remembered_less_closely():
 
 
 def test_an_old_beginning_is_kept():
-    history = noted((0, 5))
+    """Of what is too old the newest stands until the next."""
+    history = noted((0, 4), (5, 5), (86_000, 6))
     history.forget(T0 + 86_400_000)
-    assert history.at([T0 + 86_000_000]) == [(5,)]
+    assert history.at([T0 + 1000 * second for second in (86_000, 85_999, 5, 4)]) == [(6,), (5,), (5,), None]
 
 
 def test_points_of_a_curve():

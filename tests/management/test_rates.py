@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 import trio
 
-from broker.management import sampler
+from broker.management import ledger, sampler
 from broker.management.app import make_app
 from broker.management.census import Census
 from broker.wire import methods
@@ -146,3 +146,35 @@ async def test_nodes_tell_of_themselves(autojump_clock):
         assert overview["churn_rates"]["channel_created"] == 3
         assert overview["object_totals"]["channels"] == 3
         assert (await browsers["n1"].ask("nodes?node_stats_age=0&node_stats_incr=5")).status == 400
+
+
+async def test_what_closed_channels_did_counts_once(autojump_clock):
+    async with open_two() as (cluster, browsers):
+        await declare(cluster.nodes["n1"].hall, "a")
+        client = await cluster.nodes["n1"].client()
+        for published in range(3):
+            await client.ask(1, methods.QueueDeclare(queue="a", passive=True), methods.QueueDeclareOk)
+            for _ in range(2):
+                assert (await browsers["n2"].json("overview"))["message_stats"].get("publish", 0) == published
+                await until_looked(cluster)
+            await publish(browsers["n1"], "a", 1)  # by a channel that is closed at once
+        channel = next(iter(cluster.nodes["n1"].hall.meters.traffic["amqp091"].channels))
+        channel.flow.received += 10
+        assert (await browsers["n2"].json("overview"))["message_stats"]["publish"] == 13
+        await client.ask(1, methods.ChannelClose(200), methods.ChannelCloseOk)
+        await until_looked(cluster)
+        assert (await browsers["n2"].json("overview"))["message_stats"]["publish"] == 13
+
+
+async def test_a_queue_at_rest_is_not_looked_at(autojump_clock, monkeypatch):
+    looks = []
+    figures_of = ledger.figures_of
+    monkeypatch.setattr(ledger, "figures_of", lambda local: looks.append(local) or figures_of(local))
+    async with open_two() as (cluster, browsers):
+        await declare(cluster.nodes["n1"].hall, "a", 1)
+        await until_looked(cluster)
+        assert looks
+        looks.clear()
+        await until_looked(cluster)
+        assert (await browsers["n1"].json("overview"))["queue_totals"]["messages"] == 1
+        assert not looks
