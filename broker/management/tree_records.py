@@ -48,12 +48,10 @@ class QueueRecords:
         tree = self._tree()
         if tree.zxid != self._zxid:
             self._zxid, self._by_vhost = tree.zxid, {}
-        known, zxid = self._by_vhost, self._zxid
+        known = self._by_vhost  # if the tree changes meanwhile, it is not kept
         for vhost in vhosts:
             if vhost not in known:
                 found = await read_all(tree, QueueRecord, [vhost], "queues")
                 known[vhost] = [record for record in found if not record.delays]
-        if tree.zxid != zxid:  # what was read may be of before, and of after; it is not kept
-            self._zxid = -1
         await trio.lowlevel.checkpoint()
         return known[vhosts[0]] if len(vhosts) == 1 else [record for vhost in vhosts for record in known[vhost]]

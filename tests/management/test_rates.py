@@ -43,6 +43,10 @@ async def publish(browser, queue, count):
         assert answer.json == {"routed": True}
 
 
+async def names(browser, sort):
+    return [row["name"] for row in (await browser.json(f"queues?page=1&sort={sort}"))["items"]]
+
+
 async def until_looked(cluster):
     """Every node has looked at everything since."""
     await trio.sleep(5.1)
@@ -51,6 +55,7 @@ async def until_looked(cluster):
 async def test_a_queue_that_fills(autojump_clock):
     async with open_two() as (cluster, browsers):
         await declare(cluster.nodes["n1"].hall, "a")
+        await declare(cluster.nodes["n1"].hall, "b", 50)
         await trio.sleep(20)
         await publish(browsers["n2"], "a", 10)
         await until_looked(cluster)
@@ -69,10 +74,13 @@ async def test_a_queue_that_fills(autojump_clock):
                 assert overview["queue_totals"][f"{name}_details"] == {"rate": 2.0}
             assert overview["message_stats"]["publish_details"] == {"rate": 2.0}
             assert (overview["message_stats"]["publish"], overview["message_stats"]["confirm"]) == (10, 10)
+            assert await names(browser, "messages_details.rate") == ["b", "a"]
+            assert await names(browser, "messages") == ["a", "b"]
             (vhost,) = await browser.json("vhosts")
             assert vhost["message_stats"]["publish_details"] == vhost["messages_details"] == {"rate": 2.0}
-            page = await browser.json("queues?page=1&sort=message_stats.publish_details.rate&sort_reverse=true")
-            assert page["items"][0]["message_stats"]["publish_details"] == {"rate": 2.0}
+            page = await browser.json("queues?page=1&sort=message_stats.publish_details.rate")
+            assert [row["name"] for row in page["items"]] == ["b", "a"]
+            assert page["items"][1]["message_stats"]["publish_details"] == {"rate": 2.0}
         await trio.sleep(20)
         row = await browsers["n2"].json("queues/%2F/a")
         assert row["messages_details"] == row["message_stats"]["publish_details"] == {"rate": 0.0}
