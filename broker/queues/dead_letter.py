@@ -19,6 +19,7 @@ from broker.wire.properties import Properties, property_bytes, traits_of_propert
 Reason = Literal["rejected", "expired", "maxlen", "delivery_limit", "delayed"]
 
 _FRAME_MAX = 131072  # what most clients negotiate: then a delivery needs no new frames
+COUNT_MAX = 2**63 - 1
 
 
 class DeadLetter:
@@ -175,10 +176,15 @@ def _with_death(deaths: Any, death: dict[str, Any]) -> list[Any]:
     for entry in _grouped(deaths):
         if all(entry.get(name) == death[name] for name in ("queue", "reason")):
             count = entry["count"]
-            death = {**entry, "count": Long(count + 1 if isinstance(count, int) else 2)}
+            death = {**entry, "count": one_more(count if isinstance(count, int) else 1)}
         else:
             others.append(entry)
     return [death, *others, *(entry for entry in deaths if not isinstance(entry, dict))]
+
+
+def one_more(count: int) -> Long:
+    """What a header counts, one higher: a publisher may have written any number, and the field holds only so much."""
+    return Long(min(count, COUNT_MAX - 1) + 1)
 
 
 def _grouped(deaths: list[Any]) -> list[dict[str, Any]]:

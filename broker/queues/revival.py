@@ -11,7 +11,7 @@ it. The old story stands in `x-replayed-deaths`, and `x-replay-count` says how o
 
 from typing import Any, Final, NamedTuple
 
-from broker.wire.fields import Long
+from broker.queues.dead_letter import one_more
 from broker.wire.properties import Properties
 
 REPLAYS: Final = "x-replay-count"
@@ -68,7 +68,7 @@ def revive(properties: Properties, keys: tuple[str, ...]) -> Properties:
         headers.pop(name, None)
     if story:
         headers[STORY] = story
-    headers[REPLAYS] = Long(replays_of(headers) + 1)
+    headers[REPLAYS] = one_more(replays_of(headers))
     if len(keys) > 1:
         headers["CC"] = list(keys[1:])  # a dead letter routing key had taken them away
     properties.headers = headers

@@ -6,6 +6,7 @@ import pytest
 
 from broker.queues.dead_letter import DeadLetter, Letter, Reason, letters_of, without_cycles
 from broker.wire.content import body_of, make_content
+from broker.wire.fields import Long, Timestamp
 from broker.wire.message import Run, Traits, make_address, split_address
 from broker.wire.properties import Properties, traits_of
 
@@ -191,3 +192,10 @@ def test_no_cycle_where_nothing_can_be_read() -> None:
     assert without_cycles(["q"], {}, "expired") == ["q"]
     assert without_cycles(["q"], {"x-death": "text"}, "expired") == ["q"]
     assert without_cycles(["q"], {"x-death": ["odd", {"queue": "q"}]}, "expired") == ["q"]
+
+
+@pytest.mark.parametrize("count", [Long(2**63 - 1), Timestamp(2**64 - 1)])
+def test_a_count_that_a_publisher_wrote_as_high_as_it_goes_stays_there(count: int) -> None:
+    after = only(letters_of(dead(Properties(headers={"x-death": [death(count=count)]})), "q", NOW))
+    assert after.headers is not None
+    assert after.headers["x-death"] == [death(count=2**63 - 1)]

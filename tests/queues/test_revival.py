@@ -94,3 +94,8 @@ def test_which_deaths_are_asked_for():
     asked = [("rejected", None), (None, "retry"), ("rejected", "work"), ("rejected", "retry"), ("maxlen", None)]
     assert [has_died(properties.headers, *one) for one in asked] == [True, True, True, False, False]
     assert [replays_of({REPLAYS: value}) for value in (3, "3", -1, None)] == [3, 0, 0, 0]
+
+
+def test_a_count_that_a_publisher_wrote_as_high_as_it_goes_stays_there():
+    letter = revive(Properties(headers={REPLAYS: Long(2**63 - 1)}), ("new",))
+    assert Properties.decode(letter.encode()).headers == {REPLAYS: 2**63 - 1}
