@@ -71,9 +71,9 @@ class History:
 
     def rates(self, now_ms: int) -> list[float]:
         """Per second, from the last two looks; nothing moves if the last one found nothing new."""
-        ring, width = self._rings[0], self._pack.size // 8
+        ring = self._rings[0]
         if len(ring) < 2 or now_ms - ring[-1][0] > LATE_MS:
-            return [0.0] * width
+            return [0.0] * (self._pack.size // 8)
         (before_ms, before), (then_ms, then) = ring[-2], ring[-1]
         passed_ms = then_ms - before_ms
         if not 0 < passed_ms <= LATE_MS:

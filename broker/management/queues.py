@@ -202,8 +202,8 @@ def _moving(figures: "Figures", instants: Instants) -> Row:
     past = figures.get("past")
     counted = Counted(values, [0.0] * len(values)) if past is None else Counted(values, *past[1:])
     found: Row = dict(_STILL) if past is None else lengths(counted, instants)
-    if happened := message_stats(counted, QUEUE_FIGURES, instants):
-        found["message_stats"] = happened
+    if any(values[GAUGES:]):
+        found["message_stats"] = message_stats(counted, QUEUE_FIGURES, instants)
     if figures.get("idle_since_ms") is not None:
         found["idle_since"] = idle_since(figures["idle_since_ms"])
     return found

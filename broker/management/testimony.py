@@ -203,7 +203,7 @@ class Testimony:
             history = histories.get(local.queue_id)
             if history is not None:
                 found["idle_since_ms"] = history.idle_since_ms(now_ms)
-            if instants or (history is not None and found["idle_since_ms"] is None):
+            if instants or (history is not None and any(history.rates(now_ms))):
                 found["past"] = of_history(figures_of(local), history, now_ms, instants)
             return found
 
