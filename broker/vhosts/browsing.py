@@ -40,7 +40,7 @@ Fields = dict[str, Any]
 
 
 def look_of(request: "Mapping[str, Any]") -> Fields:
-    """How somebody wants to look, in full. Raises Refused `invalid`."""
+    """How somebody wants to look, in full. Raises Refused `invalid`, and UnicodeError."""
     state = ask(request, "state", str, "all")
     if state not in STATES:
         raise Refused("invalid", f"state is {state!r}, not one of {', '.join(STATES)}")
@@ -49,7 +49,10 @@ def look_of(request: "Mapping[str, Any]") -> Fields:
     if wrong := next((name for name, number in look.items() if number < 0), None):
         raise Refused("invalid", f"{wrong} is {look[wrong]}: less than nothing")
     limits = {"limit": min(look["limit"], SHOWN_MAX), "body_bytes": min(look["body_bytes"], SHOWN_BYTES_MAX)}
-    return {**look, **limits, "state": state, "search": ask(request, "search", str, None)}
+    search = ask(request, "search", str, None)
+    if search is not None:
+        Pattern(search)  # what cannot be looked for is refused here, not where the master is
+    return {**look, **limits, "state": state, "search": search}
 
 
 async def browsed(local: "Local", fields: Fields) -> Fields | None:

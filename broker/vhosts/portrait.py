@@ -5,7 +5,6 @@ can read. It must not know where messages come from.
 """
 
 import base64
-from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +47,7 @@ def shown_properties(content: bytes) -> dict[str, Any]:
         properties = Properties.decode(raw)
     except Malformed:  # headers are not looked at when a message comes in
         return {RAW: base64.b64encode(raw).decode()}
-    return {name: to_json(value) for name, value in asdict(properties).items() if value is not None}
+    return {name: to_json(value) for name, value in properties.given().items()}
 
 
 def encode_body(body: bytes) -> dict[str, str]:
@@ -69,6 +68,7 @@ class Pattern:
     headers."""
 
     def __init__(self, text: str) -> None:
+        """Raises UnicodeError for halves of characters."""
         self._text = text
         self._bytes = text.encode("utf-8", "surrogateescape")
 
@@ -86,7 +86,7 @@ class Pattern:
 def _spelled(raw: bytes) -> str:
     """The values of properties as people write them, a line each."""
     try:
-        return "\n".join(str(value) for value in asdict(Properties.decode(raw)).values() if value is not None)
+        return "\n".join(str(value) for value in Properties.decode(raw).given().values())
     except Malformed:
         return ""
 

@@ -21,7 +21,7 @@ from broker.vhosts.portrait import Pattern
 from broker.vhosts.walk import Walk
 from broker.wire.content import assemble, body_of
 from broker.wire.malformed import Malformed
-from broker.wire.message import Run, make_address, split_address
+from broker.wire.message import SHORT_BYTES_MAX, Run, make_address, split_address
 from broker.wire.properties import Properties, traits_of_properties
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ Fields = dict[str, Any]
 
 
 def wish_of(request: "Mapping[str, Any]") -> Fields:
-    """What somebody wants to be replayed, in full. Raises Refused `invalid`."""
+    """What somebody wants to be replayed, in full. Raises Refused `invalid`, and UnicodeError: what cannot be looked for
+    or sent is refused here, not where the master is."""
     texts = ("search", "reason", "original", "to", "exchange", "key", "user")
     wish: Fields = {name: ask(request, name, str, None) for name in texts}
     wish |= {name: ask(request, name, int, None) for name in ("limit", "upto")}
@@ -60,6 +61,11 @@ def wish_of(request: "Mapping[str, Any]") -> Fields:
         raise Refused("invalid", "a key is for an exchange")
     if wish["limit"] is not None and wish["limit"] < 0:
         raise Refused("invalid", f"limit is {wish['limit']}: less than nothing")
+    for name in ("to", "exchange", "key", "user"):
+        if wish[name] is not None and len(wish[name].encode("utf-8", "surrogateescape")) > SHORT_BYTES_MAX:
+            raise Refused("invalid", f"{name} has more than {SHORT_BYTES_MAX} bytes")
+    if wish["search"] is not None:
+        Pattern(wish["search"])
     return {**wish, "after": max(0, ask(request, "after", int, 0))}
 
 
@@ -132,6 +138,8 @@ class Replays:
                     if pattern is None or pattern.is_in(run, index):
                         self._consider(local, vhost, portion, wish, run.cut(index, index + 1))
             behind = max(behind, walk.position)
+            if not walk.ended:
+                await trio.lowlevel.checkpoint()
         return None if walk.ended else behind
 
     def _is_full(self, portion: Portion, wish: Fields) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 STEP_MESSAGES = 500
 STEP_BYTES = 1024 * 1024
 """What is looked at without a pause, for others to be served in between: some milliseconds."""
+READ_MESSAGES = 2000
+"""The same of what is read from disk for it, which may be small messages in great number."""
 
 
 class Sight(NamedTuple):
@@ -59,7 +61,7 @@ class Walk:
             if piece.first > self._upto:
                 break
             if isinstance(piece, Page):
-                return found or await self._read(piece)
+                return found or await self._read(piece.cut(0, min(piece.count, READ_MESSAGES)))
             part = piece.cut(0, _fitting(piece, STEP_MESSAGES - count, STEP_BYTES - size_bytes))
             found.append(Sight(part, holder))
             self.position = part.last

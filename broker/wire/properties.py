@@ -68,6 +68,11 @@ class Properties:
                 parts.append(encode_table(value) if kind == "table" else struct.pack(">Q", value))
         return flags.to_bytes(2, "big") + b"".join(parts)
 
+    def given(self) -> dict[str, Any]:
+        """Those that there are, by name; `dataclasses.asdict` copies every table in them, which takes twenty times as
+        long."""
+        return {name: value for _, name, _ in _FIELDS if (value := getattr(self, name)) is not None}
+
     @classmethod
     def decode(cls, data: bytes) -> "Properties":
         """The properties whose flags and values are the whole of `data`. Raises Malformed (502)."""

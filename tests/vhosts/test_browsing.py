@@ -118,6 +118,9 @@ async def test_what_is_on_disk_only_is_found_and_stays_there(autojump_clock, pri
             seen, after = seen + bodies(answer), answer["next"]
         assert seen == [f"body {number}." for number in range(80)]
         assert bodies(await hall.browsing.look(handle, look_of({"offset": 40, "limit": 1}))) == ["body 40."]
+        monkeypatch.setattr(walk, "READ_MESSAGES", 3)
+        found = await hall.browsing.look(handle, look_of({"limit": 80}))
+        assert (bodies(found), found["scanned"]) == (seen, 80)
         assert queue.paged_messages == paged
 
 
@@ -133,6 +136,11 @@ async def test_a_search_ends_after_a_while_and_says_where_it_goes_on(autojump_cl
             looks.append((answer["scanned"], bodies(answer)))
             after = answer["next"]
         assert looks == [(12, []), (12, []), (6, ["30"])]
+
+
+def test_halves_of_characters_are_refused_where_somebody_asks():
+    with pytest.raises(UnicodeError):
+        look_of({"search": "\ud800"})
 
 
 async def test_what_is_taken_while_it_is_read_is_not_shown(autojump_clock, monkeypatch):

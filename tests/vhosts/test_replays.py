@@ -5,7 +5,7 @@ import trio
 
 from broker.cluster.refusal import Refused
 from broker.queues.settings import Settings
-from broker.vhosts import by_hand, parcels, replays
+from broker.vhosts import by_hand, parcels, replays, walk
 from broker.vhosts.parcels import REFUSED, UNCONFIRMED, UNROUTABLE
 from broker.vhosts.replays import FORBIDDEN, NOT_DEAD, REPLAYED, wish_of
 from broker.wire import queue_frames as frames
@@ -173,13 +173,47 @@ async def test_a_user_replays_only_to_where_he_may_publish(autojump_clock):
 
 
 @pytest.mark.parametrize(
-    "wish", [{"to": "none"}, {"exchange": "none"}, {"key": "k"}, {"to": "q", "exchange": ""}, {"limit": -1}]
+    "wish",
+    [
+        {"to": "none"},
+        {"exchange": "none"},
+        {"key": "k"},
+        {"to": "q", "exchange": ""},
+        {"limit": -1},
+        {"exchange": "amq.fanout", "key": "k" * 256},
+    ],
 )
 async def test_wishes_that_make_no_sense(autojump_clock, wish):
     async with open_hall() as hall:
         await declare(hall, "dead")
         with pytest.raises(Refused):
             await replay(hall, **wish)
+
+
+@pytest.mark.parametrize("name", ["search", "key", "user"])
+def test_halves_of_characters_are_refused_where_somebody_asks(name):
+    with pytest.raises(UnicodeError):
+        wish_of({"exchange": "", name: "\ud800"})
+
+
+async def test_others_have_their_turns_while_letters_are_gone_through(autojump_clock, monkeypatch):
+    monkeypatch.setattr(walk, "STEP_MESSAGES", 10)
+    async with open_hall() as hall:
+        await declare(hall, "dead")
+        await by_hand.publish(hall.catalogue.vhosts["/"], "", "dead", [b"alive"] * 100, persistent=True)
+        turns, done = 0, trio.Event()
+
+        async def count():
+            nonlocal turns
+            while not done.is_set():
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            assert (await replay(hall))["kept"] == {NOT_DEAD: 100}
+            done.set()
+        assert turns >= 10
 
 
 async def test_a_letter_that_is_not_confirmed_in_time_stays_and_does_not_come_twice(autojump_clock, monkeypatch):
