@@ -49,8 +49,10 @@ Fields = dict[str, Any]
 
 
 def wish_of(request: "Mapping[str, Any]") -> Fields:
-    """What somebody wants to be replayed, in full. Raises Refused `invalid`, and UnicodeError: what cannot be looked for
-    or sent is refused here, not where the master is."""
+    """What somebody wants to be replayed, in full. Raises Refused `invalid`, and UnicodeError.
+
+    What cannot be looked for or sent is refused here, not where the master is.
+    """
     texts = ("search", "reason", "original", "to", "exchange", "key", "user")
     wish: Fields = {name: ask(request, name, str, None) for name in texts}
     wish |= {name: ask(request, name, int, None) for name in ("limit", "upto")}

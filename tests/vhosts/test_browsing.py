@@ -94,7 +94,7 @@ def small_steps(monkeypatch):
 
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize("priorities", [False, pytest.param(True, marks=pytest.mark.slow)])
-async def test_what_is_on_disk_only_is_found_and_stays_there(autojump_clock, priorities):
+async def test_what_is_on_disk_only_is_found_and_stays_there(autojump_clock, monkeypatch, priorities):
     async with open_hall(clock=VirtualClock(), disk=SimDisk(Random(1))) as hall:
         arguments = {"x-max-priority": 3} if priorities else {}
         facts = {"vhost": "/", "name": "q", "durable": True, "node": "n1", "life": 1, "arguments": arguments}
