@@ -213,7 +213,7 @@ async def test_others_have_their_turns_while_letters_are_gone_through(autojump_c
             nursery.start_soon(count)
             assert (await replay(hall))["kept"] == {NOT_DEAD: 100}
             done.set()
-        assert turns >= 10
+        assert turns >= 8  # of nine pauses, of which a scheduler may give one to us
 
 
 async def test_a_letter_that_is_not_confirmed_in_time_stays_and_does_not_come_twice(autojump_clock, monkeypatch):
