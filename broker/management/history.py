@@ -56,9 +56,9 @@ class History:
     def note(self, now_ms: int, values: Values) -> None:
         """The figures are these now; they were looked at INTERVAL_MS ago, too."""
         packed = self._pack.pack(*values)
-        for grain, ring in zip(self._grains, self._rings, strict=True):
-            if ring and ring[-1][0] // grain.step_ms == now_ms // grain.step_ms:
-                ring.pop()
+        for number, (grain, ring) in enumerate(zip(self._grains, self._rings, strict=True)):
+            if number and ring and ring[-1][0] // grain.step_ms == now_ms // grain.step_ms:
+                ring.pop()  # the last of its time stands for it; but a rate needs the last two looks as they were
             ring.append((now_ms, packed))
         self.forget(now_ms)
 

@@ -25,6 +25,7 @@ def noted(*samples, grains=FINE):
         ([(0, 0), (5, 10)], 6, 2.0),
         ([(0, 10), (5, 0)], 6, -2.0),
         ([(0, 0), (6, 9)], 7, 1.5),  # looked at a second late
+        ([(0, 0), (5, 5), (8, 11)], 9, 2.0),  # looked at early, as others went
         ([(0, 0), (5, 10)], 13, 0.0),  # and a look since that found nothing new
         ([(0, 0), (60, 10)], 61, 2.0),  # the look before found what was known
     ],

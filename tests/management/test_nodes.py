@@ -12,7 +12,8 @@ from broker.management.census import Census
 from broker.management.certificate_dates import ends_of
 from broker.wire import methods
 from broker.wire.basic_methods import BasicConsume, BasicConsumeOk
-from tests.management.browser import Browser, FakeFacts, no_command
+from tests.management.browser import Browser, FakeFacts, basic, no_command
+from tests.management.test_app import add_user
 from tests.management.test_rates import open_two as open_two_with_samplers
 from tests.management.test_resources import CHECKS, declare, open_one, open_two, sleep_on
 from tests.vhosts.room import open_hall
@@ -164,6 +165,35 @@ async def test_attempts_to_log_in_are_counted():
         assert await browser.json("auth/attempts/n1/source") == []
         for path in "auth/attempts/nope", "auth/attempts/nope/source":
             assert (await browser.ask(path)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("tag", "seen"),
+    [("monitoring", {"auth", "memory", "check"}), ("management", {"check"}), ("policymaker", {"check"})],
+)
+async def test_who_may_look(tag, seen):
+    """As RabbitMQ answers to users with one tag."""
+    async with open_one() as (hall, browser):
+        await add_user(hall, tag, tag)
+        browser.authorization = basic(tag, "p")
+        for what, method, path in (
+            ("auth", "GET", "auth/attempts/n1"),
+            ("auth", "GET", "auth/attempts/n1/source"),
+            ("memory", "GET", "nodes/n1/memory"),
+            ("memory", "GET", "nodes/n1/memory/relative"),
+            ("check", "GET", "healthchecks/node"),
+            ("check", "GET", f"{CHECKS}/node-is-quorum-critical"),
+            ("check", "GET", f"{CHECKS}/certificate-expiration/1/days"),
+            ("flags", "GET", "feature-flags"),
+            ("reset", "DELETE", "reset"),
+        ):
+            answer = await browser.ask(path, method)
+            if what in seen:
+                assert answer.status == 200, path
+            else:
+                who = "administrator" if what in ("flags", "reset") else "monitor"
+                refused = {"error": "not_authorised", "reason": f"Not {who} user"}
+                assert (answer.status, answer.json) == (401, refused), path
 
 
 async def test_what_was_before_is_forgotten(autojump_clock):
