@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 REQUESTS_MAX = 16
 """Answered at a time; others wait, so that tables of queues do not fill the memory."""
 CHANGE_S = 60
-"""So long a change may take: without a majority of the cluster it would wait for ever."""
+"""So long may take what changes something, or waits: without a majority of the cluster it would be for ever."""
 BODY_BYTES_MAX: Final = 20 * 1024 * 1024
 WRONG_LOGIN_S = 0.5
 """So long whoever names a wrong password waits for the answer."""
@@ -67,7 +67,7 @@ METHODS = ("HEAD", "GET", "PUT", "DELETE", "POST")
 
 
 class Slots:
-    """How much is done at a time. Whoever only looks does not wait for changes that wait for a majority."""
+    """How much is done at a time. Whoever only looks does not wait for what waits for a majority."""
 
     def __init__(self) -> None:
         self.looks = trio.CapacityLimiter(REQUESTS_MAX)
@@ -102,7 +102,7 @@ class Desk:
         if route is None:
             return _reply(405, b"", {"allow": self.allowed})
         user = NOBODY if route.right is Right.NOBODY else await self._log_in(request)
-        if route.method == "GET":
+        if route.method == "GET" and not route.waits:
             async with self._slots.looks:
                 return await self._served(request, route, user)
         if request.headers.get("sec-fetch-site") == "cross-site":

@@ -65,6 +65,8 @@ class Route(NamedTuple):
     queries: tuple[Query, ...] = ()
     media: str = "application/json"
     """What its answer is, if there is one."""
+    waits: bool = False
+    """Whether it waits for a majority, or for the master of a queue: as what changes something does."""
 
 
 def one(path: str, answer: Answer, right: Right = Right.ANY, queries: tuple[Query, ...] = ()) -> Route:

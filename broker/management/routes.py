@@ -138,12 +138,12 @@ _QUEUES = (
     many("/api/queues/{vhost}/{name}/bindings", binding_changes.of_queue, VHOST),
     Route("DELETE", "/api/queues/{vhost}/{name}/contents", queue_changes.purge, VHOST),
     Route("POST", "/api/queues/{vhost}/{name}/get", messages.fetch, VHOST, bodies.GetBody),
-    Route("GET", "/api/queues/{vhost}/{name}/browse", browsing.browse, VHOST, queries=browsing.QUERIES),
+    Route("GET", "/api/queues/{vhost}/{name}/browse", browsing.browse, VHOST, queries=browsing.QUERIES, waits=True),
     Route("POST", "/api/queues/{vhost}/{name}/replay", replaying.replay, VHOST, bodies.ReplayBody),
     Route("PUT", "/api/queues/{vhost}/{name}/pause", queue_changes.pause, VHOST),
     Route("PUT", "/api/queues/{vhost}/{name}/resume", queue_changes.resume, VHOST),
     Route("POST", "/api/queues/{vhost}/{name}/actions", queue_changes.act, ADMINISTRATOR, bodies.ActionBody),
-    Route("GET", "/api/aliveness-test/{vhost}", messages.aliveness, VHOST),
+    Route("GET", "/api/aliveness-test/{vhost}", messages.aliveness, VHOST, waits=True),
 )
 _EXCHANGES = (
     paged("/api/exchanges", listed(exchanges.listing)),

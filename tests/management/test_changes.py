@@ -351,6 +351,26 @@ async def test_a_change_without_a_majority_ends_and_holds_nobody_up(autojump_clo
         assert "majority" in refused[0].json["reason"]
 
 
+@pytest.mark.parametrize("path", ["aliveness-test/%2F", f"{QUEUE}/browse"])
+async def test_what_waits_for_a_majority_ends_and_holds_nobody_up(autojump_clock, path):
+    """Load balancers ask again and again, most of all while something is wrong."""
+    async with open_browser() as (hall, browser):
+        await browser.ask(QUEUE, "PUT", b"{}")
+        hall.switchboard.lease_valid = lambda: False
+        answers = []
+
+        async def wait():
+            answers.append(await browser.ask(path))
+
+        with trio.fail_after(CHANGE_S + 1):
+            async with trio.open_nursery() as nursery:
+                for _ in range(2 * REQUESTS_MAX):
+                    nursery.start_soon(wait)
+                await trio.sleep(1)
+                assert [queue["name"] for queue in await browser.json("queues")] == ["q"]
+        assert {answer.status for answer in answers} == {503}
+
+
 async def test_a_page_of_another_site_changes_nothing():
     """Browsers send the password that they know along with a form of whatever page."""
     async with open_browser() as (_, browser):
