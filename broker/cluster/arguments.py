@@ -8,6 +8,7 @@ RabbitMQ 3.10, `rabbit_misc:assert_args_equivalence` and `rabbit_amqqueue:check_
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 from broker.cluster.refusal import Refused
@@ -85,6 +86,8 @@ def to_plain(value: Any) -> Any:
             return value.decode("utf-8", "replace")
         case Decimal():
             return float(value)
+        case float() if not isfinite(value):
+            return None  # JSON has no such number: readers would stop at it
     return value
 
 

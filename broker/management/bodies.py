@@ -7,6 +7,7 @@ with them. Members that nobody knows are passed over, as RabbitMQ does. Source: 
 import base64
 import binascii
 import json
+from math import isfinite
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
@@ -32,7 +33,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
+        value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
         if b"\\u" in raw:  # JSON can carry halves of characters, which are in no name
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -48,6 +49,12 @@ def parse(raw: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    """A number that others can write as JSON again: what is too large is none."""
+    number = float(digits)
+    return number if isfinite(number) else _refuse_constant(digits)
 
 
 def check(model: type[B], value: dict[str, Any]) -> B:

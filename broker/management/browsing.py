@@ -51,7 +51,7 @@ def _message(seen: Row) -> Row:
     return {
         **{name: seen[name] for name in ("position", "state", "holder", "stamp_ms", "redelivered", "exchange")},
         "routing_key": seen["key"],
-        "properties": {name: to_plain(from_json(value)) for name, value in seen["properties"].items()},
+        "properties": to_plain(from_json(seen["properties"])),
         "payload": seen["body"],
         "payload_encoding": "base64" if seen["encoding"] == "base64" else "string",
         "payload_bytes": seen["body_bytes"],

@@ -7,7 +7,7 @@ the rights of one. Source: RabbitMQ 3.10, `rabbit_mgmt_wm_exchange_publish`, `ra
 
 import base64
 import struct
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +15,11 @@ import trio
 
 from broker.amqp.channel import Channel, Starved
 from broker.amqp.errors import AmqpException
-from broker.cluster.arguments import to_plain
+from broker.cluster.arguments import from_json, to_plain
 from broker.management.refusals import BadRequest, NotFound, of_channel
 from broker.meters.meters import AMQP
 from broker.vhosts import by_hand
+from broker.vhosts.portrait import shown_properties
 from broker.wire import queue_frames as frames
 from broker.wire.content import assemble, body_of
 from broker.wire.fields import Timestamp
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 CONFIRM_S: Final = 5.0
+PROPERTY_BYTES_MAX: Final = by_hand.FRAME_MAX - 64
+"""They go in one frame: who consumed a message with more could not take it, nor what comes behind it."""
 ALIVENESS_QUEUE: Final = "aliveness-test"
 _MANDATORY = 1
 _METHOD = struct.Struct(">7xHH")
@@ -128,9 +131,12 @@ def _properties(said: Row) -> bytes:
     if "timestamp" in found:
         found["timestamp"] = Timestamp(found["timestamp"])
     try:
-        return Properties(**found).encode()
+        encoded = Properties(**found).encode()
     except Malformed as malformed:
         raise BadRequest(str(malformed)) from None
+    if len(encoded) > PROPERTY_BYTES_MAX:
+        raise BadRequest(f"properties have at most {PROPERTY_BYTES_MAX} bytes")
+    return encoded
 
 
 async def fetch(visit: "Visit") -> list[Row]:
@@ -160,14 +166,13 @@ def _shown(asked: Any, run: Run, remaining: int) -> Row:
     content = run.contents[0]
     exchange, key = split_address(run.address)
     body = body_of(content)
-    properties = {name: value for name, value in asdict(Properties.of(content)).items() if value is not None}
     return {
         "payload_bytes": len(body),
         "redelivered": run.redelivered,
         "exchange": exchange,
         "routing_key": key,
         "message_count": remaining,
-        "properties": to_plain(properties),
+        "properties": to_plain(from_json(shown_properties(content))),
         **_payload(body if asked.truncate is None else body[: max(0, asked.truncate)], asked.encoding),
     }
 

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 FRAME_MAX = 131072
 GET_MESSAGES_MAX = 1000
+GET_BYTES_MAX = 64 * 1024 * 1024
+"""Of what is taken at a time: all of it is in memory at once, and as text once more. One message may be larger."""
 
 
 class Tally(Burial):
@@ -60,8 +62,7 @@ async def get(handle: "Handle", count: int, *, keep: bool) -> tuple[list[dict[st
     """Take up to `count` messages; with `keep` they go back to their places. Also how many are ready behind them."""
     end = frames.REQUEUE if keep else frames.ACKNOWLEDGE
     got = await take(handle, count, end, lambda run, remaining: (shown(run, 0), remaining))
-    full = len(got) == min(count, GET_MESSAGES_MAX)
-    return [message for message, _ in got], got[-1][1] if got and full else 0
+    return [message for message, _ in got], got[-1][1] if got else 0
 
 
 async def take(handle: "Handle", count: int, end: int, look: Callable[[Run, int], T]) -> list[T]:
@@ -79,12 +80,14 @@ async def _take(handle: "Handle", count: int, end: int, look: Callable[[Run, int
     holder = handle.fetcher()
     runs: list[Run] = []
     seen: list[T] = []
+    size_bytes = 0
     try:
-        while len(runs) < min(count, GET_MESSAGES_MAX):
+        while len(runs) < min(count, GET_MESSAGES_MAX) and size_bytes < GET_BYTES_MAX:
             got = await handle.get(holder, holder.number)
             if got is None:
                 break
             runs.append(got.run)
+            size_bytes += len(got.run.contents[0])
             seen.append(look(got.run, got.messages_ready))
         for run in runs:
             handle.settle(holder, end, run.first, run.last)

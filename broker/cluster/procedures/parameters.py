@@ -5,6 +5,7 @@ something here. It must not know what follows from them. Source: RabbitMQ 3.10, 
 `rabbit_vhost_limit`, `rabbit_policies`.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -79,6 +80,10 @@ def put_global_parameter(draft: Draft) -> Answer:
         return set_cluster_name(draft.of({"name": value}))
     if name == schema.CLUSTER_ID:
         raise Refused("invalid", f"{name} stays as it is for as long as the cluster lives")
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:  # Python reads numbers that are none, and whoever lists parameters would stop at them
+        raise Refused("invalid", f"{name} has a number that JSON cannot say") from None
     if draft.overlay.get(schema.GLOBAL_PARAMETERS) is None:
         draft.overlay.create(schema.GLOBAL_PARAMETERS, b"")
     return {"changed": draft.put(schema.global_parameter_path(name), GlobalParameterRecord(name, value))}
