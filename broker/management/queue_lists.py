@@ -21,6 +21,8 @@ QUERIES = (
     Query("disable_stats", "boolean", "Only what the cluster has agreed upon: no master is asked for anything."),
     Query("enable_queue_totals", "boolean", "With `disable_stats`: with the three counts of messages all the same."),
 )
+FEW = 4
+"""So many figures are asked for one by one before it costs less to ask for all of a queue."""
 _BARE = ("name", "vhost", "type", "node", "state", "durable", "auto_delete", "exclusive", "arguments", "policy")
 _TOTALS = (*_BARE, *queues.TOTALS)
 
@@ -31,6 +33,8 @@ async def listed(visit: "Visit") -> list[Row] | Page:
     """The queues of the path's virtual host, or of all that the user may enter."""
     records = await visit.census.queues.of(visit.vhosts())
     shown = _bare if visit.says("disable_stats") else _described
+    if visit.shape.pages is None and shown is _described and (names := _few(visit, records)):
+        return await _with_figures(visit, records, names)
     by = None if visit.shape.pages is None else await _place(visit, records)
     if by is None:
         return await shown(visit, records)
@@ -43,6 +47,33 @@ async def _described(visit: "Visit", records: list[QueueRecord]) -> list[Row]:
     listing = await queues.of_records(visit.hall, visit.census, records, silent=visit.silent)
     visit.silent.update(listing.silent)
     return listing.rows
+
+
+def _few(visit: "Visit", records: list[QueueRecord]) -> list[str]:
+    """The fields that are asked for, if they can be had without looking at all of a queue; else none."""
+    columns, sort = visit.shape.columns, visit.shape.sort
+    if columns is None or not records:
+        return []
+    agreed, names = queues.agreed_upon(records[0]), [*dict.fromkeys([*columns, ".".join(sort)] if sort else columns)]
+    figures = [name for name in names if name not in agreed]
+    return names if len(figures) <= FEW and all(name in queues.COUNTS for name in figures) else []
+
+
+async def _with_figures(visit: "Visit", records: list[QueueRecord], names: list[str]) -> list[Row]:
+    """Every queue with these fields; what its master does not tell is missing."""
+    figures: dict[str, dict[int, Any]] = {}
+    for name in names:
+        if name in queues.COUNTS:
+            asked = [record for record in records if record.master.node not in visit.silent]
+            figures[name], silent = await visit.census.column(asked, queues.FIGURES[name])
+            visit.silent.update(silent)
+
+    def row(record: QueueRecord) -> Row:
+        agreed = queues.agreed_upon(record)
+        told = {name: values[record.id] for name, values in figures.items() if record.id in values}
+        return {name: agreed[name] for name in names if name in agreed} | told
+
+    return await rows_of(records, row)
 
 
 async def _place(visit: "Visit", records: list[QueueRecord]) -> Place | None:

@@ -1,8 +1,9 @@
 """Pages of queues: in order, and with few questions to the masters; and who did not answer."""
 
+import pytest
 import trio
 
-from broker.management import testimony, tree_records
+from broker.management import queue_lists, testimony, tree_records
 from broker.management.census import DEADLINE_S
 from tests.management.test_resources import declare, open_two, sleep_on
 
@@ -54,6 +55,32 @@ async def test_by_what_the_tree_knows_nobody_is_asked_but_for_the_page(autojump_
             heard.clear()
         assert await names(browsers["n1"], "name=c") == "c"
         assert heard == [(None, 1)]
+
+
+@pytest.mark.parametrize(
+    ("query", "columns"),
+    [
+        ("columns=name,messages", ["messages_ready"]),
+        ("columns=name,consumers,message_bytes&sort=messages_ready&sort_reverse=true", None),
+        ("columns=arguments.x,vhost&sort=node", []),
+        ("columns=messages.x,name", ["messages_ready"]),
+    ],
+)
+async def test_of_few_fields_only_those_are_asked_for(autojump_clock, monkeypatch, query, columns):
+    async with open_two() as (cluster, browsers):
+        await fill(cluster)
+        with monkeypatch.context() as patch:
+            patch.setattr(queue_lists, "FEW", -1)
+            whole = await browsers["n1"].json(f"queues?{query}")
+        heard = listen(monkeypatch)
+        assert await browsers["n1"].json(f"queues?{query}") == whole
+        assert None not in [column for column, _ in heard]
+        if columns is not None:
+            assert {column for column, _ in heard} == set(columns)
+        cluster.nodes["n2"].hall.switchboard.answer("census", sleep_on)
+        answer = await browsers["n1"].ask("queues?columns=name,messages")
+        assert [row.get("messages") for row in answer.json] == [3, None, 4, None, 5]
+        assert answer.headers["x-warren-silent-nodes"] == "n2"
 
 
 async def test_by_anything_else_all_is_asked_for(autojump_clock):
