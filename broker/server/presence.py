@@ -9,6 +9,8 @@ from broker.vhosts.certificates import tls_facts
 from broker.vhosts.roster import Row, Volume, consumer_row
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from broker.amqp.channel import Channel
     from broker.meters.traffic import Flow
     from broker.server.session import Session
@@ -44,9 +46,9 @@ class SessionPresence:
         """See `roster.Presence`."""
         return len(self._session.connection.channels)
 
-    def channel_name(self, channel: object) -> str | None:
+    def channel_names(self, channels: "Container[object]") -> "list[tuple[Channel, str]]":
         """See `roster.Presence`."""
-        return next((self._name_of(one) for one in self._session.connection.channels.values() if one is channel), None)
+        return [(one, self._name_of(one)) for one in self._session.connection.channels.values() if one in channels]
 
     def _name_of(self, channel: "Channel") -> str:
         return f"{self.name} ({channel.number})"

@@ -150,5 +150,6 @@ class Browsing:
 
     def _names_here(self, queue_id: int, numbers: list[int]) -> dict[str, Fields]:
         handle = self._hall.catalogue.handles.get(queue_id)
-        holders = () if handle is None else handle.holders.numbered(numbers)
-        return {str(number): self._hall.roster.names_of(holder.channel) for number, holder in holders}
+        channels = {} if handle is None else {n: holder.channel for n, holder in handle.holders.numbered(numbers)}
+        names = self._hall.roster.names_of(frozenset(channels.values()))
+        return {str(number): names[channel] for number, channel in channels.items() if channel in names}

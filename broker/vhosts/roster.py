@@ -5,7 +5,7 @@ whatever protocol, registers a `Presence`. Rows carry the field names of RabbitM
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -79,8 +79,8 @@ class Presence(Protocol):
     def consumer_facts(self) -> list[Row]:
         """The rows of its consumers: `consumer_row` each."""
 
-    def channel_name(self, channel: object) -> str | None:
-        """How lists call this channel; None if it is not one of this client's."""
+    def channel_names(self, channels: Container[object]) -> "list[tuple[Channel, str]]":
+        """Those of these channels that are this client's, and how lists call them."""
 
     def octets(self) -> tuple[int, int]:
         """The bytes that have come from it, and that went to it."""
@@ -218,13 +218,14 @@ class Roster:
         ]
         return len(meant) if kind == "connections" else sum(presence.channel_count for presence in meant)
 
-    def names_of(self, channel: object) -> Row:
-        """Whose channel that is: its name, its connection's and the user's; None for what is no client's."""
-        for presence in self.presences.values():
-            name = presence.channel_name(channel)
-            if name is not None:
-                return {"channel": name, "connection": presence.name, "user": presence.user_name}
-        return {"channel": None, "connection": None, "user": None}
+    def names_of(self, channels: Container[object]) -> "dict[object, Row]":
+        """Whose these channels are: the names of each, of its connection and of the user. All at once: there may be
+        thousands of either."""
+        return {
+            channel: {"channel": name, "connection": presence.name, "user": presence.user_name}
+            for presence in self.presences.values()
+            for channel, name in presence.channel_names(channels)
+        }
 
     # ------------------------------------------------------------------ closing
 

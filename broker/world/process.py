@@ -52,7 +52,7 @@ def resident_bytes() -> int:
 
 
 def memory_parts() -> dict[str, int]:
-    """Memory in use by what it holds, as the system counts it; all of it as one where it does not (macOS)."""
+    """Memory in use by what it holds, as the system counts it, or all as one (macOS, some containers)."""
     try:
         lines = _MEMORY_PARTS_FILE.read_text(encoding="ascii").splitlines()
     except OSError:
@@ -62,7 +62,8 @@ def memory_parts() -> dict[str, int]:
         for name, _, value in (line.partition(":") for line in lines)
         if value[-2:] == "kB"
     }
-    return {part: sizes[name] for part, name in _MEMORY_PARTS.items()}
+    parts = {part: sizes[name] for part, name in _MEMORY_PARTS.items() if name in sizes}
+    return parts or {"process": resident_bytes()}
 
 
 def open_descriptors() -> int:

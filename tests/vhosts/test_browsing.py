@@ -7,6 +7,7 @@ import trio
 
 from broker.cluster.refusal import Refused
 from broker.queues import page
+from broker.server.presence import SessionPresence
 from broker.vhosts import browsing, by_hand, paging, walk
 from broker.vhosts.browsing import look_of
 from broker.vhosts.portrait import Pattern, shown
@@ -33,7 +34,12 @@ async def filled(node, *numbers, queue="q", **arguments):
 
 
 @pytest.mark.parametrize("looker", ["n1", "n2"])
-async def test_who_holds_what_is_told_wherever_consumer_and_master_are(autojump_clock, looker):
+async def test_who_holds_what_is_told_wherever_consumer_and_master_are(autojump_clock, monkeypatch, looker):
+    asked = []
+    names_of = SessionPresence.channel_names
+    monkeypatch.setattr(
+        SessionPresence, "channel_names", lambda self, channels: asked.append(self.pid[1:3]) or names_of(self, channels)
+    )
     async with open_cluster(2) as cluster:
         await filled(cluster.nodes["n1"], *range(1, 6))
         for name in ("n1", "n2"):
@@ -52,6 +58,7 @@ async def test_who_holds_what_is_told_wherever_consumer_and_master_are(autojump_
         names = [message["holder"]["channel"].rpartition(" ")[2] for message in answer["messages"][:4]]
         assert names == ["(1)", "(2)", "(1)", "(2)"]
         assert answer["messages"][0]["holder"]["user"] == "guest"
+        assert asked == ["n1", "n2"]  # however many messages are held
         assert (answer["messages_ready"], answer["messages_unacknowledged"], answer["next"]) == (1, 4, None)
         for state, seen in (("ready", ["5"]), ("unacked", ["1", "2", "3", "4"])):
             assert bodies(await node.hall.browsing.look(node.handle("q"), look_of({"state": state}))) == seen
