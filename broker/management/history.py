@@ -79,7 +79,7 @@ class History:
         if not 0 < passed_ms <= LATE_MS:
             passed_ms = INTERVAL_MS
         old, new = self._pack.unpack(before), self._pack.unpack(then)
-        return [(after - first) * 1000 / passed_ms for first, after in zip(old, new, strict=True)]
+        return [round((after - first) * 1000 / passed_ms, 2) for first, after in zip(old, new, strict=True)]
 
     def idle_since_ms(self, now_ms: int) -> int | None:
         """Since when nothing has moved, as far as is remembered; None if the last look found something."""
