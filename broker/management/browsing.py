@@ -29,10 +29,12 @@ _DIGITS_MAX = 18
 
 
 async def browse(visit: "Visit") -> Row:
-    """Look at the messages of a queue, without an effect on it; asks for the permission to read it."""
+    """Look at the messages of a queue, without an effect on it; asks for the permission to read it, and that it is not
+    another connection's alone."""
     vhost, client = visit.enter()
     name = visit.part("name")
     client.access(vhost.name).check("read", "queue", name)
+    client.check_exclusive(vhost.handle(name))
     look: Row = {word: visit.queries[word] for word in ("state", "search") if word in visit.queries}
     for word, ours in _NUMBERS.items():
         if word in visit.queries:

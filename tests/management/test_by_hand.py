@@ -57,6 +57,17 @@ async def test_permissions_count():
         assert (await browser.ask(f"{QUEUE}/get", "POST", GET_ONE)).status == 401
 
 
+async def test_what_is_in_an_exclusive_queue_is_its_connections_alone():
+    async with open_browser() as (hall, browser):
+        await hall.tree.propose({
+            "do": "declare_queue", "vhost": "/", "name": "q", "exclusive": True, "connection": "somebody",
+            "node": hall.life.node, "life": hall.life.number,
+        })  # fmt: skip
+        for method, path in [("GET", "browse"), ("PUT", "pause"), ("POST", "replay"), ("POST", "get")]:
+            refused = await browser.ask(f"{QUEUE}/{path}", method, GET_ONE)
+            assert (refused.status, "exclusive access to locked queue" in refused.json["reason"]) == (400, True), path
+
+
 async def test_dead_letters_go_back_with_the_rights_of_who_asks():
     asked = []
 
