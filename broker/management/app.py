@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 REQUESTS_MAX = 16
 """Answered at a time; others wait, so that tables of queues do not fill the memory."""
-CHANGE_S = 60
-"""So long may take what changes something, or waits: without a majority of the cluster it would be for ever."""
 BODY_BYTES_MAX: Final = 20 * 1024 * 1024
 WRONG_LOGIN_S = 0.5
 """So long whoever names a wrong password waits for the answer."""
@@ -107,11 +105,11 @@ class Desk:
                 return await self._served(request, route, user)
         if request.headers.get("sec-fetch-site") == "cross-site":
             raise Forbidden("A page of another site may change nothing here")
-        with trio.move_on_after(CHANGE_S):
+        with trio.move_on_after(route.patience_s):
             async with self._slots.changes:
                 await self._hall.switchboard.leased()
                 return await self._served(request, route, user)
-        raise Refusal(503, "unavailable", f"This node has waited {CHANGE_S} s for a majority of the cluster")
+        raise Refusal(503, "unavailable", f"This node has waited {route.patience_s} s for a majority of the cluster")
 
     async def _log_in(self, request: Request) -> User:
         authorization = request.headers.get("authorization", "")

@@ -79,20 +79,22 @@ class DefinitionImport:
 
     async def _section(self, name: str, put: Callable[[Item], Awaitable[None]], at_once: int = AT_ONCE_MAX) -> None:
         items = self._items(name)
-        slots = trio.CapacityLimiter(at_once)
+        slots = trio.Semaphore(at_once)
         refusals: dict[int, Refused] = {}
 
         async def one(number: int, item: Item) -> None:
-            async with slots:
-                try:
-                    await put(item if self._vhost is None else {**item, "vhost": self._vhost})
-                except Refused as refused:
-                    refusals[number] = refused
-                except AmqpException as refused:
-                    refusals[number] = Refused("invalid", refused.why)
+            try:
+                await put(item if self._vhost is None else {**item, "vhost": self._vhost})
+            except Refused as refused:
+                refusals[number] = refused
+            except AmqpException as refused:
+                refusals[number] = Refused("invalid", refused.why)
+            finally:
+                slots.release()
 
         async with trio.open_nursery() as nursery:
             for number, item in enumerate(items):
+                await slots.acquire()
                 nursery.start_soon(one, number, item)
         if refusals:
             raise refusals[min(refusals)]

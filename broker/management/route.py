@@ -6,7 +6,7 @@ framework, nor what a resource says.
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from broker.management.bodies import Body
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Answer = Callable[["Visit"], Any]
 """Gives a value that JSON knows (200), or a `Reply`; at once or awaited."""
+
+
+CHANGE_S: Final = 60
+"""So long may take what changes something, or waits: without a majority of the cluster it would be for ever."""
 
 
 class Right(Enum):
@@ -67,6 +71,8 @@ class Route(NamedTuple):
     """What its answer is, if there is one."""
     waits: bool = False
     """Whether it waits for a majority, or for the master of a queue: as what changes something does."""
+    patience_s: float = CHANGE_S
+    """How long it may take, if it changes something or waits."""
 
 
 def one(path: str, answer: Answer, right: Right = Right.ANY, queries: tuple[Query, ...] = ()) -> Route:

@@ -44,6 +44,9 @@ IF_UNUSED = Query("if-unused", "boolean", "Only if nobody consumes, or nothing i
 IF_EMPTY = Query("if-empty", "boolean", "Only if no message is ready.")
 DOWNLOAD = Query("download", "string", "The name under which a browser saves it.")
 
+IMPORT_S: Final = 3600
+"""Tens of thousands of queues take minutes."""
+
 _CLUSTER = (
     one("/api/overview", overview.show, queries=(*CURVES, *queue_lists.QUERIES)),
     one("/api/whoami", whoami.show),
@@ -63,11 +66,15 @@ _CLUSTER = (
     many("/api/auth/attempts/{name}/source", attempts.by_source, MONITORING),
     Route("POST", "/api/rebalance/queues", cluster.rebalance, ADMINISTRATOR),
     Route("GET", "/api/definitions", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
-    Route("POST", "/api/definitions", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
+    Route("POST", "/api/definitions", definition_files.upload, ADMINISTRATOR, bodies.RawBody, patience_s=IMPORT_S),
     Route("GET", "/api/definitions/{vhost}", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
-    Route("POST", "/api/definitions/{vhost}", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
+    Route(
+        "POST", "/api/definitions/{vhost}", definition_files.upload, ADMINISTRATOR, bodies.RawBody, patience_s=IMPORT_S
+    ),
     Route("GET", "/api/all-configuration", definition_files.download, ADMINISTRATOR, queries=(DOWNLOAD,)),
-    Route("POST", "/api/all-configuration", definition_files.upload, ADMINISTRATOR, bodies.RawBody),
+    Route(
+        "POST", "/api/all-configuration", definition_files.upload, ADMINISTRATOR, bodies.RawBody, patience_s=IMPORT_S
+    ),
 )
 _VHOSTS = (
     paged("/api/vhosts", vhosts.listed, queries=(*CURVES, *queue_lists.QUERIES[:1])),

@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from broker.management import app as application
-from broker.management.app import CHANGE_S, REQUESTS_MAX, WRONG_LOGIN_S, make_app
+from broker.management.app import REQUESTS_MAX, WRONG_LOGIN_S, make_app
 from broker.management.census import Census
-from broker.management.route import Right
+from broker.management.route import CHANGE_S, Right
 from broker.management.routes import ROUTES
 from tests.management.browser import Browser, FakeFacts, basic, no_command
 from tests.vhosts.room import open_hall
