@@ -65,9 +65,11 @@ METHODS = ("HEAD", "GET", "PUT", "DELETE", "POST")
 
 
 class Slots:
-    """How much is done at a time. Whoever only looks does not wait for what waits for a majority."""
+    """How much is done at a time. Whoever only looks does not wait for what waits for a majority, nor for those who
+    have not logged in."""
 
     def __init__(self) -> None:
+        self.strangers = trio.CapacityLimiter(REQUESTS_MAX)
         self.looks = trio.CapacityLimiter(REQUESTS_MAX)
         self.changes = trio.CapacityLimiter(REQUESTS_MAX)
 
@@ -101,7 +103,7 @@ class Desk:
             return _reply(405, b"", {"allow": self.allowed})
         user = NOBODY if route.right is Right.NOBODY else await self._log_in(request)
         if route.method == "GET" and not route.waits:
-            async with self._slots.looks:
+            async with self._slots.strangers if route.right is Right.NOBODY else self._slots.looks:
                 return await self._served(request, route, user)
         if request.headers.get("sec-fetch-site") == "cross-site":
             raise Forbidden("A page of another site may change nothing here")

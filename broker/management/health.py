@@ -169,7 +169,10 @@ async def certificate_expiration(visit: "Visit") -> dict[str, Any]:
         raise BadRequest("Invalid expiration value.")
     until_ms = visit.hall.switchboard.stamp_ms + int(within) * _UNITS_S[unit] * 1000
     files = visit.census.here()["told"]["certificates"]
-    ends = await trio.to_thread.run_sync(_ends, files)
+    try:
+        ends = await trio.to_thread.run_sync(_ends, files)
+    except (OSError, ValueError) as unreadable:
+        raise Unhealthy(f"A certificate cannot be read: {unreadable}") from None
     found = [
         {"node": rabbit(visit.census.node), "certfile": file, "certfile_expires_on": [str(end) for end in late]}
         for file, dates in ends.items()

@@ -7,11 +7,13 @@ import pytest
 import trio
 import trio.testing
 
+from broker.management.app import REQUESTS_MAX
 from broker.management.metrics import group, pages
 from broker.meters.meters import AMQP
 from broker.wire import basic_methods as basic
 from broker.wire import methods
 from broker.wire.properties import Properties
+from tests.management import browser as visitor
 from tests.management.browser import FakeFacts
 from tests.management.scrape import ODD, Page, browser_of, busy, declared, open_shop
 from tests.vhosts.halls import open_cluster
@@ -342,6 +344,18 @@ async def test_the_page_of_the_node_does_not_wait_for_a_large_one(autojump_clock
             nursery.start_soon(browser.ask, "/metrics/per-object")
             await trio.testing.wait_all_tasks_blocked()
             assert pages._LARGE.statistics().tasks_waiting == 1
+
+
+async def test_large_pages_for_strangers_do_not_keep_others_from_looking(autojump_clock):
+    async with open_hall() as hall, trio.open_nursery() as nursery:
+        browser = browser_of(hall)
+        async with pages._LARGE:
+            for _ in range(2 * REQUESTS_MAX):
+                nursery.start_soon(browser.ask, "/metrics/per-object")
+            await trio.testing.wait_all_tasks_blocked()
+            browser.authorization = visitor.basic("guest", "guest")
+            with trio.fail_after(1):
+                assert await browser.json("queues") == []
 
 
 async def test_epoch_and_transactions_are_told_apart():

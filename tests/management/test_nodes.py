@@ -134,6 +134,9 @@ async def test_certificates_that_expire_soon(tmp_path):
             answer = await browser.ask(f"{check}/{period}")
             assert (answer.status, answer.json["reason"]) == (503, "Certificates expiring")
             assert answer.json["expired"][0]["certfile"] == facts.certificates[0]
+        facts.certificates = [str(tmp_path / "gone.pem")]
+        answer = await browser.ask(f"{check}/1/days")
+        assert (answer.status, "cannot be read" in answer.json["reason"]) == (503, True)
         for period, reason in (
             ("x/days", "Invalid expiration value."),
             ("1.5/days", "Invalid expiration value."),
