@@ -92,6 +92,7 @@ async def _publish(
     hall: "Hall", vhost: "Vhost", client: "Client", exchange: str, key: str, encoded: bytes, body: bytes
 ) -> bool:
     """It counts as published by AMQP, as in RabbitMQ."""
+    hall.pressure.check()
     mailbox = Mailbox()
     channel = Channel(1, mailbox, hall.meters.traffic[AMQP])
     channel.select_confirms()

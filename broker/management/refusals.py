@@ -57,6 +57,8 @@ def of_tree(refused: Refused) -> Refusal:
     """A refusal of the shared state."""
     if refused.code in ("not_found", "no_node"):
         return Refusal(404, "not_found", refused.why)
+    if refused.code == "blocked":
+        return Refusal(503, "unavailable", refused.why)
     return BadRequest(refused.why)
 
 

@@ -184,6 +184,7 @@ class Commands:
         bodies = [_body(body) for body in ask_all(request, "bodies", dict)]
         if len(key.encode()) > SHORT_BYTES_MAX:
             raise Refused("invalid", f"publish: key has more than {SHORT_BYTES_MAX} bytes")
+        hall.pressure.check()
         if declare:
             await hall.declarations.declare_plain(vhost.name, key)
         return dict(await by_hand.publish(vhost, exchange, key, bodies, persistent=persistent))

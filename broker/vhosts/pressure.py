@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from broker.cluster.refusal import Refused
 from broker.vhosts.lag import Lag
 from broker.wire import queue_frames as frames
 
@@ -57,6 +58,13 @@ class Pressure:
         if self._unanswered_bytes() > UNANSWERED_BYTES_MAX:
             full["unanswered"] = ""
         return full
+
+    def check(self) -> None:
+        """Raise Refused `blocked` while memory or disk run short anywhere, to whoever publishes without a connection:
+        there is nobody who could be kept waiting as clients are."""
+        short = {*self._alarms.look(), *(reason for reasons in self._elsewhere.values() for reason in reasons)}
+        if short:
+            raise Refused("blocked", f"publishers wait: low on {' & '.join(sorted(short))}")
 
     @property
     def share(self) -> float:

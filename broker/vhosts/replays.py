@@ -80,12 +80,15 @@ class Replays:
 
     async def replay(self, handle: "Handle", wish: Fields) -> Fields:
         """Portion by portion, until there are no more letters, or enough, or some time has passed: then `next` says
-        where to go on. Raises Refused for a queue or an exchange that is not there, and 404 without a master."""
+        where to go on. Raises Refused for a queue or an exchange that is not there, or while publishers have to wait,
+        and 404 without a master."""
         vhost = self._hall.catalogue.vhosts[handle.record.vhost]
         if wish["to"] is not None and wish["to"] not in vhost.handles:
             raise Refused("not_found", f"no queue '{wish['to']}' in vhost '{vhost.name}'")
         if wish["exchange"] and wish["exchange"] not in vhost.graph:
             raise Refused("not_found", f"no exchange '{wish['exchange']}' in vhost '{vhost.name}'")
+        if not wish["dry_run"]:
+            self._hall.pressure.check()
         answer = await handle.ask(REPLAY, self._replayed, **wish)
         until = trio.current_time() + PATIENCE_S
         while answer["next"] is not None and trio.current_time() < until:

@@ -1,11 +1,15 @@
 """Messages by HTTP that are odd or large: nobody's next fetch, list or consumer stumbles over them."""
 
+import pytest
 import trio
 
+from broker.cluster.refusal import Refused
 from broker.vhosts import by_hand
+from broker.vhosts.replays import wish_of
 from broker.wire.content import assemble
 from broker.wire.message import Run, make_address
 from broker.wire.properties import Properties, traits_of_properties
+from broker.wire.queue_frames import encode_json
 from tests.management.test_changes import GET_ONE, QUEUE, get, message, open_browser, publish
 
 
@@ -62,3 +66,22 @@ async def test_a_fetch_has_an_end_in_bytes(monkeypatch):
             await publish(browser, payload=payload)
         assert [(one["payload"][0], one["message_count"]) for one in await get(browser, count=5)] == [("a", 2)]
         assert [one["payload"][0] for one in await get(browser, count=5)] == ["b", "c"]
+
+
+async def test_nothing_is_published_while_clients_have_to_wait():
+    async with open_browser() as (hall, browser):
+        await browser.ask(QUEUE, "PUT", b"{}")
+        assert await publish(browser)
+        hall.alarms.limits.disk_free = 1 << 63
+        for method, path, body in (
+            ("POST", "exchanges/%2F/amq.default/publish", message()),
+            ("GET", "aliveness-test/%2F", b""),
+        ):
+            refused = await browser.ask(path, method, body)
+            assert (refused.status, refused.json["reason"]) == (503, "publishers wait: low on disk"), path
+        with pytest.raises(Refused, match="low on disk"):
+            await hall.replays.replay(hall.catalogue.vhosts["/"].handles["q"], wish_of({}))
+        assert (await get(browser))[0]["message_count"] == 0
+        hall.alarms.limits.disk_free = 0
+        hall.pressure._hear("n2", encode_json({"full": True, "share": 1.0, "reasons": ["memory"]}), 0)
+        assert (await browser.ask("exchanges/%2F/amq.default/publish", "POST", message())).status == 503
