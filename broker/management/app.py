@@ -109,7 +109,7 @@ class Desk:
             raise Forbidden("A page of another site may change nothing here")
         with trio.move_on_after(route.patience_s):
             async with self._slots.changes:
-                await self._hall.switchboard.leased()
+                await self._hall.declarations.current()
                 return await self._served(request, route, user)
         raise Refusal(503, "unavailable", f"This node has waited {route.patience_s} s for a majority of the cluster")
 

@@ -59,6 +59,10 @@ class SharedTree:
                 driver.requests.remove(pending)
         return pending.result()
 
+    async def sync(self) -> None:
+        """Return when everything is applied here that was committed when this was called (ZooKeeper's sync)."""
+        await self.propose({"do": "sync"})
+
     # Where this node stands.
 
     @property

@@ -12,7 +12,6 @@ from broker.meters.meters import AMQP
 from broker.server.gate import Gate
 from broker.server.turn import Turn
 from broker.vhosts.hall import Hall
-from broker.vhosts.upkeep import LEASE
 from broker.world.clock import Clock
 
 if TYPE_CHECKING:
@@ -59,13 +58,6 @@ class Door:
     def look_every_s(self) -> float:
         """How often sessions look for deliveries that nobody answers."""
         return min(self.consumer_timeout_ms / 1000 / LOOKS_PER_TIMEOUT, LOOK_EVERY_MAX_S)
-
-    def begin_turn(self) -> None:
-        """A client has said something: it is done in one turn. Without a lease publishers wait, as this node may not
-        know of what has been bound meanwhile (DESIGN S15)."""
-        if self.hall.switchboard.misses_lease():
-            self.gate.close(LEASE, "")
-        self.turn.begin()
 
     def next_serial(self) -> int:
         """Tells sessions apart even if a client comes again from the same port."""

@@ -122,11 +122,14 @@ class Session:
             self.connection.excuse(trio.current_time())
 
     async def _publish_later(self, channel: Channel, event: Publish | Medley) -> None:
-        """The gate is closed: nothing more is read before this has gone through. The client is told at its first
-        publish that has to wait, as with RabbitMQ."""
+        """The gate is closed, or this node is out of touch and may not know of what has been bound meanwhile (S15):
+        nothing more is read before this has gone through. The client is told at its first publish that has to wait, as
+        with RabbitMQ."""
         self._waits = True
         self.tell_blocked()
         await self._door.gate.passage()
+        await self._door.hall.declarations.current()
+        self._is_current = True
         self._waits = False
         if channel.state == "open" and self._verbs is not None:
             self._publish(self._verbs, channel, event)
@@ -141,7 +144,8 @@ class Session:
         """One turn; several if the client asks for something slow."""
         turn, events, told_apart = self._door.turn, 0, 0
         self.reader.busy_since = now = trio.current_time()
-        self._door.begin_turn()
+        self._is_current = self._door.hall.declarations.is_current()
+        turn.begin()
         try:
             for channel, event in self.connection.feed(data, now):
                 events += 1
@@ -185,7 +189,7 @@ class Session:
     def _take_at_once(self, channel: Channel | None, event: ChannelEvent | Request) -> bool:
         """Do what must be fast; whether it was such."""
         if isinstance(event, (Publish, Medley)):
-            if not self._door.gate.is_open:
+            if not (self._is_current and self._door.gate.is_open):
                 return False
             assert channel is not None
             assert self._verbs is not None

@@ -87,10 +87,6 @@ class Catalogue:
         self._going: set[int] = set()
         """Copies of a lost history that nobody wants: they go once what only they have is kept."""
 
-    async def leased(self) -> None:
-        """Return while nobody else can have been put in this node's place."""
-        await self._switchboard.leased()
-
     def held(self, queue_id: int) -> tuple[int, int]:
         """How many messages of a queue this node's copy holds, and how many it knows to lack."""
         mirror = self._mirrors.mirrors.get(queue_id)

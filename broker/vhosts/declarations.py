@@ -69,9 +69,15 @@ class Declarations:
     async def current(self) -> None:
         """Return once what stands in the tree here is what clients have been told elsewhere (S15).
 
-        A node that has slept does not know what was declared and deleted meanwhile, nor that it does not.
+        A node that has slept, or is out of touch, does not know what was declared and deleted meanwhile, nor that it
+        does not: it asks the leader.
         """
-        await self._catalogue.leased()
+        if not self.is_current():
+            await self._tree.sync()
+
+    def is_current(self) -> bool:
+        """Whether what clients are told elsewhere is held back until this node has heard of it."""
+        return self._tree.lease_valid()
 
     async def _propose(self, **request: Any) -> dict[str, Any]:
         try:

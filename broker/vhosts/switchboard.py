@@ -136,16 +136,10 @@ class Switchboard:
         self._trusted.set()
         self._trusted = trio.Event()
 
-    def misses_lease(self) -> bool:
-        """Whether there is no lease; then `trust` tells when it is back."""
-        if self.lease_valid():
-            return False
-        self.lease_missed = True
-        return True
-
     async def leased(self) -> None:
         """Return while the lease is valid."""
-        while self.misses_lease():
+        while not self.lease_valid():
+            self.lease_missed = True
             await self._trusted.wait()
 
     # ------------------------------------------------------------------ turns

@@ -31,9 +31,6 @@ FORGET_AT_ONCE = 100
 SLICE_S = 0.025
 """Who may publish in a share of the time only waits no longer than this at a time: confirms go on."""
 
-LEASE = "lease"
-"""The key under which the publishers' gate is closed for want of one."""
-
 Close = Callable[[str, str], None]
 Open = Callable[[str], None]
 
@@ -96,7 +93,6 @@ class Upkeep:
         if board.lease_missed and self._hall.tree.lease_valid():
             board.lease_missed = False
             board.trust()
-            self._open(LEASE)
             for local in list(self._hall.guests.locals.values()):
                 if not local.master.gives or (local.waits and not local.master.witnesses.required()):
                     local.advance()

@@ -335,7 +335,8 @@ async def test_a_file_to_keep_has_a_harmless_name():
 
 async def test_a_change_without_a_majority_ends_and_holds_nobody_up(autojump_clock):
     async with open_browser() as (hall, browser):
-        hall.switchboard.lease_valid = lambda: False
+        hall.tree.lease_valid = lambda: False
+        hall.tree.sync = trio.sleep_forever
         refused = []
 
         async def change(number):
@@ -356,7 +357,8 @@ async def test_what_waits_for_a_majority_ends_and_holds_nobody_up(autojump_clock
     """Load balancers ask again and again, most of all while something is wrong."""
     async with open_browser() as (hall, browser):
         await browser.ask(QUEUE, "PUT", b"{}")
-        hall.switchboard.lease_valid = lambda: False
+        hall.tree.lease_valid = lambda: False
+        hall.tree.sync = trio.sleep_forever
         answers = []
 
         async def wait():

@@ -3,7 +3,6 @@
 import pytest
 import trio
 
-from broker.vhosts.upkeep import LEASE
 from broker.wire.basic_methods import (
     BasicAck,
     BasicCancel,
@@ -74,26 +73,33 @@ NAMING = [
 ]
 
 
+class Asleep:
+    """A node without a lease, which has not yet heard the `news`."""
+
+    def __init__(self, house):
+        self.news = trio.Event()
+        house.hall.tree.lease_valid = lambda: False
+        house.hall.tree.sync = self.news.wait
+
+
 @pytest.mark.parametrize(("question", "answer"), NAMING, ids=lambda part: getattr(part, "__name__", ""))
 async def test_a_node_that_has_slept_says_nothing_of_names_before_it_is_awake(autojump_clock, question, answer):
     """What was declared meanwhile it does not know, and would say that it is not there, or deleted."""
     async with open_house() as house:
         client = await house.client()
         await client.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
-        board = house.hall.switchboard
+        asleep = Asleep(house)
         answered = []
 
         async def ask():
             await client.ask(1, question, answer)
             answered.append(trio.current_time())
 
-        board.lease_valid = lambda: False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             await trio.sleep(1)
             assert not answered
-            board.lease_valid = lambda: True
-            board.trust()
+            asleep.news.set()
         assert answered
 
 
@@ -103,17 +109,13 @@ async def test_publishers_wait_for_a_node_that_has_slept(autojump_clock):
         client, elsewhere = await house.client(), await house.client()
         await elsewhere.ask(1, QueueDeclare(queue="q"), QueueDeclareOk)
         await client.ask(1, ConfirmSelect(), ConfirmSelectOk)
-        board = house.hall.switchboard
-        valid, board.lease_valid = board.lease_valid, lambda: False
+        asleep = Asleep(house)
         client.connection.publish(1, "amq.direct", "k", b"hello")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.expect, Acks)
             await trio.sleep(1)
-            assert house.door.gate.is_open is False
             bound = {"do": "bind", "vhost": "/", "source": "amq.direct", "destination_kind": "queue"}
             await house.hall.tree.propose({**bound, "destination": "q", "key": "k", "arguments": {}})
-            board.lease_valid = valid
-            board.trust()
-            house.door.gate.open(LEASE)
+            asleep.news.set()
         answer = await client.ask(1, QueueDeclare(queue="q", passive=True), QueueDeclareOk)
         assert answer.message_count == 1

@@ -18,10 +18,10 @@ from broker.mirroring.witnesses import Witnesses
 from broker.queues.delayed import Delays
 from broker.queues.departures import Departures
 from broker.queues.returns import Returns
-from broker.server.door import Door
 from broker.storage.books import Books
 from broker.vhosts import dead_letters, releases
 from broker.vhosts.dead_letters import Attempt
+from broker.vhosts.declarations import Declarations
 from broker.vhosts.handle import Handle
 from broker.vhosts.local import Local
 from broker.vhosts.mirrors import Mirrors
@@ -104,7 +104,7 @@ def go_on_after_a_failed_sync(patch: pytest.MonkeyPatch) -> None:
 
 def accept_lower_terms(patch: pytest.MonkeyPatch) -> None:
     """S4: whoever speaks is followed; also a sleeper, who takes publications as if he had a lease."""
-    patch.setattr(Door, "begin_turn", lambda door: door.turn.begin())
+    patch.setattr(Declarations, "is_current", lambda declarations: True)
     receive_offer, apply = Mirror.receive_offer, Mirror.apply
 
     def obey(mirror: Mirror, offer: Offer) -> tuple[Statement, list[Run]]:

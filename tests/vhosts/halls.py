@@ -68,6 +68,9 @@ class NodeTree:
         await trio.sleep(0.001)
         return self._decree.decide(**request)
 
+    async def sync(self):
+        await self.propose({"do": "sync"})
+
     def lease_valid(self):
         return True
 

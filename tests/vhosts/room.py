@@ -37,6 +37,9 @@ class OneNodeTree:
         self.tree.apply(self._zxid, outcome.operations)
         return outcome.answer
 
+    async def sync(self) -> None:
+        await self.propose({"do": "sync"})
+
     def lease_valid(self) -> bool:
         return True
 

@@ -30,6 +30,7 @@ from broker.cluster.procedures.draft import Answer, Draft, Request
 from broker.cluster.refusal import Refused
 
 PROCEDURES: Final[dict[str, Callable[[Draft], Answer]]] = {
+    "sync": lives.sync,
     "found": lives.found,
     "add_member": membership.add_member,
     "retire_member": membership.retire_member,

@@ -22,6 +22,11 @@ ABSENT = "absent"
 DEFAULT_VHOST, DEFAULT_DESCRIPTION = "/", "Default virtual host"
 
 
+def sync(draft: Draft) -> Answer:
+    """Nothing changes: whoever hears the answer has applied all that was agreed upon before."""
+    return {}
+
+
 def found(draft: Draft) -> Answer:
     """The first transaction of a cluster; refused if there is one.
 
