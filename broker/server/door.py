@@ -59,6 +59,11 @@ class Door:
         """How often sessions look for deliveries that nobody answers."""
         return min(self.consumer_timeout_ms / 1000 / LOOKS_PER_TIMEOUT, LOOK_EVERY_MAX_S)
 
+    async def passage(self) -> None:
+        """Return when the gate is open, and this node knows of what has been bound meanwhile (DESIGN S15)."""
+        await self.gate.passage()
+        await self.hall.declarations.current()
+
     def next_serial(self) -> int:
         """Tells sessions apart even if a client comes again from the same port."""
         self._serial += 1

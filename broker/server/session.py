@@ -77,6 +77,7 @@ class Session:
         """Whether it does something slow: a channel that is closed meanwhile would come back to life."""
         self._look_at = 0.0
         self._waits = False
+        self._is_current = True
         self.is_blocked = False
         """Whether the client was told that its publishes wait."""
 
@@ -122,17 +123,15 @@ class Session:
             self.connection.excuse(trio.current_time())
 
     async def _publish_later(self, channel: Channel, event: Publish | Medley) -> None:
-        """The gate is closed, or this node is out of touch and may not know of what has been bound meanwhile (S15):
-        nothing more is read before this has gone through. The client is told at its first publish that has to wait, as
-        with RabbitMQ."""
+        """Nothing more is read before this has gone through. The client is told at its first publish that has to wait
+        for the gate, as with RabbitMQ."""
         self._waits = True
         self.tell_blocked()
-        await self._door.gate.passage()
-        await self._door.hall.declarations.current()
+        await self._door.passage()
         self._is_current = True
         self._waits = False
         if channel.state == "open" and self._verbs is not None:
-            self._publish(self._verbs, channel, event)
+            self._verbs.publish(channel, event)
 
     async def _hear_farewell(self) -> None:
         """A client that was told to go may still say that it heard so."""
@@ -193,7 +192,7 @@ class Session:
                 return False
             assert channel is not None
             assert self._verbs is not None
-            self._publish(self._verbs, channel, event)
+            self._verbs.publish(channel, event)
         elif isinstance(event, Acks):
             assert channel is not None
             assert self._verbs is not None
@@ -201,13 +200,6 @@ class Session:
         else:
             return False
         return True
-
-    @staticmethod
-    def _publish(verbs: Verbs, channel: Channel, event: Publish | Medley) -> None:
-        if isinstance(event, Publish):
-            verbs.publish(channel, event)
-        else:
-            verbs.publish_medley(channel, event)
 
     # What clients ask
 

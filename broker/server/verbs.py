@@ -70,15 +70,17 @@ class Verbs:
 
     # Publishing and answering: the hot verbs
 
-    def publish(self, channel: Channel, event: Publish) -> None:
-        """A run of publishes."""
-        if channel.transaction is None:
+    def publish(self, channel: Channel, event: Publish | Medley) -> None:
+        """A run of publishes, or several."""
+        if isinstance(event, Medley):
+            self._publish_medley(channel, event)
+        elif channel.transaction is None:
             self._vhost.publish(self._client, channel, event.payload, event.traits, event.contents)
         else:
             admitted = self._vhost.admit(self._client, channel, event.payload, event.traits, event.contents)
             channel.transaction.publish(Publish(event.channel, event.payload, *admitted))
 
-    def publish_medley(self, channel: Channel, medley: Medley) -> None:
+    def _publish_medley(self, channel: Channel, medley: Medley) -> None:
         """Publishes of different methods; an error is that of the first that has one, and what stands before it is
         published."""
         if channel.transaction is not None or not self._vhost.publish_medley(self._client, channel, medley):
