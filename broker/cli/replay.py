@@ -10,6 +10,7 @@ import click
 from broker.cli.failures import Failed
 from broker.cli.options import print_json, with_cluster, with_json, with_vhost
 from broker.cli.road import Road
+from broker.cli.tables import escaped
 from broker.node.configuration import Cluster
 from broker.vhosts.portion import added
 
@@ -51,8 +52,9 @@ def replay(
         print_json(answer)
     elif dry_run:
         for way in answer["ways"]:
-            exchange, keys = way["exchange"] or "(default)", " ".join(way["keys"])
-            click.echo(f"{way['messages']} would go through {exchange} with {keys} to {' '.join(way['queues'])}")
+            exchange = escaped(way["exchange"]) or "(default)"
+            keys, queues = (escaped(" ".join(way[name])) for name in ("keys", "queues"))
+            click.echo(f"{way['messages']} would go through {exchange} with {keys} to {queues}")
     else:
         click.echo(f"{answer['replayed']} replayed")
     if answer["kept"]:

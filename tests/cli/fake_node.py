@@ -204,7 +204,7 @@ class FakeNode:
         """Five dead letters, two a request, of which one cannot go."""
         after = request.get("after", 0)
         count = min(2, 5 - after, request.get("limit", 2))
-        dry = [{"exchange": "orders", "keys": ["new", "cc"], "queues": ["work"], "messages": count}]
+        dry = [{"exchange": "orders", "keys": ["new", "c\x1bc"], "queues": ["work"], "messages": count}]
         kept = {"no queue takes them": 1} if after + count == 5 else {}
         answer = {"scanned": count, "matched": count, "replayed": count - len(kept), "kept": kept, "upto": 5}
         ways = dry if request["dry_run"] else []

@@ -286,7 +286,7 @@ def test_replay_goes_on_to_the_end_and_fails_for_what_stays(warren):
 
 def test_a_dry_run_says_what_would_go_where(warren):
     done = warren("replay", "dead.orders", "--dry-run", "--reason", "rejected")
-    assert done.out == "5 would go through orders with new cc to work\n"
+    assert done.out == "5 would go through orders with new c\\x1bc to work\n"  # a publisher may have written it
     assert done.err == "warren: 1 messages would stay in dead.orders (no queue takes them: 1)\n"
     assert warren("replay", "dead.orders", "--reason", "bored").code == 2
 
