@@ -12,7 +12,7 @@ from typing import Protocol
 
 import trio
 
-from broker.cluster.records import QueueRecord
+from broker.cluster.records import Life, QueueRecord
 from broker.mirroring.copy import Copy
 from broker.mirroring.master import Master
 from broker.mirroring.mirror import Mirror, Offer
@@ -136,6 +136,11 @@ class Aside:
         """Whether a copy is of no use because a master of the lost history has written to it: that one may have had a
         higher term than all of the history that goes on."""
         return self.is_of_lost_history(offer.queue_id) and offer.term < mirror.copy.promised
+
+    def is_relied_on(self, queue_id: int) -> bool:
+        """Whether this copy is in sync by commit: then it may be all that is left of what was confirmed (S2)."""
+        record = self._record_of(queue_id)
+        return record is not None and Life(self._switchboard.node, self._switchboard.life) in record.in_sync
 
     async def keep_for(self, mirror: Mirror, master: str, offer: Offer) -> None:
         """Return when is kept what this master does not have. Raises PeerLost."""

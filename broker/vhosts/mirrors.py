@@ -111,6 +111,9 @@ class Mirrors:
                 self._spawn(self._prepare, mirror)
             return
         if self._aside.begins_anew(mirror, offer) or mirror.begins_anew(offer):
+            if self._aside.is_relied_on(offer.queue_id):  # its master, which does not hear of it, has it leave the set
+                self._park(peer, offer, offset)
+                return
             mirror = self._begin_anew(mirror.copy)
         statement = mirror.receive_offer(offer)
         statement.offset = offset

@@ -1,13 +1,18 @@
 """Offers of masters to a copy that has to be read before it can answer."""
 
+from dataclasses import asdict
+
 import pytest
 import trio
 
+from broker.cluster.records import Life, QueueRecord
 from broker.mirroring.copy import Copy
+from broker.mirroring.mirror import Offer
 from broker.queues.line import Line
 from broker.queues.page import Page
 from broker.vhosts.aside import Aside, Nobody
 from broker.vhosts.mirrors import Mirrors
+from broker.wire import queue_frames as frames
 from tests.vhosts.test_mirrors import TERM, House
 
 
@@ -70,3 +75,20 @@ def test_who_follows_another_master_gives_back_what_it_settled_as_one():
     assert house.switchboard.journal.freed == [], "it does not follow this one"
     house.offer("n1", term=TERM + 2)
     assert house.switchboard.journal.freed == [(1, [(3, 5)])]
+
+
+def test_a_copy_that_is_in_sync_is_not_dropped_before_it_has_left_the_set():
+    """Its master may die next: then it is all that is left of what was confirmed (S2)."""
+    house = House("n2")
+    record = QueueRecord(1, "/", "q", Life("n1", 1), TERM, in_sync=(Life("n1", 1), Life("n2", 1)))
+    house.mirrors = Mirrors(house.switchboard, house.paging, None, Aside(Nobody(), house.switchboard, lambda _: record))
+    copy = Copy(1, True, next_position=10, promised=TERM - 1)
+    for term, first in ((TERM - 2, 1), (TERM - 1, 5)):  # the master does not know of the second
+        copy.terms.begin(term, first)
+    house.mirrors.follow(copy)
+    offer = Offer(1, TERM, [(TERM - 2, 1), (TERM, 8)], 9)
+    house.switchboard.hear("n1", frames.OFFER, frames.encode_json(asdict(offer)))
+    assert (copy.next_position, copy.promised) == (10, TERM - 1)
+    record = record._replace(in_sync=(Life("n1", 1),))
+    house.mirrors.follow(copy)
+    assert (copy.next_position, copy.promised, copy.terms.entries) == (9, TERM, offer.terms)
