@@ -290,11 +290,15 @@ class Driver:
             for callback in self.on_quorum:
                 callback(has_quorum)
 
+    @property
+    def _leased(self) -> bool:
+        return trio.current_time() < self.zab.lease_until
+
     def _take_asked(self, reign: Reign) -> None:
         """Those who are quicker than this leader's disk have asked before the reign began: their requests waited."""
         asked_by, self._asked = self._asked, []
         for peer, asked in asked_by:
-            answer = reign.take(asked)
+            answer = reign.take(asked, leased=self._leased)
             if answer is not None:
                 self._links.send(peer, LANE, ANSWER, answer.encode())
 
@@ -302,7 +306,7 @@ class Driver:
         for asked in self.requests.due(self.zab.epoch, now):
             if leader != self.life.node:
                 self._links.send(leader, LANE, REQUEST, asked.encode())
-            elif self._reign is not None and (answer := self._reign.take(asked)) is not None:
+            elif self._reign is not None and (answer := self._reign.take(asked, leased=self._leased)) is not None:
                 self.requests.answered(answer)
 
     def _drain(self) -> bool:

@@ -51,14 +51,17 @@ class Reign:
         if schema.cluster(self._overlay) is None and founding is not None:
             self._carry_out("", {**founding, "do": "found", "id": zab.cluster})
 
-    def take(self, asked: Asked) -> Answer | None:
-        """Carry out a request, if it was not before; an answer is returned if no transaction will bring it."""
+    def take(self, asked: Asked, *, leased: bool = True) -> Answer | None:
+        """Carry out a request, if it was not before; an answer is returned if no transaction will bring it.
+
+        `leased`: nobody else can lead. A leader who does not know that may not know what was agreed upon either.
+        """
         if asked.epoch != self.epoch or asked.number < self._done_below.get(asked.asker, 0):
             return None
         answers = self._answers.setdefault(asked.asker, {})
         self._forget(asked, answers)
         if asked.number not in answers:
-            if not self._zab.may_propose():
+            if not self._zab.may_propose() or (asked.request.get("do") == "sync" and not leased):
                 return None  # asked again in a while
             answers[asked.number] = self._carry_out(asked.request_id, asked.request)
         return answers[asked.number]

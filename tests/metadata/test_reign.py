@@ -214,3 +214,9 @@ def test_votes_follow_the_members_in_the_tree(zab, reign):
     zab.members = {**zab.members, "n0": "f0", "n4": "f4"}
     reign.look_after_lives(0.0)
     assert zab.rolls[1] == {name: folder for name, folder in zab.members.items() if name != "n0"}
+
+
+def test_a_leader_who_may_have_a_successor_does_not_say_what_is_agreed_upon(zab, reign):
+    sync = Asked("n2", 9, 1, 1, {"do": "sync"})
+    assert reign.take(sync, leased=False) is None
+    assert reign.take(sync) is not None
