@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from threading import Thread
 
@@ -90,7 +90,7 @@ def saying(data):
 
         def serve():
             taken, _ = listening.accept()
-            with taken:
+            with taken, suppress(ConnectionError):  # who has heard enough hangs up
                 taken.sendall(data)
                 taken.shutdown(socket.SHUT_WR)
                 taken.recv(65536)

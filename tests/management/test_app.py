@@ -28,7 +28,7 @@ async def add_user(hall, name, *tags, vhosts=()):
     "authorization",
     [None, "", "Basic", "Basic !", "Basic " + "Zm9v", "Bearer Z3Vlc3Q6Z3Vlc3Q=", basic("guest", "x"), basic("x", "x")],
 )
-async def test_strangers_are_asked_who_they_are(authorization):
+async def test_strangers_are_asked_who_they_are(authorization, autojump_clock):
     async with open_browser() as (_, browser):
         browser.authorization = authorization
         answer = await browser.ask("overview")
