@@ -90,7 +90,7 @@ def saying(data):
 
         def serve():
             taken, _ = listening.accept()
-            with taken, suppress(ConnectionError):  # who has heard enough hangs up
+            with taken, suppress(OSError):  # who has heard enough hangs up
                 taken.sendall(data)
                 taken.shutdown(socket.SHUT_WR)
                 taken.recv(65536)
