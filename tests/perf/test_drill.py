@@ -27,7 +27,7 @@ async def drilled(orders: Orders, cluster: FakeCluster | None = None) -> tuple[d
     return report, cluster, said
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_a_good_cluster_loses_nothing_under_every_fault(seed: int, autojump_clock: MockClock) -> None:
     orders = Orders(rounds=14, faults=("kill", "freeze", "partition"), seed=seed, interval_s=0.05)
     report, cluster, said = await drilled(orders)

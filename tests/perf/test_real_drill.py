@@ -44,6 +44,7 @@ def drill(folder: Path, *arguments: str, sabotage: str = "") -> tuple[int, dict[
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_one_kill(tmp_path: Path) -> None:
     code, report = drill(tmp_path, "--rounds", "1", "--seed", "1")
     assert (code, report["lost"], report["failure"]) == (0, 0, None), report

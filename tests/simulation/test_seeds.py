@@ -13,7 +13,7 @@ from tests.simulation.course import brief, run_seed
 from tests.simulation.faults import FAULTS
 from tests.simulation.variety import mixed, plan_of
 
-SEEDS = 20
+SEEDS = 16
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 60)
 FEWER_SEEDS = int(os.environ.get("WARREN_SEEDS") or 4)
 """Of those that take seconds."""
@@ -75,6 +75,7 @@ def test_nor_of_transient_messages_while_a_copy_of_them_lives(seed: int) -> None
     run_seed(seed, mixed(seed, faults))
 
 
+@pytest.mark.slow
 def test_one_seed_one_trace_here_and_in_another_process() -> None:
     """Also when sets and dicts of names are in another order. Another seed has another one."""
     program = "from tests.simulation.test_seeds import trace_of; print(trace_of(2))"
