@@ -13,7 +13,7 @@ from tests.simulation.course import brief, run_seed
 from tests.simulation.faults import FAULTS
 from tests.simulation.variety import mixed, plan_of
 
-SEEDS = 16
+SEEDS = 10
 MORE_SEEDS = int(os.environ.get("WARREN_SEEDS") or 60)
 FEWER_SEEDS = int(os.environ.get("WARREN_SEEDS") or 4)
 """Of those that take seconds."""
