@@ -50,7 +50,7 @@ def recover(world: World, down: set[str]) -> None:
         world.judges.full_check(node.name, node.applied)
 
 
-@pytest.mark.parametrize("block", [*range(4), *(pytest.param(block, marks=pytest.mark.slow) for block in range(4, 8))])
+@pytest.mark.parametrize("block", range(8))
 def test_three_members_keep_their_promises(block: int) -> None:
     for seed in range(block * 25, block * 25 + 25):
         run_seed(seed, 3)
