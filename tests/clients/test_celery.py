@@ -78,12 +78,3 @@ def test_no_task_no_retry_no_countdown_and_no_chord_is_lost_when_the_master_dies
             assert [result.get(timeout=ENOUGH_S) for result in tried] == [2] * 3
             assert later.get(timeout=ENOUGH_S) >= sent + 6
             assert whole.get(timeout=ENOUGH_S) == sum(range(1, 31))
-
-
-def test_rpc_results_are_no_place_for_a_chord_says_celery(amqp_urls):
-    """So chords keep their results in files above; with another broker it would be the same."""
-    with (
-        application(amqp_urls[0], "rpc://", "tasks") as calls,
-        pytest.raises(NotImplementedError, match="not support chords"),
-    ):
-        chord(group(calls.tasks["add"].s(1, 1)), calls.tasks["total"].s(), app=calls).apply_async()
