@@ -107,8 +107,9 @@ def headline(look: Look, view: View) -> str:
     queues = sum(one["queues"] for one in figures) + look.top.get("waiting_count", 0)
     messages = count_of(sum(one["messages"] for one in figures))
     chosen = f" with '{view.text}'" if view.text else ""
+    noun = "queue" if queues == 1 else "queues"
     return (
-        f"{status['cluster']}: {running} of {len(status['members'])} nodes run, {count_of(queues)} queues, "
+        f"{status['cluster']}: {running} of {len(status['members'])} nodes run, {count_of(queues)} {noun}, "
         f"{messages} messages, in {taken}/s, out {given}/s; by {view.sort}{chosen}"
     )
 
